@@ -1,0 +1,121 @@
+"""Every error this project raises on purpose: one tree, families by fault, names by the caller's action.
+
+ProjectOneError
+    ContractError       the other side said something outside the agreement: do not retry
+    ConsentError        no consent for this: ask the person
+    DataError           this clip or text cannot be used: skip it, say which and why
+    TransportError      the wire failed: try later
+        RefusedError        the server answered and said no: read why, do not retry as it is
+    StorageError        the disk or the store failed: nothing was acknowledged
+    ArtifactError       a model file is not what its release says: never install it
+        DigestMismatchError     the bytes differ from the promised digest
+        SignatureError          nobody we trust signed this
+        RollbackError           older than what is installed
+        ExpiredReleaseError     the release information is too old to act on
+    LeaseError          someone else holds the lease, or our token is stale: stop, write nothing
+    StageError          a pipeline stage failed: quarantine, tell a human
+        TrainingError, EvaluationError, ConversionError, RegistryError
+    SettingsError       a setting is missing or wrong: fix it and start again
+"""
+
+from __future__ import annotations
+
+
+class ProjectOneError(Exception):
+    """The root: catch this at a command's door and print it."""
+
+
+class ContractError(ProjectOneError):
+    """The other side said something outside the agreement. Do not retry; one of the two needs an update."""
+
+
+class ConsentError(ProjectOneError):
+    """There is no consent for this. Ask the person; never work around it."""
+
+
+class DataError(ProjectOneError):
+    """This clip or text cannot be used. Skip it, and say which one and why.
+
+    Attributes:
+        reason: A short machine-readable code, such as ``"silence"``.
+    """
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class TransportError(ProjectOneError):
+    """The wire failed. Try again later; nothing is known to have happened."""
+
+
+class RefusedError(TransportError):
+    """The server answered, and the answer is no. Read why; the same request will be refused again.
+
+    Attributes:
+        status: The HTTP status of the answer.
+        reason: The machine-readable code of the problem, such as ``"consent-missing"``.
+    """
+
+    def __init__(self, message: str, *, status: int, reason: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.reason = reason
+
+
+class StorageError(ProjectOneError):
+    """The disk or the store failed. Nothing was acknowledged; free space or repair, then repeat."""
+
+
+class ArtifactError(ProjectOneError):
+    """A model file is not what it should be. Never install it; keep the model in use."""
+
+
+class DigestMismatchError(ArtifactError):
+    """The bytes differ from the promised digest. Discard them; a new download may help."""
+
+    def __init__(self, name: str, *, expected: str, actual: str) -> None:
+        super().__init__(f"{name!r}: expected sha256 {expected}, got {actual}")
+        self.name = name
+        self.expected = expected
+        self.actual = actual
+
+
+class SignatureError(ArtifactError):
+    """Nobody we trust signed these bytes. Refuse them and tell the operator."""
+
+
+class RollbackError(ArtifactError):
+    """This is older than what is installed. Keep what is installed."""
+
+
+class ExpiredReleaseError(ArtifactError):
+    """The release information is too old to act on. Updates stop; transcription goes on."""
+
+
+class LeaseError(ProjectOneError):
+    """Someone else holds the lease, or our token is stale. Stop, and write nothing."""
+
+
+class StageError(ProjectOneError):
+    """A stage of the pipeline failed. Quarantine its work and tell a human."""
+
+
+class TrainingError(StageError):
+    """Training could not finish: no data, numbers that are not finite, or a checkpoint that does not fit."""
+
+
+class EvaluationError(StageError):
+    """The judgement could not be made: no golden set, an empty one, or one that overlaps the training data."""
+
+
+class ConversionError(StageError):
+    """The packaged model is not the model that was judged. Do not release it."""
+
+
+class RegistryError(StageError):
+    """The Hub did not take the model, or holds something else than what was sent."""
+
+
+class SettingsError(ProjectOneError):
+    """A setting is missing or wrong. The message names it, what was expected and how to set it."""
