@@ -1,0 +1,38 @@
+"""Paths, headers and limits that the server mounts and the device calls."""
+
+from __future__ import annotations
+
+from typing import Final
+from uuid import UUID
+
+DEVICES: Final = "/v1/devices"
+SAMPLES: Final = "/v1/samples"
+CONSENTS: Final = "/v1/consents"
+UPLOAD_TRAINING_DATA: Final = "/upload-training-data"
+LATEST_MODEL_INFO: Final = "/latest-model-info"
+RELEASES: Final = "/v1/releases"
+LIVE: Final = "/health/live"
+READY: Final = "/health/ready"
+
+DEVICE_ID_HEADER: Final = "X-Device-Id"
+SAMPLE_HEADER: Final = "X-Sample"
+"""The `Correction` as canonical JSON in base64url: metadata and audio travel in one request."""
+
+MAX_SAMPLE_HEADER_BYTES: Final = 24 * 1024
+MAX_BATCH_BYTES: Final = 256 * 1024 * 1024
+MAX_BATCH_ITEMS: Final = 10_000
+
+
+def sample(sample_id: UUID) -> str:
+    """Path of one sample: PUT it, or GET what became of it."""
+    return f"{SAMPLES}/{sample_id}"
+
+
+def consent(receipt_id: UUID) -> str:
+    """Path of one consent: PUT the receipt, DELETE to withdraw."""
+    return f"{CONSENTS}/{receipt_id}"
+
+
+def release_package(package_sha256: str) -> str:
+    """Path of one package, by its digest: it never changes, so it can be cached for ever."""
+    return f"{RELEASES}/{package_sha256}.zip"

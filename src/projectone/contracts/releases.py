@@ -1,0 +1,59 @@
+"""What a release says about itself: signed by the server, checked by the device before anything is downloaded."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from projectone.contracts.base import Contract, Moment, Name, Sha256
+
+Channel = Name
+
+
+class ReleaseFile(Contract):
+    """One file of a package: where it lies inside, and what it must be."""
+
+    path: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,95}$")
+    sha256: Sha256
+    size_bytes: int = Field(ge=0)
+
+
+class ReleaseManifest(Contract):
+    """Everything a device must know to trust one release. `seq` only ever rises; devices compare it alone."""
+
+    schema_version: Literal[1] = 1
+    channel: Channel
+    seq: int = Field(ge=1)
+    version: str
+    repo_id: str
+    commit: str
+    base_sha256: Sha256
+    weights_sha256: Sha256
+    package_sha256: Sha256
+    package_size_bytes: int = Field(gt=0)
+    files: tuple[ReleaseFile, ...]
+    min_runtime: str = "0.1.0"
+    created_at: Moment
+    expires_at: Moment
+
+
+class SignedManifest(Contract):
+    """A manifest's exact bytes and an Ed25519 signature over them (both in base64)."""
+
+    manifest: str
+    key_id: Name
+    signature: str
+
+
+class LatestModelInfo(Contract):
+    """The answer of `/latest-model-info`: a hint for people and old clients; `signed` is what a device believes."""
+
+    version: str
+    url: str
+    sha256: Sha256
+    size_bytes: int = Field(gt=0)
+    seq: int = Field(ge=1)
+    channel: Channel
+    expires_at: Moment
+    signed: SignedManifest

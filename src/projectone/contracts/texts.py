@@ -1,0 +1,65 @@
+"""The policy that every transcript passes before it is kept, sent or trained on."""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import Annotated
+
+from pydantic import AfterValidator
+
+from projectone.errors import DataError
+
+MAX_TRANSCRIPT_CHARACTERS = 2_000
+MAX_MARKS_PER_BASE = 4
+# Joiners change how Indic, Persian and emoji text is written, so they are text; every other format character is not.
+_ALLOWED_FORMAT_CHARACTERS = {"\u200c", "\u200d"}
+_REFUSED_CATEGORIES = {
+    "Cc": "a control character",
+    "Cs": "a lone surrogate",
+    "Co": "a private character",
+    "Cn": "no character",
+}
+
+
+def clean_transcript(text: str) -> str:
+    """`text` in NFC with single spaces, if it is something a person could have said.
+
+    Raises:
+        DataError: with the reason ``text-empty``, ``text-too-long`` or ``text-characters``.
+    """
+    if len(text) > MAX_TRANSCRIPT_CHARACTERS:
+        raise DataError(
+            "text-too-long", f"transcript: expected at most {MAX_TRANSCRIPT_CHARACTERS} characters, got {len(text)}"
+        )
+    marks = 0
+    for position, character in enumerate(text):
+        category = unicodedata.category(character)
+        if character in "\t\n\r":
+            continue
+        if category in _REFUSED_CATEGORIES:
+            what = _REFUSED_CATEGORIES[category]
+            raise DataError("text-characters", f"transcript: {what} (U+{ord(character):04X}) at position {position}")
+        if category == "Cf" and character not in _ALLOWED_FORMAT_CHARACTERS:
+            raise DataError(
+                "text-characters", f"transcript: an invisible character (U+{ord(character):04X}) at position {position}"
+            )
+        marks = marks + 1 if category in ("Mn", "Me") else 0
+        if marks > MAX_MARKS_PER_BASE:
+            raise DataError(
+                "text-characters", f"transcript: over {MAX_MARKS_PER_BASE} marks on one letter at {position}"
+            )
+    cleaned = " ".join(unicodedata.normalize("NFC", text).split())
+    if not any(unicodedata.category(character)[0] in "LN" for character in cleaned):
+        raise DataError("text-empty", "transcript: expected at least one letter or digit")
+    return cleaned
+
+
+def _as_value_error(text: str) -> str:
+    try:
+        return clean_transcript(text)
+    except DataError as error:  # pydantic turns ValueError into its own report
+        raise ValueError(str(error)) from error
+
+
+Transcript = Annotated[str, AfterValidator(_as_value_error)]
+"""A text that passed the policy."""

@@ -1,0 +1,1 @@
+"""The whole loop on one machine. Above both sides; nobody imports it."""

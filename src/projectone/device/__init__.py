@@ -1,0 +1,1 @@
+"""Runs on the user's machine. It knows nothing of the server but `contracts` and HTTP."""

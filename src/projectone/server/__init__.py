@@ -1,0 +1,1 @@
+"""Runs on ours. It knows nothing of the device but `contracts` and HTTP."""

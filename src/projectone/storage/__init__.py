@@ -1,0 +1,1 @@
+"""Bytes and rows at rest: mechanism only, no domain word."""

@@ -1,0 +1,96 @@
+"""Bytes kept under the digest of their content."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Protocol
+
+from projectone.errors import DigestMismatchError, StorageError
+from projectone.storage.files import digest_of, staged_file
+
+
+class BlobStore(Protocol):
+    """Content-addressed bytes. Keys are SHA-256 digests, so a key is written once and never changes."""
+
+    def put(self, content: Iterable[bytes], *, expected_sha256: str | None = None) -> str:
+        """Keep `content` and give its digest; durable when this returns."""
+        ...
+
+    def get(self, sha256: str) -> bytes:
+        """The bytes, checked against their digest."""
+        ...
+
+    def has(self, sha256: str) -> bool:
+        """Whether the bytes are here."""
+        ...
+
+    def delete(self, sha256: str) -> None:
+        """Remove the bytes; nothing happens if they are not here."""
+        ...
+
+
+class FileBlobs:
+    """A `BlobStore` in a folder: `<folder>/<first two digits>/<digest>`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def path_of(self, sha256: str) -> Path:
+        """Where a blob lies, whether or not it is there."""
+        if len(sha256) != 64 or not set(sha256) <= set("0123456789abcdef"):
+            raise ValueError(f"blob key: expected 64 hexadecimal digits, got {sha256!r}")
+        return self.folder / sha256[:2] / sha256
+
+    def put(self, content: Iterable[bytes], *, expected_sha256: str | None = None) -> str:
+        """Keep `content` and give its digest; durable when this returns.
+
+        Raises:
+            DigestMismatchError: if it is not `expected_sha256`; nothing is kept.
+            StorageError: if the disk refused; nothing is kept.
+        """
+        digest = hashlib.sha256()
+        with staged_file(self.folder) as staged:
+            for piece in content:
+                digest.update(piece)
+                staged.stream.write(piece)
+            actual = digest.hexdigest()
+            if expected_sha256 is not None and actual != expected_sha256:
+                raise DigestMismatchError("upload", expected=expected_sha256, actual=actual)
+            staged.commit(self.path_of(actual))
+        return actual
+
+    def get(self, sha256: str) -> bytes:
+        """The bytes, checked against their digest.
+
+        Raises:
+            StorageError: if they are missing.
+            DigestMismatchError: if the disk gives other bytes than were stored.
+        """
+        try:
+            content = self.path_of(sha256).read_bytes()
+        except FileNotFoundError as error:
+            raise StorageError(f"blob {sha256}: not in this store") from error
+        actual = hashlib.sha256(content).hexdigest()
+        if actual != sha256:
+            raise DigestMismatchError("blob", expected=sha256, actual=actual)
+        return content
+
+    def has(self, sha256: str) -> bool:
+        """Whether the bytes are here."""
+        return self.path_of(sha256).is_file()
+
+    def delete(self, sha256: str) -> None:
+        """Remove the bytes; nothing happens if they are not here."""
+        self.path_of(sha256).unlink(missing_ok=True)
+
+    def keys(self) -> Iterator[str]:
+        """Every digest in the store."""
+        for path in sorted(self.folder.glob("??/*")):
+            if len(path.name) == 64:
+                yield path.name
+
+    def scrub(self) -> list[str]:
+        """Digests of blobs whose bytes have rotted."""
+        return [key for key in self.keys() if digest_of(self.path_of(key)) != key]

@@ -1,0 +1,1 @@
+"""Sound as numbers: numpy only, no model; the same checks on both sides."""
