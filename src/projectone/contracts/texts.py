@@ -46,7 +46,7 @@ def clean_transcript(text: str) -> str:
         marks = marks + 1 if category in ("Mn", "Me") else 0
         if marks > MAX_MARKS_PER_BASE:
             raise DataError(
-                "text-characters", f"transcript: over {MAX_MARKS_PER_BASE} marks on one letter at {position}"
+                "text-characters", f"transcript: over {MAX_MARKS_PER_BASE} marks on one letter ({position})"
             )
     cleaned = " ".join(unicodedata.normalize("NFC", text).split())
     if not any(unicodedata.category(character)[0] in "LN" for character in cleaned):
