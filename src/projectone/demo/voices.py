@@ -1,0 +1,141 @@
+"""Synthetic speakers: espeak-ng from its wheel, called in this process."""
+
+from __future__ import annotations
+
+import ctypes
+import re
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import numpy.typing as npt
+
+from projectone.errors import DataError
+
+SAMPLE_RATE_HZ = 16_000
+_SYNCHRONOUS, _UTF8, _ALL_CHARACTERS = 2, 1, 1  # speak_lib.h
+_RATE, _PITCH, _RANGE = 1, 3, 4
+# espeak-ng keeps one voice and one callback for the whole process.
+_lock = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Voice:
+    """One synthetic person.
+
+    Attributes:
+        name: What the person is called.
+        language: An espeak-ng voice, which is the accent: ``"en-gb-scotland"``.
+        variant: A timbre of espeak-ng's ``!v`` folder, such as ``"f3"``.
+        pitch: Base pitch, 0 to 99; 50 is the variant's own.
+        rate: Words a minute, 80 to 450; 175 is normal.
+        pitch_range: Liveliness, 0 (monotone) to 99; 50 is the variant's own.
+    """
+
+    name: str
+    language: str
+    variant: str
+    pitch: int = 50
+    rate: int = 165
+    pitch_range: int = 50
+
+    @property
+    def accent(self) -> str:
+        """The accent for a manifest."""
+        return self.language
+
+
+def _people(languages: Iterable[str], variants: Iterable[str], prefix: str) -> tuple[Voice, ...]:
+    """One person per language and variant; pitch and rate differ from one to the next, the same way every time."""
+    pairs = [(language, variant) for language in languages for variant in variants]
+    return tuple(
+        Voice(f"{prefix}-{language}-{variant}", language, variant, 35 + 7 * index % 31, 140 + 11 * index % 50)
+        for index, (language, variant) in enumerate(pairs)
+    )
+
+
+STARTER_LANGUAGES = ("en-us", "en-gb", "en-gb-x-rp", "en-us-nyc", "en-gb-x-gbclan")
+STARTER_VARIANTS = (
+    "f1", "f2", "f3", "f4", "m1", "m2", "m3", "m4", "m5", "m7", "Andy", "Annie", "Alicia", "Denis", "Gene", "Hugo",
+    "Lee", "Marco", "Michael", "Mike", "adam", "anika", "antonio", "aunty", "belinda", "benjamin", "boris", "david", "ed",
+    "edward", "grandma", "grandpa", "gustave", "ian", "john", "linda", "max", "michel", "norbert", "paul", "quincy",
+    "rob", "sandro", "shelby", "steph", "travis", "victor", "zac",
+)  # fmt: skip
+# What the starter model was trained on.
+STARTER_VOICES = _people(STARTER_LANGUAGES, STARTER_VARIANTS, "heard")
+
+UNHEARD_LANGUAGES = ("en-gb-scotland", "en-029", "en-gb-x-gbcwmd")
+UNHEARD_VARIANTS = ("f5", "m6", "Andrea", "Diogo", "caleb", "robert", "pablo", "steph2")
+# Accents and timbres that the starter model has never heard: kept for the demo and for tests.
+UNHEARD_VOICES = _people(UNHEARD_LANGUAGES, UNHEARD_VARIANTS, "unheard")
+
+
+def synthesize(text: str, voice: Voice) -> npt.NDArray[np.float32]:
+    """`text` read aloud by `voice`: one channel at 16 kHz, within -1 and 1.
+
+    Single letters are read by their names, "a" too.
+
+    Raises:
+        DataError: ``"no-speech"`` if nothing came out, ``"voice"`` if espeak-ng does not know the voice.
+    """
+    spoken = re.sub(r"\ba\b", "[[eI]]", text.lower())
+    with _lock:
+        engine = _engine()
+        chunks = engine.chunks
+        chunks.clear()
+        if engine.library.espeak_SetVoiceByName(f"{voice.language}+{voice.variant}".encode()) != 0:
+            raise DataError("voice", f"espeak-ng knows no voice {voice.language!r} with variant {voice.variant!r}")
+        for parameter, value in ((_RATE, voice.rate), (_PITCH, voice.pitch), (_RANGE, voice.pitch_range)):
+            engine.library.espeak_SetParameter(parameter, value, 0)
+        encoded = spoken.encode() + b"\0"
+        engine.library.espeak_Synth(encoded, len(encoded), 0, 1, 0, _UTF8 | 0x100, None, None)
+        sound = np.frombuffer(b"".join(chunks), dtype=np.int16)
+        rate_hz = engine.rate_hz
+    if not np.any(sound):
+        raise DataError("no-speech", f"espeak-ng said nothing for {text!r}")
+    return _to_16_khz(sound.astype(np.float32) / 32768.0, rate_hz)
+
+
+def _to_16_khz(sound: npt.NDArray[np.float32], rate_hz: int) -> npt.NDArray[np.float32]:
+    """Band-limited resampling by cutting the spectrum; a clip begins and ends in silence, so nothing wraps around."""
+    n_in = -(-sound.size // rate_hz) * rate_hz  # whole seconds: both lengths come out even
+    n_out = n_in * SAMPLE_RATE_HZ // rate_hz
+    spectrum = np.fft.rfft(sound, n_in)[: n_out // 2 + 1]
+    resampled = np.fft.irfft(spectrum, n_out) * (n_out / n_in)
+    wanted = round(sound.size * SAMPLE_RATE_HZ / rate_hz)
+    clipped: npt.NDArray[np.float32] = np.clip(resampled[:wanted], -1.0, 1.0).astype(np.float32)
+    return clipped
+
+
+@dataclass(frozen=True)
+class _Engine:
+    library: ctypes.CDLL
+    rate_hz: int
+    chunks: list[bytes]
+    callback: object  # ctypes keeps no reference of its own
+
+
+@cache
+def _engine() -> _Engine:
+    import espeakng_loader
+
+    library = ctypes.CDLL(espeakng_loader.get_library_path())
+    rate_hz = library.espeak_Initialize(_SYNCHRONOUS, 0, str(espeakng_loader.get_data_path()).encode(), 0)
+    if rate_hz <= 0:
+        raise DataError("voice", f"espeak-ng did not start: {rate_hz}")
+    chunks: list[bytes] = []
+
+    def collect(samples: int | None, n_samples: int, _events: int) -> int:
+        if samples and n_samples > 0:
+            chunks.append(ctypes.string_at(samples, 2 * n_samples))
+        return 0
+
+    callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p)(collect)
+    library.espeak_SetSynthCallback(callback)
+    library.espeak_Synth.argtypes = [
+        ctypes.c_char_p, ctypes.c_size_t, ctypes.c_uint, ctypes.c_int, ctypes.c_uint, ctypes.c_uint,
+        ctypes.c_void_p, ctypes.c_void_p,
+    ]  # fmt: skip
+    return _Engine(library, rate_hz, chunks, callback)
