@@ -10,7 +10,7 @@ from pydantic import Field
 
 from projectone.contracts.base import Contract, Sha256
 
-_PATTERN = re.compile(r"^v?(\d{1,6})\.(\d{1,6})\.(\d{1,6})$")
+_PATTERN = re.compile(r"^v?(\d{1,6})\.(\d{1,6})\.(\d{1,6})\Z")
 
 
 @total_ordering

