@@ -1,0 +1,136 @@
+"""The safetensors format: the header is read and judged before a byte of data is touched."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any, Literal
+
+import mlx.core as mx
+import numpy as np
+from safetensors.numpy import save
+
+from projectone.errors import ArtifactError
+from projectone.storage.files import write_atomically
+
+StoredDtype = Literal["float32", "float16"]
+
+MAX_HEADER_BYTES = 16 * 2**20  # large-v3 has 1,259 tensors and needs 150 kB
+_ITEM_BYTES = {"F32": 4, "F16": 2, "BF16": 2}
+
+
+@dataclass(frozen=True)
+class TensorHeader:
+    """What the header says of one tensor."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    start: int
+    end: int
+
+
+def read_header(path: Path) -> dict[str, TensorHeader]:
+    """The header of a safetensors file: each tensor's dtype, shape and place, checked against the file's size.
+
+    Raises:
+        ArtifactError: naming the tensor, if the header is not one, or a tensor overlaps another, leaves a gap, runs
+            past the end, or has a dtype other than F32, F16 and BF16.
+    """
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as stream:
+            n_header = int.from_bytes(stream.read(8), "little")
+            if not 2 <= n_header <= min(MAX_HEADER_BYTES, size - 8):
+                raise ArtifactError(
+                    f"{path.name!r}: not a safetensors file, or its header is cut off ({n_header} bytes)"
+                )
+            raw = json.loads(stream.read(n_header))
+    except OSError as error:
+        raise ArtifactError(f"{path.name!r} cannot be read: {error}") from error
+    except ValueError as error:
+        raise ArtifactError(f"{path.name!r}: the safetensors header is not JSON: {error}") from error
+    if not isinstance(raw, dict):
+        raise ArtifactError(f"{path.name!r}: the safetensors header is not a JSON object")
+    raw.pop("__metadata__", None)
+    headers = {name: _tensor_header(name, entry) for name, entry in raw.items()}
+    _check_places(path.name, headers, size - 8 - n_header)
+    return headers
+
+
+def check_shapes(name: str, found: Mapping[str, TensorHeader], expected: Mapping[str, tuple[int, ...]]) -> None:
+    """Refuse a file whose tensors are not exactly the expected ones.
+
+    Raises:
+        ArtifactError: naming the first tensors that are missing, unknown, or of another shape.
+    """
+    missing, unknown = sorted(expected.keys() - found.keys()), sorted(found.keys() - expected.keys())
+    if missing:
+        raise ArtifactError(f"{name!r}: {len(missing)} tensors are missing: {', '.join(missing[:3])}")
+    if unknown:
+        raise ArtifactError(f"{name!r}: {len(unknown)} tensors are unknown: {', '.join(unknown[:3])}")
+    for tensor, shape in expected.items():
+        if found[tensor].shape != shape:
+            raise ArtifactError(f"{name!r}: tensor {tensor!r}: expected shape {shape}, got {found[tensor].shape}")
+
+
+def read_tensors(path: Path) -> dict[str, mx.array]:
+    """All tensors of a file whose header was checked; every number is finite.
+
+    Raises:
+        ArtifactError: naming the tensor that holds a NaN or an infinity.
+    """
+    try:
+        tensors = dict(mx.load(str(path), format="safetensors").items())
+    except (RuntimeError, ValueError) as error:
+        raise ArtifactError(f"{path.name!r}: the tensors cannot be read: {error}") from error
+    for name, tensor in tensors.items():
+        if not mx.isfinite(tensor).all().item():
+            raise ArtifactError(f"{path.name!r}: tensor {name!r} holds numbers that are not finite")
+    return tensors
+
+
+def write_tensors(path: Path, tensors: Mapping[str, mx.array], *, dtype: StoredDtype) -> None:
+    """Write tensors so that equal tensors give equal bytes.
+
+    Raises:
+        ArtifactError: naming the tensor that is not finite, or that float16 cannot hold.
+    """
+    target = mx.float16 if dtype == "float16" else mx.float32
+    arrays: dict[str, np.ndarray[Any, Any]] = {}
+    for name, tensor in tensors.items():
+        stored = tensor.astype(target)
+        if not mx.isfinite(stored).all().item():
+            raise ArtifactError(f"tensor {name!r} holds numbers that {dtype} cannot hold; nothing was written")
+        # `save` writes the buffer as it lies and ignores strides.
+        arrays[name] = np.ascontiguousarray(np.array(stored))
+    # transformers refuses a file without this entry.
+    write_atomically(path, save(arrays, metadata={"format": "pt"}))
+
+
+def _tensor_header(name: str, entry: Any) -> TensorHeader:  # noqa: ANN401 - anything may be in a stranger's JSON
+    try:
+        shape, (start, end), dtype = entry["shape"], entry["data_offsets"], entry["dtype"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise ArtifactError(f"tensor {name!r}: the header entry is not one: {entry!r:.80}") from error
+    numbers = [*shape, start, end] if isinstance(shape, list) else [None]
+    if not all(isinstance(n, int) and not isinstance(n, bool) and n >= 0 for n in numbers):
+        raise ArtifactError(f"tensor {name!r}: shape and offsets must be natural numbers, got {entry!r:.80}")
+    if dtype not in _ITEM_BYTES:
+        raise ArtifactError(f"tensor {name!r}: expected dtype F32, F16 or BF16, got {dtype!r:.20}")
+    if end - start != prod(shape) * _ITEM_BYTES[dtype]:
+        raise ArtifactError(f"tensor {name!r}: {end - start} bytes do not fit shape {tuple(shape)} of {dtype}")
+    return TensorHeader(dtype=dtype, shape=tuple(shape), start=start, end=end)
+
+
+def _check_places(file_name: str, headers: Mapping[str, TensorHeader], n_data: int) -> None:
+    """The tensors fill the data part without gap or overlap."""
+    position = 0
+    for name, header in sorted(headers.items(), key=lambda item: (item[1].start, item[1].end)):
+        if header.start != position:
+            raise ArtifactError(f"{file_name!r}: tensor {name!r} begins at {header.start}, expected {position}")
+        position = header.end
+    if position != n_data:
+        raise ArtifactError(f"{file_name!r}: the tensors need {position} bytes, the file holds {n_data}")
