@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+_REAL_CACHE = Path.home() / ".cache" / "projectone"
 _LOOPBACK = ("127.", "::1", "localhost", "0.0.0.0")
 
 
@@ -40,8 +41,10 @@ def _own_world(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
         if is_ours or name.lower() in proxies:
             monkeypatch.delenv(name)
     home = tmp_path_factory.mktemp("home")
-    # The BLAS copy is cached per user; making it again for every test would only test the disk.
-    monkeypatch.setenv("XDG_CACHE_HOME", os.environ.get("XDG_CACHE_HOME", str(Path.home() / ".cache")))
+    # The renamed BLAS is cached per user; making it again for every child process would only test the disk.
+    _REAL_CACHE.mkdir(parents=True, exist_ok=True)
+    (home / ".cache").mkdir()
+    (home / ".cache" / "projectone").symlink_to(_REAL_CACHE, target_is_directory=True)
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("HF_HOME", str(home / "huggingface"))
     monkeypatch.setenv("HF_HUB_DISABLE_TELEMETRY", "1")
