@@ -59,9 +59,9 @@ def _people(languages: Iterable[str], variants: Iterable[str], prefix: str) -> t
 STARTER_LANGUAGES = ("en-us", "en-gb", "en-gb-x-rp", "en-us-nyc", "en-gb-x-gbclan")
 STARTER_VARIANTS = (
     "f1", "f2", "f3", "f4", "m1", "m2", "m3", "m4", "m5", "m7", "Andy", "Annie", "Alicia", "Denis", "Gene", "Hugo",
-    "Lee", "Marco", "Michael", "Mike", "adam", "anika", "antonio", "aunty", "belinda", "benjamin", "boris", "david", "ed",
-    "edward", "grandma", "grandpa", "gustave", "ian", "john", "linda", "max", "michel", "norbert", "paul", "quincy",
-    "rob", "sandro", "shelby", "steph", "travis", "victor", "zac",
+    "Lee", "Marco", "Michael", "Mike", "adam", "anika", "antonio", "aunty", "belinda", "benjamin", "boris", "david",
+    "ed", "edward", "grandma", "grandpa", "gustave", "ian", "john", "linda", "max", "michel", "norbert", "paul",
+    "quincy", "rob", "sandro", "shelby", "steph", "travis", "victor", "zac",
 )  # fmt: skip
 # What the starter model was trained on.
 STARTER_VOICES = _people(STARTER_LANGUAGES, STARTER_VARIANTS, "heard")
@@ -96,6 +96,24 @@ def synthesize(text: str, voice: Voice) -> npt.NDArray[np.float32]:
     if not np.any(sound):
         raise DataError("no-speech", f"espeak-ng said nothing for {text!r}")
     return _to_16_khz(sound.astype(np.float32) / 32768.0, rate_hz)
+
+
+def pronounce(text: str, *, language: str = "en-us") -> str:
+    """The phonemes of `text` in the international phonetic alphabet, as espeak-ng reads it; words apart by spaces."""
+    with _lock:
+        library = _engine().library
+        library.espeak_SetVoiceByName(language.encode())
+        library.espeak_TextToPhonemes.restype = ctypes.c_char_p
+        # The letter's name, as `synthesize` reads it; espeak-ng would take it for the article.
+        return " eɪ ".join(_clauses(library, part) for part in re.split(r"\ba\b", text.lower())).strip()
+
+
+def _clauses(library: ctypes.CDLL, text: str) -> str:
+    rest = ctypes.c_char_p(text.encode())
+    clauses: list[str] = []
+    while rest.value:
+        clauses.append(library.espeak_TextToPhonemes(ctypes.byref(rest), _UTF8, 2).decode())
+    return " ".join(clauses)
 
 
 def _to_16_khz(sound: npt.NDArray[np.float32], rate_hz: int) -> npt.NDArray[np.float32]:
