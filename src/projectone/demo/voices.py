@@ -105,7 +105,7 @@ def pronounce(text: str, *, language: str = "en-us") -> str:
         library.espeak_SetVoiceByName(language.encode())
         library.espeak_TextToPhonemes.restype = ctypes.c_char_p
         # The letter's name, as `synthesize` reads it; espeak-ng would take it for the article.
-        return " eɪ ".join(_clauses(library, part) for part in re.split(r"\ba\b", text.lower())).strip()
+        return " eɪ ".join(_clauses(library, part) for part in re.split(r"\ba\b", text.lower())).strip()  # noqa: RUF001
 
 
 def _clauses(library: ctypes.CDLL, text: str) -> str:
