@@ -1,0 +1,187 @@
+"""A commit payload to a tree and a commit; one compare-and-swap; refused if the parent has moved."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from fastapi import APIRouter, Request
+from pydantic import BaseModel, Field
+
+from projectone.server.hubd.auth import CallerOf, SettingsOf, StoreOf, WritableRepo
+from projectone.server.hubd.bodies import body_pieces, lines_of
+from projectone.server.hubd.objects import (
+    ATTRIBUTES_PATH,
+    ATTRIBUTES_TEXT,
+    Commit,
+    FileEntry,
+    build_trees,
+    encode_commit,
+    git_id,
+    pointer_text,
+)
+from projectone.server.hubd.payloads import (
+    AddFile,
+    AddLarge,
+    DeleteFile,
+    DeleteFolder,
+    Operation,
+    Payload,
+    check_path,
+    read_payload,
+)
+from projectone.server.hubd.references import RevisionOf, find_commit
+from projectone.server.hubd.refusals import Refusal, no_such_entry, no_such_repo, no_such_revision
+from projectone.server.hubd.repos import MAIN, HubStore, Repo, Rows
+from projectone.server.hubd.settings import HubSettings
+
+router = APIRouter()
+
+
+class FileSummary(BaseModel):
+    """A file the client is about to upload."""
+
+    path: str
+    size: int = Field(ge=0)
+    sample: str = ""
+
+
+class PreuploadRequest(BaseModel):
+    """Files the client is about to upload."""
+
+    files: list[FileSummary] = Field(max_length=1000)
+
+
+@router.post("/api/{kind}/{namespace}/{name}/preupload/{revision}")
+def preupload(
+    body: PreuploadRequest, repo: WritableRepo, revision: RevisionOf, store: StoreOf, settings: SettingsOf
+) -> dict[str, Any]:
+    """How each file shall travel, and what lies there already, so that unchanged files are left out."""
+    with store.reading() as rows:
+        files = rows.files(repo, rows.commit(repo, find_commit(rows, repo, revision)).tree)
+    answers = []
+    for item in body.files:
+        is_large = _is_large(check_path(item.path), item.size, settings)
+        answer = {"path": item.path, "uploadMode": "lfs" if is_large else "regular", "shouldIgnore": False}
+        if present := files.get(item.path):
+            answer["oid"] = present.lfs_sha256 or present.oid
+        answers.append(answer)
+    return {"files": answers}
+
+
+@router.post("/api/{kind}/{namespace}/{name}/commit/{revision}")
+def commit(
+    request: Request,
+    repo: WritableRepo,
+    revision: RevisionOf,
+    caller: CallerOf,
+    store: StoreOf,
+    settings: SettingsOf,
+) -> dict[str, Any]:
+    """Apply a commit to a branch. When this answers, it is on disk."""
+    if request.query_params.get("create_pr") == "1":
+        raise Refusal(400, "This Hub has no pull requests; commit to a branch")
+    pieces = body_pieces(request, max_bytes=settings.max_commit_bytes)
+    payload = read_payload(lines_of(pieces, max_lines=settings.max_commit_lines), store.blobs)
+    author = caller.token.name if caller.token else ""
+    oid = apply_commit(store, repo, f"refs/heads/{revision.removeprefix('refs/heads/')}", payload, author)
+    return {"success": True, "commitOid": oid, "commitUrl": f"{settings.public_url}/{repo.full_name}/commit/{oid}"}
+
+
+def apply_commit(store: HubStore, repo: Repo, ref: str, payload: Payload, author: str) -> str:
+    """Move a branch by one commit and give its id; a payload that changes nothing gives the head.
+
+    Raises:
+        Refusal: 404 for a missing branch or path, 412 if the branch is not where the payload's parent says, 400 if
+            a large file was not uploaded to this repository or two paths exclude each other.
+    """
+    with store.writing() as rows:
+        if not rows.lock(repo):
+            raise no_such_repo(is_anonymous=False)
+        head = rows.refs(repo).get(ref)
+        if head is None:
+            raise no_such_revision(ref.removeprefix("refs/heads/"))
+        if payload.parent is not None and not head.startswith(payload.parent):
+            raise Refusal(412, f"A commit has happened since: expected parent {payload.parent}, head is {head}")
+        tree = rows.commit(repo, head).tree
+        files = _applied(rows.files(repo, tree), payload.operations, _large_entries(rows, repo, payload))
+        oid = _write(rows, repo, files, parent=head, author=author, message=payload.message)
+        rows.set_ref(repo, ref, oid)
+    return oid
+
+
+def begin_repo(store: HubStore, kind: str, namespace: str, name: str, *, private: bool, author: str) -> Repo | None:
+    """A new repository with its first commit; None if the name is taken."""
+    oid = git_id("blob", ATTRIBUTES_TEXT)
+    attributes = FileEntry(oid, len(ATTRIBUTES_TEXT), store.blobs.put([ATTRIBUTES_TEXT]))
+    with store.writing() as rows:
+        if rows.repo(kind, namespace, name) is not None:
+            return None
+        repo = rows.add_repo(kind, namespace, name, private=private)
+        files = {ATTRIBUTES_PATH: attributes}
+        rows.set_ref(repo, MAIN, _write(rows, repo, files, parent=None, author=author, message="Initial commit"))
+    return repo
+
+
+def _is_large(path: str, size_bytes: int, settings: HubSettings) -> bool:
+    is_named_so = any(path.endswith(suffix) for suffix in settings.large_suffixes)
+    return size_bytes > 0 and (size_bytes >= settings.large_file_bytes or is_named_so)
+
+
+def _large_entries(rows: Rows, repo: Repo, payload: Payload) -> dict[str, FileEntry]:
+    """Every large file of a payload by its digest; only those that were uploaded to this repository count.
+
+    Knowing a digest is not owning the file: a digest from another repository would open it to this one's readers.
+    """
+    asked = {item.sha256: item for item in payload.operations if isinstance(item, AddLarge)}
+    sizes = rows.claims(repo.id, asked)
+    entries = {}
+    for sha256, item in asked.items():
+        if sha256 not in sizes or item.size_bytes not in (None, sizes[sha256]):
+            raise Refusal(400, f"{item.path!r}: large file {sha256} of {item.size_bytes} bytes was not uploaded here")
+        oid = git_id("blob", pointer_text(sha256, sizes[sha256]))
+        entries[sha256] = FileEntry(oid, sizes[sha256], sha256, lfs_sha256=sha256)
+    return entries
+
+
+def _applied(
+    files: dict[str, FileEntry], operations: tuple[Operation, ...], large: dict[str, FileEntry]
+) -> dict[str, FileEntry]:
+    for item in operations:
+        if isinstance(item, AddFile):
+            files[item.path] = item.entry
+        elif isinstance(item, AddLarge):
+            files[item.path] = large[item.sha256]
+        elif isinstance(item, DeleteFile):
+            if files.pop(item.path, None) is None:
+                raise no_such_entry(item.path)
+        else:
+            files = _without_folder(files, item)
+    for path in files:
+        parent = path
+        while parent := parent.rpartition("/")[0]:
+            if parent in files:
+                raise Refusal(400, f"{parent!r} cannot be a file and, for {path!r}, a folder")
+    return files
+
+
+def _without_folder(files: dict[str, FileEntry], item: DeleteFolder) -> dict[str, FileEntry]:
+    prefix = f"{item.path}/" if item.path else ""
+    kept = {path: entry for path, entry in files.items() if not path.startswith(prefix)}
+    if len(kept) == len(files):
+        raise no_such_entry(item.path)
+    return kept
+
+
+def _write(
+    rows: Rows, repo: Repo, files: dict[str, FileEntry], *, parent: str | None, author: str, message: str
+) -> str:
+    root, trees = build_trees({path: entry.oid for path, entry in files.items()})
+    if parent is not None and rows.commit(repo, parent).tree == root:
+        return parent
+    rows.add_files(repo, files.values())
+    rows.add_objects(repo, "tree", trees)
+    body = encode_commit(Commit(root, parent, author, int(time.time()), message))
+    oid = git_id("commit", body)
+    rows.add_objects(repo, "commit", {oid: body})
+    return oid

@@ -1,0 +1,82 @@
+"""A real Hub over real sockets, in each way it can move large files, and the real client that talks to it."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from huggingface_hub import HfApi
+
+from projectone.server.database import METADATA, open_engine
+from projectone.server.hubd import HubSettings, HubStore, create_app, issue_token
+
+MODES = ("basic", "multipart", "redirect", "regular")
+
+
+@dataclasses.dataclass(frozen=True)
+class Hub:
+    """A running Hub and tokens for it."""
+
+    url: str
+    store: HubStore
+    folder: Path
+    writer: str
+    reader: str
+    stranger: str
+
+    def client(self, token: str | bool | None = None) -> HfApi:
+        return HfApi(endpoint=self.url, token=self.writer if token is None else token)
+
+
+def _listening() -> tuple[socket.socket, str]:
+    listener = socket.create_server(("127.0.0.1", 0))
+    return listener, f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+@contextlib.contextmanager
+def serving(app: Any, listeners: list[socket.socket]) -> Iterator[None]:
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off", timeout_graceful_shutdown=1))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": listeners}, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.005)
+    yield
+    server.should_exit = True
+    thread.join(timeout=5)
+
+
+def settings_for(mode: str, url: str, other_url: str) -> HubSettings:
+    settings = HubSettings(public_url=url, page_length=100)
+    if mode == "multipart":
+        return dataclasses.replace(settings, part_bytes=100_000)
+    if mode == "redirect":
+        return dataclasses.replace(settings, cdn_url=other_url)
+    if mode == "regular":
+        return dataclasses.replace(settings, large_file_bytes=1 << 60, large_suffixes=frozenset())
+    return settings
+
+
+@contextlib.contextmanager
+def running_hub(
+    folder: Path, mode: str = "basic", wrap: Callable[[Any], Any] = lambda app: app, **changes: Any
+) -> Iterator[Hub]:
+    engine = open_engine(f"sqlite:///{folder / 'hub.sqlite'}")
+    METADATA.create_all(engine, tables=[table for table in METADATA.sorted_tables if table.name.startswith("hub_")])
+    store = HubStore(engine, folder / "hub")
+    (first, url), (second, other_url) = _listening(), _listening()
+    settings = dataclasses.replace(settings_for(mode, url, other_url), **changes)
+    tokens = {
+        "writer": issue_token(store, "acme", "write", ["acme"]),
+        "reader": issue_token(store, "auditor", "read", ["acme"]),
+        "stranger": issue_token(store, "mallory", "write", ["mallory"]),
+    }
+    with serving(wrap(create_app(store, settings)), [first, second]):
+        yield Hub(url=url, store=store, folder=folder, **tokens)
+    engine.dispose()
