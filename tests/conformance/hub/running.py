@@ -36,7 +36,10 @@ class Hub:
 
 
 def _listening() -> tuple[socket.socket, str]:
-    listener = socket.create_server(("127.0.0.1", 0))
+    # With the protocol named asyncio turns Nagle's algorithm off; without it every answer takes 40 ms longer.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.bind(("127.0.0.1", 0))
+    listener.listen(128)
     return listener, f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 
@@ -53,7 +56,7 @@ def serving(app: Any, listeners: list[socket.socket]) -> Iterator[None]:
 
 
 def settings_for(mode: str, url: str, other_url: str) -> HubSettings:
-    settings = HubSettings(public_url=url, page_length=100)
+    settings = HubSettings(public_url=url, page_length=20)
     if mode == "multipart":
         return dataclasses.replace(settings, part_bytes=100_000)
     if mode == "redirect":

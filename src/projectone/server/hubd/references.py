@@ -117,12 +117,12 @@ def list_commits(
     cursor: CursorOf,
 ) -> Response:
     """The history of a revision, newest first, a page at a time."""
+    end = cursor + min(_COMMITS_ON_A_PAGE, settings.page_length)
     with store.reading() as rows:
         history = rows.history(repo, find_commit(rows, repo, revision))
-        page = list(itertools.islice(history, cursor, cursor + _COMMITS_ON_A_PAGE + 1))
-    has_more = len(page) > _COMMITS_ON_A_PAGE
-    links = page_links(request, settings, cursor + _COMMITS_ON_A_PAGE if has_more else None)
-    return JSONResponse([_described(oid, commit) for oid, commit in page[:_COMMITS_ON_A_PAGE]], headers=links)
+        page = list(itertools.islice(history, cursor, end + 1))
+    links = page_links(request, settings, end if len(page) > end - cursor else None)
+    return JSONResponse([_described(oid, commit) for oid, commit in page[: end - cursor]], headers=links)
 
 
 @router.post("/api/{kind}/{namespace}/{name}/tag/{revision}")
