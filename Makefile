@@ -44,8 +44,8 @@ $(PARITY_STAMP): requirements-dev.lock requirements-parity.lock pyproject.toml
 parity: $(PARITY_STAMP) ## numbers against outside truths (transformers on torch)
 	$(PARITY_VENV)/bin/python -m pytest -m parity tests/parity $(ARGS)
 
-starter: $(STAMP) ## train the starter model again (needs real speech in DATA, and an hour or more)
-	$(BIN)/python -m starter.train --data $(DATA) --out models/starter $(ARGS)
+starter: $(PARITY_STAMP) ## train the starter model again (needs real speech in DATA, and an hour or more)
+	$(PARITY_VENV)/bin/python -m starter.train --data $(DATA) --out models/starter $(ARGS)
 
 lock: ## resolve every pin again (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --extra demo -o requirements.lock pyproject.toml
