@@ -1,0 +1,1 @@
+"""Hand out: releases as signed rows, packages as immutable bytes."""

@@ -1,0 +1,48 @@
+"""Signs releases with the Ed25519 key of the server's home; devices carry its public half."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from projectone.contracts.releases import ReleaseManifest, SignedManifest
+from projectone.contracts.signatures import sign_manifest
+from projectone.errors import SettingsError
+
+
+class ReleaseSigner:
+    """Signs manifests with one key."""
+
+    def __init__(self, key: Ed25519PrivateKey) -> None:
+        self._key = key
+
+    def sign(self, manifest: ReleaseManifest) -> SignedManifest:
+        """The manifest's canonical bytes and the signature over them."""
+        return sign_manifest(self._key, manifest)
+
+
+def load_signer(path: Path) -> ReleaseSigner:
+    """The signer whose private key lies at `path`.
+
+    Raises:
+        SettingsError: if there is no key, or it is not Ed25519.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise SettingsError(
+            f"release key: expected a file {path.name!r} in keys/; run `projectone-server init`"
+        ) from error
+    return ReleaseSigner(_parse(content, path.name))
+
+
+def _parse(content: bytes, name: str) -> Ed25519PrivateKey:
+    try:
+        key = load_pem_private_key(content, password=None)
+    except (ValueError, TypeError) as error:
+        raise SettingsError(f"release key {name!r}: expected an unencrypted Ed25519 private key in PEM") from error
+    if not isinstance(key, Ed25519PrivateKey):
+        raise SettingsError(f"release key {name!r}: expected an Ed25519 key, got {type(key).__name__}")
+    return key

@@ -1,0 +1,1 @@
+"""Tell a human: rows that wait to be said, and the ways to say them."""

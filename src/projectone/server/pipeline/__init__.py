@@ -1,0 +1,9 @@
+"""The AI Model Trainer: five nodes, their edges, and what runs them.
+
+Saved state is read by LangGraph's serialiser, which decides at its import whether it may call what a row names. So the
+switch is set here, before anything of this package can import it; `checkpoints.assert_strict_reader` proves it.
+"""
+
+import os
+
+os.environ["LANGGRAPH_STRICT_MSGPACK"] = "true"
