@@ -76,7 +76,7 @@ class GenerationSettings:
             task_to_id=table_at(raw, "task_to_id", name),
             is_multilingual=bool(raw.get("is_multilingual", bool(raw.get("lang_to_id")))),
             max_length=integer_at({"max_length": 448} | dict(raw), "max_length", name),
-            max_initial_timestamp_index=raw.get("max_initial_timestamp_index", 50),
+            max_initial_timestamp_index=_initial_timestamp(raw),
             alignment_heads=alignment_heads,
             extra=dict(raw),
         )
@@ -109,3 +109,10 @@ def never_written(tokenizer: Tokenizer) -> tuple[int, ...]:
     control = (tokenizer.sot, tokenizer.sot_prev, tokenizer.sot_lm, tokenizer.no_speech)
     tasks = (tokenizer.transcribe, tokenizer.translate)
     return tuple(sorted(i for i in (*control, *tasks) if i is not None))
+
+
+def _initial_timestamp(raw: Mapping[str, Any]) -> int | None:
+    key = "max_initial_timestamp_index"
+    if key in raw and raw[key] is None:
+        return None
+    return integer_at({key: 50} | dict(raw), key, "generation_config.json")

@@ -49,6 +49,9 @@ def random_checkpoint(tokenizer: Tokenizer, *, seed: int = 0, n_mels: int = 20) 
     model = Whisper(dims)
     mx.random.seed(seed)
     model.update(tree_map(lambda p: mx.random.normal(p.shape) * 0.3, model.parameters()))
+    # A lean towards end-of-text, or random weights would never stop.
+    decoder = model.decoder
+    decoder.ln.bias = decoder.ln.bias + decoder.token_embedding.weight[tokenizer.eot]
     return WhisperCheckpoint(
         model=model,
         dims=dims,

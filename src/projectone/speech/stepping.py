@@ -1,0 +1,208 @@
+"""One decoder step at a time: the tokens chosen last in, scores of the next ones out.
+
+`MlxStepper` runs everywhere. On a CPU `NumpyStepper` gives the same scores about three times as fast: a step is a
+hundred tiny operations and one product with the vocabulary, and mlx pays more to dispatch the former and to repack the
+weights for the latter than they cost.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import mlx.core as mx
+import mlx.nn as nn
+import numpy as np
+
+from projectone.speech.logit_rules import Scores
+from projectone.speech.whisper import KeyValues, KvCache, LayerNorm, MultiHeadAttention, ResidualAttentionBlock, Whisper
+
+Floats = np.ndarray[Any, np.dtype[np.float32]]
+
+
+class Stepper(Protocol):
+    """A batch of rows on their way through the decoder."""
+
+    def step(self, tokens: Sequence[int]) -> Scores:
+        """Scores (rows, vocab) of what follows `tokens`, one for each row."""
+
+    def keep(self, rows: Sequence[int]) -> None:
+        """Go on with these rows only, in this order."""
+
+
+def open_stepper(
+    model: Whisper, features: mx.array, prefixes: Sequence[Sequence[int]], *, n_steps: int, positions: Sequence[int]
+) -> tuple[Scores, Stepper]:
+    """Run the prefixes through the decoder; the keys and values of the audio are computed here, once.
+
+    Args:
+        model: In evaluation mode.
+        features: (rows, positions, state) of the encoder.
+        prefixes: The opening tokens of each row, equally many.
+        n_steps: How many steps will follow at most.
+        positions: In the prefix, of the scores that are wanted.
+
+    Returns:
+        Scores (rows, positions, vocab), and what takes the steps.
+    """
+    tokens = mx.array([list(prefix) for prefix in prefixes], dtype=mx.int32)
+    hidden, cache, _ = model.decoder.hidden_states(tokens, features)
+    hidden = hidden[:, mx.array([position % len(prefixes[0]) for position in positions])]
+    if mx.default_device() == mx.cpu and _is_plain(model):
+        stepper = NumpyStepper(model, cache, n_steps=n_steps)
+        return stepper.project(np.array(hidden)), stepper
+    scores = model.decoder.token_embedding.as_linear(hidden).astype(mx.float32)
+    return np.array(scores), MlxStepper(model, features, cache)
+
+
+class MlxStepper:
+    """Steps through the model as it is, on whatever device and in whatever type it has."""
+
+    def __init__(self, model: Whisper, features: mx.array, cache: KvCache) -> None:
+        self._model = model
+        self._features = features
+        self._cache = cache
+
+    def step(self, tokens: Sequence[int]) -> Scores:
+        """See `Stepper`."""
+        column = mx.array(tokens, dtype=mx.int32)[:, None]
+        logits, self._cache, _ = self._model.decoder(column, self._features, self._cache)
+        return np.array(logits[:, -1].astype(mx.float32))
+
+    def keep(self, rows: Sequence[int]) -> None:
+        """See `Stepper`."""
+        index = mx.array(list(rows))
+        self._features = self._features[index]
+        self._cache = [(_rows(own, index), _rows(cross, index)) for own, cross in self._cache]
+
+
+class NumpyStepper:
+    """Steps through a float32 model whose layers are plain, on views of its weights."""
+
+    def __init__(self, model: Whisper, cache: KvCache, *, n_steps: int) -> None:
+        decoder = model.decoder
+        self._embedding = _view(decoder.token_embedding.weight)
+        self._positions = _view(decoder.positional_embedding)
+        self._blocks = [
+            _Block(block, own, cross, n_steps=n_steps)
+            for block, (own, cross) in zip(decoder.blocks, cache, strict=True)
+            if own is not None and cross is not None
+        ]
+        self._ln = _Norm(decoder.ln)
+        own = cache[0][0]
+        self._position = own[0].shape[1] if own is not None else 0
+
+    def step(self, tokens: Sequence[int]) -> Scores:
+        """See `Stepper`."""
+        x: Floats = self._embedding[np.asarray(tokens)] + self._positions[self._position]
+        for block in self._blocks:
+            x = block(x, self._position)
+        self._position += 1
+        return self.project(self._ln(x))
+
+    def keep(self, rows: Sequence[int]) -> None:
+        """See `Stepper`."""
+        for block in self._blocks:
+            block.keep(list(rows))
+
+    def project(self, hidden: Floats) -> Scores:
+        """Scores of the next token from the decoder's last states, (..., state) to (..., vocab)."""
+        scores: Scores = hidden @ self._embedding.T
+        return scores
+
+
+class _Block:
+    """One decoder block on one new token per row; keys and values are (rows, heads, positions, width)."""
+
+    def __init__(self, block: ResidualAttentionBlock, own: KeyValues, cross: KeyValues, *, n_steps: int) -> None:
+        self._attn, self._attn_ln = _Attention(block.attn), _Norm(block.attn_ln)
+        self._cross, self._cross_ln = _Attention(block.cross_attn), _Norm(block.cross_attn_ln)
+        self._mlp1, self._mlp2, self._mlp_ln = _Linear(block.mlp1), _Linear(block.mlp2), _Norm(block.mlp_ln)
+        n_head = block.attn.n_head
+        n_room = own[0].shape[1] + n_steps
+        self._keys, self._values = (_split_heads(np.array(part), n_head, n_room) for part in own)
+        self._cross_keys, self._cross_values = (_split_heads(np.array(part), n_head) for part in cross)
+
+    def __call__(self, x: Floats, position: int) -> Floats:
+        h = self._attn_ln(x)
+        rows, n_head, _, width = self._keys.shape
+        self._keys[:, :, position] = self._attn.key(h).reshape(rows, n_head, width)
+        self._values[:, :, position] = self._attn.value(h).reshape(rows, n_head, width)
+        x = x + self._attn(h, self._keys[:, :, : position + 1], self._values[:, :, : position + 1])
+        x = x + self._cross(self._cross_ln(x), self._cross_keys, self._cross_values)
+        return x + self._mlp2(_gelu(self._mlp1(self._mlp_ln(x))))
+
+    def keep(self, rows: list[int]) -> None:
+        self._keys, self._values = self._keys[rows], self._values[rows]
+        self._cross_keys, self._cross_values = self._cross_keys[rows], self._cross_values[rows]
+
+
+class _Attention:
+    def __init__(self, attention: MultiHeadAttention) -> None:
+        self.key, self.value = _Linear(attention.key), _Linear(attention.value)
+        self._query, self._out = _Linear(attention.query), _Linear(attention.out)
+
+    def __call__(self, x: Floats, keys: Floats, values: Floats) -> Floats:
+        rows, n_head, _, width = keys.shape
+        query = (self._query(x) * width**-0.5).reshape(rows, n_head, 1, width)
+        scores = query @ keys.transpose(0, 1, 3, 2)  # (rows, heads, 1, positions)
+        shares = np.exp(scores - scores.max(axis=-1, keepdims=True))
+        shares /= shares.sum(axis=-1, keepdims=True)
+        return self._out((shares @ values).reshape(rows, n_head * width))
+
+
+class _Linear:
+    def __init__(self, linear: nn.Linear) -> None:
+        self._weight = _view(linear.weight).T
+        self._bias = _view(linear.bias) if "bias" in linear else None
+
+    def __call__(self, x: Floats) -> Floats:
+        product: Floats = x @ self._weight
+        return product if self._bias is None else product + self._bias
+
+
+class _Norm:
+    def __init__(self, norm: LayerNorm) -> None:
+        self._weight, self._bias, self._eps = _view(norm.weight), _view(norm.bias), np.float32(norm.eps)
+
+    def __call__(self, x: Floats) -> Floats:
+        centred = x - x.mean(axis=-1, keepdims=True)
+        variance = np.einsum("rs,rs->r", centred, centred)[:, None] / np.float32(x.shape[-1])
+        scaled: Floats = centred / np.sqrt(variance + self._eps) * self._weight + self._bias
+        return scaled
+
+
+def _gelu(x: Floats) -> Floats:
+    """The exact GELU, with an error function that is right to 1.5e-7.
+
+    Source: Abramowitz and Stegun, Handbook of Mathematical Functions, 7.1.26.
+    """
+    z = np.abs(x) * np.float32(math.sqrt(0.5))
+    t = 1 / (1 + np.float32(0.3275911) * z)
+    tail = t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429))))
+    below: Floats = (0.5 * tail * np.exp(-z * z)).astype(np.float32)  # the normal distribution below -|x|
+    return x * np.where(x < 0, below, 1 - below)
+
+
+def _split_heads(array: Floats, n_head: int, n_room: int | None = None) -> Floats:
+    """(rows, positions, state) to (rows, heads, positions or room, width), laid out so that products need no copy."""
+    rows, n_positions, n_state = array.shape
+    split = np.zeros((rows, n_head, n_room or n_positions, n_state // n_head), np.float32)
+    split[:, :, :n_positions] = array.reshape(rows, n_positions, n_head, -1).transpose(0, 2, 1, 3)
+    return split
+
+
+def _view(array: mx.array) -> Floats:
+    return np.array(array, copy=False)
+
+
+def _rows(pair: KeyValues | None, index: mx.array) -> KeyValues | None:
+    return None if pair is None else (pair[0][index], pair[1][index])
+
+
+def _is_plain(model: Whisper) -> bool:
+    """Whether every layer of the decoder is the plain one, in float32: no adapter, nothing quantised."""
+    layers = (module for _, module in model.decoder.named_modules() if not module.children())
+    known = all(type(layer) in (nn.Linear, nn.Embedding, LayerNorm) for layer in layers)
+    return known and model.decoder.token_embedding.weight.dtype == mx.float32
