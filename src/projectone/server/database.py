@@ -1,0 +1,129 @@
+"""Rows on the server: one engine, one list of tables, and the two ways to use them."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from sqlalchemy import Connection, Engine, MetaData, create_engine, event, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError
+
+from projectone.errors import SettingsError, StorageError
+
+METADATA = MetaData(
+    naming_convention={
+        "ix": "ix_%(column_0_label)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+_BUSY_TIMEOUT_MS = 10_000
+# Asked for on every connection, then read back: a setting that did not take is a promise that does not hold.
+_SQLITE_SETTINGS: dict[str, str | int] = {
+    "journal_mode": "wal",
+    "synchronous": 2,  # FULL: WAL with NORMAL loses the last commits when the power goes
+    "foreign_keys": 1,
+    "busy_timeout": _BUSY_TIMEOUT_MS,
+    "trusted_schema": 0,
+}
+_DARWIN_SETTINGS: dict[str, str | int] = {"fullfsync": 1, "checkpoint_fullfsync": 1}
+
+
+def open_engine(url: str) -> Engine:
+    """An engine whose promises were read back: on SQLite WAL, a flush at every commit, foreign keys.
+
+    Transactions on SQLite are real ones (the driver's own habit of committing behind one's back is off): a plain
+    `engine.begin()` begins a deferred one. Prefer `reading` and `writing`.
+
+    Raises:
+        SettingsError: if the URL names no database that is installed here.
+        StorageError: at the first connection, if the database does not keep a setting.
+    """
+    try:
+        engine = create_engine(url)
+    except (ArgumentError, ImportError) as error:
+        raise SettingsError(f"database URL: expected one such as 'sqlite:////path/file.sqlite': {error}") from error
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _set_up_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+    else:
+        event.listen(engine, "connect", _check_postgres)
+    return engine
+
+
+@contextlib.contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """A connection that sees the rows as they were at one moment and holds nobody up.
+
+    Raises:
+        StorageError: if the database refused.
+    """
+    try:
+        with engine.connect() as connection:
+            yield connection
+    except DBAPIError as error:
+        raise StorageError(f"database: {error.orig}") from error
+
+
+@contextlib.contextmanager
+def writing(engine: Engine) -> Iterator[Connection]:
+    """A transaction: what the block reads stays true until it commits; all of the block's changes, or none.
+
+    On SQLite the one write lock is taken at the start (BEGIN IMMEDIATE).
+
+    Raises:
+        StorageError: if the database refused; nothing was changed.
+    """
+    try:
+        with engine.connect().execution_options(is_writing=True) as connection, connection.begin():
+            yield connection
+    except DBAPIError as error:
+        raise StorageError(f"database: {error.orig}") from error
+
+
+def assert_database(engine: Engine) -> None:
+    """Connect once, so that a wrong setting is found at the start and not at the first upload.
+
+    Raises:
+        StorageError: if the database is out of reach or does not keep a setting.
+    """
+    with reading(engine) as connection:
+        connection.execute(text("SELECT 1"))
+
+
+def describe_database(url: str) -> str:
+    """The URL without its password, for logs and reports."""
+    return make_url(url).render_as_string(hide_password=True)
+
+
+def _set_up_sqlite(connection: Any, _record: Any) -> None:  # noqa: ANN401 - the driver's own types
+    connection.isolation_level = None  # the driver begins nothing by itself; `_begin_sqlite` does
+    wanted = _SQLITE_SETTINGS | (_DARWIN_SETTINGS if sys.platform == "darwin" else {})
+    cursor = connection.cursor()
+    # First, so that switching the journal waits for other processes too.
+    cursor.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
+    for name, value in wanted.items():
+        cursor.execute(f"PRAGMA {name} = {value}")
+        (actual,) = cursor.execute(f"PRAGMA {name}").fetchone()
+        if actual != value:
+            raise StorageError(f"SQLite {name}: expected {value!r}, got {actual!r}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    is_writing = connection.get_execution_options().get("is_writing", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if is_writing else "BEGIN")
+
+
+def _check_postgres(connection: Any, _record: Any) -> None:  # noqa: ANN401 - the driver's own types
+    cursor = connection.cursor()
+    for name in ("fsync", "synchronous_commit"):
+        cursor.execute(f"SHOW {name}")
+        (actual,) = cursor.fetchone()
+        if actual != "on":
+            raise StorageError(f"PostgreSQL {name}: expected 'on', got {actual!r}; an answered upload must survive")
+    cursor.close()

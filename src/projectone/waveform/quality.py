@@ -1,0 +1,109 @@
+"""Whether a clip can teach anything: a reason, not a boolean.
+
+    not-finite   NaN or infinity
+    too-short    less than 0.1 s
+    silence      hardly louder than the noise of a microphone
+    dc-offset    the whole clip sits beside zero
+    clipping     much of it was cut off at full scale
+    no-speech    one steady sound from end to end: noise, hum or a tone
+
+Each threshold is far from what real recordings measure (tests/unit/waveform/test_quality.py holds them to at most 1 %
+of false refusals), because a refused correction is lost for the person who made it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+RATE_HZ = 16_000
+MIN_DURATION_S = 0.1
+
+# A 16-bit microphone at rest measures about -75 dB; whispered speech from a metre away still peaks over -50 dB.
+_MAX_SILENT_PEAK_DB = -55.0
+_MAX_SILENT_LEVEL_DB = -70.0
+_MAX_DC_OFFSET = 0.2
+# Shouted speech clips a few per cent of its samples; a square wave nearly all.
+_MAX_CLIPPED_SHARE = 0.25
+_CLIPPED_FROM = 0.99
+# Loudness of speech moves by 20 dB and more between syllables; steady sounds move by their measuring error.
+_MIN_LEVEL_SPREAD_DB = 3.0
+_FRAME = 400  # 25 ms
+_HOP = 160  # 10 ms
+
+Float32 = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Quality:
+    """What was measured. Levels are in dB of full scale.
+
+    Attributes:
+        duration_s: Length.
+        peak_db: The loudest sample, without the offset.
+        level_db: Mean power, without the offset.
+        dc_offset: Mean of the samples.
+        clipped_share: Samples at full scale, as a fraction.
+        spread_db: Between the loud (90 %) and the quiet (10 %) frames of 25 ms; 0 for less than two frames.
+        speech_share: Frames within 25 dB of the loudest, as a fraction.
+    """
+
+    duration_s: float
+    peak_db: float
+    level_db: float
+    dc_offset: float
+    clipped_share: float
+    spread_db: float
+    speech_share: float
+
+
+def measure_quality(samples: Float32) -> Quality:
+    """The figures of a clip of 16 kHz mono samples, shape (n,), finite and not empty."""
+    wide = samples.astype(np.float64)
+    offset = float(wide.mean())
+    centred = wide - offset
+    levels = _frame_levels(centred)
+    return Quality(
+        duration_s=len(samples) / RATE_HZ,
+        peak_db=_decibels(float(np.abs(centred).max()) ** 2),
+        level_db=_decibels(float(np.mean(centred**2))),
+        dc_offset=offset,
+        clipped_share=float(np.mean(np.abs(wide) >= _CLIPPED_FROM)),
+        spread_db=float(np.percentile(levels, 90) - np.percentile(levels, 10)) if len(levels) > 1 else 0.0,
+        speech_share=float(np.mean(levels > levels.max() - 25.0)),
+    )
+
+
+def why_unusable(samples: Float32) -> str | None:
+    """The reason against a clip of 16 kHz mono samples, shape (n,); None if there is none."""
+    if not np.isfinite(samples).all():
+        return "not-finite"
+    if len(samples) < MIN_DURATION_S * RATE_HZ:
+        return "too-short"
+    quality = measure_quality(samples)
+    if abs(quality.dc_offset) > _MAX_DC_OFFSET:
+        return "dc-offset"
+    if quality.peak_db < _MAX_SILENT_PEAK_DB or quality.level_db < _MAX_SILENT_LEVEL_DB:
+        return "silence"
+    if quality.clipped_share > _MAX_CLIPPED_SHARE:
+        return "clipping"
+    if quality.spread_db < _MIN_LEVEL_SPREAD_DB:
+        return "no-speech"
+    return None
+
+
+def _frame_levels(samples: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Level of each frame in dB, shape (n_frames,); a clip shorter than a frame is one."""
+    if len(samples) < _FRAME:
+        frames = samples[None, :]
+    else:
+        frames = np.lib.stride_tricks.sliding_window_view(samples, _FRAME)[::_HOP]
+    # The floor keeps digital silence between words from making the scale endless.
+    levels: npt.NDArray[np.float64] = 10.0 * np.log10(np.mean(frames**2, axis=1) + 1e-10)
+    return levels
+
+
+def _decibels(power: float) -> float:
+    return 10.0 * float(np.log10(power + 1e-12))
