@@ -5,7 +5,7 @@
     silence      hardly louder than the noise of a microphone
     dc-offset    the whole clip sits beside zero
     clipping     much of it was cut off at full scale
-    no-speech    one steady sound from end to end: noise, hum or a tone
+    no-speech    one steady sound from end to end (noise, hum, a tone), or a click in silence
 
 Each threshold is far from what real recordings measure (tests/unit/waveform/test_quality.py holds them to at most 1 %
 of false refusals), because a refused correction is lost for the person who made it.
@@ -30,6 +30,8 @@ _MAX_CLIPPED_SHARE = 0.25
 _CLIPPED_FROM = 0.99
 # Loudness of speech moves by 20 dB and more between syllables; steady sounds move by their measuring error.
 _MIN_LEVEL_SPREAD_DB = 3.0
+# The shortest trimmed digit in our data is loud for 0.11 s; a click or a knock is loud for 0.03 s.
+_MIN_SPEECH_S = 0.05
 _FRAME = 400  # 25 ms
 _HOP = 160  # 10 ms
 
@@ -47,7 +49,7 @@ class Quality:
         dc_offset: Mean of the samples.
         clipped_share: Samples at full scale, as a fraction.
         spread_db: Between the loud (90 %) and the quiet (10 %) frames of 25 ms; 0 for less than two frames.
-        speech_share: Frames within 25 dB of the loudest, as a fraction.
+        speech_s: Frames within 25 dB of the loudest, in seconds.
     """
 
     duration_s: float
@@ -56,7 +58,7 @@ class Quality:
     dc_offset: float
     clipped_share: float
     spread_db: float
-    speech_share: float
+    speech_s: float
 
 
 def measure_quality(samples: Float32) -> Quality:
@@ -72,7 +74,7 @@ def measure_quality(samples: Float32) -> Quality:
         dc_offset=offset,
         clipped_share=float(np.mean(np.abs(wide) >= _CLIPPED_FROM)),
         spread_db=float(np.percentile(levels, 90) - np.percentile(levels, 10)) if len(levels) > 1 else 0.0,
-        speech_share=float(np.mean(levels > levels.max() - 25.0)),
+        speech_s=float(np.sum(levels > levels.max() - 25.0)) * _HOP / RATE_HZ,
     )
 
 
@@ -89,7 +91,7 @@ def why_unusable(samples: Float32) -> str | None:
         return "silence"
     if quality.clipped_share > _MAX_CLIPPED_SHARE:
         return "clipping"
-    if quality.spread_db < _MIN_LEVEL_SPREAD_DB:
+    if quality.spread_db < _MIN_LEVEL_SPREAD_DB or quality.speech_s < _MIN_SPEECH_S:
         return "no-speech"
     return None
 

@@ -1,0 +1,236 @@
+"""What an operator may set, read once at the door from `PROJECTONE_SERVER_*` variables.
+
+What is secret (tokens, codes, URLs that may hold a password) is left out of `repr`: no log or traceback shows it.
+"""
+
+# ruff: noqa: RUF009 - `_setting` only wraps `dataclasses.field`
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from projectone.errors import SettingsError
+
+PUBLIC_HUB_URL = "https://huggingface.co"
+_PREFIX = "PROJECTONE_SERVER_"
+_ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}
+
+T = TypeVar("T")
+
+
+def _setting(
+    variable: str,
+    help_text: str,
+    read: Callable[[str], Any] = str,
+    *,
+    default: Any = dataclasses.MISSING,  # noqa: ANN401 - as `dataclasses.field`
+    shown: str | None = None,
+    is_secret: bool = False,
+) -> Any:  # noqa: ANN401 - as `dataclasses.field`
+    metadata = {"variable": _PREFIX + variable, "help": help_text, "read": read}
+    if shown is not None:
+        metadata["default"] = shown
+    return dataclasses.field(default=default, repr=not is_secret, metadata=metadata)
+
+
+def _number(kind: Callable[[str], T], low: float, high: float) -> Callable[[str], T]:
+    def read(text: str) -> T:
+        value = kind(text)
+        number = float(value)  # type: ignore[arg-type] # int and float alone are passed
+        if not math.isfinite(number) or not low <= number <= high:
+            raise ValueError(f"expected {low:g} to {high:g}")
+        return value
+
+    return read
+
+
+def _one_of(*words: str) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        if text not in words:
+            raise ValueError(f"expected one of {', '.join(words)}")
+        return text
+
+    return read
+
+
+def _address(text: str) -> str:
+    if not text.startswith(("http://", "https://")):
+        raise ValueError("expected an address such as https://speech.example.org")
+    return text.rstrip("/")
+
+
+_port = _number(int, 0, 65535)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerSettings:
+    """Everything that `serve` and `work` are told. Below them each room is handed its own piece."""
+
+    home: Path = _setting(
+        "HOME",
+        "Folder for rows, keys, samples, models and runs",
+        lambda text: Path(text).expanduser().absolute(),
+        shown="~/.local/share/projectone-server",
+    )
+    database_url: str = _setting(
+        "DATABASE_URL",
+        "Where the rows are kept (SQLAlchemy URL)",
+        shown="sqlite:///HOME/projectone.sqlite",
+        is_secret=True,
+    )
+    api_host: str = _setting("API_HOST", "Address that the API listens on", default="127.0.0.1")
+    api_port: int = _setting("API_PORT", "Port that the API listens on; 0 takes a free one", _port, default=8700)
+    hub_host: str = _setting("HUB_HOST", "Address that the embedded Hub listens on", default="127.0.0.1")
+    hub_port: int = _setting(
+        "HUB_PORT", "Port that the embedded Hub listens on; 0 takes a free one", _port, default=8701
+    )
+    public_url: str = _setting("PUBLIC_URL", "How devices reach the API", _address, shown="http://API_HOST:API_PORT")
+    hub_endpoint: str = _setting(
+        "HUB_ENDPOINT",
+        f"The Hub that models are published to; set but empty means {PUBLIC_HUB_URL}",
+        _address,
+        shown="http://HUB_HOST:HUB_PORT",
+    )
+    hub_token: str = _setting(
+        "HUB_TOKEN", "Token with write access to that Hub", shown="content of HOME/keys/hub-token", is_secret=True
+    )
+    hub_repo: str = _setting("HUB_REPO", "Repository for the models, `owner/name`", default="projectone/whisper")
+    enrolment_code: str = _setting(
+        "ENROLMENT_CODE",
+        "Code that a device shows once to become known",
+        shown="content of HOME/keys/enrolment-code",
+        is_secret=True,
+    )
+    channel: str = _setting("CHANNEL", "Release channel that deployed models go to", default="stable")
+    base: str = _setting(
+        "BASE",
+        "Model that every training run starts from: `starter`, a folder, or `owner/name[@revision]`",
+        default="starter",
+    )
+    golden: str | None = _setting(
+        "GOLDEN", "Manifest (manifest.jsonl) of the recordings that models are judged on", default=None
+    )
+    replay: str | None = _setting(
+        "REPLAY", "Manifest of general speech that is mixed into training, against forgetting", default=None
+    )
+    min_new_samples: int = _setting(
+        "MIN_NEW_SAMPLES", "New samples that start a training run", _number(int, 1, 10**9), default=50
+    )
+    schedule_days: float = _setting(
+        "SCHEDULE_DAYS",
+        "Days after which a run starts even with fewer; 0 switches the schedule off",
+        _number(float, 0, 3650),
+        default=7.0,
+    )
+    release_days: float = _setting(
+        "RELEASE_DAYS",
+        "Days for which a release may be acted on before it has to be signed again",
+        _number(float, 0.01, 3650),
+        default=90.0,
+    )
+    training_trainable: str | None = _setting(
+        "TRAINING_TRAINABLE", "Weights that are trained: `all` or `decoder`", _one_of("all", "decoder"), default=None
+    )
+    training_epochs: int | None = _setting(
+        "TRAINING_EPOCHS", "Passes over the samples", _number(int, 1, 10_000), default=None
+    )
+    training_max_steps: int | None = _setting(
+        "TRAINING_MAX_STEPS", "Steps after which training ends at the latest", _number(int, 1, 10**8), default=None
+    )
+    training_learning_rate: float | None = _setting(
+        "TRAINING_LEARNING_RATE", "Highest learning rate", _number(float, 1e-9, 1.0), default=None
+    )
+    training_batch_seconds: float | None = _setting(
+        "TRAINING_BATCH_SECONDS", "Most seconds of audio in one step", _number(float, 0.1, 10_000), default=None
+    )
+    training_batch_size: int | None = _setting(
+        "TRAINING_BATCH_SIZE", "Most clips in one step", _number(int, 1, 10_000), default=None
+    )
+    training_checkpoint_every_steps: int | None = _setting(
+        "TRAINING_CHECKPOINT_EVERY_STEPS", "Steps that a crash can cost", _number(int, 1, 10**8), default=None
+    )
+    training_seed: int | None = _setting(
+        "TRAINING_SEED", "Decides order, held-back clips and augmentation", _number(int, 0, 2**32 - 1), default=None
+    )
+    slack_webhook_url: str | None = _setting(
+        "SLACK_WEBHOOK_URL", "Where quarantined runs are reported in Slack", _address, default=None, is_secret=True
+    )
+    smtp_url: str | None = _setting(
+        "SMTP_URL", "Mail server for reports, `smtp[s]://user:password@host:port`", default=None, is_secret=True
+    )
+    email_to: str | None = _setting("EMAIL_TO", "Who gets the reports by mail", default=None)
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> ServerSettings:
+        """Read the variables; where one is missing, the default.
+
+        Raises:
+            SettingsError: naming the variable, what was expected and what was found.
+        """
+        found: dict[str, Any] = {}
+        for setting in dataclasses.fields(cls):
+            variable = setting.metadata["variable"]
+            if environ.get(variable):
+                try:
+                    found[setting.name] = setting.metadata["read"](environ[variable])
+                except ValueError as error:
+                    # The value itself is shown only where it is no secret.
+                    shown = repr(environ[variable]) if setting.repr else "something else"
+                    raise SettingsError(f"{variable}: {error}, got {shown}") from error
+        if environ.get(f"{_PREFIX}HUB_ENDPOINT") == "":
+            found["hub_endpoint"] = PUBLIC_HUB_URL
+        return cls(**_with_defaults(found, environ))
+
+    @property
+    def keys_folder(self) -> Path:
+        """Where the keys lie; nobody but the server's user may read it."""
+        return self.home / "keys"
+
+    @property
+    def own_hub_url(self) -> str:
+        """Address of the embedded Hub, as seen from this machine."""
+        return _local_url(self.hub_host, self.hub_port)
+
+    @property
+    def training(self) -> dict[str, Any]:
+        """The training settings that were given, by the names of `TrainingConfig`; it knows the defaults."""
+        given = {
+            setting.name.removeprefix("training_"): getattr(self, setting.name)
+            for setting in dataclasses.fields(self)
+            if setting.name.startswith("training_")
+        }
+        return {name: value for name, value in given.items() if value is not None}
+
+
+def _with_defaults(found: dict[str, Any], environ: Mapping[str, str]) -> dict[str, Any]:
+    """`found` with the defaults that depend on other settings."""
+    user = Path(environ["HOME"]) if environ.get("HOME") else Path.home()
+    data = Path(environ.get("XDG_DATA_HOME") or user / ".local" / "share")
+    home: Path = found.setdefault("home", data / "projectone-server")
+    found.setdefault("database_url", f"sqlite:///{home}/projectone.sqlite")
+    defaults = {setting.name: setting.default for setting in dataclasses.fields(ServerSettings)}
+    for url, side in (("public_url", "api"), ("hub_endpoint", "hub")):
+        host, port = (found.get(f"{side}_{part}", defaults[f"{side}_{part}"]) for part in ("host", "port"))
+        found.setdefault(url, _local_url(host, port))
+    for name, file in (("hub_token", "hub-token"), ("enrolment_code", "enrolment-code")):
+        found.setdefault(name, _read_key(home / "keys" / file))
+    return found
+
+
+def _local_url(host: str, port: int) -> str:
+    return f"http://{_ANY_ADDRESS.get(host, host)}:{port}"
+
+
+def _read_key(path: Path) -> str:
+    """The secret in a file that `init` made; empty before."""
+    try:
+        return path.read_text().strip()
+    except FileNotFoundError:
+        return ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path.name}: could not be read: {error}") from error
