@@ -1,0 +1,110 @@
+"""Texts made comparable before they are scored, after Whisper's own normalisers.
+
+What is kept of Whisper's English normaliser: lower case; remarks in brackets, hesitations and punctuation go;
+contractions and titles are written out; diacritics are dropped. What differs: numerals become words ("21" is
+"twenty one"), because corrections are spoken words, where Whisper turns words into numerals; the table of British
+spellings is left out. Other languages get Whisper's basic normaliser: lower case, without brackets and symbols; but
+their marks stay, or the vowels of Hindi or Thai would count for nothing.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+_BRACKETS = re.compile(r"[<\[][^>\]]*[>\]]|\([^)]+?\)")
+_HESITATIONS = re.compile(r"\b(hmm|mm|mhm|mmm|uh|um)\b")
+_NUMERAL = re.compile(r"(?<![\w.])\d+(?![\w.])")
+
+# In this order: whole words before the endings that they share.
+_CONTRACTIONS = tuple(
+    (re.compile(pattern), replacement)
+    for pattern, replacement in (
+        (r"\bwon't\b", "will not"),
+        (r"\bcan't\b", "can not"),
+        (r"\blet's\b", "let us"),
+        (r"\bain't\b", "aint"),
+        (r"\by'all\b", "you all"),
+        (r"\bwanna\b", "want to"),
+        (r"\bgotta\b", "got to"),
+        (r"\bgonna\b", "going to"),
+        (r"\bi'ma\b", "i am going to"),
+        (r"\bimma\b", "i am going to"),
+        (r"\bwoulda\b", "would have"),
+        (r"\bcoulda\b", "could have"),
+        (r"\bshoulda\b", "should have"),
+        (r"\bma'am\b", "madam"),
+        (r"\bmr\b", "mister"),
+        (r"\bmrs\b", "missus"),
+        (r"\bdr\b", "doctor"),
+        (r"\bprof\b", "professor"),
+        (r"'d (been|gone|done)\b", r" had \1"),
+        (r"'s (been|gone|done|got)\b", r" has \1"),
+        (r"n't\b", " not"),
+        (r"'re\b", " are"),
+        (r"'s\b", " is"),
+        (r"'d\b", " would"),
+        (r"'ll\b", " will"),
+        (r"'t\b", " not"),
+        (r"'ve\b", " have"),
+        (r"'m\b", " am"),
+    )
+)
+# Letters that Unicode does not take apart into a base and a mark.
+_LETTERS = str.maketrans(
+    {"œ": "oe", "ø": "o", "æ": "ae", "ß": "ss", "đ": "d", "ð": "d", "þ": "th", "ł": "l", "\u0131": "i"}
+)
+_APOSTROPHES = str.maketrans({"\u2019": "'", "\u02bc": "'"})
+_UNITS = (
+    *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"),
+    *("thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"),
+)
+_TENS = ("zero", "ten", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
+
+
+def normalize_text(text: str, *, language: str = "en") -> str:
+    """The words of a text, lower case, separated by single blanks; normalising twice changes nothing.
+
+    Args:
+        text: A reference or a transcript.
+        language: `"en"` for the English rules; any other code for the basic ones.
+
+    Source: whisper/normalizers/english.py and basic.py; the module says where this departs from them.
+    """
+    text = unicodedata.normalize("NFKC", text).lower().translate(_APOSTROPHES)
+    text = _BRACKETS.sub(" ", text)
+    if language != "en":
+        return " ".join(_without(text, "SPC").split())
+    text = _HESITATIONS.sub(" ", text)
+    text = re.sub(r"\s+'", "'", text)
+    for pattern, replacement in _CONTRACTIONS:
+        text = pattern.sub(replacement, text)
+    text = re.sub(r"(?<=\d),(?=\d)", "", text)
+    text = _without(_without_diacritics(text.translate(_LETTERS)), "MSPC")
+    return " ".join(_NUMERAL.sub(lambda match: f" {number_words(match[0])} ", text).split())
+
+
+def number_words(digits: str) -> str:
+    """A numeral as it is read: up to four digits as a number, longer ones and those with a leading zero by digit."""
+    value = [int(digit) for digit in digits]
+    if len(value) > 4 or (value[0] == 0 and len(value) > 1):
+        return " ".join(_UNITS[digit] for digit in value)
+    thousands, rest = divmod(int(digits), 1000)
+    hundreds, rest = divmod(rest, 100)
+    words = [_UNITS[thousands], "thousand"] if thousands else []
+    words += [_UNITS[hundreds], "hundred"] if hundreds else []
+    if rest >= 20:
+        words += [_TENS[rest // 10]] + ([_UNITS[rest % 10]] if rest % 10 else [])
+    elif rest or not words:
+        words.append(_UNITS[rest])
+    return " ".join(words)
+
+
+def _without_diacritics(text: str) -> str:
+    decomposed = unicodedata.normalize("NFKD", text)
+    return "".join(letter for letter in decomposed if unicodedata.category(letter) != "Mn")
+
+
+def _without(text: str, categories: str) -> str:
+    """Blanks in place of the letters of these Unicode categories: marks, symbols, punctuation, control."""
+    return "".join(" " if unicodedata.category(letter)[0] in categories else letter for letter in text)
