@@ -1,0 +1,1 @@
+"""Engines: one promise, kept by different libraries."""

@@ -1,0 +1,100 @@
+"""What a run says of itself: lines in its log, and where it is for whoever watches."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from projectone.server.training.config import TrainingConfig
+from projectone.server.training.engines.protocol import Phase, TrainingProgress, TrainingResult
+from projectone.server.training.log import TrainingLog
+from projectone.server.training.state import DevScore
+from projectone.server.training.trainer import StepReport
+
+_RECENT_STEPS = 20  # the loss shown is their mean: single batches jump
+
+
+class Reporter:
+    """Writes the log and tells the listener; knows nothing of models.
+
+    Args:
+        log: Of the run.
+        listener: Called after every step and at every change of phase.
+        epochs: The epoch of every step.
+        n_epochs: How many there are.
+    """
+
+    def __init__(
+        self,
+        log: TrainingLog,
+        listener: Callable[[TrainingProgress], None] | None,
+        *,
+        epochs: Sequence[int],
+        n_epochs: int,
+    ) -> None:
+        self._log, self._listener = log, listener
+        self._epochs, self._n_epochs = epochs, n_epochs
+        self._dev_wer: float | None = None
+        self._rate: float | None = None
+        self._losses: deque[float] = deque(maxlen=_RECENT_STEPS)
+        self._pace: deque[tuple[float, float]] = deque(maxlen=_RECENT_STEPS)
+        self._last_elapsed_s = 0.0
+
+    def started(self, config: TrainingConfig, *, n_clips: int, n_replay: int) -> None:
+        """A fresh run begins."""
+        self._log.write("start", n_steps=len(self._epochs), n_clips=n_clips, n_replay=n_replay, config=config.to_json())
+        self.phase("prepare", 0)
+
+    def resumed(self, step: int) -> None:
+        """A run goes on after `step`."""
+        self._log.write("resume", step=step)
+        self.phase("train", step)
+
+    def step(self, report: StepReport) -> None:
+        """One step was taken."""
+        self._log.write("step", **dataclasses.asdict(report))
+        self._losses.append(report.loss)
+        self._pace.append((max(0.0, report.elapsed_s - self._last_elapsed_s), report.audio_s))
+        self._last_elapsed_s = report.elapsed_s
+        self._rate = report.learning_rate
+        self.phase("train", report.step)
+
+    def judged(self, step: int, score: DevScore) -> None:
+        """The held-back clips were decoded."""
+        self._dev_wer = score.wer
+        self._log.write("judged", step=step, **dataclasses.asdict(score))
+        self.phase("judge", step)
+
+    def rollback(self, failed: int, back_to: int, reason: str) -> None:
+        """Numbers were not finite."""
+        self._log.write("rollback", failed_step=failed, back_to=back_to, reason=reason)
+
+    def alpha(self, alpha: float, score: DevScore) -> None:
+        """A share of the fine-tuned weights was tried."""
+        self._log.write("alpha", alpha=alpha, **dataclasses.asdict(score))
+
+    def finished(self, result: TrainingResult) -> None:
+        """The model is on disk."""
+        self._log.write("finish", **dataclasses.asdict(result))
+
+    def phase(self, phase: Phase, step: int) -> None:
+        """Tell the listener where the run is."""
+        if self._listener is None:
+            return
+        n_steps = len(self._epochs)
+        spent_s = sum(seconds for seconds, _ in self._pace)
+        self._listener(
+            TrainingProgress(
+                phase=phase,
+                step=step,
+                n_steps=n_steps,
+                epoch=self._epochs[min(step, n_steps - 1)] + 1,
+                n_epochs=self._n_epochs,
+                loss=sum(self._losses) / len(self._losses) if self._losses else None,
+                learning_rate=self._rate,
+                dev_wer=self._dev_wer,
+                eta_s=spent_s / len(self._pace) * (n_steps - step) if spent_s else None,
+                speed=sum(audio_s for _, audio_s in self._pace) / spent_s if spent_s else None,
+            )
+        )

@@ -1,0 +1,81 @@
+"""Masked next-token cross-entropy, with the vocabulary projection at target positions only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import mlx.core as mx
+import numpy as np
+import numpy.typing as npt
+
+from projectone.speech.whisper import Whisper
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one step sees.
+
+    Attributes:
+        mel: (clips, frames, mels).
+        tokens: Decoder input, (clips, tokens), right-padded with anything.
+        rows: Clip of each target, (targets,).
+        columns: Position in `tokens` after which the target follows, (targets,).
+        targets: The token that follows, (targets,).
+        audio_s: Seconds of real audio, without padding.
+    """
+
+    mel: mx.array
+    tokens: mx.array
+    rows: mx.array
+    columns: mx.array
+    targets: mx.array
+    audio_s: float
+
+
+@dataclass(frozen=True)
+class Target:
+    """One clip's decoder tokens: the opening ones are given, the others must be predicted."""
+
+    tokens: tuple[int, ...]
+    n_given: int
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.n_given < len(self.tokens):
+            raise ValueError(f"expected 1 <= n_given < {len(self.tokens)}, got {self.n_given}")
+
+
+def collate_targets(
+    targets: list[Target], *, pad: int
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.int32]]:
+    """Decoder input (clips, tokens), then row, column and token of every target."""
+    width = max(len(target.tokens) for target in targets) - 1
+    tokens = np.full((len(targets), width), pad, dtype=np.int32)
+    rows: list[int] = []
+    columns: list[int] = []
+    wanted: list[int] = []
+    for row, target in enumerate(targets):
+        tokens[row, : len(target.tokens) - 1] = target.tokens[:-1]
+        for column in range(target.n_given - 1, len(target.tokens) - 1):
+            rows.append(row)
+            columns.append(column)
+            wanted.append(target.tokens[column + 1])
+    return tokens, np.array(rows, np.int32), np.array(columns, np.int32), np.array(wanted, np.int32)
+
+
+def mean_cross_entropy(model: Whisper, batch: Batch) -> mx.array:
+    """Nats per target token, float32; padding and the given opening tokens count for nothing.
+
+    Projecting onto the vocabulary only where a target is spares most of that product: a batch of short corrections
+    is mostly padding.
+    """
+    features = model.embed_audio(batch.mel)
+    return decoder_cross_entropy(model, features, batch)
+
+
+def decoder_cross_entropy(model: Whisper, features: mx.array, batch: Batch) -> mx.array:
+    """As `mean_cross_entropy`, from audio features (clips, positions, state) that are given."""
+    hidden, _, _ = model.decoder.hidden_states(batch.tokens, features)
+    at_targets = hidden[batch.rows, batch.columns]  # (targets, state)
+    logits = model.decoder.token_embedding.as_linear(at_targets).astype(mx.float32)
+    picked = mx.take_along_axis(logits, batch.targets[:, None], axis=-1).squeeze(-1)
+    return (mx.logsumexp(logits, axis=-1) - picked).mean()

@@ -1,0 +1,128 @@
+"""Chooses weights by what the model writes on clips it never trained on, not by the loss of those it did."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import mlx.core as mx
+from mlx.utils import tree_unflatten
+
+from projectone.server.training.adamw import Tensors
+from projectone.server.training.batching import PlannedBatch
+from projectone.server.training.config import TrainingConfig
+from projectone.server.training.examples import Example, ExampleBuilder, padded_mel, stack_mels
+from projectone.server.training.features import BatchMaker
+from projectone.server.training.interpolation import interpolate
+from projectone.server.training.loss import mean_cross_entropy
+from projectone.server.training.state import Best, DevScore
+from projectone.speech.decoding import DecodingOptions, decode
+from projectone.speech.normalize import normalize_text
+from projectone.speech.wer import word_errors
+
+_DECODE_BATCH = 16
+
+
+class DevJudge:
+    """Decodes held-back clips with given weights, over whole windows, as devices do.
+
+    Args:
+        builder: Of the model that the weights are put into.
+        held_back: Clips of the people to learn from; at least one.
+        general: Clips of general speech, on which the model must not become worse; may be empty.
+        config: Language, batch sizes and seed.
+    """
+
+    def __init__(
+        self,
+        builder: ExampleBuilder,
+        held_back: Sequence[Example],
+        general: Sequence[Example],
+        config: TrainingConfig,
+    ) -> None:
+        self._model = builder.checkpoint.model
+        self._checkpoint = builder.checkpoint
+        self._held_back = sorted(held_back, key=lambda example: example.clip.samples.size)
+        self._general = sorted(general, key=lambda example: example.clip.samples.size)
+        self._batches = BatchMaker(builder, self._held_back, config)
+        self._language = builder.language
+
+    def __call__(self, weights: Tensors) -> DevScore:
+        """Word error rates of generated text and the loss, with these weights."""
+        self._model.update(tree_unflatten(list(weights.items())))
+        return DevScore(
+            wer=self._word_error_rate(self._held_back),
+            general_wer=self._word_error_rate(self._general) if self._general else None,
+            loss=self._loss(),
+        )
+
+    def _word_error_rate(self, examples: Sequence[Example]) -> float:
+        n_errors, n_words = 0, 0
+        for start in range(0, len(examples), _DECODE_BATCH):
+            batch = examples[start : start + _DECODE_BATCH]
+            n_mels, n_frames = self._checkpoint.dims.n_mels, self._checkpoint.features.n_frames
+            mels = stack_mels([padded_mel(e.clip.samples, n_mels=n_mels) for e in batch], n_frames)
+            # A model that babbles is wrong after twice the true length; the rest of it need not be heard.
+            limit = 2 * max(len(example.text) for example in batch) + 8
+            options = DecodingOptions(language=self._language, max_new_tokens=limit)
+            for example, result in zip(batch, decode(self._checkpoint, mx.array(mels), options), strict=True):
+                counts = word_errors(normalize_text(example.clip.text), normalize_text(result.text))
+                n_errors += counts.errors
+                n_words += counts.n_reference
+        return n_errors / max(1, n_words)
+
+    def _loss(self) -> float:
+        """Nats per token at short context: cheap, and it only decides ties."""
+        total, n_tokens = 0.0, 0
+        for start in range(0, len(self._held_back), _DECODE_BATCH):
+            indices = tuple(range(start, min(start + _DECODE_BATCH, len(self._held_back))))
+            batch = self._batches.make(0, PlannedBatch(0, indices, 0), is_varied=False)
+            n_here = batch.targets.shape[0]
+            total += float(mean_cross_entropy(self._model, batch).item()) * n_here
+            n_tokens += n_here
+        return total / n_tokens
+
+
+def better_than(before: DevScore) -> Callable[[DevScore, DevScore], bool]:
+    """Compares two scores of a run that began with `before`.
+
+    A rise of the error on general speech counts in full against a fall on the clips to learn from; between equal
+    error rates the loss decides.
+    """
+
+    def cost(score: DevScore) -> tuple[float, float]:
+        lost = 0.0
+        if score.general_wer is not None and before.general_wer is not None:
+            lost = max(0.0, score.general_wer - before.general_wer)
+        return score.wer + lost, score.loss
+
+    return lambda first, second: cost(first) < cost(second)
+
+
+def choose_alpha(
+    base: Tensors,
+    best: Best,
+    judge: Callable[[Tensors], DevScore],
+    alphas: Sequence[float],
+    *,
+    is_better: Callable[[DevScore, DevScore], bool],
+    on_judged: Callable[[float, DevScore], None],
+) -> tuple[float, Tensors, DevScore]:
+    """The share of the fine-tuned weights that does best on the held-back clips, those weights, and their score.
+
+    Args:
+        base: Weights before training.
+        best: The best weights of the run; their score is known.
+        judge: Scores weights.
+        alphas: Shares to try.
+        is_better: Compares two scores.
+        on_judged: Told of every share and its score.
+    """
+    chosen: tuple[float, Tensors, DevScore] | None = None
+    for alpha in sorted(alphas, reverse=True):
+        weights = interpolate(base, best.weights, alpha)
+        score = best.score if alpha == 1 else judge(weights)
+        on_judged(alpha, score)
+        if chosen is None or is_better(score, chosen[2]):
+            chosen = (alpha, weights, score)
+    assert chosen is not None
+    return chosen

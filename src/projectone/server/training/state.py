@@ -1,0 +1,209 @@
+"""All that a run must remember, on disk: a resumed run ends in the same bits as one that was never stopped.
+
+work folder/
+  checkpoint-r0-s000025/     one per saved step; r counts the returns after bad numbers; the last two are kept
+    tensors.safetensors        weights, first and second moments, float32
+    state.json                 step (which is also the cursor and, with the seed, the state of all randomness), digests
+  best-r0-s000025/           the best weights so far, named by the checkpoints that need them
+
+Order and randomness need no state of their own: both are functions of the seed and the step (`batching.stream`).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import mlx.core as mx
+
+from projectone.errors import StorageError, TrainingError
+from projectone.server.training.adamw import Tensors
+from projectone.storage.files import building_directory, digest_of, sweep_temporary
+
+FORMAT = 1
+TENSORS = "tensors.safetensors"
+KEPT = 2
+_CHECKPOINT = re.compile(r"checkpoint-r(\d+)-s(\d+)")
+_PARTS = ("weights", "first", "second")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DevScore:
+    """How weights did on the clips that were held back.
+
+    Attributes:
+        wer: Word error rate of generated text.
+        general_wer: The same on general speech, if any was given.
+        loss: Nats per token; decides between equal error rates.
+    """
+
+    wer: float
+    general_wer: float | None
+    loss: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Best:
+    """The best weights so far, and where in the run they were."""
+
+    step: int
+    score: DevScore
+    weights: Tensors
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingState:
+    """A run between two steps."""
+
+    step: int
+    weights: Tensors
+    moments: tuple[Tensors, Tensors]
+    n_rollbacks: int = 0
+    elapsed_s: float = 0.0
+    before: DevScore | None = None
+    best: Best | None = None
+
+
+class StateFolder:
+    """Saves and finds states of one run.
+
+    Args:
+        folder: The run's own.
+        fingerprint: Of everything that decides the outcome; a state of another run is refused.
+    """
+
+    def __init__(self, folder: Path, fingerprint: str) -> None:
+        self._folder = folder
+        self._fingerprint = fingerprint
+        folder.mkdir(parents=True, exist_ok=True)
+        sweep_temporary(folder)
+
+    def save(self, state: TrainingState) -> None:
+        """Write a checkpoint; after a crash it is there whole or not at all.
+
+        Raises:
+            StorageError: if the disk refused.
+        """
+        best = self._save_best(state.best, state.n_rollbacks) if state.best else None
+        path = self._folder / f"checkpoint-r{state.n_rollbacks}-s{state.step:06d}"
+        if not path.exists():
+            with building_directory(path) as building:
+                digest = _write_tensors(building, _flat(state))
+                facts = {
+                    "format": FORMAT,
+                    "fingerprint": self._fingerprint,
+                    "tensors_sha256": digest,
+                    "step": state.step,
+                    "n_rollbacks": state.n_rollbacks,
+                    "elapsed_s": state.elapsed_s,
+                    "before": asdict(state.before) if state.before else None,
+                    "best": best,
+                }
+                (building / "state.json").write_text(json.dumps(facts, indent=1))
+        self._prune()
+
+    def latest(self) -> TrainingState | None:
+        """The newest checkpoint that is whole, or None if the run never got that far.
+
+        Raises:
+            TrainingError: if the folder belongs to another run.
+            StorageError: if there are checkpoints and none is whole.
+        """
+        found = self._found()
+        problems: list[str] = []
+        for path in found:
+            try:
+                return self._read(path)
+            except (OSError, ValueError, KeyError, RuntimeError) as error:
+                problems.append(f"{path.name}: {error}")
+        if found:
+            raise StorageError(f"{self._folder.name!r}: no checkpoint can be read: {'; '.join(problems)}")
+        return None
+
+    def clear(self) -> None:
+        """Remove the checkpoints of a run that is finished."""
+        for path in [*self._found(), *self._folder.glob("best-*")]:
+            shutil.rmtree(path)
+
+    def _read(self, path: Path) -> TrainingState:
+        facts = json.loads((path / "state.json").read_text())
+        if facts["format"] != FORMAT or facts["fingerprint"] != self._fingerprint:
+            raise TrainingError(
+                f"{self._folder.name!r} holds a run with other clips, settings or base: "
+                "give a fresh folder, or the same ones as before"
+            )
+        tensors = _read_tensors(path, facts["tensors_sha256"])
+        parts: dict[str, Tensors] = {part: {} for part in _PARTS}
+        for name, tensor in tensors.items():
+            part, _, rest = name.partition("/")
+            parts[part][rest] = tensor
+        return TrainingState(
+            step=int(facts["step"]),
+            weights=parts["weights"],
+            moments=(parts["first"], parts["second"]),
+            n_rollbacks=int(facts["n_rollbacks"]),
+            elapsed_s=float(facts["elapsed_s"]),
+            before=_score(facts["before"]),
+            best=self._read_best(facts["best"]),
+        )
+
+    def _read_best(self, facts: dict[str, Any] | None) -> Best | None:
+        if facts is None:
+            return None
+        score = _score(facts["score"])
+        if score is None:
+            raise ValueError("the best state has no score")
+        weights = _read_tensors(self._folder / facts["folder"], facts["sha256"])
+        return Best(step=int(facts["step"]), score=score, weights=weights)
+
+    def _save_best(self, best: Best, n_rollbacks: int) -> dict[str, Any]:
+        path = self._folder / f"best-r{n_rollbacks}-s{best.step:06d}"
+        if not path.exists():
+            with building_directory(path) as building:
+                _write_tensors(building, best.weights)
+        digest = digest_of(path / TENSORS)
+        return {"folder": path.name, "sha256": digest, "step": best.step, "score": asdict(best.score)}
+
+    def _found(self) -> list[Path]:
+        """Checkpoints, the newest first: more returns mean later, whatever the step."""
+        matches = [(_CHECKPOINT.fullmatch(path.name), path) for path in self._folder.glob("checkpoint-*")]
+        ordered = sorted((int(match[1]), int(match[2]), path) for match, path in matches if match)
+        return [path for _, _, path in reversed(ordered)]
+
+    def _prune(self) -> None:
+        found = self._found()
+        for path in found[KEPT:]:
+            shutil.rmtree(path)
+        needed: set[str] = set()
+        for path in found[:KEPT]:
+            best = json.loads((path / "state.json").read_text())["best"]
+            needed |= {best["folder"]} if best else set()
+        for path in self._folder.glob("best-*"):
+            if path.name not in needed:
+                shutil.rmtree(path)
+
+
+def _flat(state: TrainingState) -> Tensors:
+    parts = zip(_PARTS, (state.weights, *state.moments), strict=True)
+    return {f"{part}/{name}": tensor for part, tensors in parts for name, tensor in tensors.items()}
+
+
+def _write_tensors(folder: Path, tensors: Tensors) -> str:
+    mx.save_safetensors(str(folder / TENSORS), tensors)
+    return digest_of(folder / TENSORS)
+
+
+def _read_tensors(folder: Path, digest: str) -> Tensors:
+    if (actual := digest_of(folder / TENSORS)) != digest:
+        raise ValueError(f"expected sha256 {digest}, got {actual}")
+    loaded = dict(mx.load(str(folder / TENSORS), format="safetensors").items())
+    mx.eval(loaded)  # reading is lazy, and the file may be pruned later
+    return loaded
+
+
+def _score(facts: dict[str, Any] | None) -> DevScore | None:
+    return DevScore(**facts) if facts else None
