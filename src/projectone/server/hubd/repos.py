@@ -29,7 +29,7 @@ from sqlalchemy import (
 )
 
 from projectone.errors import StorageError
-from projectone.server.database import METADATA
+from projectone.server.database import METADATA, reading, writing
 from projectone.server.hubd.objects import Commit, FileEntry, ObjectKind, parse_commit, parse_tree
 from projectone.storage.blobs import FileBlobs
 
@@ -315,16 +315,13 @@ class HubStore:
     @contextlib.contextmanager
     def reading(self) -> Iterator[Rows]:
         """Rows as one moment saw them."""
-        with self._engine.connect() as connection:
+        with reading(self._engine) as connection:
             yield Rows(connection)
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[Rows]:
-        """Rows to change: all of it lands when the block ends well, else nothing."""
-        with self._engine.begin() as connection:
-            # A write that matches no row, before any read: SQLite then takes its one write lock here, as BEGIN
-            # IMMEDIATE does, so what the block reads cannot be overtaken before it writes.
-            connection.execute(update(REPOS).where(REPOS.c.id == 0).values(writes=0))
+        """Rows to change: what the block reads stays true until it ends; all of its changes land, or none."""
+        with writing(self._engine) as connection:
             yield Rows(connection)
 
 

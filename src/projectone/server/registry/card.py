@@ -1,0 +1,155 @@
+"""An `EvaluationReport` to a model card: the text people read before they use a model."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from projectone.contracts.scores import EvaluationReport, Score, Verdict
+
+_INTENDED_USE = """\
+Transcription of short recordings on the speaker's own device, in the language and domain of its base model. The model
+was adapted to corrections that its users sent with consent, so it fits those users' voices and words best.
+"""
+
+_LIMITS = """\
+- The scores hold for the golden set named above. Recordings from other rooms, microphones, accents or domains may fare
+  worse; small slices have wide intervals.
+- Whisper-style models can write words that nobody said, above all in silence and noise.
+- Do not use it to identify speakers, to judge people, or where a wrong word can do harm and nobody reads the text.
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CardFacts:
+    """What a card says.
+
+    Attributes:
+        repo_id: Where the model is published.
+        version: Three numbers with dots.
+        run_id: The run that made it; or who published it, for a model that was not trained here.
+        report: How the model itself scored.
+        base_name: The fixed base it was trained from, a name or a repository.
+        base_sha256: Digest of the base's weights.
+        dataset_sha256: Digest of the sealed training data; None for a model that was not trained here.
+        n_samples: Training samples in all.
+        n_new_samples: Of these, samples no published model had seen.
+        training_audio_s: Length of the training audio, in seconds.
+        production: How the model that it replaces scored on the same set.
+        verdict: What the gate said.
+        lineage: Versions before this one, oldest first.
+        license_name: An identifier as the Hub writes it.
+        language: Two letters.
+    """
+
+    repo_id: str
+    version: str
+    run_id: str
+    report: EvaluationReport
+    base_name: str
+    base_sha256: str
+    dataset_sha256: str | None = None
+    n_samples: int = 0
+    n_new_samples: int = 0
+    training_audio_s: float = 0.0
+    production: EvaluationReport | None = None
+    verdict: Verdict | None = None
+    lineage: tuple[str, ...] = ()
+    license_name: str = "apache-2.0"
+    language: str = "en"
+
+
+def render_card(facts: CardFacts) -> str:
+    """The text of ``README.md``: a header in YAML that the Hub reads, then sections for people.
+
+    The same facts give the same bytes, so that publishing again changes nothing.
+    """
+    sections = [
+        _header(facts),
+        f"# {facts.repo_id.rpartition('/')[2]} {facts.version}\n",
+        "A Whisper-architecture speech recognition model for on-device use, in the Hugging Face layout. "
+        f"Published by run `{facts.run_id}`.\n",
+        f"## Intended use\n\n{_INTENDED_USE}",
+        f"## Training data and lineage\n\n{_lineage(facts)}",
+        f"## Evaluation\n\n{_evaluation(facts)}",
+        f"## Limits\n\n{_LIMITS}",
+    ]
+    return "\n".join(sections)
+
+
+def _header(facts: CardFacts) -> str:
+    # JSON strings are YAML strings: whatever a name holds, it cannot break out of its line.
+    lines = [
+        f"license: {json.dumps(facts.license_name)}",
+        f"language: [{json.dumps(facts.language)}]",
+        "library_name: mlx",
+        "pipeline_tag: automatic-speech-recognition",
+        "tags: [whisper, automatic-speech-recognition, on-device]",
+    ]
+    if facts.base_name.count("/") == 1:
+        lines.append(f"base_model: {json.dumps(facts.base_name)}")
+    metrics = [("wer", "WER", facts.report.wer), ("cer", "CER", facts.report.cer)]
+    lines += [
+        "model-index:",
+        f"- name: {json.dumps(facts.repo_id.rpartition('/')[2])}",
+        "  results:",
+        "  - task: {type: automatic-speech-recognition}",
+        f"    dataset: {{type: golden, name: {json.dumps(f'golden set {facts.report.dataset_sha256[:12]}')}}}",
+        "    metrics:",
+        *(f"    - {{type: {kind}, name: {name}, value: {score.value:.6f}}}" for kind, name, score in metrics),
+    ]
+    return "---\n" + "\n".join(lines) + "\n---\n"
+
+
+def _lineage(facts: CardFacts) -> str:
+    lines = [f"- Base model: {_plain(facts.base_name)}, weights sha256 `{facts.base_sha256}`"]
+    if facts.dataset_sha256 is None:
+        lines.append("- Not trained here: published as it was received.")
+    else:
+        hours = facts.training_audio_s / 3600
+        lines.append(
+            f"- Training data: {facts.n_samples} samples ({hours:.2f} h), {facts.n_new_samples} of them new; all with "
+            f"their speakers' consent, none of it part of this repository. Sealed dataset `{facts.dataset_sha256}`"
+        )
+        lines.append("- Trained from the base on all data that is consented to, not from the version before.")
+    lines.append(f"- Versions before this one: {', '.join(facts.lineage) or 'none'}")
+    lines.append(f"- Run: `{facts.run_id}`")
+    return "\n".join(lines) + "\n"
+
+
+def _evaluation(facts: CardFacts) -> str:
+    report, production = facts.report, facts.production
+    text = (
+        f"Golden set `{report.dataset_sha256}`: {report.n_clips} recordings, {report.audio_s / 60:.1f} min, none of "
+        "them used in training. Error rates with 95 % intervals, resampled by speaker; lower is better.\n\n"
+    )
+    rows = [
+        ("words (WER)", report.wer, production.wer if production else None),
+        ("characters (CER)", report.cer, production.cer if production else None),
+    ]
+    for name in sorted(report.slices):
+        before = production.slices.get(name) if production else None
+        rows.append((f"WER, slice {_plain(name)}", report.slices[name], before))
+    text += "| | this model | model before | reference units |\n|---|---|---|---|\n"
+    for name, score, before in rows:
+        text += f"| {name} | {_percent(score)} | {_percent(before)} | {score.n_units} |\n"
+    if facts.verdict is not None:
+        verdict = facts.verdict
+        text += (
+            f"\nGate: **{verdict.decision}**. Gain over the model before: {100 * verdict.gain:.2f} points of WER "
+            f"({100 * verdict.gain_low:.2f} to {100 * verdict.gain_high:.2f}).\n"
+        )
+        text += "".join(f"- {_plain(reason)}\n" for reason in verdict.reasons)
+    return text
+
+
+def _percent(score: Score | None) -> str:
+    if score is None:
+        return "-"
+    return f"{100 * score.value:.2f} % ({100 * score.low:.2f} to {100 * score.high:.2f})"
+
+
+def _plain(text: str) -> str:
+    """`text` as one line that Markdown does not read as markup."""
+    line = " ".join(text.split())
+    return "".join(f"\\{letter}" if letter in "\\`*_[]<>|#" else letter for letter in line)
