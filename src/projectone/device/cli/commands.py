@@ -1,0 +1,319 @@
+"""What each word of `projectone` does: arguments in, facts and a text out."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from projectone.contracts.consent import CONSENT_SCOPES, CONSENT_TEXTS, ConsentScope
+from projectone.device.cli.progress import ProgressLine
+from projectone.device.client import DeviceClient
+from projectone.device.corrections import Kept
+from projectone.device.recordings import Recording
+from projectone.errors import ConsentError, DataError
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a command has to say: for programs, for people, and whether it did what it was asked."""
+
+    facts: dict[str, Any]
+    text: str
+    is_done: bool = True
+
+
+@dataclass(frozen=True)
+class Command:
+    """One word of the command line."""
+
+    summary: str
+    examples: str
+    add_arguments: Callable[[argparse.ArgumentParser], None]
+    execute: Callable[[DeviceClient, argparse.Namespace], Result]
+
+
+def _transcribe_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="PCM WAV files")
+
+
+def _transcribe(client: DeviceClient, arguments: argparse.Namespace) -> Result:
+    recordings, errors = [], []
+    for path in arguments.files:
+        try:
+            recordings.append((path, client.transcribe(path)))
+        except DataError as error:  # one bad file must not cost the others
+            errors.append((path, error))
+            print(f"projectone transcribe: {error}", file=sys.stderr)
+    facts = {
+        "recordings": [{"file": str(path), **_recording_facts(recording)} for path, recording in recordings],
+        "errors": [{"file": str(path), "reason": error.reason, "message": str(error)} for path, error in errors],
+    }
+    text = "\n".join(f"{recording.recording_id[:8]}  {recording.text}" for _, recording in recordings)
+    return Result(facts, text, is_done=not errors)
+
+
+def _recordings_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--limit", type=int, default=20, metavar="N", help="how many, newest first (default 20)")
+
+
+def _recordings(client: DeviceClient, arguments: argparse.Namespace) -> Result:
+    recordings = client.recordings(arguments.limit)
+    lines = []
+    for item in recordings:
+        said = f"  -> {item.corrected_text}" if item.corrected_text is not None else ""
+        lines.append(
+            f"{item.recording_id[:8]}  {item.recorded_at:%Y-%m-%d %H:%M}  {item.duration_s:5.1f} s  "
+            f"{item.model_version:8}  {item.text}{said}"
+        )
+    text = "\n".join(lines) or "no recordings yet: projectone transcribe FILE"
+    return Result({"recordings": [_recording_facts(item) for item in recordings]}, text)
+
+
+def _correct_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("recording", metavar="ID", help="id of the recording, its beginning, or 'last'")
+    parser.add_argument("text", metavar="TEXT", help="what was really said")
+
+
+def _correct(client: DeviceClient, arguments: argparse.Namespace) -> Result:
+    return _kept(client.correct(arguments.recording, arguments.text))
+
+
+def _donate_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", type=Path, metavar="FILE", help="a PCM WAV file")
+    script = parser.add_mutually_exclusive_group(required=True)
+    script.add_argument("--text", help="what was read aloud")
+    script.add_argument("--script", type=Path, metavar="FILE", help="a text file that holds what was read aloud")
+    parser.add_argument("--script-id", metavar="NAME", help="the script's name, if it has one")
+
+
+def _donate(client: DeviceClient, arguments: argparse.Namespace) -> Result:
+    text = arguments.text
+    if arguments.script is not None:
+        try:
+            text = arguments.script.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise DataError("file-unreadable", f"{str(arguments.script)!r}: {error}") from error
+    return _kept(client.donate(arguments.file, text, arguments.script_id))
+
+
+def _consent_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("action", choices=("show", "grant", "withdraw"), help="what to do")
+    parser.add_argument("scope", nargs="?", choices=CONSENT_SCOPES, metavar="SCOPE", help=", ".join(CONSENT_SCOPES))
+    parser.add_argument("--yes", action="store_true", help="agree to the words without being asked (grant)")
+    parser.add_argument(
+        "--include-earlier", action="store_true", help="also send what was corrected before agreeing (grant)"
+    )
+
+
+def _consent(client: DeviceClient, arguments: argparse.Namespace) -> Result:
+    if arguments.action == "show":
+        scopes = (arguments.scope,) if arguments.scope else CONSENT_SCOPES
+        return _show_consents(client, scopes)
+    if arguments.scope is None:
+        raise ConsentError(f"{arguments.action}: for what? expected one of {', '.join(CONSENT_SCOPES)}")
+    if arguments.action == "grant":
+        return _grant(client, arguments)
+    receipt = client.withdraw(arguments.scope)
+    if receipt is None:
+        return Result({"scope": arguments.scope, "is_granted": False}, f"{arguments.scope}: there was no consent")
+    text = f"{arguments.scope}: withdrawn; nothing more leaves. `projectone sync` makes the server erase what it has."
+    return Result({"scope": arguments.scope, "is_granted": False, "receipt_id": str(receipt.receipt_id)}, text)
+
+
+def _grant(client: DeviceClient, arguments: argparse.Namespace) -> Result:
+    scope: ConsentScope = arguments.scope
+    if not arguments.yes:
+        print(CONSENT_TEXTS[scope].text, file=sys.stderr)
+        if not sys.stdin.isatty():
+            raise ConsentError(f"{scope}: nobody is here to be asked; --yes says that the person has read these words")
+        print("Do you agree? [y/N] ", end="", file=sys.stderr, flush=True)
+        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+            return Result({"scope": scope, "is_granted": False}, f"{scope}: not granted", is_done=False)
+    granted = client.grant(scope, "cli", is_for_earlier=arguments.include_earlier)
+    n_earlier = client.n_earlier(scope)
+    facts = {
+        "scope": scope,
+        "is_granted": True,
+        "receipt_id": str(granted.receipt.receipt_id),
+        "queued": granted.n_queued,
+        "earlier_kept_here": n_earlier,
+    }
+    text = f"{scope}: granted"
+    if granted.n_queued:
+        text += f"; {granted.n_queued} earlier recordings will be sent too"
+    if n_earlier:
+        text += f"; {n_earlier} earlier recordings stay here (--include-earlier sends them too)"
+    return Result(facts, text)
+
+
+def _show_consents(client: DeviceClient, scopes: tuple[ConsentScope, ...]) -> Result:
+    receipts = client.consents()
+    facts, lines = {}, []
+    for scope in scopes:
+        receipt = receipts[scope]
+        granted_at = receipt.granted_at.isoformat() if receipt else None
+        facts[scope] = {"is_granted": receipt is not None, "granted_at": granted_at, "text": CONSENT_TEXTS[scope].text}
+        lines += [f"{scope}: {f'granted {granted_at}' if receipt else 'not granted'}", f"  {CONSENT_TEXTS[scope].text}"]
+    return Result({"consents": facts}, "\n".join(lines))
+
+
+def _sync_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--due", action="store_true", help="leave what failed a short while ago; for timers")
+
+
+def _sync(client: DeviceClient, arguments: argparse.Namespace) -> Result:
+    with ProgressLine() as line:
+        report = client.sync(lambda done, total, what: line.show(f"{done}/{total} {what}"), only_due=arguments.due)
+    facts = {
+        "sent": report.sent,
+        "refused": report.refused,
+        "waiting": report.waiting,
+        "notices": report.notices,
+        "refusals": [{"id": str(sample_id), "reason": reason} for sample_id, reason in report.refusals],
+        "problem": report.problem,
+    }
+    text = f"{report.sent} sent, {report.refused} refused, {report.waiting} waiting"
+    text += "".join(f"\n  refused {sample_id}: {reason}" for sample_id, reason in report.refusals)
+    text += f"\n  {report.problem}; run it again later" if report.problem else ""
+    return Result(facts, text, is_done=report.problem is None)
+
+
+def _update_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--again", action="store_true", help="also take a release that was set aside")
+    parser.add_argument("--rollback", action="store_true", help="use the model before instead")
+
+
+def _update(client: DeviceClient, arguments: argparse.Namespace) -> Result:
+    if arguments.rollback:
+        version = client.roll_back()
+        return Result({"status": "rolled-back", "to_version": version}, f"model {version} is in use again")
+    with ProgressLine() as line:
+        report = client.update(
+            lambda have, total: line.show(f"{have / 1e6:.1f} of {total / 1e6:.1f} MB"), is_again=arguments.again
+        )
+    facts = {
+        "status": report.status,
+        "from_version": report.from_version,
+        "to_version": report.to_version,
+        "reason": report.reason,
+        "received_bytes": report.received_bytes,
+    }
+    words = {
+        "updated": f"model {report.to_version} is in use"
+        + (f" (before: {report.from_version})" if report.from_version else ""),
+        "current": f"model {report.to_version} is the newest",
+        "no-release": "the server has released no model yet",
+        "set-aside": f"{report.reason}; --again installs it",
+        "rejected": f"the new model was not taken: {report.reason}; {report.from_version or 'no model'} stays in use",
+    }
+    return Result(facts, words[report.status], is_done=report.status in ("updated", "current"))
+
+
+def _no_arguments(parser: argparse.ArgumentParser) -> None:
+    """Nothing to declare."""
+
+
+def _status(client: DeviceClient, arguments: argparse.Namespace) -> Result:
+    status = client.status()
+    facts = {
+        "device_id": status.device_id,
+        "home": str(status.home),
+        "server": status.server,
+        "channel": status.channel,
+        "model_version": status.model_version,
+        "model_seq": status.model_seq,
+        "previous_version": status.previous_version,
+        "set_aside": [item.model_dump() for item in status.set_aside],
+        "consents": {scope: moment.isoformat() if moment else None for scope, moment in status.consents.items()},
+        "recordings": status.recordings,
+        "corrections": status.corrections,
+        "donations": status.donations,
+        "uploaded": status.uploaded,
+        "waiting": status.waiting,
+        "refused": [{"id": item, "reason": reason, "detail": detail} for item, reason, detail in status.refusals],
+    }
+    granted = ", ".join(scope for scope, moment in status.consents.items() if moment) or "none: nothing leaves"
+    lines = [
+        f"model       {status.model_version or 'none yet: projectone update'}"
+        + (f" (before: {status.previous_version})" if status.previous_version else ""),
+        *(f"set aside   {item.version}: {item.reason}" for item in status.set_aside),
+        f"recordings  {status.recordings}, {status.corrections} corrected, {status.donations} donated",
+        f"sent        {status.uploaded}, {status.waiting} waiting, {len(status.refusals)} refused",
+        f"consents    {granted}",
+        f"server      {status.server or 'not set: PROJECTONE_SERVER'} (channel {status.channel})",
+        f"home        {status.home}",
+    ]
+    return Result(facts, "\n".join(lines))
+
+
+def _recording_facts(recording: Recording) -> dict[str, Any]:
+    return {
+        "recording_id": recording.recording_id,
+        "text": recording.text,
+        "corrected_text": recording.corrected_text,
+        "model_version": recording.model_version,
+        "duration_s": round(recording.duration_s, 3),
+        "recorded_at": recording.recorded_at.isoformat(),
+    }
+
+
+def _kept(kept: Kept) -> Result:
+    facts = {"sample_id": str(kept.sample_id), "text": kept.text, "is_queued": kept.is_queued, "reason": kept.reason}
+    text = "kept; `projectone sync` sends it" if kept.is_queued else f"kept on this device only: {kept.reason}"
+    return Result(facts, text)
+
+
+COMMANDS: dict[str, Command] = {
+    "transcribe": Command(
+        "say what is in recordings, on this machine",
+        "  projectone transcribe note.wav\n  projectone transcribe --json *.wav",
+        _transcribe_arguments,
+        _transcribe,
+    ),
+    "recordings": Command(
+        "list your recordings",
+        "  projectone recordings\n  projectone recordings --limit 5 --json",
+        _recordings_arguments,
+        _recordings,
+    ),
+    "correct": Command(
+        "keep what was really said in a recording",
+        '  projectone correct last "call Ana at nine"\n  projectone correct 3f2a91c0 "nine one one"',
+        _correct_arguments,
+        _correct,
+    ),
+    "donate": Command(
+        "give a script that you read aloud, with its text",
+        '  projectone donate page1.wav --text "the quick brown fox"\n  projectone donate page1.wav --script page1.txt',
+        _donate_arguments,
+        _donate,
+    ),
+    "consent": Command(
+        "see, give or take back your consent",
+        "  projectone consent show\n  projectone consent grant corrections\n  projectone consent withdraw corrections",
+        _consent_arguments,
+        _consent,
+    ),
+    "sync": Command(
+        "send what you allowed to be sent",
+        "  projectone sync\n  projectone sync --due --json",
+        _sync_arguments,
+        _sync,
+    ),
+    "update": Command(
+        "bring the newest model, or go back to the one before",
+        "  projectone update\n  projectone update --rollback\n  projectone update --again",
+        _update_arguments,
+        _update,
+    ),
+    "status": Command(
+        "show model, recordings, consents and what waits",
+        "  projectone status\n  projectone status --json",
+        _no_arguments,
+        _status,
+    ),
+}

@@ -1,0 +1,80 @@
+"""Parse, wire, call, print. Every error of ours is one line on stderr and exit code 2."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+
+from projectone import __version__
+from projectone.device.cli.commands import COMMANDS, Command
+from projectone.device.settings import DeviceSettings
+from projectone.device.wiring import open_client
+from projectone.errors import ProjectOneError
+
+EXIT_OK, EXIT_NOT_DONE, EXIT_ERROR, EXIT_INTERRUPTED = 0, 1, 2, 130
+
+_EPILOG = """\
+first steps:
+  export PROJECTONE_SERVER=... PROJECTONE_ENROLMENT_CODE=... PROJECTONE_RELEASE_KEY=...   (printed by the server's init)
+  projectone update                        bring the newest model
+  projectone transcribe note.wav           say what is in a recording, on this machine
+  projectone correct last "what I said"    keep the correction
+  projectone consent grant corrections     allow corrections to be sent
+  projectone sync                          send them
+
+`projectone COMMAND --help` shows options and examples. Settings come from PROJECTONE_* variables (docs/settings.md).
+Exit codes: 0 done, 1 not done (the output says why), 2 an error, 130 interrupted."""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The whole command line, for `--help` and for the manual's tests."""
+    parser = argparse.ArgumentParser(
+        prog="projectone",
+        description="Speech recognition on this machine, which learns from your corrections.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"projectone {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, command in COMMANDS.items():
+        subparser = commands.add_parser(
+            name,
+            help=command.summary,
+            description=command.summary,
+            epilog=f"examples:\n{command.examples}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        command.add_arguments(subparser)
+        subparser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; gives the exit code."""
+    arguments = build_parser().parse_args(argv)
+    try:
+        return _run(COMMANDS[arguments.command], arguments)
+    except ProjectOneError as error:
+        print(f"projectone {arguments.command}: {error}", file=sys.stderr)
+        return EXIT_ERROR
+    except KeyboardInterrupt:
+        print(f"\nprojectone {arguments.command}: interrupted; the same command goes on from here", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # The reader of a pipe (`| head`) went away: not our error, but the interpreter must not flush into it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_OK
+
+
+def _run(command: Command, arguments: argparse.Namespace) -> int:
+    with open_client(DeviceSettings.from_env(os.environ)) as client:
+        result = command.execute(client, arguments)
+    if arguments.json:
+        print(json.dumps(result.facts, ensure_ascii=False))
+    elif result.text:
+        print(result.text)
+    sys.stdout.flush()
+    return EXIT_OK if result.is_done else EXIT_NOT_DONE

@@ -1,0 +1,263 @@
+"""`DeviceClient`: everything an app does with speech, corrections and models, in one place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+
+from projectone.contracts.consent import ConsentReceipt, ConsentScope
+from projectone.device.consent import ConsentLedger, ConsentMethod
+from projectone.device.corrections import Corrections, Granted, Kept
+from projectone.device.installed import Installed, SetAside
+from projectone.device.keys import DeviceKeys
+from projectone.device.outbox import Outbox
+from projectone.device.recordings import Clip, Recording, Recordings
+from projectone.device.transcriber import Heard, Samples, Transcriber
+from projectone.device.transport import Transport
+from projectone.device.updater import Updater, UpdateReport
+from projectone.device.updater.download import ByteProgress
+from projectone.device.uploader import SyncProgress, SyncReport, Uploader
+from projectone.errors import DataError
+from projectone.storage.database import Database
+
+
+@dataclass(frozen=True)
+class DeviceStatus:
+    """Where this device stands.
+
+    Attributes:
+        device_id: Random; known to the server once something was sent.
+        home: Where everything lies.
+        server: Where corrections go and models come from; None if not set.
+        channel: Release channel.
+        model_version: The model in use; None before the first update.
+        model_seq: Its release number.
+        previous_version: The model to which one can go back.
+        set_aside: Releases that failed here or that the user went back from.
+        consents: For each purpose, when it was agreed to; None if it is not.
+        recordings: How many recordings there are.
+        corrections: How many of them were corrected.
+        donations: How many scripts were read.
+        uploaded: How many corrections and donations the server has.
+        waiting: How many things are still to be sent.
+        refusals: Id, reason and words for each thing that the server would not take.
+    """
+
+    device_id: str
+    home: Path
+    server: str | None
+    channel: str
+    model_version: str | None
+    model_seq: int | None
+    previous_version: str | None
+    set_aside: tuple[SetAside, ...]
+    consents: dict[ConsentScope, datetime | None]
+    recordings: int
+    corrections: int
+    donations: int
+    uploaded: int
+    waiting: int
+    refusals: tuple[tuple[str, str, str], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeviceRooms:
+    """What `wiring` joined. Each is used through `DeviceClient`."""
+
+    home: Path
+    database: Database
+    recordings: Recordings
+    consent: ConsentLedger
+    outbox: Outbox
+    keys: DeviceKeys
+    transport: Transport
+    installed: Installed
+    corrections: Corrections
+    uploader: Uploader
+    updater: Updater
+    transcriber: Transcriber
+    channel: str
+    read_clip: Callable[[bytes], Clip]
+    clock: Callable[[], datetime]
+
+
+class DeviceClient:
+    """Transcribes here, keeps corrections, sends what was allowed, and brings better models. Close it when done.
+
+    Made by `projectone.device.wiring.open_client`. It may be used by several threads.
+    """
+
+    def __init__(self, rooms: DeviceRooms) -> None:
+        self._rooms = rooms
+
+    def __enter__(self) -> DeviceClient:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of model, connections and rows."""
+        self._rooms.transcriber.close()
+        self._rooms.transport.close()
+        self._rooms.database.close()
+
+    def transcribe(self, wav: bytes | Path) -> Recording:
+        """Keep a recording and what the installed model hears in it. Nothing leaves the device.
+
+        Args:
+            wav: A PCM WAV file, or its bytes.
+
+        Raises:
+            DataError: if it is no sound that can be used.
+            ArtifactError: if no model is installed.
+        """
+        clip = self._read(wav)
+        heard = self.transcribe_only(clip.samples)
+        return self._rooms.recordings.add(
+            clip, text=heard.text, model_version=heard.model_version, recorded_at=self._rooms.clock()
+        )
+
+    def transcribe_only(self, samples: Samples) -> Heard:
+        """What the installed model hears in 16 kHz mono samples; nothing is kept.
+
+        Raises:
+            ArtifactError: if no model is installed.
+        """
+        return self._rooms.transcriber.transcribe(samples)
+
+    def retranscribe(self, recording_id: str) -> str:
+        """What the model installed now hears in an earlier recording. The recording's row stays as it is.
+
+        Raises:
+            DataError: if there is no such recording.
+        """
+        wav = self._rooms.recordings.audio(self._rooms.recordings.find(recording_id).audio_sha256)
+        return self.transcribe_only(self._rooms.read_clip(wav).samples).text
+
+    def recordings(self, limit: int = 50) -> list[Recording]:
+        """The last recordings, newest first."""
+        return self._rooms.recordings.newest(limit)
+
+    def correct(self, recording_id: str, text: str) -> Kept:
+        """Keep what was really said; it is sent at the next `sync` if the user has agreed to that.
+
+        Args:
+            recording_id: The id, a beginning of it that fits one only, or ``"last"``.
+            text: What was said.
+
+        Raises:
+            DataError: if there is no such recording, or the text is none a person could have said.
+        """
+        return self._rooms.corrections.correct(recording_id, text)
+
+    def donate(self, wav: bytes | Path, script_text: str, script_id: str | None = None) -> Kept:
+        """Keep a script that was read aloud; it is sent at the next `sync`.
+
+        Raises:
+            ConsentError: if the user has not agreed to donate.
+            DataError: if the sound or the text cannot be used.
+        """
+        return self._rooms.corrections.donate(self._read(wav), script_text, script_id=script_id)
+
+    def grant(self, scope: ConsentScope, method: ConsentMethod, *, is_for_earlier: bool = False) -> Granted:
+        """Note that the user agreed to `CONSENT_TEXTS[scope]`, which they were shown.
+
+        Args:
+            scope: The purpose.
+            method: How they were asked.
+            is_for_earlier: Also send what was corrected before. Without it, that stays on the device.
+        """
+        return self._rooms.corrections.grant(scope, method, is_for_earlier=is_for_earlier)
+
+    def withdraw(self, scope: ConsentScope) -> ConsentReceipt | None:
+        """Take a consent back: nothing more leaves, and the server is told to erase what it has at the next `sync`."""
+        return self._rooms.corrections.withdraw(scope)
+
+    def consents(self) -> dict[ConsentScope, ConsentReceipt | None]:
+        """Every purpose, with the consent in force."""
+        return self._rooms.consent.in_force()
+
+    def n_earlier(self, scope: ConsentScope) -> int:
+        """How many data points were made before the user agreed, and so stay here."""
+        return len(self._rooms.corrections.never_offered(scope))
+
+    def sync(self, on_progress: SyncProgress | None = None, *, only_due: bool = False) -> SyncReport:
+        """Send what waits.
+
+        Args:
+            on_progress: Called after each thing that was handled.
+            only_due: Leave what failed a short while ago; for timers.
+
+        Raises:
+            LeaseError: if another process is sending.
+            SettingsError: if something waits and no server is set.
+        """
+        return self._rooms.uploader.sync(only_due=only_due, on_progress=on_progress)
+
+    def update(self, on_progress: ByteProgress | None = None, *, is_again: bool = False) -> UpdateReport:
+        """Bring the newest model into use, if there is one that is ours and works here.
+
+        Args:
+            on_progress: Called with the bytes that are here and those there will be.
+            is_again: Also take a release that failed here, or that the user went back from.
+
+        Raises:
+            ArtifactError: if the release must not be installed (one of its subclasses says why).
+            LeaseError: if another process is updating.
+            TransportError: if the server could not be reached; the next call goes on from here.
+        """
+        return self._rooms.updater.update(is_again=is_again, on_progress=on_progress)
+
+    def roll_back(self) -> str:
+        """Use the model before from now on; gives its version.
+
+        Raises:
+            ArtifactError: if there is none to go back to.
+        """
+        slot = self._rooms.installed.roll_back()
+        self._rooms.transcriber.reload()
+        return slot.version
+
+    def status(self) -> DeviceStatus:
+        """Where this device stands."""
+        rooms = self._rooms
+        state = rooms.installed.state()
+        counts = rooms.recordings.counts()
+        outbox = rooms.outbox.counts()
+        return DeviceStatus(
+            device_id=rooms.keys.device_id,
+            home=rooms.home,
+            server=rooms.transport.server,
+            channel=rooms.channel,
+            model_version=state.current.version if state.current else None,
+            model_seq=state.current.seq if state.current else None,
+            previous_version=state.previous.version if state.previous else None,
+            set_aside=state.set_aside,
+            consents={
+                scope: receipt.granted_at if receipt else None for scope, receipt in rooms.consent.in_force().items()
+            },
+            recordings=counts["recordings"],
+            corrections=counts["corrections"],
+            donations=counts["donations"],
+            uploaded=counts["uploaded"],
+            waiting=outbox["waiting"] + outbox["sending"],
+            refusals=tuple((str(entry_id), reason, detail) for entry_id, reason, detail in rooms.outbox.refusals()),
+        )
+
+    def _read(self, wav: bytes | Path) -> Clip:
+        if isinstance(wav, bytes):
+            return self._rooms.read_clip(wav)
+        try:
+            content = wav.read_bytes()
+        except OSError as error:
+            raise DataError("file-unreadable", f"{str(wav)!r}: {error.strerror}") from error
+        try:
+            return self._rooms.read_clip(content)
+        except DataError as error:
+            raise DataError(error.reason, f"{str(wav)!r}: {error}") from error

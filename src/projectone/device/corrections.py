@@ -1,0 +1,209 @@
+"""What a person gives: a consent, a correction, a donation. Kept first, then put in line if consent allows."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from projectone.contracts.audio import MAX_CLIP_S, MODEL_SAMPLE_RATE_HZ, AudioClip
+from projectone.contracts.consent import ConsentReceipt, ConsentScope
+from projectone.contracts.corrections import SCOPE_OF_KIND, Correction
+from projectone.contracts.texts import clean_transcript
+from projectone.device.consent import ConsentLedger, ConsentMethod
+from projectone.device.outbox import Outbox
+from projectone.device.recordings import Clip, FineTuningDataPoint, Recordings
+from projectone.errors import ConsentError, DataError
+from projectone.storage.database import Database
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A data point is on this device. `is_queued` says whether it will be sent; `reason` why not."""
+
+    sample_id: uuid.UUID
+    text: str
+    is_queued: bool
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class Granted:
+    """A consent is in force, and how many data points were put in line by it."""
+
+    receipt: ConsentReceipt
+    n_queued: int
+
+
+class Corrections:
+    """The ways by which something comes to be sent. Each is one transaction."""
+
+    def __init__(
+        self,
+        database: Database,
+        recordings: Recordings,
+        outbox: Outbox,
+        consent: ConsentLedger,
+        *,
+        contributor_id: str,
+        language: str,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._database = database
+        self._recordings = recordings
+        self._outbox = outbox
+        self._consent = consent
+        self._contributor_id = contributor_id
+        self._language = language
+        self._clock = clock
+
+    def correct(self, recording_id: str, text: str) -> Kept:
+        """Keep what was really said. The same text again changes nothing; another one replaces the first.
+
+        Raises:
+            DataError: if there is no such recording, or the text is none a person could have said.
+        """
+        text = clean_transcript(text)
+        recording = self._recordings.find(recording_id)
+        with self._database.transaction():
+            earlier = self._recordings.point_of(recording.recording_id)
+            if earlier is not None and earlier.text == text:
+                state = self._outbox.state_of(earlier.sample_id)
+                if state is None:
+                    return self._put_in_line(earlier)
+                if state != "withdrawn":
+                    return Kept(earlier.sample_id, text, state != "refused", "refused" if state == "refused" else None)
+            elif earlier is not None:
+                self._outbox.withdraw_sample(earlier.sample_id)
+            point = FineTuningDataPoint(
+                sample_id=uuid.uuid4(),
+                recording_id=recording.recording_id,
+                kind="correction",
+                audio_sha256=recording.audio_sha256,
+                duration_s=recording.duration_s,
+                text=text,
+                heard=recording.text,
+                heard_by=recording.model_version,
+                script_id=None,
+                created_at=self._clock(),
+            )
+            self._recordings.add_point(point)
+            return self._put_in_line(point)
+
+    def donate(self, clip: Clip, script_text: str, *, script_id: str | None = None) -> Kept:
+        """Keep a script that was read aloud, and put it in line.
+
+        Raises:
+            ConsentError: if the user has not agreed to donate: without it there is nothing to keep it for.
+            DataError: if the clip is too long, or the text is none a person could have said.
+        """
+        text = clean_transcript(script_text)
+        self._consent.require("voice_donation")
+        if clip.duration_s > MAX_CLIP_S:
+            raise DataError("clip-too-long", f"donation: expected at most {MAX_CLIP_S:g} s, got {clip.duration_s:.1f}")
+        audio_sha256 = self._recordings.keep_audio(clip)
+        with self._database.transaction():
+            point = FineTuningDataPoint(
+                sample_id=uuid.uuid4(),
+                recording_id=None,
+                kind="donation",
+                audio_sha256=audio_sha256,
+                duration_s=clip.duration_s,
+                text=text,
+                heard=None,
+                heard_by=None,
+                script_id=script_id,
+                created_at=self._clock(),
+            )
+            self._recordings.add_point(point)
+            return self._put_in_line(point)
+
+    def grant(self, scope: ConsentScope, method: ConsentMethod, *, is_for_earlier: bool = False) -> Granted:
+        """Note that the user agreed to the present words.
+
+        Args:
+            scope: The purpose.
+            method: How they were asked.
+            is_for_earlier: Also send what was corrected before they agreed. Without it, that stays here.
+        """
+        with self._database.transaction():
+            receipt = self._consent.grant(scope, contributor_id=self._contributor_id, method=method, now=self._clock())
+            self._outbox.put(
+                "consent", receipt.receipt_id, scope=scope, receipt_id=receipt.receipt_id, payload=receipt.to_bytes()
+            )
+            n_queued = (
+                sum(self._put_in_line(point).is_queued for point in self.never_offered(scope))
+                if (is_for_earlier)
+                else 0
+            )
+            return Granted(receipt, n_queued)
+
+    def withdraw(self, scope: ConsentScope) -> ConsentReceipt | None:
+        """Take a consent back: what waits stays here, and the server is told to erase what it has.
+
+        Returns:
+            The receipt with its withdrawal; None if there was no consent.
+        """
+        with self._database.transaction():
+            receipt = self._consent.withdraw(scope, now=self._clock())
+            if receipt is None:
+                return None
+            if self._outbox.withdraw(receipt.receipt_id):
+                # Kept in line like everything else, so that it arrives even if the server is out of reach today.
+                self._outbox.put(
+                    "withdrawal",
+                    receipt.receipt_id,
+                    scope=scope,
+                    receipt_id=receipt.receipt_id,
+                    payload=receipt.to_bytes(),
+                )
+            for sample_id in self._outbox.samples_under(receipt.receipt_id):
+                self._recordings.mark_uploaded(sample_id, is_uploaded=False)
+            return receipt
+
+    def never_offered(self, scope: ConsentScope) -> list[FineTuningDataPoint]:
+        """Data points for a purpose that were never in line: they were made before the user agreed."""
+        return [
+            point
+            for point in self._recordings.points()
+            if SCOPE_OF_KIND[point.kind] == scope and self._outbox.state_of(point.sample_id) is None
+        ]
+
+    def _put_in_line(self, point: FineTuningDataPoint) -> Kept:
+        scope = SCOPE_OF_KIND[point.kind]
+        try:
+            receipt = self._consent.require(scope)
+        except ConsentError as error:
+            return Kept(point.sample_id, point.text, False, str(error))
+        if point.duration_s > MAX_CLIP_S:
+            reason = f"only recordings of at most {MAX_CLIP_S:g} s are sent, this one has {point.duration_s:.1f}"
+            return Kept(point.sample_id, point.text, False, reason)
+        wav = self._recordings.audio(point.audio_sha256)
+        correction = Correction(
+            sample_id=point.sample_id,
+            contributor_id=self._contributor_id,
+            kind=point.kind,
+            audio=AudioClip(
+                sha256=point.audio_sha256,
+                size_bytes=len(wav),
+                sample_rate_hz=MODEL_SAMPLE_RATE_HZ,
+                duration_s=point.duration_s,
+            ),
+            text=point.text,
+            heard=point.heard,
+            heard_by=point.heard_by,
+            language=self._language,
+            script_id=point.script_id,
+            consent_receipt_id=receipt.receipt_id,
+            recorded_at=point.created_at,
+        )
+        self._outbox.put(
+            "sample",
+            point.sample_id,
+            scope=scope,
+            receipt_id=receipt.receipt_id,
+            payload=correction.to_bytes(),
+            audio_sha256=point.audio_sha256,
+        )
+        return Kept(point.sample_id, point.text, True)

@@ -1,0 +1,193 @@
+"""Installing, trying, falling back, going back, cleaning up: each a change of `state.json`, whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from projectone.contracts.base import sha256_hex
+from projectone.contracts.releases import ReleaseManifest
+from projectone.device.installed.package import find_damage, unpack
+from projectone.device.installed.state import MAX_TRIES, InstallState, Slot
+from projectone.errors import ArtifactError, ContractError, LeaseError, StorageError
+from projectone.storage.files import building_directory, sweep_temporary, write_atomically
+from projectone.storage.locks import exclusive_lock
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Outcome(Generic[T]):
+    """What became of a trial: what `check` gave and the model it was given for, or why it failed."""
+
+    slot: Slot
+    result: T | None
+    reason: str | None = None
+
+
+class Installed:
+    """The models on this device. `recover` comes first, at every start, and may run as often as wished."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._releases = folder / "releases"
+        self._state_file = folder / "state.json"
+
+    def state(self) -> InstallState:
+        """What `state.json` says.
+
+        Raises:
+            StorageError: if it cannot be read. It is only ever replaced whole, so the disk itself is damaged.
+        """
+        try:
+            return InstallState.from_bytes(self._state_file.read_bytes())
+        except FileNotFoundError:
+            return InstallState()
+        except (OSError, ContractError) as error:
+            raise StorageError(
+                f"{self._state_file}: {error}; remove the folder {self.folder.name!r} and run `projectone update`"
+            ) from error
+
+    @contextlib.contextmanager
+    def changing(self) -> Iterator[None]:
+        """The right to install or try a model.
+
+        Raises:
+            LeaseError: if another process has it.
+        """
+        with exclusive_lock(self.folder / "update.lock", what="updating the model"):
+            yield
+
+    def path_of(self, slot: Slot) -> Path:
+        """The folder of an installed model."""
+        return self._releases / slot.folder
+
+    def damage(self, slot: Slot) -> str | None:
+        """What is wrong with a model's files; None if each is as it was signed."""
+        return find_damage(self.path_of(slot), slot.manifest_sha256)
+
+    def recover(self) -> InstallState:
+        """Bring the folder back to order after any interruption, and give the state.
+
+        A trial that crashed twice, or whose files are damaged, is dropped. What no state names is removed. While
+        another process is changing things, nothing is touched.
+
+        Raises:
+            StorageError: if the disk refused.
+        """
+        try:
+            with self.changing():
+                return self._recover()
+        except LeaseError:
+            return self.state()
+
+    def _recover(self) -> InstallState:
+        state = self.state()
+        if state.trial is not None:
+            is_damaged = self.damage(state.trial) is not None
+            if state.tries >= MAX_TRIES:
+                state = self._save(state.dropped("loading it ended the app, twice"))
+            elif is_damaged:
+                state = self._save(state.without_trial())
+        self._collect(state)
+        return state
+
+    def add(self, package: Path, manifest: ReleaseManifest) -> Slot:
+        """Unpack a package into a folder of its own; nothing is in use yet. Only inside `changing`.
+
+        Raises:
+            ArtifactError: if the package is not what was signed.
+            StorageError: if the disk refused.
+        """
+        name = next(
+            name
+            for name in itertools.chain([str(manifest.seq)], (f"{manifest.seq}.{n}" for n in itertools.count(1)))
+            if not (self._releases / name).exists()
+        )
+        with building_directory(self._releases / name) as folder:
+            unpack(package, manifest, folder)
+        return Slot(
+            folder=name, seq=manifest.seq, version=manifest.version, manifest_sha256=sha256_hex(manifest.to_bytes())
+        )
+
+    def begin_trial(self, slot: Slot) -> None:
+        """Name a model as the one to try next. Only inside `changing`."""
+        self._save(self.state().with_trial(slot))
+
+    def settle_trial(self, check: Callable[[Path], T]) -> Outcome[T] | None:
+        """Try the model on trial, if there is one: in use from now on, or dropped. Only inside `changing`.
+
+        The try is on the disk before the model is touched, so a model that ends the process is noticed at the next
+        start. `check` loads and exercises it; whatever it raises speaks against the model.
+        """
+        state = self.state()
+        if state.trial is None:
+            return None
+        slot = state.trial
+        state = self._save(state.with_try())
+        try:
+            result = check(self.path_of(slot))
+        except Exception as error:
+            reason = f"{type(error).__name__}: {error}"
+            self._collect(self._save(state.dropped(reason)))
+            return Outcome(slot, None, reason)
+        self._collect(self._save(state.promoted()))
+        return Outcome(slot, result)
+
+    def usable(self) -> Slot:
+        """The model to use: the current one, or the one before if its files are damaged.
+
+        Raises:
+            ArtifactError: if there is none.
+        """
+        state = self.state()
+        damages = []
+        while state.current is not None:
+            damage = self.damage(state.current)
+            if damage is None:
+                return state.current
+            damages.append(f"model {state.current.version} is damaged ({damage})")
+            state = self._fall_back(state.current)
+        problem = "; ".join(damages) or "no model is installed yet"
+        raise ArtifactError(f"{problem}: run `projectone update`")
+
+    def roll_back(self) -> Slot:
+        """Use the model before from now on; a newer release can still come, this one only if asked for.
+
+        Raises:
+            ArtifactError: if there is no whole model to go back to.
+            LeaseError: if another process is changing the models.
+        """
+        with self.changing():
+            state = self.state()
+            if state.current is None or state.previous is None:
+                raise ArtifactError("there is no earlier model on this device to go back to")
+            damage = self.damage(state.previous)
+            if damage is not None:
+                raise ArtifactError(f"the earlier model {state.previous.version} is damaged ({damage})")
+            self._save(state.rolled_back())
+            return state.previous
+
+    def _fall_back(self, damaged: Slot) -> InstallState:
+        with exclusive_lock(self.folder / "update.lock", what="falling back", is_waiting=True):
+            state = self.state()
+            # Another process may have put things right while this one waited.
+            return self._save(state.fallen_back()) if state.current == damaged else state
+
+    def _save(self, state: InstallState) -> InstallState:
+        write_atomically(self._state_file, state.to_bytes())
+        return state
+
+    def _collect(self, state: InstallState) -> None:
+        """Remove every model that no state names. Only inside `changing`."""
+        sweep_temporary(self._releases)
+        sweep_temporary(self.folder)
+        kept = {slot.folder for slot in state.slots()}
+        for folder in self._releases.iterdir() if self._releases.is_dir() else ():
+            if folder.name not in kept:
+                shutil.rmtree(folder, ignore_errors=True)

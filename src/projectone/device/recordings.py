@@ -1,0 +1,244 @@
+"""The user's recordings, what was heard in them and what was really said. Nothing here leaves by itself.
+
+Audio lies in a blob store under its digest, as canonical 16 kHz mono WAV: what else a file carried (names, places,
+software) was left behind when it was taken in. Nothing in this project removes it but its owner.
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+from typing import cast
+
+import numpy as np
+import numpy.typing as npt
+
+from projectone.contracts.corrections import SampleKind
+from projectone.errors import DataError
+from projectone.storage.blobs import BlobStore
+from projectone.storage.database import Database
+from projectone.storage.sqlite import Row
+
+M001_RECORDINGS = """
+CREATE TABLE recordings (
+    recording_id TEXT PRIMARY KEY,
+    audio_sha256 TEXT NOT NULL,
+    duration_s REAL NOT NULL,
+    text TEXT NOT NULL,
+    model_version TEXT NOT NULL,
+    recorded_at TEXT NOT NULL
+) STRICT;
+CREATE TABLE data_points (
+    sample_id TEXT PRIMARY KEY,
+    recording_id TEXT REFERENCES recordings(recording_id),
+    kind TEXT NOT NULL CHECK (kind IN ('correction', 'donation')),
+    audio_sha256 TEXT NOT NULL,
+    duration_s REAL NOT NULL,
+    text TEXT NOT NULL,
+    heard TEXT,
+    heard_by TEXT,
+    script_id TEXT,
+    created_at TEXT NOT NULL,
+    is_superseded INTEGER NOT NULL DEFAULT 0 CHECK (is_superseded IN (0, 1)),
+    uploaded INTEGER NOT NULL DEFAULT 0 CHECK (uploaded IN (0, 1))
+) STRICT;
+CREATE INDEX data_points_by_recording ON data_points(recording_id);
+"""
+
+_SHORTEST_PREFIX = 4
+LAST = "last"
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One piece of sound in its canonical form.
+
+    Attributes:
+        wav: 16 kHz mono PCM16 WAV, the bytes that are kept and sent.
+        samples: The same sound, float32 in [-1, 1].
+        duration_s: Its length.
+    """
+
+    wav: bytes
+    samples: npt.NDArray[np.float32]
+    duration_s: float
+
+
+@dataclass(frozen=True)
+class Recording:
+    """Something the user said, and what the model heard."""
+
+    recording_id: str
+    text: str
+    model_version: str
+    duration_s: float
+    audio_sha256: str
+    recorded_at: datetime
+    corrected_text: str | None = None
+
+
+@dataclass(frozen=True)
+class FineTuningDataPoint:
+    """A recording and the text that a person says it holds, kept on the device; `uploaded` once the server has it."""
+
+    sample_id: uuid.UUID
+    recording_id: str | None
+    kind: SampleKind
+    audio_sha256: str
+    duration_s: float
+    text: str
+    heard: str | None
+    heard_by: str | None
+    script_id: str | None
+    created_at: datetime
+    uploaded: bool = False
+
+
+class Recordings:
+    """Rows about recordings and data points; the sound itself lies in the blob store."""
+
+    def __init__(self, database: Database, audio: BlobStore) -> None:
+        self._database = database
+        self._audio = audio
+
+    def keep_audio(self, clip: Clip) -> str:
+        """Keep the sound and give its digest; durable when this returns."""
+        return self._audio.put([clip.wav])
+
+    def audio(self, sha256: str) -> bytes:
+        """The canonical WAV of a recording.
+
+        Raises:
+            StorageError: if the file is gone.
+            DigestMismatchError: if the disk gives other bytes than were kept.
+        """
+        return self._audio.get(sha256)
+
+    def add(self, clip: Clip, *, text: str, model_version: str, recorded_at: datetime) -> Recording:
+        """Keep a recording and what was heard in it."""
+        recording = Recording(
+            str(uuid.uuid4()), text, model_version, clip.duration_s, self.keep_audio(clip), recorded_at
+        )
+        self._database.execute(
+            "INSERT INTO recordings VALUES (?, ?, ?, ?, ?, ?)",
+            (
+                recording.recording_id,
+                recording.audio_sha256,
+                recording.duration_s,
+                text,
+                model_version,
+                recorded_at.isoformat(),
+            ),
+        )
+        return recording
+
+    def find(self, recording_id: str) -> Recording:
+        """The recording with this id, or the only one whose id begins so, or the ``last`` one.
+
+        Raises:
+            DataError: if there is none, or more than one.
+        """
+        if recording_id == LAST:
+            found = self._select("1 ORDER BY r.recorded_at DESC, r.rowid DESC LIMIT 1", ())
+        elif len(recording_id) >= _SHORTEST_PREFIX and set(recording_id) <= set("0123456789abcdef-"):
+            found = self._select("r.recording_id GLOB ? LIMIT 2", (f"{recording_id}*",))
+        else:
+            found = []
+        if len(found) == 1:
+            return found[0]
+        problem = "several recordings begin so; give more of the id" if found else "no such recording"
+        raise DataError("recording-unknown", f"{recording_id!r}: {problem} (`projectone recordings` lists them)")
+
+    def newest(self, limit: int = 50) -> list[Recording]:
+        """The last recordings, newest first."""
+        return self._select("1 ORDER BY r.recorded_at DESC, r.rowid DESC LIMIT ?", (limit,))
+
+    def _select(self, condition: str, parameters: tuple[object, ...]) -> list[Recording]:
+        rows = self._database.query(
+            "SELECT r.*, (SELECT d.text FROM data_points d WHERE d.recording_id = r.recording_id"
+            f" AND d.is_superseded = 0) AS corrected FROM recordings r WHERE {condition}",
+            parameters,
+        )
+        return [
+            Recording(
+                row["recording_id"],
+                row["text"],
+                row["model_version"],
+                row["duration_s"],
+                row["audio_sha256"],
+                datetime.fromisoformat(row["recorded_at"]),
+                row["corrected"],
+            )
+            for row in rows
+        ]
+
+    def add_point(self, point: FineTuningDataPoint) -> None:
+        """Keep a data point; an earlier one of the same recording is superseded by it."""
+        with self._database.transaction():
+            if point.recording_id is not None:
+                self._database.execute(
+                    "UPDATE data_points SET is_superseded = 1 WHERE recording_id = ?", (point.recording_id,)
+                )
+            self._database.execute(
+                "INSERT INTO data_points (sample_id, recording_id, kind, audio_sha256, duration_s, text, heard,"
+                " heard_by, script_id, created_at, uploaded) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    str(point.sample_id),
+                    point.recording_id,
+                    point.kind,
+                    point.audio_sha256,
+                    point.duration_s,
+                    point.text,
+                    point.heard,
+                    point.heard_by,
+                    point.script_id,
+                    point.created_at.isoformat(),
+                    int(point.uploaded),
+                ),
+            )
+
+    def point_of(self, recording_id: str) -> FineTuningDataPoint | None:
+        """The correction of a recording that counts, if it was corrected."""
+        rows = self._database.query(
+            "SELECT * FROM data_points WHERE recording_id = ? AND is_superseded = 0", (recording_id,)
+        )
+        return _to_point(rows[0]) if rows else None
+
+    def points(self, kind: SampleKind | None = None) -> list[FineTuningDataPoint]:
+        """Every data point that counts, oldest first."""
+        rows = self._database.query(
+            "SELECT * FROM data_points WHERE is_superseded = 0 AND (?1 IS NULL OR kind = ?1) ORDER BY rowid", (kind,)
+        )
+        return [_to_point(row) for row in rows]
+
+    def mark_uploaded(self, sample_id: uuid.UUID, *, is_uploaded: bool = True) -> None:
+        """Note that the server has this data point, or has it no longer."""
+        self._database.execute(
+            "UPDATE data_points SET uploaded = ? WHERE sample_id = ?", (int(is_uploaded), str(sample_id))
+        )
+
+    def counts(self) -> dict[str, int]:
+        """How many recordings, corrections, donations and uploaded data points there are."""
+        (row,) = self._database.query(
+            "SELECT (SELECT count(*) FROM recordings) AS recordings, count(*) FILTER (WHERE kind = 'correction')"
+            " AS corrections, count(*) FILTER (WHERE kind = 'donation') AS donations,"
+            " count(*) FILTER (WHERE uploaded) AS uploaded FROM data_points WHERE is_superseded = 0"
+        )
+        return {key: int(row[key]) for key in row.keys()}  # noqa: SIM118 - a Row iterates over its values
+
+
+def _to_point(row: Row) -> FineTuningDataPoint:
+    return FineTuningDataPoint(
+        sample_id=uuid.UUID(row["sample_id"]),
+        recording_id=row["recording_id"],
+        kind=cast(SampleKind, row["kind"]),
+        audio_sha256=row["audio_sha256"],
+        duration_s=row["duration_s"],
+        text=row["text"],
+        heard=row["heard"],
+        heard_by=row["heard_by"],
+        script_id=row["script_id"],
+        created_at=datetime.fromisoformat(row["created_at"]),
+        uploaded=bool(row["uploaded"]),
+    )

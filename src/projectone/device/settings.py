@@ -1,0 +1,88 @@
+"""What a person may set, read once at the door."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from projectone.errors import SettingsError
+
+_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeviceSettings:
+    """Everything that `wiring` needs to put a `DeviceClient` together."""
+
+    home: Path = field(metadata={"help": "Folder for recordings, models, keys and what waits to be sent"})
+    server: str | None = field(
+        default=None, metadata={"help": "Address of your server, such as https://speech.example.org"}
+    )
+    enrolment_code: str = field(
+        default="", repr=False, metadata={"help": "The code that the server's `init` printed; needed once per device"}
+    )
+    release_keys: tuple[str, ...] = field(
+        default=(), metadata={"help": "Public keys (base64) whose releases are installed; several with commas"}
+    )
+    channel: str = field(default="stable", metadata={"help": "Release channel to follow"})
+    language: str = field(default="en", metadata={"help": "Language that is spoken, as a two-letter code"})
+
+    def __post_init__(self) -> None:
+        if self.server is not None:
+            _check_server(self.server)
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> DeviceSettings:
+        """Read the `PROJECTONE_*` variables.
+
+        Raises:
+            SettingsError: if one of them makes no sense.
+        """
+        return cls(
+            home=_home(environ),
+            server=environ.get("PROJECTONE_SERVER", "").rstrip("/") or None,
+            enrolment_code=environ.get("PROJECTONE_ENROLMENT_CODE", ""),
+            release_keys=tuple(
+                key.strip() for key in environ.get("PROJECTONE_RELEASE_KEY", "").split(",") if key.strip()
+            ),
+            channel=environ.get("PROJECTONE_CHANNEL", "") or "stable",
+            language=environ.get("PROJECTONE_LANGUAGE", "") or "en",
+        )
+
+
+VARIABLES: dict[str, str] = {
+    "home": "PROJECTONE_HOME",
+    "server": "PROJECTONE_SERVER",
+    "enrolment_code": "PROJECTONE_ENROLMENT_CODE",
+    "release_keys": "PROJECTONE_RELEASE_KEY",
+    "channel": "PROJECTONE_CHANNEL",
+    "language": "PROJECTONE_LANGUAGE",
+}
+"""Each field and the variable it is read from, for the manual."""
+
+
+def _home(environ: Mapping[str, str]) -> Path:
+    if environ.get("PROJECTONE_HOME"):
+        return Path(environ["PROJECTONE_HOME"]).expanduser().absolute()
+    user = Path(environ["HOME"]) if environ.get("HOME") else Path.home()
+    if sys.platform == "darwin":
+        return user / "Library" / "Application Support" / "ProjectOne"
+    data = environ.get("XDG_DATA_HOME")
+    return (Path(data) if data else user / ".local" / "share") / "projectone"
+
+
+def _check_server(address: str) -> None:
+    try:
+        parts = urlsplit(address)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        parts, host = urlsplit(""), None
+    if parts.scheme not in ("http", "https") or not host or parts.path or parts.query or parts.username:
+        raise SettingsError(f"PROJECTONE_SERVER: expected an address such as https://host:port, got {address!r}")
+    if parts.scheme == "http" and host not in _LOOPBACK:
+        raise SettingsError(
+            f"PROJECTONE_SERVER: expected https, got {address!r}: only this machine itself may be reached in the clear"
+        )

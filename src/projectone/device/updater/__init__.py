@@ -1,0 +1,8 @@
+"""Asks for a newer model, fetches and checks it, has it tried, and keeps the old one whatever happens."""
+
+from __future__ import annotations
+
+from projectone.device.updater.download import PackageDownload
+from projectone.device.updater.updater import Updater, UpdateReport
+
+__all__ = ["PackageDownload", "UpdateReport", "Updater"]

@@ -1,0 +1,147 @@
+"""Ask, judge, fetch, unpack, try: in that order, and never a step back."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+from urllib.parse import quote
+
+from projectone.contracts.endpoints import LATEST_MODEL_INFO
+from projectone.contracts.releases import LatestModelInfo, ReleaseManifest
+from projectone.device.installed import Installed, InstallState, Outcome
+from projectone.device.transport import Transport
+from projectone.device.trust import Trust
+from projectone.device.updater.download import ByteProgress, PackageDownload
+from projectone.errors import ArtifactError, RefusedError, StorageError
+
+UpdateStatus = Literal["updated", "current", "no-release", "set-aside", "rejected"]
+"""A new model is in use; there is none newer; there is none at all; the newest is not wanted here; it failed here."""
+
+_SPARE_BYTES = 32 * 1024 * 1024
+_NO_RELEASE = "no-release"
+
+
+@dataclass(frozen=True)
+class UpdateReport:
+    """What an update did. `reason` says why the newest model is not in use, where it is not."""
+
+    status: UpdateStatus
+    from_version: str | None
+    to_version: str | None
+    reason: str | None = None
+    received_bytes: int = 0
+
+
+class Updater:
+    """Brings the newest model that is ours, current and working."""
+
+    def __init__(
+        self,
+        installed: Installed,
+        trust: Trust,
+        transport: Transport,
+        staging: Path,
+        *,
+        try_new_model: Callable[[], Outcome[object] | None],
+        clock: Callable[[], datetime],
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """Join the rooms that an update needs.
+
+        Args:
+            installed: The models on this device.
+            trust: Which releases are believed.
+            transport: The way to the server.
+            staging: Folder for what is on its way.
+            try_new_model: Loads the model on trial, exercises it and puts it in use; called inside `changing`.
+            clock: The time.
+            sleep: Waits between attempts.
+        """
+        self._installed = installed
+        self._trust = trust
+        self._transport = transport
+        self._staging = staging
+        self._try_new_model = try_new_model
+        self._clock = clock
+        self._sleep = sleep
+
+    def update(self, *, is_again: bool = False, on_progress: ByteProgress | None = None) -> UpdateReport:
+        """Get the newest model into use. Whatever happens, a model that works stays.
+
+        Args:
+            is_again: Also take a release that failed here before, or that the user went back from.
+            on_progress: Called while bytes arrive.
+
+        Raises:
+            LeaseError: if another process is updating.
+            SignatureError, RollbackError, ExpiredReleaseError, ArtifactError, DigestMismatchError: if the release must
+                not be installed.
+            TransportError: if the server could not be reached; the next call goes on where this one stopped.
+            StorageError: if there is too little space, or the disk refused.
+        """
+        with self._installed.changing():
+            if self._installed.state().trial is not None:  # an update that was interrupted before its trial ended
+                self._try_new_model()
+            state = self._installed.state()
+            from_version = state.current.version if state.current else None
+            info = self._ask()
+            if info is None:
+                return UpdateReport("no-release", from_version, from_version, "the server has released nothing yet")
+            manifest = self._trust.judge(info, floor=state.floor, now=self._clock())
+            settled = self._needs_nothing(state, manifest, is_again=is_again)
+            return settled or self._install(manifest, from_version, on_progress)
+
+    def _ask(self) -> LatestModelInfo | None:
+        try:
+            answer = self._transport.call(
+                "GET", LATEST_MODEL_INFO, query=f"channel={quote(self._trust.channel)}", is_signed=False
+            )
+        except RefusedError as error:
+            if error.reason == _NO_RELEASE:
+                return None
+            raise
+        return LatestModelInfo.from_bytes(answer.body)
+
+    def _needs_nothing(self, state: InstallState, manifest: ReleaseManifest, *, is_again: bool) -> UpdateReport | None:
+        current = state.current
+        from_version = current.version if current else None
+        if current is not None and current.seq == manifest.seq and self._installed.damage(current) is None:
+            return UpdateReport("current", from_version, from_version)
+        reason = state.why_set_aside(manifest.seq)
+        if reason is not None and not is_again:
+            return UpdateReport("set-aside", from_version, from_version, f"{manifest.version} is set aside: {reason}")
+        return None
+
+    def _install(
+        self, manifest: ReleaseManifest, from_version: str | None, on_progress: ByteProgress | None
+    ) -> UpdateReport:
+        download = PackageDownload(self._transport, self._staging, manifest, sleep=self._sleep)
+        self._check_space(download.missing_bytes() + sum(file.size_bytes for file in manifest.files))
+        package = download.fetch(on_progress)
+        try:
+            slot = self._installed.add(package, manifest)
+        except ArtifactError:
+            download.discard()
+            raise
+        self._installed.begin_trial(slot)
+        download.discard()
+        outcome = self._try_new_model()
+        received = download.received_bytes
+        if outcome is None or outcome.reason is not None:
+            reason = outcome.reason if outcome else "it was not tried"
+            return UpdateReport("rejected", from_version, from_version, f"{manifest.version}: {reason}", received)
+        return UpdateReport("updated", from_version, manifest.version, None, received)
+
+    def _check_space(self, needed_bytes: int) -> None:
+        self._staging.mkdir(parents=True, exist_ok=True)
+        free_bytes = shutil.disk_usage(self._staging).free
+        if free_bytes < needed_bytes + _SPARE_BYTES:
+            raise StorageError(
+                f"the update needs {(needed_bytes + _SPARE_BYTES) / 1e6:.0f} MB of disk space, "
+                f"there are {free_bytes / 1e6:.0f} MB: free some and run it again"
+            )

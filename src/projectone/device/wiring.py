@@ -1,0 +1,164 @@
+"""Puts a `DeviceClient` together from settings: the one place where the rooms of the device meet."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from projectone import __version__
+from projectone.device.client import DeviceClient, DeviceRooms
+from projectone.device.consent import M002_CONSENT, ConsentLedger
+from projectone.device.corrections import Corrections
+from projectone.device.installed import Installed
+from projectone.device.keys import DeviceKeys
+from projectone.device.outbox import M003_OUTBOX, Outbox
+from projectone.device.recordings import M001_RECORDINGS, Clip, Recordings
+from projectone.device.settings import DeviceSettings
+from projectone.device.transcriber import Engine, Samples, Transcriber, TrialClip
+from projectone.device.transport import Transport
+from projectone.device.trust import Trust
+from projectone.device.updater import Updater
+from projectone.device.uploader import Uploader
+from projectone.errors import ProjectOneError, SettingsError
+from projectone.storage.blobs import FileBlobs
+from projectone.storage.database import Database
+from projectone.waveform.resample import to_16k_mono
+from projectone.waveform.wav import encode_wav, parse_wav
+
+if TYPE_CHECKING:
+    from projectone.speech.checkpoint import WhisperCheckpoint
+
+# Numbered, append-only: `PRAGMA user_version` counts them.
+MIGRATIONS = (M001_RECORDINGS, M002_CONSENT, M003_OUTBOX)
+
+MAX_RECORDING_S = 3600.0
+_TRIAL_CLIPS = 3
+_TRIAL_CLIP_S = 15.0
+
+
+def open_client(settings: DeviceSettings) -> DeviceClient:
+    """A client at work in `settings.home`, after bringing anything that was interrupted back to order.
+
+    Raises:
+        StorageError: if the home is damaged or cannot be written to.
+        SettingsError: if a release key is no key.
+    """
+    trust = Trust(settings.release_keys, channel=settings.channel, runtime=__version__)
+    settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    keys = DeviceKeys.open(settings.home / "keys", clock_s=time.time)
+    transport = Transport(settings.server, keys.sign)
+    installed = Installed(settings.home / "models")
+    installed.recover()
+    database = Database(settings.home / "device.sqlite", MIGRATIONS)
+    recordings = Recordings(database, FileBlobs(settings.home / "audio"))
+    consent = ConsentLedger(database)
+    outbox = Outbox(database)
+    transcriber = Transcriber(
+        installed,
+        lambda folder: _load_engine(folder, settings.language),
+        trial_clips=lambda: _own_clips(recordings),
+    )
+    return DeviceClient(
+        DeviceRooms(
+            home=settings.home,
+            database=database,
+            recordings=recordings,
+            consent=consent,
+            outbox=outbox,
+            keys=keys,
+            transport=transport,
+            installed=installed,
+            corrections=Corrections(
+                database,
+                recordings,
+                outbox,
+                consent,
+                contributor_id=keys.contributor_id,
+                language=settings.language,
+                clock=_now,
+            ),
+            uploader=Uploader(
+                database,
+                outbox,
+                consent,
+                recordings,
+                transport,
+                lock=settings.home / "sync.lock",
+                introduce=lambda: keys.enrolment(settings.enrolment_code),
+                clock=_now,
+            ),
+            updater=Updater(
+                installed,
+                trust,
+                transport,
+                settings.home / "staging",
+                try_new_model=transcriber.try_new_model,
+                clock=_now,
+            ),
+            transcriber=transcriber,
+            channel=settings.channel,
+            read_clip=read_clip,
+            clock=_now,
+        )
+    )
+
+
+def read_clip(wav: bytes) -> Clip:
+    """The sound in a WAV file, as the device keeps it: 16 kHz, mono, PCM16, nothing else.
+
+    Raises:
+        DataError: if it is no WAV that can be used.
+    """
+    audio = parse_wav(wav, max_duration_s=MAX_RECORDING_S)
+    canonical = encode_wav(to_16k_mono(audio.samples, audio.sample_rate_hz))
+    # Decoded again, so that the model hears exactly what is kept and sent.
+    kept = parse_wav(canonical, max_duration_s=MAX_RECORDING_S + 1)
+    return Clip(canonical, kept.samples[:, 0], kept.duration_s)
+
+
+class _SpeechEngine:
+    """A Whisper checkpoint as the transcriber wants it."""
+
+    def __init__(self, checkpoint: WhisperCheckpoint, language: str) -> None:
+        self._checkpoint: WhisperCheckpoint | None = checkpoint
+        self._language = language
+
+    def transcribe(self, samples: Samples) -> str:
+        from projectone.speech.transcribe import TranscribeOptions, transcribe
+
+        if self._checkpoint is None:
+            raise ValueError("transcribe: this engine is closed")
+        return transcribe(self._checkpoint, samples, options=TranscribeOptions(language=self._language)).text
+
+    def close(self) -> None:
+        self._checkpoint = None
+
+
+def _load_engine(folder: Path, language: str) -> Engine:
+    # Imported here: mlx takes a second to load, and `status` or `sync` need none of it.
+    try:
+        from projectone.speech.checkpoint import load_checkpoint
+    except ImportError as error:
+        raise SettingsError(
+            f"transcription needs the device extra: pip install 'projectone[device]' ({error})"
+        ) from error
+    return _SpeechEngine(load_checkpoint(folder), language)
+
+
+def _own_clips(recordings: Recordings) -> Sequence[TrialClip]:
+    """The user's last short recordings, for a new model to be tried on."""
+    clips: list[TrialClip] = []
+    for recording in recordings.newest(20):
+        if len(clips) < _TRIAL_CLIPS and recording.duration_s <= _TRIAL_CLIP_S and recording.text.strip():
+            try:
+                clips.append(TrialClip(read_clip(recordings.audio(recording.audio_sha256)).samples, recording.text))
+            except ProjectOneError:  # a damaged file says nothing about the model
+                continue
+    return clips
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

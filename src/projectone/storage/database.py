@@ -1,0 +1,70 @@
+"""One SQLite connection that several threads and several rooms share, one transaction at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from projectone.errors import StorageError
+from projectone.storage.sqlite import Row, open_database, transaction
+
+
+class Database:
+    """Rows at rest, for callers that must change several tables together.
+
+    A block `with database.transaction():` inside another one joins it, so a room's method can be atomic by itself and
+    part of a larger change. Threads wait for each other; processes wait through SQLite's own lock.
+    """
+
+    def __init__(self, path: Path, migrations: Sequence[str]) -> None:
+        """Open the file, making or migrating it.
+
+        Raises:
+            StorageError: if it is no database, or newer than this code.
+        """
+        self._connection = open_database(path, migrations)
+        self._lock = threading.RLock()
+        self._is_inside = False
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All of the block's changes, or none.
+
+        Raises:
+            StorageError: if the database refused; nothing was changed.
+        """
+        with self._lock:
+            if self._is_inside:
+                yield
+                return
+            self._is_inside = True
+            try:
+                with transaction(self._connection):
+                    yield
+            finally:
+                self._is_inside = False
+
+    def query(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
+        """Every row that `sql` finds."""
+        with self._lock:
+            try:
+                rows: list[Row] = self._connection.execute(sql, parameters).fetchall()
+            except self._connection.Error as error:
+                raise StorageError(f"database: {error}") from error
+            return rows
+
+    def execute(self, sql: str, parameters: Sequence[Any] = ()) -> int:
+        """Run one statement; gives how many rows it changed. Durable at once, unless inside a transaction."""
+        with self._lock:
+            try:
+                return self._connection.execute(sql, parameters).rowcount
+            except self._connection.Error as error:
+                raise StorageError(f"database: {error}") from error
+
+    def close(self) -> None:
+        """Let go of the file."""
+        with self._lock:
+            self._connection.close()
