@@ -1,0 +1,271 @@
+"""Recordings of any length to text: window by window, with a second try where the first looks wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import mlx.core as mx
+import numpy as np
+
+from projectone.errors import DataError
+from projectone.speech.audio import SAMPLE_RATE, log_mel_spectrogram
+from projectone.speech.checkpoint import WhisperCheckpoint
+from projectone.speech.decoding import DecodingOptions, DecodingResult, decode_features, detect_language
+from projectone.speech.segments import Segment, split_window
+from projectone.speech.tokenizer import Task
+from projectone.speech.windows import next_window
+
+__all__ = ["GREEDY", "Segment", "TranscribeOptions", "Transcription", "transcribe", "transcribe_many"]
+
+Samples = np.ndarray[Any, np.dtype[np.float32]]
+
+_ENCODED_AT_ONCE = 4
+_SHORT_STEP_S = 1.0  # short contexts are rounded up to whole seconds, so that shapes repeat
+
+
+@dataclass(frozen=True, kw_only=True)
+class TranscribeOptions:
+    """How recordings become text. The thresholds are Whisper's.
+
+    Attributes:
+        language: Code such as `"en"`, or None to detect it at the start of each recording.
+        task: Write the spoken language, or English.
+        timestamps: Let the model place its words in time. Without them a long recording is cut at quiet places.
+        temperatures: Tried in turn until the text looks right; 0 is greedy, above it is sampled.
+        compression_ratio_threshold: A text that repeats itself more than this is tried again.
+        logprob_threshold: A text less probable than this (mean nats per token) is tried again.
+        no_speech_threshold: Above it, and with an improbable text, nobody spoke.
+        condition_on_previous_text: Show the decoder what came before. Off, unlike in Whisper: models fine-tuned on
+            single sentences have not learned to use it, and mistakes repeat themselves through it.
+        initial_prompt: Words to expect, given to the decoder before every window as if they had just been said.
+        max_new_tokens: Per window.
+        short_context: In `transcribe_many`, compute only as much sound as the longest clip of a batch has. Faster;
+            Whisper was trained on full windows and may do worse.
+        seed: Of the sampling.
+    """
+
+    language: str | None = None
+    task: Task = "transcribe"
+    timestamps: bool = False
+    temperatures: tuple[float, ...] = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+    compression_ratio_threshold: float = 2.4
+    logprob_threshold: float = -1.0
+    no_speech_threshold: float = 0.6
+    condition_on_previous_text: bool = False
+    initial_prompt: str = ""
+    max_new_tokens: int = 224
+    short_context: bool = False
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.temperatures:
+            raise ValueError("temperatures: expected at least one")
+
+
+GREEDY = TranscribeOptions(temperatures=(0.0,))
+"""One greedy try: the same model and sound always give the same text. For evaluation."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Transcription:
+    """The text of a recording."""
+
+    text: str
+    segments: tuple[Segment, ...]
+    language: str | None
+    duration_s: float
+
+
+def transcribe(
+    checkpoint: WhisperCheckpoint, samples: Samples, *, options: TranscribeOptions | None = None
+) -> Transcription:
+    """Transcribe a recording of any length.
+
+    Args:
+        checkpoint: The model; its window and vocabulary are whatever it says.
+        samples: One channel, float32 at 16 kHz, within -1 and 1.
+        options: Whisper's defaults if not given.
+
+    Raises:
+        DataError: if the sound is empty, not one channel, or holds numbers that are not finite.
+        ValueError: if the model has no token for the language or task.
+    """
+    return transcribe_many(checkpoint, [samples], options=options)[0]
+
+
+def transcribe_many(
+    checkpoint: WhisperCheckpoint,
+    clips: Sequence[Samples],
+    *,
+    batch_size: int = 16,
+    options: TranscribeOptions | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> list[Transcription]:
+    """Transcribe many recordings, in order; those that fit one window are decoded together.
+
+    Each gets what it would get alone, up to the rounding of sums in another order.
+
+    Args:
+        checkpoint: The model.
+        clips: As for `transcribe`.
+        batch_size: Windows decoded at once.
+        options: Whisper's defaults if not given.
+        on_progress: Called with (recordings done, recordings in all) after each batch.
+
+    Raises:
+        DataError: as for `transcribe`, naming the position of the clip; before anything is decoded.
+    """
+    options = options or TranscribeOptions()
+    if batch_size < 1:
+        raise ValueError(f"batch_size: expected at least 1, got {batch_size!r}")
+    for index, clip in enumerate(clips):
+        _check(clip, index)
+    # Timestamps may end a window early, so that even a short recording can take two.
+    fits = [not options.timestamps and clip.size <= checkpoint.features.n_samples for clip in clips]
+    short = [index for index, is_short in enumerate(fits) if is_short]
+    batches = [short[first : first + batch_size] for first in range(0, len(short), batch_size)]
+    done: dict[int, Transcription] = {}
+    for batch in [*batches, *([index] for index, is_short in enumerate(fits) if not is_short)]:
+        if fits[batch[0]]:
+            texts = _transcribe_batch(checkpoint, [clips[index] for index in batch], options)
+            done.update(zip(batch, texts, strict=True))
+        else:
+            done[batch[0]] = _transcribe_long(checkpoint, clips[batch[0]], options)
+        if on_progress is not None:
+            on_progress(len(done), len(clips))
+    return [done[index] for index in range(len(clips))]
+
+
+def _check(samples: Samples, index: int) -> None:
+    if samples.ndim != 1:
+        raise DataError("not-mono", f"clip {index}: expected one channel, got shape {samples.shape}")
+    if not samples.size:
+        raise DataError("empty-audio", f"clip {index}: there is no sound in it")
+    if not np.isfinite(samples).all():
+        raise DataError("not-finite", f"clip {index}: the samples hold numbers that are not finite")
+
+
+def _transcribe_batch(
+    checkpoint: WhisperCheckpoint, clips: list[Samples], options: TranscribeOptions
+) -> list[Transcription]:
+    """Clips of at most one window, together."""
+    n_samples = checkpoint.features.n_samples
+    if options.short_context:
+        step = round(_SHORT_STEP_S * SAMPLE_RATE)
+        n_samples = min(n_samples, -(-max(clip.size for clip in clips) // step) * step)
+    mels = mx.stack(
+        [log_mel_spectrogram(clip, checkpoint.dims.n_mels, padding=n_samples - clip.size) for clip in clips]
+    )
+    decoding = _decoding_options(options, _prompt(checkpoint, options))
+    results = _decode_with_fallback(checkpoint, _embed(checkpoint, mels), options, decoding)
+    transcriptions = []
+    for clip, result in zip(clips, results, strict=True):
+        n_frames = -(-clip.size // checkpoint.features.hop_length)
+        heard = not _is_silence(result, options)
+        segments, _ = split_window(result, checkpoint.tokenizer, start_frame=0, n_frames=n_frames)
+        transcriptions.append(_transcription(segments if heard else [], result.language, clip))
+    return transcriptions
+
+
+def _embed(checkpoint: WhisperCheckpoint, mels: mx.array) -> mx.array:
+    """The encoder's output, a few windows at a time: the scores of one 30 s window take 54 MB in whisper-tiny."""
+    features = []
+    for first in range(0, mels.shape[0], _ENCODED_AT_ONCE):
+        features.append(checkpoint.model.embed_audio(mels[first : first + _ENCODED_AT_ONCE]))
+        mx.eval(features[-1])
+    return mx.concatenate(features)
+
+
+def _transcribe_long(checkpoint: WhisperCheckpoint, samples: Samples, options: TranscribeOptions) -> Transcription:
+    """A recording window by window; where one ends says where the next begins."""
+    n_window = checkpoint.features.n_frames
+    # A window of silence at the end: the last piece of sound can be read as a whole window.
+    mel = log_mel_spectrogram(samples, checkpoint.dims.n_mels, padding=checkpoint.features.n_samples)
+    n_content = max(1, samples.size // checkpoint.features.hop_length)
+    language = _language_of(checkpoint, mel[:n_window], options)
+    prompt = initial = _prompt(checkpoint, options)
+    segments: list[Segment] = []
+    start = 0
+    while start < n_content:
+        window, n_frames = next_window(mel, start, n_content, n_window, is_cut_freely=not options.timestamps)
+        decoding = replace(_decoding_options(options, prompt), language=language)
+        features = checkpoint.model.embed_audio(window[None])
+        result = _decode_with_fallback(checkpoint, features, options, decoding, stream=start)[0]
+        if _is_silence(result, options):
+            start += n_frames
+            continue
+        found, n_done = split_window(result, checkpoint.tokenizer, start_frame=start, n_frames=n_frames)
+        segments += found
+        start += n_done
+        # What was sampled at a high temperature would lead the next window astray.
+        said = [token for segment in found for token in segment.tokens if token < checkpoint.tokenizer.eot]
+        is_shown = options.condition_on_previous_text and result.temperature <= 0.5
+        prompt = (*prompt, *said) if is_shown else initial
+    return _transcription(segments, language, samples)
+
+
+def _decode_with_fallback(
+    checkpoint: WhisperCheckpoint,
+    features: mx.array,
+    options: TranscribeOptions,
+    decoding: DecodingOptions,
+    *,
+    stream: int = 0,
+) -> list[DecodingResult]:
+    """Decode every row at the first temperature, and those that look wrong at the next ones."""
+    results: dict[int, DecodingResult] = {}
+    pending = list(range(features.shape[0]))
+    for temperature in options.temperatures:
+        rows = features if len(pending) == features.shape[0] else features[mx.array(pending)]
+        # One stream for all rows: what is sampled for a clip does not depend on its neighbours.
+        ids = [stream] * len(pending)
+        decoded = decode_features(checkpoint, rows, replace(decoding, temperature=temperature), row_ids=ids)
+        results.update(zip(pending, decoded, strict=True))
+        pending = [row for row in pending if _looks_wrong(results[row], options)]
+        if not pending:
+            break
+    return [results[row] for row in sorted(results)]
+
+
+def _looks_wrong(result: DecodingResult, options: TranscribeOptions) -> bool:
+    is_odd = (
+        result.compression_ratio > options.compression_ratio_threshold or result.avg_logprob < options.logprob_threshold
+    )
+    return is_odd and not _is_silence(result, options)
+
+
+def _is_silence(result: DecodingResult, options: TranscribeOptions) -> bool:
+    return result.no_speech_prob > options.no_speech_threshold and result.avg_logprob < options.logprob_threshold
+
+
+def _language_of(checkpoint: WhisperCheckpoint, mel: mx.array, options: TranscribeOptions) -> str | None:
+    if options.language is not None or not checkpoint.tokenizer.is_multilingual:
+        return options.language if checkpoint.tokenizer.is_multilingual else None
+    return next(iter(detect_language(checkpoint, checkpoint.model.embed_audio(mel[None]))[0]))
+
+
+def _prompt(checkpoint: WhisperCheckpoint, options: TranscribeOptions) -> tuple[int, ...]:
+    prompt = options.initial_prompt.strip()
+    return tuple(checkpoint.tokenizer.encode(f" {prompt}")) if prompt else ()
+
+
+def _decoding_options(options: TranscribeOptions, previous_text: tuple[int, ...]) -> DecodingOptions:
+    return DecodingOptions(
+        language=options.language,
+        task=options.task,
+        timestamps=options.timestamps,
+        max_new_tokens=options.max_new_tokens,
+        previous_text=previous_text,
+        seed=options.seed,
+    )
+
+
+def _transcription(segments: list[Segment], language: str | None, samples: Samples) -> Transcription:
+    return Transcription(
+        text="".join(segment.text for segment in segments).strip(),
+        segments=tuple(segments),
+        language=language,
+        duration_s=samples.size / SAMPLE_RATE,
+    )
