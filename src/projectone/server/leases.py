@@ -13,10 +13,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from sqlalchemy import Column, Connection, Engine, Float, Integer, String, Table, insert, literal_column, select, update
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import IntegrityError
 
-from projectone.errors import LeaseError
-from projectone.server.database import METADATA
+from projectone.errors import LeaseError, StorageError
+from projectone.server.database import METADATA, reading, writing
 
 LEASES = Table(
     "leases",
@@ -62,15 +62,17 @@ class Leases:
         values = {"holder": holder, "expires_at_s": self._now_s + ttl_s}
         lapsed = update(LEASES).where(row.name == name, row.expires_at_s <= self._now_s)
         try:
-            with self._engine.begin() as connection:
+            with writing(self._engine) as connection:
                 if connection.execute(lapsed.values(**values, fence=row.fence + 1)).rowcount == 0:
                     other = connection.execute(select(row.holder).where(row.name == name)).scalar()
                     if other is not None:
                         raise LeaseError(f"lease {name!r}: held by {other!r}; wait until it ends")
                     connection.execute(insert(LEASES).values(name=name, fence=1, **values))
                 fence = connection.execute(select(row.fence).where(row.name == name)).scalar_one()
-        except IntegrityError as error:
-            raise LeaseError(f"lease {name!r}: somebody else took it at this moment") from error
+        except StorageError as error:
+            if isinstance(error.__cause__, IntegrityError):
+                raise LeaseError(f"lease {name!r}: somebody else took it at this moment") from error
+            raise
         return Lease(name=name, holder=holder, fence=int(fence), ttl_s=ttl_s)
 
     def take_over(self, name: str, holder: str, *, ttl_s: float) -> Lease:
@@ -94,14 +96,14 @@ class Leases:
         Raises:
             LeaseError: if it is no longer ours.
         """
-        with self._engine.begin() as connection:
+        with writing(self._engine) as connection:
             self._touch(connection, lease, expires_at_s=self._now_s + lease.ttl_s)
 
     def release(self, lease: Lease) -> None:
         """End the lease now. The row stays, so that its token never falls."""
         row = LEASES.c
         ended = update(LEASES).where(row.name == lease.name, row.fence == lease.fence).values(expires_at_s=0.0)
-        with self._engine.begin() as connection:
+        with writing(self._engine) as connection:
             connection.execute(ended)
 
     def check(self, connection: Connection, lease: Lease) -> None:
@@ -121,7 +123,7 @@ class Leases:
         Raises:
             LeaseError: if the lease ended or somebody else has it.
         """
-        with self._engine.begin() as connection:
+        with writing(self._engine) as connection:
             self.check(connection, lease)
 
     @contextlib.contextmanager
@@ -138,7 +140,7 @@ class Leases:
                 except LeaseError:
                     is_lost.set()
                     return
-                except SQLAlchemyError:  # a busy database: the next beat may get through
+                except StorageError:  # a busy database: the next beat may get through
                     if time.monotonic() - last_renewed_s > lease.ttl_s:
                         is_lost.set()
                         return
@@ -158,6 +160,6 @@ class Leases:
             raise LeaseError(f"lease {lease.name!r}: token {lease.fence} is stale; somebody else may be working")
 
     def _expiry_of(self, name: str) -> float:
-        with self._engine.connect() as connection:
+        with reading(self._engine) as connection:
             expiry = connection.execute(select(LEASES.c.expires_at_s).where(LEASES.c.name == name)).scalar()
         return float(expiry or 0.0)

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal, cast
 
-from sqlalchemy import Column, Connection, Engine, Float, Integer, String, Table, Text, insert, select, update
+from sqlalchemy import Column, Connection, Engine, Float, Integer, String, Table, Text, case, insert, select, update
 
 from projectone.contracts.base import canonical_json, sha256_hex
 from projectone.errors import StorageError
-from projectone.server.database import METADATA
+from projectone.server.database import METADATA, reading, writing
 
 RunState = Literal["requested", "running", "succeeded", "quarantined", "failed", "no-data"]
 Trigger = Literal["on-demand", "threshold", "schedule"]
@@ -100,7 +100,7 @@ class Runs:
 
     def request(self, trigger: Trigger) -> RunRow:
         """Ask for a run. A request that still waits is given again: asking twice trains once."""
-        with self._engine.begin() as connection:
+        with writing(self._engine) as connection:
             waiting = select(RUNS).where(RUNS.c.state == "requested").order_by(RUNS.c.number).limit(1)
             row = connection.execute(waiting).mappings().first()
             if row is None:
@@ -115,7 +115,7 @@ class Runs:
         Raises:
             StorageError: if there is none of this id.
         """
-        with self._engine.connect() as connection:
+        with reading(self._engine) as connection:
             row = connection.execute(select(RUNS).where(RUNS.c.run_id == run_id)).mappings().first()
         if row is None:
             raise StorageError(f"run {run_id!r}: there is none of this id")
@@ -125,13 +125,13 @@ class Runs:
         """What to work on: an interrupted run first, then the oldest request."""
         active = select(RUNS).where(RUNS.c.state.in_(("running", "requested")))
         ordered = active.order_by(RUNS.c.state.desc(), RUNS.c.number).limit(1)  # 'running' sorts after 'requested'
-        with self._engine.connect() as connection:
+        with reading(self._engine) as connection:
             row = connection.execute(ordered).mappings().first()
         return None if row is None else _run_row(dict(row))
 
     def newest(self, n: int = 20) -> list[RunRow]:
         """The newest runs, newest first."""
-        with self._engine.connect() as connection:
+        with reading(self._engine) as connection:
             rows = connection.execute(select(RUNS).order_by(RUNS.c.number.desc()).limit(n)).mappings().all()
         return [_run_row(dict(row)) for row in rows]
 
@@ -141,7 +141,7 @@ class Runs:
         The graph version of the first attempt stays: a run finishes on the graph it began with.
         """
         now_s = self._clock().timestamp()
-        with self._engine.begin() as connection:
+        with writing(self._engine) as connection:
             guard(connection)
             begun = update(RUNS).where(RUNS.c.run_id == run_id)
             connection.execute(begun.values(state="running", attempts=RUNS.c.attempts + 1))
@@ -151,14 +151,21 @@ class Runs:
 
     def change(self, run_id: str, *, guard: Guard, **values: object) -> None:
         """Write some columns of a run under the lease."""
-        with self._engine.begin() as connection:
+        with writing(self._engine) as connection:
             guard(connection)
             connection.execute(update(RUNS).where(RUNS.c.run_id == run_id).values(**values))
+
+    def enter(self, run_id: str, node: str, *, guard: Guard) -> None:
+        """Write which node a run is in. Attempts are counted for each node: a run that gets on is not a stuck one."""
+        row = RUNS.c
+        is_same = row.node.is_not_distinct_from(node)
+        attempts = case((is_same, row.attempts), else_=1)
+        self.change(run_id, guard=guard, node=node, attempts=attempts)
 
     def finish(self, run_id: str, state: RunState, *, guard: Guard, **values: object) -> None:
         """Close a run. Once closed it stays as it is."""
         finished = {"state": state, "finished_at_s": self._clock().timestamp(), **values}
-        with self._engine.begin() as connection:
+        with writing(self._engine) as connection:
             guard(connection)
             is_open = RUNS.c.state.in_(("running", "requested"))
             connection.execute(update(RUNS).where(RUNS.c.run_id == run_id, is_open).values(**finished))
@@ -194,14 +201,14 @@ class Effects:
         """
         key = {"run_id": run_id, "node": node, "name": name, "input_sha256": sha256_hex(canonical_json(inputs))}
         matches = [EFFECTS.c[column] == value for column, value in key.items()]
-        with self._engine.begin() as connection:
+        with writing(self._engine) as connection:
             self._guard(connection)
             done = connection.execute(select(EFFECTS.c.result).where(*matches)).scalar()
         if done is not None:
             return cast(dict[str, Any], json.loads(done))
         result = act()
         row = {**key, "result": canonical_json(result).decode(), "done_at_s": self._clock().timestamp()}
-        with self._engine.begin() as connection:
+        with writing(self._engine) as connection:
             self._guard(connection)
             connection.execute(insert(EFFECTS).values(**row))
         return result
@@ -210,7 +217,7 @@ class Effects:
         """The newest result of an effect, whatever its inputs were."""
         matches = (EFFECTS.c.run_id == run_id, EFFECTS.c.node == node, EFFECTS.c.name == name)
         newest = select(EFFECTS.c.result).where(*matches).order_by(EFFECTS.c.done_at_s.desc()).limit(1)
-        with self._engine.connect() as connection:
+        with reading(self._engine) as connection:
             result = connection.execute(newest).scalar()
         return None if result is None else cast(dict[str, Any], json.loads(result))
 

@@ -25,7 +25,7 @@ from sqlalchemy import (
 from projectone.contracts.endpoints import release_package
 from projectone.contracts.releases import LatestModelInfo, ReleaseManifest, SignedManifest
 from projectone.errors import StorageError
-from projectone.server.database import METADATA
+from projectone.server.database import METADATA, reading, writing
 
 RELEASES = Table(
     "releases",
@@ -94,7 +94,7 @@ class Ledger:
             StorageError: if the manifest is not of this channel and number.
         """
         row = RELEASES.c
-        with self._engine.begin() as connection:
+        with writing(self._engine) as connection:
             if guard is not None:
                 guard(connection)
             known = connection.execute(select(*_READ).where(row.run_id == run_id)).first()
@@ -129,21 +129,21 @@ class Ledger:
         manifest = newest.manifest.model_copy(update={"expires_at": expires_at.astimezone(UTC)})
         signed = sign(manifest).to_bytes().decode()
         values = {"manifest": manifest.to_bytes().decode(), "signed": signed}
-        with self._engine.begin() as connection:
+        with writing(self._engine) as connection:
             connection.execute(update(RELEASES).where(RELEASES.c.run_id == newest.run_id).values(**values))
 
     def newest(self, channel: str) -> Release | None:
         """The channel's newest release: the model in production."""
         row = RELEASES.c
         found = select(*_READ).where(row.channel == channel).order_by(row.seq.desc()).limit(1)
-        with self._engine.connect() as connection:
+        with reading(self._engine) as connection:
             known = connection.execute(found).first()
         return None if known is None else _release(*known)
 
     def find(self, run_id: str) -> Release | None:
         """The release that a run made."""
         found = select(*_READ).where(RELEASES.c.run_id == run_id)
-        with self._engine.connect() as connection:
+        with reading(self._engine) as connection:
             known = connection.execute(found).first()
         return None if known is None else _release(*known)
 
@@ -152,7 +152,7 @@ class Ledger:
         ordered = select(*_READ).order_by(RELEASES.c.id)
         if channel is not None:
             ordered = ordered.where(RELEASES.c.channel == channel)
-        with self._engine.connect() as connection:
+        with reading(self._engine) as connection:
             rows = connection.execute(ordered).all()
         return [_release(*row) for row in rows]
 

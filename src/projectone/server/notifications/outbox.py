@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from sqlalchemy import Column, Connection, Engine, Float, Integer, String, Table, Text, insert, select, update
 
 from projectone.errors import TransportError
-from projectone.server.database import METADATA
+from projectone.server.database import METADATA, reading, writing
 
 NOTIFICATIONS = Table(
     "notifications",
@@ -49,7 +49,7 @@ class NotificationOutbox:
     ) -> None:
         """Keep `message` for each channel; a key that is there already is left as it is."""
         row = NOTIFICATIONS.c
-        with self._engine.begin() as connection:
+        with writing(self._engine) as connection:
             if guard is not None:
                 guard(connection)
             known = set(connection.execute(select(row.channel).where(row.key == message.key)).scalars())
@@ -62,7 +62,7 @@ class NotificationOutbox:
         """What was not sent yet, oldest first, with its channel."""
         row = NOTIFICATIONS.c
         unsent = select(row.channel, row.key, row.subject, row.body).where(row.sent_at_s.is_(None))
-        with self._engine.connect() as connection:
+        with reading(self._engine) as connection:
             rows = connection.execute(unsent.order_by(row.created_at_s, row.key)).all()
         return [(channel, Message(key=key, subject=subject, body=body)) for channel, key, subject, body in rows]
 
@@ -92,5 +92,5 @@ class NotificationOutbox:
         row = NOTIFICATIONS.c
         sent_at_s = None if error is not None else self._clock().timestamp()
         values = {"attempts": row.attempts + 1, "last_error": error, "sent_at_s": sent_at_s}
-        with self._engine.begin() as connection:
+        with writing(self._engine) as connection:
             connection.execute(update(NOTIFICATIONS).where(row.key == key, row.channel == channel).values(**values))

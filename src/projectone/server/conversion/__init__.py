@@ -1,0 +1,1 @@
+"""Translate a model into what a device downloads."""

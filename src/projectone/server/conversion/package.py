@@ -1,0 +1,100 @@
+"""A model folder as one file: a zip whose bytes depend on the folder's files alone.
+
+Stored, not compressed: weights do not shrink, and a device checks a stored file without unpacking it first.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from projectone.contracts.releases import ReleaseFile
+from projectone.errors import ConversionError
+from projectone.storage.blobs import FileBlobs
+from projectone.storage.files import TEMPORARY_PREFIX, digest_of
+
+# The earliest time that a zip can say; anything else would be the time of packing.
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+_BLOCK_BYTES = 1024 * 1024
+_UNIX = 3
+_PLAIN_FILE_MODE = 0o100644 << 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class Package:
+    """A packed model: what a release says about it."""
+
+    sha256: str
+    size_bytes: int
+    files: tuple[ReleaseFile, ...]
+
+
+def pack(folder: Path, packages: FileBlobs) -> Package:
+    """Put the files of `folder` into one package and prove that it holds them.
+
+    Raises:
+        ConversionError: if the folder holds something else than plain files, or the package is not the folder.
+    """
+    files = _list_files(folder)
+    packages.folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=TEMPORARY_PREFIX, dir=packages.folder) as temporary:
+        path = Path(temporary) / "package.zip"
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
+            for file in files:
+                _add(archive, folder / file.path, file.size_bytes)
+        check_parity(path, files)
+        sha256 = digest_of(path)
+        size_bytes = path.stat().st_size
+        packages.put(_blocks(path), expected_sha256=sha256)
+    return Package(sha256=sha256, size_bytes=size_bytes, files=files)
+
+
+def check_parity(package: Path, files: tuple[ReleaseFile, ...]) -> None:
+    """That the package, read as a device reads it, holds exactly these files.
+
+    Raises:
+        ConversionError: naming the first difference.
+    """
+    with zipfile.ZipFile(package) as archive:
+        names = [entry.filename for entry in archive.infolist()]
+        expected = [file.path for file in files]
+        if names != expected:
+            raise ConversionError(f"package: expected the files {expected}, got {names}")
+        for file in files:
+            digest = hashlib.sha256()
+            with archive.open(file.path) as stream:
+                while block := stream.read(_BLOCK_BYTES):
+                    digest.update(block)
+            if digest.hexdigest() != file.sha256:
+                raise ConversionError(
+                    f"package: {file.path!r}: expected sha256 {file.sha256}, got {digest.hexdigest()}"
+                )
+
+
+def _list_files(folder: Path) -> tuple[ReleaseFile, ...]:
+    paths = sorted(folder.iterdir(), key=lambda path: path.name)
+    odd = [path.name for path in paths if path.is_symlink() or not path.is_file()]
+    if odd or not paths:
+        raise ConversionError(f"model folder: expected plain files only, got {odd or 'nothing'}")
+    return tuple(ReleaseFile(path=path.name, sha256=digest_of(path), size_bytes=path.stat().st_size) for path in paths)
+
+
+def _add(archive: zipfile.ZipFile, path: Path, size_bytes: int) -> None:
+    entry = zipfile.ZipInfo(path.name, date_time=_EPOCH)
+    entry.compress_type = zipfile.ZIP_STORED
+    entry.create_system = _UNIX
+    entry.external_attr = _PLAIN_FILE_MODE
+    entry.file_size = size_bytes  # known beforehand, so that large files get their zip64 header
+    with path.open("rb") as source, archive.open(entry, "w") as target:
+        shutil.copyfileobj(source, target, _BLOCK_BYTES)
+
+
+def _blocks(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as stream:
+        while block := stream.read(_BLOCK_BYTES):
+            yield block

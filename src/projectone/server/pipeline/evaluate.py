@@ -1,0 +1,34 @@
+"""Node 3, Model Evaluation: candidate and production on the golden set, and the gate's verdict."""
+
+from __future__ import annotations
+
+from projectone.server.pipeline.ports import Ports
+from projectone.server.pipeline.state import EVALUATION, TrainingGraphState
+
+VERDICT = "verdict"
+
+
+def evaluate(state: TrainingGraphState, ports: Ports) -> TrainingGraphState:
+    """Judge the candidate of this run.
+
+    Raises:
+        EvaluationError: if the judgement could not be made.
+    """
+    run_id, candidate_sha256 = state["run_id"], state["new_model_path"]
+    production = ports.production()
+    production_report = ports.score(production.weights_sha256)
+    candidate_report = ports.score(candidate_sha256)
+    verdict = ports.judge(production_report, candidate_report)
+    # Bound to both models: deployment refuses if production is another one by then.
+    judged = {"production_sha256": production.weights_sha256, "candidate_sha256": candidate_sha256}
+    ports.once(run_id, EVALUATION, VERDICT, judged, lambda: {**judged, "verdict": verdict.model_dump(mode="json")})
+    ports.record(run_id, {"verdict": verdict.to_bytes().decode()})
+    return {
+        "evaluation_metrics": {
+            "production_wer": production_report.wer.value,
+            "production_cer": production_report.cer.value,
+            "candidate_wer": candidate_report.wer.value,
+            "candidate_cer": candidate_report.cer.value,
+        },
+        "is_new_model_better": verdict.is_new_model_better,
+    }

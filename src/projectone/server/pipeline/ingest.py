@@ -1,0 +1,146 @@
+"""Node 1, Data Ingestion & Validation: take what waits, discard what cannot be learned from, seal the rest.
+
+The batch is fixed when the node first runs, so a repeated node sees the samples that the first try saw. Without a
+single new usable sample the run ends here: training is deterministic, so the same data would give the same model.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from projectone.contracts.base import canonical_json, sha256_hex
+from projectone.contracts.texts import clean_transcript
+from projectone.errors import DataError, DigestMismatchError
+from projectone.server.evaluation.golden import pcm_digest
+from projectone.server.pipeline.ports import DatasetEntry, PipelineSample, Ports
+from projectone.server.pipeline.state import TrainingGraphState
+from projectone.storage.files import write_atomically
+
+_SEALED = "sealed.json"
+
+
+@dataclass(frozen=True)
+class SealedSamples:
+    """Which samples a run's dataset holds: ids alone, so that a later erasure leaves nothing to find here."""
+
+    dataset_sha256: str
+    new: tuple[str, ...]
+    n_items: int
+
+
+def ingest(state: TrainingGraphState, ports: Ports) -> TrainingGraphState:
+    """Seal the dataset of this run, or end it with ``no-data``."""
+    run_id = state["run_id"]
+    batch, batch_sha256 = _take_batch(ports, run_id)
+    waiting = [sample for sample in ports.usable() if sample.is_new and sample.sample_id in batch]
+    golden = ports.golden_clips()
+    reasons = {sample.sample_id: reason_to_discard(sample, golden, ports) for sample in waiting}
+    _discard(ports, run_id, reasons)
+    # Those that an earlier try of this node discarded do not wait any more.
+    n_discarded = len(batch) - sum(reason is None for reason in reasons.values())
+    sealed = seal_batch(run_id, ports)
+    ports.record(run_id, {"n_discarded": n_discarded})
+    if sealed is None:
+        return {"raw_data_path": batch_sha256, "deployment_status": "no-data"}
+    return {"raw_data_path": batch_sha256, "processed_data_path": sealed.dataset_sha256}
+
+
+def seal_batch(run_id: str, ports: Ports) -> SealedSamples | None:
+    """Seal what models learned from before and what of the run's batch still waits; None without a new sample.
+
+    The same rows give the same dataset, so it may be sealed again at any time.
+    """
+    batch, _ = _take_batch(ports, run_id)
+    usable = ports.usable()
+    golden = ports.golden_clips()
+    new = cap_contributors(
+        [sample for sample in usable if sample.is_new and sample.sample_id in batch], ports.max_new_per_contributor
+    )
+    # What was learned from before is checked again: the golden set may have grown over it since.
+    earlier = [s for s in usable if not s.is_new and reason_to_discard(s, golden, ports) is None] if new else []
+    if not new:
+        ports.record(run_id, {"n_items": 0, "n_new": 0})
+        return None
+    entries = sorted(map(_entry, [*earlier, *new]), key=lambda entry: entry.sample_id)
+    sealed = SealedSamples(
+        ports.seal(entries), tuple(entry.sample_id for entry in entries if entry.is_new), len(entries)
+    )
+    write_atomically(run_folder(ports.home, run_id) / _SEALED, canonical_json(asdict(sealed)))
+    ports.record(run_id, {"dataset_sha256": sealed.dataset_sha256, "n_items": sealed.n_items, "n_new": len(sealed.new)})
+    return sealed
+
+
+def read_sealed(run_id: str, ports: Ports) -> SealedSamples | None:
+    """What `seal_batch` sealed last for this run, or None."""
+    path = run_folder(ports.home, run_id) / _SEALED
+    if not path.is_file():
+        return None
+    plain = json.loads(path.read_bytes())
+    return SealedSamples(plain["dataset_sha256"], tuple(plain["new"]), plain["n_items"])
+
+
+def reason_to_discard(sample: PipelineSample, golden: frozenset[str], ports: Ports) -> str | None:
+    """Why a sample cannot be learned from, in one machine-readable word, or None."""
+    try:
+        clean_transcript(sample.text)
+        samples = ports.read_clip(sample.clip_sha256)
+    except DataError as error:
+        return error.reason
+    except DigestMismatchError:
+        return "clip-damaged"
+    # By its sound, not by its file: the golden set may hold the same recording in another container.
+    return "golden-overlap" if pcm_digest(samples) in golden else ports.examine(samples, sample.text)
+
+
+def cap_contributors(samples: Sequence[PipelineSample], limit: int) -> list[PipelineSample]:
+    """At most `limit` samples of each contributor, the oldest first; the others wait for a later run.
+
+    Nobody's voice, and no single poisoner, makes up a release.
+    """
+    count: Counter[str] = Counter()
+    kept = []
+    for sample in samples:
+        count[sample.contributor_id] += 1
+        if count[sample.contributor_id] <= limit:
+            kept.append(sample)
+    return kept
+
+
+def run_folder(home: Path, run_id: str) -> Path:
+    """Where a run keeps its batch, its log and its checkpoints."""
+    return home / "runs" / run_id
+
+
+def _take_batch(ports: Ports, run_id: str) -> tuple[frozenset[str], str]:
+    path = run_folder(ports.home, run_id) / "batch.json"
+    if not path.exists():
+        write_atomically(path, canonical_json([sample.sample_id for sample in ports.waiting()]))
+    content = path.read_bytes()
+    return frozenset(json.loads(content)), sha256_hex(content)
+
+
+def _discard(ports: Ports, run_id: str, reasons: dict[str, str | None]) -> None:
+    by_reason: defaultdict[str, list[str]] = defaultdict(list)
+    for sample_id, reason in reasons.items():
+        if reason is not None:
+            by_reason[reason].append(sample_id)
+    ports.check()
+    for reason, sample_ids in sorted(by_reason.items()):
+        ports.mark(sample_ids, "discarded", reason, run_id)
+
+
+def _entry(sample: PipelineSample) -> DatasetEntry:
+    return DatasetEntry(
+        sample_id=sample.sample_id,
+        clip_sha256=sample.clip_sha256,
+        text=clean_transcript(sample.text),
+        # A pseudonym of the pseudonym: datasets tell speakers apart and name nobody.
+        speaker=hashlib.sha256(sample.contributor_id.encode()).hexdigest()[:16],
+        duration_s=sample.duration_s,
+        is_new=sample.is_new,
+    )

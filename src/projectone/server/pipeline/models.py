@@ -1,0 +1,62 @@
+"""Model folders under the digest of their weights: immutable, so that a reader never sees one change."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from projectone.errors import ArtifactError
+from projectone.storage.files import building_directory, digest_of, fsync_folder, sync_tree
+
+WEIGHTS = "model.safetensors"
+
+
+class ModelFolders:
+    """`<home>/models/<weights sha256>/`, each in the Hugging Face layout."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def path_of(self, weights_sha256: str) -> Path:
+        """Where a model lies, whether or not it is there."""
+        return self._folder / weights_sha256
+
+    def find(self, weights_sha256: str) -> Path:
+        """Where a model lies.
+
+        Raises:
+            ArtifactError: if it is not here.
+        """
+        path = self.path_of(weights_sha256)
+        if not (path / WEIGHTS).is_file():
+            raise ArtifactError(f"model {weights_sha256}: expected its folder in {self._folder.name!r}")
+        return path
+
+    def adopt(self, folder: Path) -> str:
+        """Move a finished folder into the store; gives its name. The same model twice is kept once."""
+        digest = digest_of(folder / WEIGHTS)
+        target = self.path_of(digest)
+        if target.exists():
+            shutil.rmtree(folder)
+            return digest
+        self._folder.mkdir(parents=True, exist_ok=True)
+        sync_tree(folder)
+        folder.rename(target)
+        fsync_folder(self._folder)
+        return digest
+
+    def keep_copy(self, folder: Path) -> str:
+        """Copy a folder's files into the store, such as the base's; gives its name.
+
+        Raises:
+            ArtifactError: if it holds no weights.
+        """
+        if not (folder / WEIGHTS).is_file():
+            raise ArtifactError(f"{folder.name!r}: expected a model folder with {WEIGHTS!r}")
+        digest = digest_of(folder / WEIGHTS)
+        if not self.path_of(digest).exists():
+            with building_directory(self.path_of(digest)) as building:
+                for path in sorted(folder.iterdir()):
+                    if path.is_file() and not path.name.startswith("."):
+                        shutil.copyfile(path, building / path.name)
+        return digest

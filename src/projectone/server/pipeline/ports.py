@@ -1,0 +1,167 @@
+"""What the nodes need from outside, as callables in one frozen value.
+
+The nodes decide; the ports touch rows, disk, models and the network. Whoever builds the ports binds them to one run's
+lease, so that a worker that lost it cannot write through them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from projectone.contracts.scores import EvaluationReport, Verdict
+from projectone.server.notifications.outbox import Message
+
+Samples = npt.NDArray[np.float32]
+SampleOutcome = Literal["used", "discarded", "quarantined"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PipelineSample:
+    """One (audio, text) pair of the catalog. `is_new`: it waits; otherwise a released model has learned from it."""
+
+    sample_id: str
+    contributor_id: str
+    clip_sha256: str
+    text: str
+    duration_s: float
+    is_new: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetEntry:
+    """One pair of a sealed dataset."""
+
+    sample_id: str
+    clip_sha256: str
+    text: str
+    speaker: str
+    duration_s: float
+    is_new: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """How far training is. `loss` is in nats per token, where it is known."""
+
+    step: int
+    total: int
+    loss: float | None
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingRequest:
+    """What to train, and where.
+
+    Attributes:
+        base_sha256: Weights to start from.
+        entries: The pairs.
+        work_folder: Checkpoints; a run that was killed goes on from there.
+        out: Folder of the candidate; it must not exist yet.
+        log_path: JSON lines, kept after the run.
+        on_progress: Called at every step; what it raises ends the training.
+    """
+
+    base_sha256: str
+    entries: Sequence[DatasetEntry]
+    work_folder: Path
+    out: Path
+    log_path: Path
+    on_progress: Callable[[Progress], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Production:
+    """The model that devices get now; before the first release it is the base, without a version."""
+
+    weights_sha256: str
+    version: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deployment:
+    """A model to hand out.
+
+    Attributes:
+        run_id: Whose it is: it keys the commit and the release.
+        weights_sha256: The candidate.
+        version: The version it gets.
+        verdict: The judgement that lets it out, if it was judged.
+        report: Its own scores, if it was scored.
+        dataset_sha256: What it learned from, if it did.
+    """
+
+    run_id: str
+    weights_sha256: str
+    base_sha256: str
+    version: str
+    verdict: Verdict | None = None
+    report: EvaluationReport | None = None
+    production_report: EvaluationReport | None = None
+    dataset_sha256: str | None = None
+    n_clips: int = 0
+    n_new_clips: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ports:
+    """The outside of the graph.
+
+    Attributes:
+        home: Folder of the server; runs, models and quarantine lie below it.
+        check: Raises LeaseError if this worker may no longer write.
+        once: Has an outside effect once per (run, node, name, inputs) and remembers its small JSON result.
+        find_effect: The newest result of an effect of a run.
+        enter: Writes that a run is in a node now.
+        record: Writes columns of the run's row.
+        progress: Shows how far training is; raises if the worker has to stop.
+        waiting: Samples that nothing learned from yet, oldest first.
+        usable: Waiting and used samples whose consent still holds.
+        read_clip: 16 kHz mono samples of a clip.
+        examine: Why a clip and its text cannot be learned from, or None.
+        golden_clips: `pcm_digest` of every recording that must never be trained on.
+        mark: Writes what became of samples: ids, outcome, reason, run id.
+        seal: Keeps a dataset and gives its digest.
+        read_dataset: The entries of a dataset; raises ConsentError once a withdrawal has erased it.
+        base: Digest of the fixed base's weights; its folder is in the model store.
+        train: Trains; gives the digest of the weights in the folder `out`.
+        score: A model over the golden set; remembered by model and set.
+        judge: Production's and the candidate's report to a verdict.
+        production: The model in production.
+        register: Commits and tags a model on the Hub; gives repository, commit and tag.
+        package: Packs a model; gives the digest and size of the package and its files.
+        release: Writes the signed release row; gives its number.
+        notify: Says something to a human, once per key.
+    """
+
+    home: Path
+    check: Callable[[], None]
+    once: Callable[[str, str, str, object, Callable[[], dict[str, Any]]], dict[str, Any]]
+    find_effect: Callable[[str, str, str], dict[str, Any] | None]
+    enter: Callable[[str, str], None]
+    record: Callable[[str, Mapping[str, object]], None]
+    progress: Callable[[str, Progress], None]
+    waiting: Callable[[], Sequence[PipelineSample]]
+    usable: Callable[[], Sequence[PipelineSample]]
+    read_clip: Callable[[str], Samples]
+    examine: Callable[[Samples, str], str | None]
+    golden_clips: Callable[[], frozenset[str]]
+    mark: Callable[[Sequence[str], SampleOutcome, str | None, str], None]
+    seal: Callable[[Sequence[DatasetEntry]], str]
+    read_dataset: Callable[[str], Sequence[DatasetEntry]]
+    base: Callable[[], str]
+    train: Callable[[TrainingRequest], str]
+    score: Callable[[str], EvaluationReport]
+    judge: Callable[[EvaluationReport, EvaluationReport], Verdict]
+    production: Callable[[], Production]
+    register: Callable[[Deployment], dict[str, Any]]
+    package: Callable[[str], dict[str, Any]]
+    release: Callable[[Deployment, Mapping[str, Any], Mapping[str, Any]], int]
+    notify: Callable[[Message], None]
+    max_new_per_contributor: int = 100

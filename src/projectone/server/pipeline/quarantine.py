@@ -1,0 +1,85 @@
+"""Node 5, Quarantine & Notify: keep model, data and log for a human, and tell one. Production stays as it is."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import asdict
+
+from projectone.contracts.base import canonical_json
+from projectone.server.notifications.outbox import Message
+from projectone.server.pipeline.evaluate import VERDICT
+from projectone.server.pipeline.ingest import SealedSamples, read_sealed
+from projectone.server.pipeline.models import ModelFolders
+from projectone.server.pipeline.ports import Ports
+from projectone.server.pipeline.state import EVALUATION, TrainingGraphState
+from projectone.storage.files import building_directory
+
+
+def quarantine(state: TrainingGraphState, ports: Ports) -> TrainingGraphState:
+    """Set the run's work aside and say so.
+
+    New samples are quarantined with it only where they are what is suspected: they were judged, or training on them
+    broke. A golden set that is missing or a Hub that is down says nothing about them, so they go on waiting.
+    """
+    run_id = state["run_id"]
+    reason = why(state, ports)
+    sealed = read_sealed(run_id, ports)
+    ports.check()
+    _keep(state, ports, sealed, reason)
+    is_suspect = sealed is not None and are_samples_suspect(state)
+    if sealed is not None and is_suspect:
+        code = "not-better" if "new_model_path" in state else "training-failed"
+        ports.mark(sealed.new, "quarantined", code, run_id)
+    ports.record(run_id, {"reason": reason})
+    ports.notify(
+        Message(
+            key=f"{run_id}-quarantined",
+            subject=f"Training run {run_id} is in quarantine",
+            body="\n".join(
+                (
+                    reason,
+                    f"{0 if sealed is None else len(sealed.new)} new samples "
+                    f"{'are set aside with it' if is_suspect else 'go on waiting'}. Production is unchanged.",
+                    f"Model, dataset manifest and log: quarantine/{run_id}/ in the server's home.",
+                )
+            ),
+        )
+    )
+    return {"deployment_status": "quarantined"}
+
+
+def are_samples_suspect(state: TrainingGraphState) -> bool:
+    """Whether the new samples themselves may be at fault."""
+    was_judged_worse = state.get("is_new_model_better") is False
+    did_training_break = "processed_data_path" in state and "new_model_path" not in state
+    return was_judged_worse or did_training_break
+
+
+def why(state: TrainingGraphState, ports: Ports) -> str:
+    """The reason in words a person can check."""
+    if state.get("error_message"):
+        return state["error_message"]
+    judged = ports.find_effect(state["run_id"], EVALUATION, VERDICT)
+    verdict = judged["verdict"] if judged else {"decision": "reject", "reasons": []}
+    return f"{verdict['decision']}: {'; '.join(verdict['reasons'])}"
+
+
+def _keep(state: TrainingGraphState, ports: Ports, sealed: SealedSamples | None, reason: str) -> None:
+    target = ports.home / "quarantine" / state["run_id"]
+    if target.exists():  # an earlier try of this node kept everything
+        return
+    with building_directory(target) as building:
+        if "new_model_path" in state:
+            shutil.copytree(ModelFolders(ports.home / "models").find(state["new_model_path"]), building / "model")
+        # Ids and a digest, no texts: what is erased later leaves nothing here.
+        (building / "dataset.json").write_bytes(canonical_json(asdict(sealed) if sealed else {}))
+        log = ports.home / state.get("training_log_path", f"runs/{state['run_id']}/train.jsonl")
+        if log.is_file():
+            shutil.copyfile(log, building / "train.jsonl")
+        (building / "why.json").write_text(_summary(state, reason))
+
+
+def _summary(state: TrainingGraphState, reason: str) -> str:
+    metrics = state.get("evaluation_metrics", {})
+    return json.dumps({"run_id": state["run_id"], "reason": reason, "metrics": metrics}, indent=1) + "\n"

@@ -1,0 +1,157 @@
+"""Takes what is due, runs or resumes its graph under the lease, and closes its row."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+from langchain_core.runnables import RunnableConfig
+
+from projectone.errors import LeaseError, ProjectOneError
+from projectone.server.leases import Lease, Leases
+from projectone.server.pipeline.checkpoints import open_checkpointer
+from projectone.server.pipeline.graph import build_graph
+from projectone.server.pipeline.ports import Ports
+from projectone.server.pipeline.quarantine import quarantine
+from projectone.server.pipeline.state import GRAPH_VERSION, TrainingGraphState, thread_id
+from projectone.server.runs import Guard, RunRow, Runs, RunState
+
+LEASE_NAME = "trainer"
+MAX_ATTEMPTS = 5
+"""A run that was begun this often without an end is set aside, so that one bad batch cannot stop all others."""
+
+
+class WorkStoppedError(Exception):
+    """The worker was asked to stop: what is not finished goes on at the next start."""
+
+
+@dataclass(frozen=True)
+class WorkPermit:
+    """What binds a worker's writes to its lease.
+
+    Attributes:
+        guard: Refuses a transaction once the lease is stale.
+        check: The same, in a transaction of its own.
+        pause_point: Called in long work: raises if the lease was lost or the worker has to stop.
+    """
+
+    guard: Guard
+    check: Callable[[], None]
+    pause_point: Callable[[], None]
+
+
+class Trainer:
+    """Runs training runs, one at a time over all workers of a server."""
+
+    def __init__(
+        self,
+        *,
+        home: Path,
+        runs: Runs,
+        leases: Leases,
+        ports: Callable[[WorkPermit], Ports],
+        should_stop: threading.Event,
+    ) -> None:
+        self._home = home
+        self._runs = runs
+        self._leases = leases
+        self._ports = ports
+        self._should_stop = should_stop
+
+    @contextmanager
+    def permit(self, holder: str, *, ttl_s: float) -> Iterator[WorkPermit]:
+        """The lease, renewed until the block ends.
+
+        Raises:
+            LeaseError: if another worker holds it and lives.
+        """
+        lease = self._leases.take_over(LEASE_NAME, holder, ttl_s=ttl_s)
+        try:
+            with self._leases.heartbeat(lease) as is_lost:
+                yield self._permit(lease, is_lost)
+        finally:
+            self._leases.release(lease)
+
+    def work_on(self, run: RunRow, permit: WorkPermit) -> RunRow:
+        """Run or resume one run to its end; gives its row.
+
+        Raises:
+            WorkStoppedError: if the worker has to stop; the run goes on from its last checkpoint later.
+            LeaseError: if the lease was lost; nothing was written since.
+            ProjectOneError: if something outside failed (disk, network); the run is tried again later.
+        """
+        log_path = f"runs/{run.run_id}/train.jsonl"
+        run = self._runs.start(run.run_id, graph_version=GRAPH_VERSION, log_path=log_path, guard=permit.guard)
+        ports = self._ports(permit)
+        if run.graph_version != GRAPH_VERSION:
+            why = f"begun on graph {run.graph_version}, this code has {GRAPH_VERSION}; the samples go on waiting"
+            return self._give_up(run, {}, ports, permit, why)
+        if run.attempts > MAX_ATTEMPTS:
+            known: TrainingGraphState = {}
+            if run.dataset_sha256 is not None:
+                known["processed_data_path"] = run.dataset_sha256
+            if run.candidate_sha256 is not None:
+                known["new_model_path"] = run.candidate_sha256
+            why = f"{run.node}: begun {MAX_ATTEMPTS} times without an end; {run.reason or 'the worker died each time'}"
+            return self._give_up(run, known, ports, permit, why)
+        try:
+            state = self._invoke(run, ports, permit)
+        except WorkStoppedError:
+            self._runs.change(run.run_id, guard=permit.guard, attempts=run.attempts - 1)
+            raise
+        except LeaseError:
+            raise
+        except ProjectOneError as error:
+            self._runs.change(run.run_id, guard=permit.guard, reason=f"attempt {run.attempts}: {error}")
+            raise
+        return self._close(run, state, permit)
+
+    def _invoke(self, run: RunRow, ports: Ports, permit: WorkPermit) -> TrainingGraphState:
+        with open_checkpointer(self._home / "checkpoints.sqlite", permit.check) as checkpointer:
+            graph = build_graph(ports, checkpointer)
+            thread: RunnableConfig = {"configurable": {"thread_id": thread_id(run.run_id, GRAPH_VERSION)}}
+            saved = graph.get_state(thread)
+            is_new = saved.created_at is None
+            if not is_new and not saved.next:  # killed between the graph's end and the row's
+                return cast(TrainingGraphState, saved.values)
+            first: TrainingGraphState = {"run_id": run.run_id, "graph_version": GRAPH_VERSION}
+            # `sync`: a node's result is on the disk before the next one begins.
+            state = graph.invoke(first if is_new else None, thread, durability="sync")
+            return cast(TrainingGraphState, state)
+
+    def _close(self, run: RunRow, state: TrainingGraphState, permit: WorkPermit) -> RunRow:
+        status = state["deployment_status"]
+        ended: RunState = "no-data" if status == "no-data" else "quarantined"
+        reason = "no new sample could be used" if ended == "no-data" else self._runs.get(run.run_id).reason
+        if status.startswith("deployed"):
+            ended, reason = "succeeded", None
+        self._runs.finish(run.run_id, ended, guard=permit.guard, reason=reason)
+        return self._runs.get(run.run_id)
+
+    def _give_up(self, run: RunRow, known: TrainingGraphState, ports: Ports, permit: WorkPermit, why: str) -> RunRow:
+        state: TrainingGraphState = {
+            **known,
+            "run_id": run.run_id,
+            "graph_version": GRAPH_VERSION,
+            "error_message": why,
+        }
+        quarantine(state, ports)
+        self._runs.finish(run.run_id, "failed", guard=permit.guard, reason=why)
+        return self._runs.get(run.run_id)
+
+    def _permit(self, lease: Lease, is_lost: threading.Event) -> WorkPermit:
+        def pause_point() -> None:
+            if is_lost.is_set():
+                raise LeaseError(f"lease {lease.name!r}: lost while working; stopping")
+            if self._should_stop.is_set():
+                raise WorkStoppedError("asked to stop")
+
+        return WorkPermit(
+            guard=lambda connection: self._leases.check(connection, lease),
+            check=lambda: self._leases.assert_held(lease),
+            pause_point=pause_point,
+        )

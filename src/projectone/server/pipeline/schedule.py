@@ -1,0 +1,61 @@
+"""When to train: enough new samples, or some and a week gone by. A pure function of what is known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal
+
+
+@dataclass(frozen=True, kw_only=True)
+class SchedulePolicy:
+    """How eager training is.
+
+    Attributes:
+        min_new_samples: This many waiting samples start a run.
+        every: After this long, any waiting sample does.
+        retry_after: Rest after a run that released nothing; doubled for each further one in a row, up to `every`.
+    """
+
+    min_new_samples: int = 50
+    every: timedelta = timedelta(days=7)
+    retry_after: timedelta = timedelta(hours=1)
+
+    def __post_init__(self) -> None:
+        if self.min_new_samples < 1:
+            raise ValueError(f"min_new_samples: expected at least 1, got {self.min_new_samples!r}")
+        if self.every <= timedelta(0):
+            raise ValueError(f"every: expected a positive time, got {self.every!r}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Situation:
+    """What is known now.
+
+    Attributes:
+        n_waiting: Samples that nothing learned from yet.
+        waiting_since: When the oldest of them came.
+        last_ended_at: When the last run ended.
+        n_fruitless: Runs in a row, up to the last one, that failed or were quarantined.
+    """
+
+    now: datetime
+    n_waiting: int
+    waiting_since: datetime | None
+    last_ended_at: datetime | None
+    n_fruitless: int = 0
+
+
+def due(policy: SchedulePolicy, situation: Situation) -> Literal["threshold", "schedule"] | None:
+    """Why a run should start now, or None."""
+    if situation.n_waiting == 0:
+        return None
+    if situation.last_ended_at is not None and situation.n_fruitless:
+        doublings = min(situation.n_fruitless - 1, 16)
+        rest = min(policy.retry_after * 2**doublings, policy.every)
+        if situation.now < situation.last_ended_at + rest:
+            return None
+    if situation.n_waiting >= policy.min_new_samples:
+        return "threshold"
+    since = situation.last_ended_at or situation.waiting_since
+    return "schedule" if since is not None and situation.now >= since + policy.every else None

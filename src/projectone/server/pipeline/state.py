@@ -1,0 +1,53 @@
+"""What the graph remembers between its nodes: the design's fields, as ids, digests and a few numbers.
+
+It is saved after every node and read back by a serialiser, so it holds no transcript, no array and no path that
+another machine lacks. What a digest names lies in the home's stores.
+"""
+
+from __future__ import annotations
+
+from typing import TypedDict
+
+GRAPH_VERSION = 1
+"""Rises when nodes, edges or state change their meaning; a run finishes on the version it began with."""
+
+INGESTION = "data_ingestion_and_validation"
+FINE_TUNING = "model_fine_tuning"
+EVALUATION = "model_evaluation"
+DEPLOYMENT = "deploy_model"
+QUARANTINE = "quarantine_and_notify"
+
+
+class TrainingGraphState(TypedDict, total=False):
+    """The state of one run. A field is absent until its node has ended.
+
+    Attributes:
+        run_id: The row of the run.
+        graph_version: Which graph this is the state of.
+        raw_data_path: Digest of the list of sample ids that the run took from the waiting ones.
+        processed_data_path: Digest of the sealed dataset.
+        base_model_version: Digest of the weights that training starts from, the same in every run.
+        new_model_path: Digest of the candidate's weights, which names its folder.
+        training_log_path: Where the log lies, relative to the home.
+        evaluation_metrics: Word and character error rates of the candidate and of production on the golden set.
+        is_new_model_better: The verdict.
+        deployment_status: ``"deployed 1.2.0"``, ``"quarantined"`` or ``"no-data"``.
+        error_message: Why a stage failed, if one did.
+    """
+
+    run_id: str
+    graph_version: int
+    raw_data_path: str
+    processed_data_path: str
+    base_model_version: str
+    new_model_path: str
+    training_log_path: str
+    evaluation_metrics: dict[str, float]
+    is_new_model_better: bool
+    deployment_status: str
+    error_message: str
+
+
+def thread_id(run_id: str, graph_version: int) -> str:
+    """The checkpointer's name for a run: newer code never takes up an older graph's state."""
+    return f"{run_id}-graph-{graph_version}"
