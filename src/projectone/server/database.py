@@ -29,6 +29,7 @@ _SQLITE_SETTINGS: dict[str, str | int] = {
     "foreign_keys": 1,
     "busy_timeout": _BUSY_TIMEOUT_MS,
     "trusted_schema": 0,
+    "secure_delete": 1,  # erased text is overwritten, not merely unlinked from its page
 }
 _DARWIN_SETTINGS: dict[str, str | int] = {"fullfsync": 1, "checkpoint_fullfsync": 1}
 
@@ -93,6 +94,13 @@ def assert_database(engine: Engine) -> None:
     """
     with reading(engine) as connection:
         connection.execute(text("SELECT 1"))
+
+
+def forget_freed_pages(engine: Engine) -> None:
+    """Empty SQLite's write-ahead log, so that no old page keeps what was erased; nothing where others read just now."""
+    if engine.dialect.name == "sqlite":
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def describe_database(url: str) -> str:

@@ -1,0 +1,1 @@
+"""The data lake: what people sent, under which consent, and what became of it."""

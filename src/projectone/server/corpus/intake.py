@@ -1,0 +1,108 @@
+"""Accept a sample: everything checked, the canonical clip on the disk, then the row, then the receipt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+import numpy as np
+import numpy.typing as npt
+
+from projectone.contracts.audio import MAX_CLIP_BYTES, MIN_CLIP_S
+from projectone.contracts.base import sha256_hex
+from projectone.contracts.corrections import Correction
+from projectone.contracts.texts import clean_transcript
+from projectone.contracts.uploads import UploadReceipt
+from projectone.errors import DataError
+from projectone.server.corpus.catalog import Catalog
+from projectone.storage.blobs import BlobStore
+from projectone.waveform.resample import to_16k_mono
+from projectone.waveform.wav import encode_wav
+
+Decode = Callable[[bytes], tuple[npt.NDArray[np.float32], int]]
+"""Bytes of a WAV file to samples of shape (n,) or (n, n_channels), and frames per second."""
+
+# What a device says about its clip and what we measure may differ by rounding, not by more.
+_DURATION_TOLERANCE_S = 0.05
+
+
+class Intake:
+    """The one door through which a sample comes in.
+
+    Args:
+        catalog: Where its row goes.
+        blobs: Where its clip goes.
+        decode: From the sandbox.
+        clock: Now, with its zone.
+    """
+
+    def __init__(self, catalog: Catalog, blobs: BlobStore, decode: Decode, clock: Callable[[], datetime]) -> None:
+        self._catalog = catalog
+        self._blobs = blobs
+        self._decode = decode
+        self._clock = clock
+
+    def accept(self, correction: Correction, content: bytes, device_id: str) -> tuple[UploadReceipt, bool]:
+        """The receipt of a sample, and whether it is new. When this returns, clip and row are on the disk.
+
+        Only the re-encoded clip is kept, 16 kHz mono PCM: nothing of the file that was sent survives, and the same
+        clip from two people is one blob.
+
+        Raises:
+            DataError: the audio or a text cannot be used, or the id is taken (`sample-conflict`) or gone (`erased`).
+            ConsentError: if no consent of this person covers the sample at the moment of the commit.
+            StorageError: if it could not be kept; nothing was acknowledged.
+        """
+        _check_bytes(correction, content)
+        if (known := self._catalog.receipt_of(correction)) is not None:
+            return known, False
+        _check_texts(correction)
+        samples, rate = self._decode(content)
+        duration_s = _check_audio(correction, samples, rate)
+        clip = encode_wav(to_16k_mono(samples, rate))
+        clip_sha256 = self._blobs.put([clip])
+
+        def keep_clip() -> None:
+            if not self._blobs.has(clip_sha256):
+                self._blobs.put([clip])
+
+        return self._catalog.add(
+            correction,
+            clip_sha256=clip_sha256,
+            duration_s=duration_s,
+            device_id=device_id,
+            now=self._clock(),
+            keep_clip=keep_clip,
+        )
+
+
+def _check_bytes(correction: Correction, content: bytes) -> None:
+    if len(content) > MAX_CLIP_BYTES:
+        raise DataError("audio-too-large", f"audio: expected at most {MAX_CLIP_BYTES} bytes, got {len(content)}")
+    if (actual := sha256_hex(content)) != correction.audio.sha256:
+        raise DataError("audio-digest", f"audio: expected sha256 {correction.audio.sha256}, got {actual}")
+    if len(content) != correction.audio.size_bytes:
+        raise DataError("audio-size", f"audio: expected {correction.audio.size_bytes} bytes, got {len(content)}")
+
+
+def _check_texts(correction: Correction) -> None:
+    """The side texts keep the transcript's policy, but may be empty: a model may have heard nothing."""
+    for text in (correction.heard, correction.heard_by, correction.accent):
+        if text is not None:
+            try:
+                clean_transcript(text)
+            except DataError as error:
+                if error.reason != "text-empty":
+                    raise
+
+
+def _check_audio(correction: Correction, samples: npt.NDArray[np.float32], rate: int) -> float:
+    """The measured length in seconds: what the device says of it is held to it."""
+    duration_s = len(samples) / rate
+    if duration_s < MIN_CLIP_S:
+        raise DataError("too-short", f"audio: expected at least {MIN_CLIP_S} s, got {duration_s:.3f} s")
+    stated = correction.audio
+    if rate != stated.sample_rate_hz or abs(duration_s - stated.duration_s) > _DURATION_TOLERANCE_S:
+        says = f"{stated.duration_s:.2f} s at {stated.sample_rate_hz} Hz"
+        raise DataError("audio-mismatch", f"audio: expected {says}, as stated, got {duration_s:.2f} s at {rate} Hz")
+    return duration_s

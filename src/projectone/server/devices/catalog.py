@@ -1,0 +1,67 @@
+"""Rows: which devices are known, by which key, for which person."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Column, DateTime, Engine, String, Table, insert, select, update
+
+from projectone.contracts.devices import Enrolment
+from projectone.server.database import METADATA, reading, writing
+
+DEVICES = Table(
+    "devices",
+    METADATA,
+    Column("device_id", String(96), primary_key=True),
+    Column("contributor_id", String(96), nullable=False, index=True),
+    Column("public_key", String(44), nullable=False),
+    Column("enrolled_at", DateTime(timezone=True), nullable=False),
+    Column("revoked_at", DateTime(timezone=True)),
+)
+
+
+@dataclass(frozen=True)
+class Device:
+    """A device that may sign requests."""
+
+    device_id: str
+    contributor_id: str
+    public_key: str
+
+
+class DeviceCatalog:
+    """The known devices."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def find(self, device_id: str) -> Device | None:
+        """The device, unless it is unknown or revoked."""
+        with reading(self._engine) as connection:
+            row = connection.execute(select(DEVICES).where(DEVICES.c.device_id == device_id)).one_or_none()
+        if row is None or row.revoked_at is not None:
+            return None
+        return Device(row.device_id, row.contributor_id, row.public_key)
+
+    def enrol(self, enrolment: Enrolment, now: datetime) -> tuple[Device, bool] | None:
+        """The device and whether it is new; None if the name is taken by another key or person."""
+        wanted = Device(enrolment.device_id, enrolment.contributor_id, enrolment.public_key)
+        with writing(self._engine) as connection:
+            row = connection.execute(select(DEVICES).where(DEVICES.c.device_id == wanted.device_id)).one_or_none()
+            if row is None:
+                values = {
+                    "device_id": wanted.device_id,
+                    "contributor_id": wanted.contributor_id,
+                    "public_key": wanted.public_key,
+                }
+                connection.execute(insert(DEVICES).values(**values, enrolled_at=now))
+                return wanted, True
+        known = Device(row.device_id, row.contributor_id, row.public_key)
+        return (wanted, False) if known == wanted and row.revoked_at is None else None
+
+    def revoke(self, device_id: str, now: datetime) -> bool:
+        """Refuse this device from now on; False if it is not known. Its samples stay, by the person's consent."""
+        with writing(self._engine) as connection:
+            statement = update(DEVICES).where(DEVICES.c.device_id == device_id, DEVICES.c.revoked_at.is_(None))
+            return connection.execute(statement.values(revoked_at=now)).rowcount == 1

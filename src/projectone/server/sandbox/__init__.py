@@ -1,0 +1,1 @@
+"""Strangers' audio: holds no key, no row, no wire."""
