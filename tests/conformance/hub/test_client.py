@@ -92,7 +92,9 @@ def test_a_folder_is_one_commit_and_comes_back_whole(hub: Hub, filled: str) -> N
 def test_the_same_folder_again_makes_no_commit(hub: Hub, filled: str) -> None:
     api = hub.client()
     head = api.model_info(filled).sha
-    done = api.create_commit(filled, [add("config.json", b'{"a": 1}'), add("model.safetensors", WEIGHTS)], commit_message="x")
+    done = api.create_commit(
+        filled, [add("config.json", b'{"a": 1}'), add("model.safetensors", WEIGHTS)], commit_message="x"
+    )
     assert done.oid == head
     assert api.model_info(filled).sha == head
 
@@ -133,7 +135,9 @@ def test_refs_commits_and_branches(hub: Hub, filled: str) -> None:
     assert not api.file_exists(filled, "only-here.txt")
     assert api.file_exists(filled, "only-here.txt", revision="try/it")
     api.create_tag(filled, tag="from-branch", revision="try/it")
-    assert api.model_info(filled, revision="from-branch").sha == api.model_info(filled, revision="refs/heads/try/it").sha
+    assert (
+        api.model_info(filled, revision="from-branch").sha == api.model_info(filled, revision="refs/heads/try/it").sha
+    )
     api.delete_branch(filled, branch="try/it")
     assert not api.revision_exists(filled, "try/it")
     assert api.revision_exists(filled, "from-branch")
@@ -176,7 +180,9 @@ def test_paths_that_are_missing_are_left_out(hub: Hub, filled: str) -> None:
     assert [item.path for item in found] == ["config.json", "sub folder"]
 
 
-def test_metadata_of_a_file_is_its_digest_size_and_commit(hub: Hub, filled: str, request: pytest.FixtureRequest) -> None:
+def test_metadata_of_a_file_is_its_digest_size_and_commit(
+    hub: Hub, filled: str, request: pytest.FixtureRequest
+) -> None:
     url = hf_hub_url(filled, "model.safetensors", endpoint=hub.url)
     metadata = get_hf_file_metadata(url, token=hub.writer, endpoint=hub.url)
     assert (metadata.size, metadata.commit_hash) == (len(WEIGHTS), hub.client().model_info(filled).sha)

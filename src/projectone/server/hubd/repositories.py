@@ -122,7 +122,8 @@ def _named(body: RepoRequest, caller: CallerOf) -> tuple[str, str, str]:
     if caller.token is None:
         raise Refusal(401, "A token with write access is needed")
     kind = _KIND_OF_TYPE.get(body.type or "model")
-    organization, _, name = body.name.rpartition("/")
+    # The client cuts the name itself; others send it whole.
+    organization, _, name = ("", "", body.name) if body.organization else body.name.rpartition("/")
     namespace = body.organization or organization or caller.token.name
     try:
         check_name(name), check_name(namespace)

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import yaml
+
+from projectone.contracts.scores import EvaluationReport, Score, Verdict
+from projectone.server.registry.card import CardFacts, render_card
+
+
+def report(wer: float, **slices: float) -> EvaluationReport:
+    def score(value: float, n_units: int) -> Score:
+        return Score(value=value, low=value / 2, high=value * 2, n_units=n_units)
+
+    return EvaluationReport(
+        model_sha256="a" * 64,
+        dataset_sha256="b" * 64,
+        wer=score(wer, 300),
+        cer=score(wer / 3, 1500),
+        slices={name.replace("_", " "): score(value, 50) for name, value in slices.items()},
+        n_clips=40,
+        audio_s=600.0,
+        wall_s=1.0,
+    )
+
+
+FACTS = CardFacts(
+    repo_id="acme/whisper",
+    version="1.2.0",
+    run_id="run-7",
+    report=report(0.125, young_speakers=0.2),
+    base_name="openai/whisper-tiny",
+    base_sha256="c" * 64,
+    dataset_sha256="d" * 64,
+    n_samples=420,
+    n_new_samples=57,
+    training_audio_s=5400.0,
+    production=report(0.25),
+    verdict=Verdict(decision="promote", reasons=("better | in all",), gain=0.125, gain_low=0.05, gain_high=0.2),
+    lineage=("1.0.0", "1.1.0"),
+)
+
+
+def header_of(card: str) -> dict[str, object]:
+    _, header, _ = card.split("---\n", 2)
+    values = yaml.safe_load(header)
+    assert isinstance(values, dict)
+    return values
+
+
+def test_a_card_says_what_a_reader_must_know() -> None:
+    card = render_card(FACTS)
+    for text in (
+        "## Intended use",
+        "## Limits",
+        "run-7",
+        "c" * 64,
+        "420 samples (1.50 h), 57 of them new",
+        "1.0.0, 1.1.0",
+        "| words (WER) | 12.50 % (6.25 to 25.00) | 25.00 % (12.50 to 50.00) | 300 |",
+        "| WER, slice young speakers | 20.00 % (10.00 to 40.00) | - | 50 |",
+        "Gate: **promote**. Gain over the model before: 12.50 points of WER (5.00 to 20.00).",
+    ):
+        assert text in card
+
+
+def test_the_header_is_yaml_that_the_hub_reads() -> None:
+    header = header_of(render_card(FACTS))
+    assert (header["license"], header["base_model"]) == ("apache-2.0", "openai/whisper-tiny")
+    (model,) = header["model-index"]  # type: ignore[misc]
+    assert {item["type"]: item["value"] for item in model["results"][0]["metrics"]}["wer"] == 0.125
+
+
+def test_a_hostile_name_breaks_neither_header_nor_table() -> None:
+    hostile = 'x/"\n---\nlicense: mit\n| <script>'
+    facts = CardFacts(
+        repo_id="acme/w", version="1.0.0", run_id="r", report=report(0.1), base_name=hostile, base_sha256="c" * 64
+    )
+    card = render_card(facts)
+    assert header_of(card)["license"] == "apache-2.0"
+    assert "<script>" not in card.replace('"x/\\"\\n---\\nlicense: mit\\n| <script>"', "").replace("\\<script\\>", "")
+
+
+def test_a_model_that_was_not_trained_here_says_so() -> None:
+    card = render_card(
+        CardFacts(
+            repo_id="a/b", version="1.0.0", run_id="r", report=report(0.1), base_name="starter", base_sha256="c" * 64
+        )
+    )
+    assert "Not trained here" in card
+    assert "base_model" not in header_of(card)
+
+
+def test_the_same_facts_give_the_same_bytes() -> None:
+    assert render_card(FACTS) == render_card(FACTS)
