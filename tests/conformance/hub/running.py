@@ -26,6 +26,7 @@ class Hub:
 
     url: str
     store: HubStore
+    app: Any
     folder: Path
     writer: str
     reader: str
@@ -80,6 +81,7 @@ def running_hub(
         "reader": issue_token(store, "auditor", "read", ["acme"]),
         "stranger": issue_token(store, "mallory", "write", ["mallory"]),
     }
-    with serving(wrap(create_app(store, settings)), [first, second]):
-        yield Hub(url=url, store=store, folder=folder, **tokens)
+    app = create_app(store, settings)
+    with serving(wrap(app), [first, second]):
+        yield Hub(url=url, store=store, app=app, folder=folder, **tokens)
     engine.dispose()
