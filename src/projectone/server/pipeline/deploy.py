@@ -38,7 +38,8 @@ def deploy(state: TrainingGraphState, ports: Ports) -> TrainingGraphState:
         lambda: _next_version(ports, judged["production_sha256"]),
     )["version"]
     sealed = read_sealed(run_id, ports)
-    new = sealed.new if sealed else ()
+    if sealed is None:
+        raise StageError("deployment: expected the list of sealed samples in the run's folder, found none")
     deployment = Deployment(
         run_id=run_id,
         weights_sha256=model_sha256,
@@ -48,12 +49,13 @@ def deploy(state: TrainingGraphState, ports: Ports) -> TrainingGraphState:
         report=ports.score(model_sha256),
         production_report=ports.score(judged["production_sha256"]),
         dataset_sha256=state["processed_data_path"],
-        n_clips=sealed.n_items if sealed else 0,
-        n_new_clips=len(new),
+        n_clips=sealed.n_items,
+        n_new_clips=len(sealed.new),
+        audio_s=sealed.audio_s,
     )
     seq = hand_out(deployment, ports)
     ports.check()
-    ports.mark(new, "used", None, run_id)
+    ports.mark(sealed.new, "used", None, run_id)
     ports.record(run_id, {"version": version})
     ports.notify(_announcement(deployment, seq))
     return {"deployment_status": f"deployed {version}"}

@@ -16,6 +16,7 @@ from projectone.server.pipeline.ingest import read_sealed, run_folder, seal_batc
 from projectone.server.pipeline.models import ModelFolders
 from projectone.server.pipeline.ports import DatasetEntry, Ports, TrainingRequest
 from projectone.server.pipeline.state import TrainingGraphState
+from projectone.storage.files import write_atomically
 
 
 def finetune(state: TrainingGraphState, ports: Ports) -> TrainingGraphState:
@@ -28,25 +29,27 @@ def finetune(state: TrainingGraphState, ports: Ports) -> TrainingGraphState:
     folder = run_folder(ports.home, run_id)
     dataset_sha256, entries = _still_allowed(run_id, state["processed_data_path"], ports)
     base_sha256 = ports.base()
-    candidate = folder / "candidate"
-    # Left by a kill between training and adoption: training goes on from its last checkpoint and writes it again.
-    shutil.rmtree(candidate, ignore_errors=True)
+    # Both are named by the dataset: nothing made from one that held a withdrawn sample is taken up again.
+    work_folder, candidate = (folder / f"{name}-{dataset_sha256[:16]}" for name in ("training", "candidate"))
     log_path = folder / "train.jsonl"
-    trained_sha256 = ports.train(
-        TrainingRequest(
-            base_sha256=base_sha256,
-            entries=entries,
-            # Named by the dataset: checkpoints of a dataset that still held a withdrawn sample are not taken up.
-            work_folder=folder / f"training-{dataset_sha256[:16]}",
-            out=candidate,
-            log_path=log_path,
-            on_progress=partial(ports.progress, run_id),
+    models = ModelFolders(ports.home / "models")
+    trained = _Note(work_folder.with_suffix(".json"))
+    model_sha256 = trained.read()
+    if model_sha256 is None or not (candidate.exists() or models.path_of(model_sha256).exists()):
+        model_sha256 = ports.train(
+            TrainingRequest(
+                base_sha256=base_sha256,
+                entries=entries,
+                work_folder=work_folder,
+                out=candidate,
+                log_path=log_path,
+                on_progress=partial(ports.progress, run_id),
+            )
         )
-    )
-    ports.check()
-    model_sha256 = ModelFolders(ports.home / "models").adopt(candidate)
-    if model_sha256 != trained_sha256:
-        raise TrainingError(f"candidate: expected weights {trained_sha256}, the folder holds {model_sha256}")
+        ports.check()
+        trained.write(model_sha256)
+    if candidate.exists() and models.adopt(candidate) != model_sha256:
+        raise TrainingError(f"candidate: its folder does not hold the weights {model_sha256} that training made")
     _drop_checkpoints(folder)
     ports.record(run_id, {"candidate_sha256": model_sha256})
     return {
@@ -55,6 +58,19 @@ def finetune(state: TrainingGraphState, ports: Ports) -> TrainingGraphState:
         "new_model_path": model_sha256,
         "training_log_path": log_path.relative_to(ports.home).as_posix(),
     }
+
+
+class _Note:
+    """The digest of the trained weights, kept before their folder moves: a kill in between trains nothing twice."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def read(self) -> str | None:
+        return self._path.read_text() if self._path.is_file() else None
+
+    def write(self, weights_sha256: str) -> None:
+        write_atomically(self._path, weights_sha256.encode())
 
 
 def _still_allowed(run_id: str, dataset_sha256: str, ports: Ports) -> tuple[str, Sequence[DatasetEntry]]:
@@ -74,4 +90,5 @@ def _still_allowed(run_id: str, dataset_sha256: str, ports: Ports) -> tuple[str,
 
 def _drop_checkpoints(folder: Path) -> None:
     for path in folder.glob("training-*"):
-        shutil.rmtree(path, ignore_errors=True)
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)

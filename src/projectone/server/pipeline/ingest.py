@@ -31,6 +31,7 @@ class SealedSamples:
     dataset_sha256: str
     new: tuple[str, ...]
     n_items: int
+    audio_s: float
 
 
 def ingest(state: TrainingGraphState, ports: Ports) -> TrainingGraphState:
@@ -68,7 +69,10 @@ def seal_batch(run_id: str, ports: Ports) -> SealedSamples | None:
         return None
     entries = sorted(map(_entry, [*earlier, *new]), key=lambda entry: entry.sample_id)
     sealed = SealedSamples(
-        ports.seal(entries), tuple(entry.sample_id for entry in entries if entry.is_new), len(entries)
+        dataset_sha256=ports.seal(entries),
+        new=tuple(entry.sample_id for entry in entries if entry.is_new),
+        n_items=len(entries),
+        audio_s=round(sum(entry.duration_s for entry in entries), 3),
     )
     write_atomically(run_folder(ports.home, run_id) / _SEALED, canonical_json(asdict(sealed)))
     ports.record(run_id, {"dataset_sha256": sealed.dataset_sha256, "n_items": sealed.n_items, "n_new": len(sealed.new)})
@@ -81,7 +85,7 @@ def read_sealed(run_id: str, ports: Ports) -> SealedSamples | None:
     if not path.is_file():
         return None
     plain = json.loads(path.read_bytes())
-    return SealedSamples(plain["dataset_sha256"], tuple(plain["new"]), plain["n_items"])
+    return SealedSamples(plain["dataset_sha256"], tuple(plain["new"]), plain["n_items"], plain["audio_s"])
 
 
 def reason_to_discard(sample: PipelineSample, golden: frozenset[str], ports: Ports) -> str | None:

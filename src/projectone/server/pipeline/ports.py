@@ -94,7 +94,7 @@ class Deployment:
         version: The version it gets.
         verdict: The judgement that lets it out, if it was judged.
         report: Its own scores, if it was scored.
-        dataset_sha256: What it learned from, if it did.
+        dataset_sha256: What it learned from, if it did; then also how many clips, how many of them new, how long.
     """
 
     run_id: str
@@ -107,6 +107,7 @@ class Deployment:
     dataset_sha256: str | None = None
     n_clips: int = 0
     n_new_clips: int = 0
+    audio_s: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)

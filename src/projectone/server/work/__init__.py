@@ -1,0 +1,1 @@
+"""Puts the worker together, and each of its steps alone: train, evaluate, publish."""

@@ -1,0 +1,127 @@
+"""From a model folder to the Hub, into a package and into the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from projectone.contracts.releases import ReleaseFile, ReleaseManifest
+from projectone.errors import EvaluationError
+from projectone.server.conversion.package import pack
+from projectone.server.delivery.ledger import Ledger
+from projectone.server.delivery.signing import ReleaseSigner
+from projectone.server.pipeline.models import ModelFolders
+from projectone.server.pipeline.ports import Deployment
+from projectone.server.registry.card import CardFacts, render_card
+from projectone.server.registry.protocol import Registry
+from projectone.server.runs import Guard
+from projectone.storage.blobs import FileBlobs
+
+
+class Handout:
+    """The steps of a deployment, each safe to repeat."""
+
+    def __init__(
+        self,
+        *,
+        models: ModelFolders,
+        registry: Registry,
+        packages: FileBlobs,
+        ledger: Ledger,
+        signer: ReleaseSigner,
+        repo_id: str,
+        base_name: str,
+        channel: str,
+        lifetime: timedelta,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._models = models
+        self._registry = registry
+        self._packages = packages
+        self._ledger = ledger
+        self._signer = signer
+        self._repo_id = repo_id
+        self._base_name = base_name
+        self._channel = channel
+        self._lifetime = lifetime
+        self._clock = clock
+
+    def register(self, deployment: Deployment) -> dict[str, Any]:
+        """One commit with its card, then the tag.
+
+        Raises:
+            EvaluationError: if the model was not scored: its card would have nothing to say.
+            TransportError: if the Hub could not be reached.
+            RegistryError: if it refused.
+        """
+        published = self._registry.publish(
+            self._models.find(deployment.weights_sha256),
+            card=render_card(self._facts(deployment)),
+            run_id=deployment.run_id,
+            version=deployment.version,
+        )
+        return {"repo_id": published.repo_id, "commit": published.commit, "tag": published.tag}
+
+    def package(self, weights_sha256: str) -> dict[str, Any]:
+        """The model as one file, proved to hold what the folder holds."""
+        package = pack(self._models.find(weights_sha256), self._packages)
+        return {
+            "sha256": package.sha256,
+            "size_bytes": package.size_bytes,
+            "files": [file.model_dump(mode="json") for file in package.files],
+        }
+
+    def release(
+        self, deployment: Deployment, registered: Mapping[str, Any], package: Mapping[str, Any], *, guard: Guard
+    ) -> int:
+        """The signed row that devices act on; gives its number."""
+        created_at = self._clock()
+
+        def draft(seq: int) -> ReleaseManifest:
+            return ReleaseManifest(
+                channel=self._channel,
+                seq=seq,
+                version=deployment.version,
+                repo_id=registered["repo_id"],
+                commit=registered["commit"],
+                base_sha256=deployment.base_sha256,
+                weights_sha256=deployment.weights_sha256,
+                package_sha256=package["sha256"],
+                package_size_bytes=package["size_bytes"],
+                files=tuple(ReleaseFile.model_validate(file) for file in package["files"]),
+                created_at=created_at,
+                expires_at=created_at + self._lifetime,
+            )
+
+        release = self._ledger.publish(deployment.run_id, self._channel, draft, self._signer.sign, guard=guard)
+        return release.manifest.seq
+
+    def renew(self) -> bool:
+        """Sign the current release again once half its life is over; says whether it did."""
+        newest = self._ledger.newest(self._channel)
+        now = self._clock()
+        if newest is None or newest.manifest.expires_at - now > self._lifetime / 2:
+            return False
+        self._ledger.renew(self._channel, now + self._lifetime, self._signer.sign)
+        return True
+
+    def _facts(self, deployment: Deployment) -> CardFacts:
+        if deployment.report is None:
+            raise EvaluationError(f"model {deployment.weights_sha256}: expected its scores for the model card")
+        lineage = tuple(release.manifest.version for release in self._ledger.releases(self._channel))
+        return CardFacts(
+            repo_id=self._repo_id,
+            version=deployment.version,
+            run_id=deployment.run_id,
+            report=deployment.report,
+            base_name=self._base_name,
+            base_sha256=deployment.base_sha256,
+            dataset_sha256=deployment.dataset_sha256,
+            n_samples=deployment.n_clips,
+            n_new_samples=deployment.n_new_clips,
+            training_audio_s=deployment.audio_s,
+            production=deployment.production_report,
+            verdict=deployment.verdict,
+            lineage=lineage,
+        )

@@ -1,0 +1,39 @@
+"""A live line on a screen; in a file or a pipe a plain line now and then."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TextIO
+
+_PLAIN_INTERVAL_S = 5.0
+_LIVE_INTERVAL_S = 0.1
+
+
+class ProgressLine:
+    """Shows one text at a time."""
+
+    def __init__(self, stream: TextIO, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._stream = stream
+        self._clock = clock
+        self._is_live = stream.isatty()
+        self._last_shown_s = float("-inf")
+        self._width = 0
+
+    def show(self, text: str) -> None:
+        """Show `text` instead of the text before, unless that was only just shown."""
+        now_s = self._clock()
+        if now_s - self._last_shown_s < (_LIVE_INTERVAL_S if self._is_live else _PLAIN_INTERVAL_S):
+            return
+        self._last_shown_s = now_s
+        self._stream.write(f"\r{text.ljust(self._width)}" if self._is_live else f"{text}\n")
+        self._stream.flush()
+        self._width = len(text)
+
+    def say(self, text: str) -> None:
+        """A line that stays."""
+        begin = f"\r{' ' * self._width}\r" if self._is_live and self._width else ""
+        self._stream.write(f"{begin}{text}\n")
+        self._stream.flush()
+        self._width = 0
+        self._last_shown_s = float("-inf")

@@ -1,0 +1,90 @@
+"""`projectone-server publish`: put a model into production without training, such as the base as version 1.0.0."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import socket
+from threading import Event
+
+from projectone.contracts.versions import ModelVersion
+from projectone.errors import SettingsError
+from projectone.server.pipeline.deploy import hand_out
+from projectone.server.pipeline.ports import Deployment
+from projectone.server.pipeline.runner import WorkPermit
+from projectone.server.settings import ServerSettings
+from projectone.server.work.references import resolve_model
+from projectone.server.work.worker import LEASE_TTL_S
+from projectone.server.work.workshop import Workshop
+
+SUMMARY = "Score a model on the golden set, register it on the Hub, package it and release it to devices."
+EXAMPLES = """\
+  projectone-server publish --model starter --version 1.0.0
+  projectone-server publish --model openai/whisper-tiny --version 1.0.0 --json"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("--model", required=True, help="a folder, `starter`, or owner/name[@revision] on the Hub")
+    parser.add_argument("--version", required=True, help="three numbers, higher than the version in production")
+    parser.add_argument("--json", action="store_true", help="print one JSON object with the release")
+
+
+def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
+    """Publish; the same model and version again changes nothing."""
+    version = _parse_version(arguments.version)
+    workshop = Workshop(settings)
+    try:
+        trainer = workshop.trainer(Event())
+        with trainer.permit(f"publish/{socket.gethostname()}/{os.getpid()}", ttl_s=LEASE_TTL_S) as permit:
+            release = publish(workshop, permit, arguments.model, version)
+    finally:
+        workshop.close()
+    if arguments.json:
+        print(json.dumps(release))
+    else:
+        print(f"version {release['version']} is released on {settings.channel!r} (number {release['seq']})")
+    return 0
+
+
+def publish(workshop: Workshop, permit: WorkPermit, reference: str, version: ModelVersion) -> dict[str, object]:
+    """Release one model as it is.
+
+    Raises:
+        SettingsError: if production has that version or a later one.
+        EvaluationError: if there is no golden set to score it on.
+    """
+    weights_sha256 = workshop.models.keep_copy(resolve_model(reference, workshop.settings))
+    run_id = f"publish-{version}-{weights_sha256[:16]}"
+    production = workshop.production()
+    if workshop.ledger.find(run_id) is None and production.version is not None:
+        current = ModelVersion.parse(production.version)
+        if version <= current:
+            raise SettingsError(f"version: expected one after {current}, which is in production, got {version}")
+    deployment = Deployment(
+        run_id=run_id,
+        weights_sha256=weights_sha256,
+        base_sha256=workshop.base(),
+        version=str(version),
+        report=workshop.score(weights_sha256, permit.pause_point),
+    )
+    seq = hand_out(deployment, workshop.ports(permit))
+    release = workshop.ledger.find(run_id)
+    assert release is not None
+    return {
+        "version": str(version),
+        "seq": seq,
+        "channel": release.manifest.channel,
+        "repo_id": release.manifest.repo_id,
+        "commit": release.manifest.commit,
+        "weights_sha256": weights_sha256,
+        "package_sha256": release.manifest.package_sha256,
+    }
+
+
+def _parse_version(text: str) -> ModelVersion:
+    try:
+        return ModelVersion.parse(text)
+    except ValueError as error:
+        raise SettingsError(str(error)) from error

@@ -1,0 +1,73 @@
+"""`projectone-server status`: runs, releases and what waits, read from the rows alone."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+from projectone.server.corpus.catalog import Catalog
+from projectone.server.database import open_engine
+from projectone.server.delivery.ledger import Ledger, Release
+from projectone.server.notifications.outbox import NotificationOutbox
+from projectone.server.runs import RunRow, Runs, to_json
+from projectone.server.settings import ServerSettings
+
+SUMMARY = "Show what runs, what is released and what waits."
+EXAMPLES = "  projectone-server status\n  projectone-server status --json"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
+    """Print the status."""
+    engine = open_engine(settings.database_url)
+    try:
+        runs = Runs(engine).newest()
+        releases = Ledger(engine, public_url=settings.public_url).releases()
+        samples = Catalog(engine).counts()
+        n_unsent = len(NotificationOutbox(engine).waiting())
+    finally:
+        engine.dispose()
+    in_production = next((release for release in reversed(releases) if _is_of(release, settings.channel)), None)
+    if arguments.json:
+        status = {
+            "production": None if in_production is None else _release(in_production),
+            "channel": settings.channel,
+            "runs": to_json(runs),
+            "releases": [_release(release) for release in releases],
+            "samples": samples,
+            "unsent_notifications": n_unsent,
+        }
+        print(json.dumps(status))
+        return 0
+    version = "none yet" if in_production is None else in_production.manifest.version
+    print(f"production  {version} (channel {settings.channel})")
+    print("samples     " + ", ".join(f"{n} {state}" for state, n in samples.items()))
+    if n_unsent:
+        print(f"messages    {n_unsent} not sent yet")
+    for release in releases:
+        print(f"release     {release.manifest.seq:3}  {release.manifest.version:10} {release.manifest.channel}")
+    for run in runs:
+        print(f"run         {run.run_id}  {_line(run)}")
+    return 0
+
+
+def _is_of(release: Release, channel: str) -> bool:
+    return release.manifest.channel == channel
+
+
+def _release(release: Release) -> dict[str, Any]:
+    plain: dict[str, Any] = release.manifest.model_dump(mode="json", exclude={"files"})
+    return {"run_id": release.run_id, **plain}
+
+
+def _line(run: RunRow) -> str:
+    if run.state == "running":
+        return f"running      {run.node or 'beginning'}: {run.progress_message or ''}"
+    if run.state == "succeeded":
+        return f"succeeded    version {run.version}, {run.n_items} samples ({run.n_new} new)"
+    return f"{run.state:12} {run.reason or ''}".rstrip()

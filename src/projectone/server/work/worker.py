@@ -1,0 +1,178 @@
+"""`projectone-server work`: the AI Model Trainer's worker.
+
+It looks for work every few seconds: a run that was interrupted, one that was asked for, or one that is due by the
+number of new samples or by the calendar. SIGTERM ends it at the next training step; the run goes on at the next start.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import socket
+import sys
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from threading import Event
+
+from projectone.errors import LeaseError, ProjectOneError
+from projectone.server.pipeline.checkpoints import assert_strict_reader
+from projectone.server.pipeline.runner import Trainer, WorkStoppedError
+from projectone.server.pipeline.schedule import SchedulePolicy, Situation, due
+from projectone.server.runs import RunRow, to_json
+from projectone.server.settings import ServerSettings
+from projectone.server.work.workshop import Workshop
+
+SUMMARY = "Train, judge and deploy: take the runs that are due, and go on with interrupted ones."
+EXAMPLES = """\
+  projectone-server work                 until it is stopped (SIGTERM or Ctrl-C)
+  projectone-server work --once          what is due now, then exit
+  projectone-server work --once --json"""
+
+LEASE_TTL_S = 15.0
+_RETRY_INTERVAL_S = 30.0
+_NEVER = timedelta(days=365_000)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("--once", action="store_true", help="do what is due, then exit")
+    parser.add_argument("--interval-s", type=float, default=2.0, help="seconds between two looks for work (default 2)")
+    parser.add_argument(
+        "--lease-s",
+        type=float,
+        default=LEASE_TTL_S,
+        help=f"seconds after which a worker that died is replaced (default {LEASE_TTL_S:g})",
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="with --once: print one JSON object with the runs at the end"
+    )
+
+
+def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
+    """Work until stopped, or once."""
+    assert_strict_reader()
+    workshop = Workshop(settings)
+    try:
+        with stop_on_signal() as should_stop:
+            worker = Worker(workshop, workshop.trainer(should_stop), should_stop, lease_s=arguments.lease_s)
+            if arguments.once:
+                runs = worker.work_once()
+                if arguments.json:
+                    print(json.dumps({"runs": to_json(runs)}))
+            else:
+                worker.work_forever(arguments.interval_s)
+    finally:
+        workshop.close()
+    return 0
+
+
+@contextmanager
+def stop_on_signal() -> Iterator[Event]:
+    """An event that SIGTERM and SIGINT set; a second signal ends the process at once."""
+    should_stop = Event()
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+
+    def stop(number: int, _frame: object) -> None:
+        should_stop.set()
+        signal.signal(number, before[signal.Signals(number)])
+
+    for number in before:
+        signal.signal(number, stop)
+    try:
+        yield should_stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+class Worker:
+    """The loop around the trainer."""
+
+    def __init__(self, workshop: Workshop, trainer: Trainer, should_stop: Event, *, lease_s: float) -> None:
+        self._workshop = workshop
+        self._trainer = trainer
+        self._should_stop = should_stop
+        self._lease_s = lease_s
+        self._policy = SchedulePolicy(
+            min_new_samples=workshop.settings.min_new_samples,
+            every=timedelta(days=workshop.settings.schedule_days) if workshop.settings.schedule_days > 0 else _NEVER,
+        )
+        self._holder = f"{socket.gethostname()}/{os.getpid()}/{uuid.uuid4().hex[:8]}"
+
+    def work_once(self) -> list[RunRow]:
+        """Do everything that is due; gives the runs that ended.
+
+        Raises:
+            LeaseError: if another worker is at work.
+            ProjectOneError: if something outside failed; the run is tried again next time.
+        """
+        ended: list[RunRow] = []
+        try:
+            while not self._should_stop.is_set() and (run := self._next_run()) is not None:
+                with self._trainer.permit(self._holder, ttl_s=self._lease_s) as permit:
+                    # Another worker may have ended it while we waited for the lease.
+                    fresh = self._workshop.runs.get(run.run_id)
+                    if fresh.state in ("requested", "running"):
+                        ended.append(self._report(self._trainer.work_on(fresh, permit)))
+        except WorkStoppedError:
+            self._workshop.line.say("stopped; the run goes on at the next start")
+        finally:
+            self._workshop.outbox.flush(self._workshop.senders)
+        if self._workshop.handout.renew():
+            self._workshop.line.say("the current release is signed again for a new period")
+        return ended
+
+    def work_forever(self, interval_s: float) -> None:
+        """Look for work until told to stop. What fails outside (disk, network) is tried again, less and less often."""
+        n_failures = 0
+        self._workshop.line.say("waiting for work")
+        while not self._should_stop.is_set():
+            pause_s = interval_s
+            try:
+                self.work_once()
+                n_failures = 0
+            except LeaseError as error:
+                self._workshop.line.say(f"standing by: {error}")
+                pause_s = max(interval_s, self._lease_s)
+            except ProjectOneError as error:
+                n_failures += 1
+                pause_s = min(interval_s * 2**n_failures, _RETRY_INTERVAL_S)
+                self._workshop.line.say(f"{error}; trying again in {pause_s:.0f} s")
+            self._should_stop.wait(pause_s)
+
+    def _next_run(self) -> RunRow | None:
+        runs = self._workshop.runs
+        run = runs.next_due()
+        if run is None:
+            trigger = due(self._policy, self._situation())
+            run = None if trigger is None else runs.request(trigger)
+        return run
+
+    def _situation(self) -> Situation:
+        waiting = self._workshop.catalog.waiting()
+        newest = self._workshop.runs.newest()
+        fruitless = 0
+        for run in newest:
+            if run.state not in ("failed", "quarantined"):
+                break
+            fruitless += 1
+        return Situation(
+            now=datetime.now(UTC),
+            n_waiting=len(waiting),
+            waiting_since=waiting[0].received_at if waiting else None,
+            last_ended_at=newest[0].finished_at if newest else None,
+            n_fruitless=fruitless,
+        )
+
+    def _report(self, run: RunRow) -> RunRow:
+        what = f"version {run.version}" if run.state == "succeeded" else run.reason
+        self._workshop.line.say(f"run {run.run_id}: {run.state} ({what})")
+        return run
+
+
+if __name__ == "__main__":
+    sys.exit("run: projectone-server work")

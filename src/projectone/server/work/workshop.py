@@ -1,0 +1,247 @@
+"""Joins the rooms of the trainer: corpus, training, evaluation, registry and delivery become the graph's ports."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
+from threading import Event
+from typing import TextIO
+
+from projectone.contracts.scores import EvaluationReport
+from projectone.errors import ConsentError, DataError
+from projectone.server.corpus.catalog import Catalog
+from projectone.server.corpus.datasets import DatasetItem, read_dataset, seal_dataset
+from projectone.server.corpus.manifests import read_manifest
+from projectone.server.corpus.validation import examine
+from projectone.server.database import open_engine
+from projectone.server.delivery.ledger import Ledger
+from projectone.server.delivery.signing import load_signer
+from projectone.server.evaluation.gate import judge
+from projectone.server.leases import Leases
+from projectone.server.notifications.outbox import Message, NotificationOutbox
+from projectone.server.notifications.senders import open_senders
+from projectone.server.pipeline.models import ModelFolders
+from projectone.server.pipeline.ports import (
+    DatasetEntry,
+    PipelineSample,
+    Ports,
+    Production,
+    Progress,
+    SampleOutcome,
+    Samples,
+    TrainingRequest,
+)
+from projectone.server.pipeline.runner import Trainer, WorkPermit
+from projectone.server.registry.hub import HubRegistry
+from projectone.server.runs import Effects, Runs
+from projectone.server.settings import ServerSettings
+from projectone.server.training import TrainingClip, TrainingConfig, TrainingProgress, finetune
+from projectone.server.training.engines.mlx import LOG_NAME
+from projectone.server.work.clips import open_decoder, training_clips
+from projectone.server.work.handout import Handout
+from projectone.server.work.progress import ProgressLine
+from projectone.server.work.references import resolve_model
+from projectone.server.work.scoring import Scores
+from projectone.storage.blobs import FileBlobs
+from projectone.waveform.wav import parse_wav
+
+# A row is a flush to the disk: nobody reads it faster than this.
+_ROW_INTERVAL_S = 1.0
+
+
+class Workshop:
+    """Everything that the worker's commands share, opened once."""
+
+    def __init__(self, settings: ServerSettings, *, stream: TextIO = sys.stderr) -> None:
+        self.settings = settings
+        self.home = settings.home
+        self._engine = open_engine(settings.database_url)
+        self.catalog = Catalog(self._engine)
+        self.runs = Runs(self._engine)
+        self.leases = Leases(self._engine)
+        self.ledger = Ledger(self._engine, public_url=settings.public_url)
+        self.outbox = NotificationOutbox(self._engine)
+        self.blobs = FileBlobs(settings.home / "blobs")
+        self.models = ModelFolders(settings.home / "models")
+        golden = None if settings.golden is None else Path(settings.golden)
+        self.scores = Scores(settings.home / "evaluations", self.models, golden)
+        self.line = ProgressLine(stream)
+        self.senders = open_senders(
+            slack_webhook_url=settings.slack_webhook_url,
+            smtp_url=settings.smtp_url,
+            email_to=settings.email_to,
+            log_path=settings.home / "logs" / "notifications.log",
+            stream=stream,
+        )
+        self.handout = Handout(
+            models=self.models,
+            registry=HubRegistry(settings.hub_endpoint, settings.hub_token or None, settings.hub_repo),
+            packages=FileBlobs(settings.home / "packages"),
+            ledger=self.ledger,
+            signer=load_signer(settings.keys_folder / "release.key"),
+            repo_id=settings.hub_repo,
+            base_name=settings.base,
+            channel=settings.channel,
+            lifetime=timedelta(days=settings.release_days),
+        )
+        self._base_sha256: str | None = None
+        self._row_written_s = float("-inf")
+
+    def trainer(self, should_stop: Event, *, ports: Callable[[WorkPermit], Ports] | None = None) -> Trainer:
+        """What runs training runs with these rooms; `ports` puts something else in their place."""
+        return Trainer(
+            home=self.home, runs=self.runs, leases=self.leases, ports=ports or self.ports, should_stop=should_stop
+        )
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._engine.dispose()
+
+    def ports(self, permit: WorkPermit) -> Ports:
+        """The outside of the graph, every write under the lease of `permit`."""
+        effects = Effects(self._engine, guard=permit.guard)
+        return Ports(
+            home=self.home,
+            check=permit.check,
+            once=effects.once,
+            find_effect=effects.find,
+            enter=lambda run_id, node: self._enter(run_id, node, permit),
+            record=lambda run_id, values: self.runs.change(run_id, guard=permit.guard, **values),
+            progress=lambda run_id, progress: self._progress(run_id, progress, permit),
+            waiting=lambda: [sample for sample in self._usable() if sample.is_new],
+            usable=self._usable,
+            read_clip=self._read_clip,
+            examine=examine,
+            golden_clips=self.scores.clip_digests,
+            mark=self._mark,
+            seal=self._seal,
+            read_dataset=self._read_dataset,
+            base=self.base,
+            train=self._train,
+            score=lambda sha256: self.score(sha256, permit.pause_point),
+            judge=judge,
+            production=self.production,
+            register=self.handout.register,
+            package=self.handout.package,
+            release=lambda *parts: self.handout.release(*parts, guard=permit.guard),
+            notify=lambda message: self.notify(message, permit),
+        )
+
+    def base(self) -> str:
+        """Digest of the fixed base; a copy lies in the model store, so that it cannot change underneath a run."""
+        if self._base_sha256 is None:
+            self._base_sha256 = self.models.keep_copy(resolve_model(self.settings.base, self.settings))
+        return self._base_sha256
+
+    def production(self) -> Production:
+        """What devices get now; before the first release the base."""
+        newest = self.ledger.newest(self.settings.channel)
+        if newest is None:
+            return Production(weights_sha256=self.base(), version=None)
+        return Production(weights_sha256=newest.manifest.weights_sha256, version=newest.manifest.version)
+
+    def score(self, weights_sha256: str, pause_point: Callable[[], None] = lambda: None) -> EvaluationReport:
+        """A model over the golden set."""
+
+        def on_progress(n_done: int, n_clips: int) -> None:
+            self.line.show(f"scoring {weights_sha256[:12]} on the golden set: {n_done} of {n_clips}")
+            pause_point()
+
+        return self.scores.score(weights_sha256, on_progress)
+
+    def notify(self, message: Message, permit: WorkPermit) -> None:
+        """Put a message into the outbox; it is sent after the run's commit."""
+        self.outbox.add(message, list(self.senders), guard=permit.guard)
+
+    def _enter(self, run_id: str, node: str, permit: WorkPermit) -> None:
+        self.line.say(f"run {run_id}: {node}")
+        self.runs.enter(run_id, node, guard=permit.guard)
+
+    def _progress(self, run_id: str, progress: Progress, permit: WorkPermit) -> None:
+        permit.pause_point()
+        self.line.show(f"run {run_id}: {progress.message}")
+        now_s = time.monotonic()
+        if now_s - self._row_written_s >= _ROW_INTERVAL_S:
+            self._row_written_s = now_s
+            values = {f"progress_{name}": value for name, value in vars(progress).items()}
+            self.runs.change(run_id, guard=permit.guard, **values)
+
+    def _usable(self) -> list[PipelineSample]:
+        return [
+            PipelineSample(
+                sample_id=str(row.sample_id),
+                contributor_id=row.contributor_id,
+                clip_sha256=row.clip_sha256,
+                text=row.text,
+                duration_s=row.duration_s,
+                is_new=row.state == "waiting",
+            )
+            for row in self.catalog.usable()
+        ]
+
+    def _read_clip(self, clip_sha256: str) -> Samples:
+        if not self.blobs.has(clip_sha256):
+            raise DataError("clip-missing", f"clip {clip_sha256}: expected it in the store")
+        return parse_wav(self.blobs.get(clip_sha256)).samples[:, 0]
+
+    def _mark(self, sample_ids: Sequence[str], outcome: SampleOutcome, reason: str | None, run_id: str) -> None:
+        self.catalog.mark(sample_ids, outcome, reason=reason, run_id=run_id)
+
+    def _seal(self, entries: Sequence[DatasetEntry]) -> str:
+        return seal_dataset(self.catalog, self.blobs, [DatasetItem(**vars(entry)) for entry in entries]).sha256
+
+    def _read_dataset(self, sha256: str) -> list[DatasetEntry]:
+        try:
+            items = read_dataset(self.blobs, sha256)
+        except DataError as error:
+            raise ConsentError(str(error)) from error
+        return [
+            DatasetEntry(**{name: value for name, value in vars(item).items() if name != "split"}) for item in items
+        ]
+
+    def _train(self, request: TrainingRequest) -> str:
+        clips = [
+            TrainingClip(
+                clip_id=entry.sample_id,
+                samples=self._read_clip(entry.clip_sha256),
+                text=entry.text,
+                speaker=entry.speaker,
+            )
+            for entry in request.entries
+        ]
+        try:
+            result = finetune(
+                self.models.find(request.base_sha256),
+                clips,
+                TrainingConfig(**self.settings.training),
+                work_folder=request.work_folder,
+                out=request.out,
+                on_progress=lambda progress: request.on_progress(_describe(progress)),
+                replay_clips=self._replay_clips(),
+            )
+        finally:
+            with suppress(FileNotFoundError):
+                shutil.copyfile(request.work_folder / LOG_NAME, request.log_path)
+        return result.weights_sha256
+
+    def _replay_clips(self) -> list[TrainingClip]:
+        if self.settings.replay is None:
+            return []
+        with open_decoder() as decode:
+            return training_clips(read_manifest(Path(self.settings.replay)), decode)
+
+
+def _describe(progress: TrainingProgress) -> Progress:
+    parts = [f"{progress.phase} {progress.step}/{progress.n_steps}", f"epoch {progress.epoch}/{progress.n_epochs}"]
+    if progress.loss is not None:
+        parts.append(f"loss {progress.loss:.3f}")
+    if progress.dev_wer is not None:
+        parts.append(f"dev WER {progress.dev_wer:.1%}")
+    if progress.eta_s is not None:
+        parts.append(f"{progress.eta_s:.0f} s left")
+    return Progress(step=progress.step, total=progress.n_steps, loss=progress.loss, message=", ".join(parts))
