@@ -60,7 +60,8 @@ class AdamW:
 
 def global_norm(gradients: Mapping[str, mx.array]) -> mx.array:
     """Length of all gradients as one vector."""
-    squares = [(gradient * gradient).sum() for gradient in gradients.values()]
+    # By name: a dictionary read back from disk has another order, and a sum in another order has other last bits.
+    squares = [(gradients[name] * gradients[name]).sum() for name in sorted(gradients)]
     return mx.sqrt(mx.stack(squares).sum())
 
 

@@ -114,7 +114,8 @@ def padded_mel(samples: Samples, *, n_mels: int) -> tuple[Mel, float]:
     """Log-mel of a clip as it begins a padded window, and the value that fills the rest of that window.
 
     The frames equal the first ones of the whole window's spectrogram: half a transform of silence follows the clip,
-    and beyond it there is only the floor under the loudest bin.
+    and beyond it there is only the floor under the loudest bin. (A clip that ends within 12 ms of the window's end
+    differs in the last frame, where the window itself would be mirrored.)
     """
     n_frames = -(-(samples.size + N_FFT // 2) // HOP_LENGTH)
     with_silence = np.pad(samples, (0, n_frames * HOP_LENGTH + N_FFT - samples.size))

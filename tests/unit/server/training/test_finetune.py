@@ -1,0 +1,149 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.fakes.tiny_whisper import WORDS, save_tiny, say
+
+from projectone.errors import StorageError, TrainingError
+from projectone.server.training import TrainingClip, TrainingConfig, TrainingProgress, finetune
+from projectone.speech.checkpoint import load_checkpoint
+from projectone.storage.files import digest_of
+
+QUICK = TrainingConfig(epochs=1, max_steps=6, checkpoint_every_steps=2, evaluate_times=2, alphas=(0.5, 1.0))
+
+
+def clips(n: int, *, seed: int = 0) -> list[TrainingClip]:
+    random = np.random.default_rng(seed)
+    texts = [" ".join(random.choice(list(WORDS), size=random.integers(1, 4))) for _ in range(n)]
+    return [TrainingClip(f"{seed}-{i}", say(text, seed=seed + i), text, f"s{i % 3}") for i, text in enumerate(texts)]
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_tiny(tmp_path_factory.mktemp("base") / "model")
+
+
+@pytest.mark.slow
+def test_a_model_learns_a_language_it_has_never_heard(base: Path, tmp_path: Path) -> None:
+    config = TrainingConfig(epochs=20, learning_rate=3e-3)
+    result = finetune(base, clips(120), config, work_folder=tmp_path / "work", out=tmp_path / "out")
+    assert result.dev_split == "clips"
+    assert result.dev_wer_before is not None and result.dev_wer_after is not None
+    assert result.dev_wer_before > 0.9
+    assert result.dev_wer_after < 0.5
+    assert digest_of(tmp_path / "out" / "model.safetensors") == result.weights_sha256
+    load_checkpoint(tmp_path / "out")
+
+
+def test_the_same_call_gives_the_same_bytes(base: Path, tmp_path: Path) -> None:
+    digests = {
+        finetune(base, clips(60), QUICK, work_folder=tmp_path / f"work{i}", out=tmp_path / f"out{i}").weights_sha256
+        for i in range(2)
+    }
+    assert len(digests) == 1
+    assert digests != {digest_of(base / "model.safetensors")}
+
+
+def test_the_base_is_never_written_to(base: Path, tmp_path: Path) -> None:
+    before = {path.name: digest_of(path) for path in base.iterdir()}
+    finetune(base, clips(10), QUICK, work_folder=tmp_path / "work", out=tmp_path / "out")
+    assert {path.name: digest_of(path) for path in base.iterdir()} == before
+
+
+def test_a_frozen_encoder_stays_as_it_was(base: Path, tmp_path: Path) -> None:
+    config = TrainingConfig(trainable="decoder", epochs=1, max_steps=3, learning_rate=1e-2)
+    finetune(base, clips(10), config, work_folder=tmp_path / "work", out=tmp_path / "out")
+    before, after = load_checkpoint(base).model, load_checkpoint(tmp_path / "out").model
+    assert np.array_equal(np.array(after.encoder.conv1.weight), np.array(before.encoder.conv1.weight))
+    assert not np.array_equal(np.array(after.decoder.ln.weight), np.array(before.decoder.ln.weight))
+
+
+def test_progress_and_log_tell_the_same_story(base: Path, tmp_path: Path) -> None:
+    told: list[TrainingProgress] = []
+    work = tmp_path / "work"
+    result = finetune(base, clips(60), QUICK, work_folder=work, out=tmp_path / "out", on_progress=told.append)
+    assert [p.step for p in told if p.phase == "train"] == list(range(1, result.n_steps + 1))
+    assert told[-1].phase == "save"
+    lines = [json.loads(line) for line in (work / "training.jsonl").read_text().splitlines()]
+    assert lines[0]["event"] == "start"
+    assert [line["step"] for line in lines if line["event"] == "step"] == list(range(1, result.n_steps + 1))
+    assert lines[-1]["event"] == "finish"
+    assert lines[-1]["weights_sha256"] == result.weights_sha256
+    # What is left is the log and the result: checkpoints are for unfinished runs.
+    assert sorted(path.name for path in work.iterdir()) == ["result.json", "training.jsonl"]
+
+
+def test_a_finished_run_is_not_done_again(base: Path, tmp_path: Path) -> None:
+    def call() -> object:
+        return finetune(base, clips(60), QUICK, work_folder=tmp_path / "work", out=tmp_path / "out")
+
+    first = call()
+    assert call() == first
+    events = [json.loads(line)["event"] for line in (tmp_path / "work" / "training.jsonl").read_text().splitlines()]
+    assert events.count("start") == 1
+
+
+def test_an_output_that_holds_another_model_is_not_touched(base: Path, tmp_path: Path) -> None:
+    other = save_tiny(tmp_path / "out", seed=9)
+    before = digest_of(other / "model.safetensors")
+    with pytest.raises(StorageError, match="holds something else"):
+        finetune(base, clips(10), QUICK, work_folder=tmp_path / "work", out=other)
+    assert digest_of(other / "model.safetensors") == before
+
+
+def test_clips_that_do_not_fit_are_named_and_the_others_used(base: Path, tmp_path: Path) -> None:
+    good = clips(10)
+    long = TrainingClip("long", np.zeros(16_000 * 5, np.float32), "red", "s0")
+    result = finetune(base, [*good, long], QUICK, work_folder=tmp_path / "work", out=tmp_path / "out")
+    assert [skipped.clip_id for skipped in result.skipped] == ["long"]
+    assert result.n_clips == 10
+    with pytest.raises(TrainingError, match=r"no clip to learn from: 1 given, 1 left out: 'long'"):
+        finetune(base, [long], QUICK, work_folder=tmp_path / "work2", out=tmp_path / "out2")
+
+
+def test_given_dev_clips_are_used_and_general_speech_is_watched(base: Path, tmp_path: Path) -> None:
+    result = finetune(
+        base,
+        clips(20),
+        QUICK,
+        work_folder=tmp_path / "work",
+        out=tmp_path / "out",
+        dev_clips=clips(9, seed=100),
+        replay_clips=clips(40, seed=200),
+    )
+    assert (result.dev_split, result.n_clips, result.n_dev_clips) == ("given", 20, 9)
+    assert result.general_wer_before is not None
+    assert result.general_wer_after is not None
+
+
+def test_a_folder_with_another_run_is_refused(base: Path, tmp_path: Path) -> None:
+    def stop(progress: TrainingProgress) -> None:
+        if progress.step == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        finetune(base, clips(60), QUICK, work_folder=tmp_path / "work", out=tmp_path / "out", on_progress=stop)
+    with pytest.raises(TrainingError, match="other clips"):
+        finetune(base, clips(61), QUICK, work_folder=tmp_path / "work", out=tmp_path / "out")
+
+
+def test_an_interrupted_run_goes_on_and_ends_in_the_same_bytes(base: Path, tmp_path: Path) -> None:
+    whole = finetune(base, clips(60), QUICK, work_folder=tmp_path / "work", out=tmp_path / "out")
+    stops = iter((1, 3, 5, 6))
+    state = {"stop": next(stops)}
+
+    def interrupt(progress: TrainingProgress) -> None:
+        if progress.phase == "train" and progress.step == state["stop"]:
+            state["stop"] = next(stops, -1)
+            raise KeyboardInterrupt
+
+    for _ in range(5):
+        try:
+            again = finetune(
+                base, clips(60), QUICK, work_folder=tmp_path / "w2", out=tmp_path / "out2", on_progress=interrupt
+            )
+        except KeyboardInterrupt:
+            continue
+    assert again.weights_sha256 == whole.weights_sha256
+    assert again.best_step == whole.best_step
