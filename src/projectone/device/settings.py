@@ -17,18 +17,42 @@ _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 class DeviceSettings:
     """Everything that `wiring` needs to put a `DeviceClient` together."""
 
-    home: Path = field(metadata={"help": "Folder for recordings, models, keys and what waits to be sent"})
+    home: Path = field(
+        metadata={
+            "variable": "PROJECTONE_HOME",
+            "help": "Folder for recordings, models, keys and what waits to be sent",
+            "default": "~/.local/share/projectone; ~/Library/Application Support/ProjectOne on macOS",
+        }
+    )
     server: str | None = field(
-        default=None, metadata={"help": "Address of your server, such as https://speech.example.org"}
+        default=None,
+        metadata={
+            "variable": "PROJECTONE_SERVER",
+            "help": "Address of your server, such as https://speech.example.org",
+        },
     )
     enrolment_code: str = field(
-        default="", repr=False, metadata={"help": "The code that the server's `init` printed; needed once per device"}
+        default="",
+        repr=False,
+        metadata={
+            "variable": "PROJECTONE_ENROLMENT_CODE",
+            "help": "The code that the server's `init` printed; needed at the first contact",
+        },
     )
     release_keys: tuple[str, ...] = field(
-        default=(), metadata={"help": "Public keys (base64) whose releases are installed; several with commas"}
+        default=(),
+        metadata={
+            "variable": "PROJECTONE_RELEASE_KEY",
+            "help": "Public key (base64) whose releases are installed; several with commas",
+            "default": "",
+        },
     )
-    channel: str = field(default="stable", metadata={"help": "Release channel to follow"})
-    language: str = field(default="en", metadata={"help": "Language that is spoken, as a two-letter code"})
+    channel: str = field(
+        default="stable", metadata={"variable": "PROJECTONE_CHANNEL", "help": "Release channel to follow"}
+    )
+    language: str = field(
+        default="en", metadata={"variable": "PROJECTONE_LANGUAGE", "help": "Language that is spoken, a two-letter code"}
+    )
 
     def __post_init__(self) -> None:
         if self.server is not None:
@@ -51,17 +75,6 @@ class DeviceSettings:
             channel=environ.get("PROJECTONE_CHANNEL", "") or "stable",
             language=environ.get("PROJECTONE_LANGUAGE", "") or "en",
         )
-
-
-VARIABLES: dict[str, str] = {
-    "home": "PROJECTONE_HOME",
-    "server": "PROJECTONE_SERVER",
-    "enrolment_code": "PROJECTONE_ENROLMENT_CODE",
-    "release_keys": "PROJECTONE_RELEASE_KEY",
-    "channel": "PROJECTONE_CHANNEL",
-    "language": "PROJECTONE_LANGUAGE",
-}
-"""Each field and the variable it is read from, for the manual."""
 
 
 def _home(environ: Mapping[str, str]) -> Path:

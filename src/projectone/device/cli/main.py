@@ -29,13 +29,20 @@ first steps:
 Exit codes: 0 done, 1 not done (the output says why), 2 an error, 130 interrupted."""
 
 
+class _Wide(argparse.RawDescriptionHelpFormatter):
+    """Keeps each command and its summary on one line."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=16, width=110)
+
+
 def build_parser() -> argparse.ArgumentParser:
     """The whole command line, for `--help` and for the manual's tests."""
     parser = argparse.ArgumentParser(
         prog="projectone",
         description="Speech recognition on this machine, which learns from your corrections.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_Wide,
     )
     parser.add_argument("--version", action="version", version=f"projectone {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -45,7 +52,7 @@ def build_parser() -> argparse.ArgumentParser:
             help=command.summary,
             description=command.summary,
             epilog=f"examples:\n{command.examples}",
-            formatter_class=argparse.RawDescriptionHelpFormatter,
+            formatter_class=_Wide,
         )
         command.add_arguments(subparser)
         subparser.add_argument("--json", action="store_true", help="print one JSON object instead of text")

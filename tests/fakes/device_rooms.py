@@ -1,0 +1,104 @@
+"""A device whose model is a text file: everything but the arithmetic of speech is the real thing."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from tests.fakes.release_server import FakeServer
+
+from projectone.device.installed import Installed, Outcome
+from projectone.device.transcriber import Transcriber
+from projectone.device.transport import Transport
+from projectone.device.trust import Trust
+from projectone.device.updater import Updater, UpdateReport
+from projectone.waveform.wav import encode_wav
+
+VOICE = "voice.txt"
+
+
+class TextEngine:
+    """Hears the words of its model's file. Says when it is used after it was closed, or by two threads at once."""
+
+    open_engines = 0
+    misuse: list[str] = []
+
+    def __init__(self, folder: Path, *, decode_s: float = 0.0) -> None:
+        self._text = (folder / VOICE).read_text()
+        if self._text == "broken":
+            raise ValueError("this model cannot be loaded")
+        self._decode_s = decode_s
+        self._is_closed = False
+        self._busy = threading.Lock()
+        TextEngine.open_engines += 1
+
+    def transcribe(self, samples: npt.NDArray[np.float32]) -> str:
+        if not self._busy.acquire(blocking=False):
+            TextEngine.misuse.append("two threads in one engine")
+            return ""
+        try:
+            if self._is_closed:
+                TextEngine.misuse.append("used after close")
+            time.sleep(self._decode_s)
+            return "" if self._text == "deaf" else self._text
+        finally:
+            self._busy.release()
+
+    def close(self) -> None:
+        if self._is_closed:
+            TextEngine.misuse.append("closed twice")
+        self._is_closed = True
+        TextEngine.open_engines -= 1
+
+
+def text_model(text: str, *, padding: int = 0) -> dict[str, bytes]:
+    """The files of a model that hears `text`."""
+    return {VOICE: text.encode(), "weights.bin": bytes(range(256)) * padding + b"w"}
+
+
+def update(
+    home: Path,
+    server: FakeServer,
+    *,
+    is_again: bool = False,
+    transcriber: Transcriber | None = None,
+    try_new_model: Callable[[], Outcome[object] | None] | None = None,
+) -> UpdateReport:
+    """One update in `home`, with the real rooms and no pauses."""
+    installed = Installed(home / "models")
+    transcriber = transcriber or Transcriber(installed, TextEngine)
+    transport = Transport(server.url, lambda **_: {}, sleep=lambda _: None)
+    try:
+        return Updater(
+            installed,
+            Trust([server.public_key], channel="stable", runtime="0.1.0"),
+            transport,
+            home / "staging",
+            try_new_model=try_new_model or transcriber.try_new_model,
+            clock=lambda: datetime.now(UTC),
+            sleep=lambda _: None,
+        ).update(is_again=is_again)
+    finally:
+        transport.close()
+
+
+def heard_by(home: Path) -> str | None:
+    """What the installed model hears in a fresh process' place: recovered, loaded, asked."""
+    installed = Installed(home / "models")
+    installed.recover()
+    transcriber = Transcriber(installed, TextEngine)
+    try:
+        return transcriber.transcribe(np.zeros(160, dtype=np.float32)).text
+    finally:
+        transcriber.close()
+
+
+def tone(seconds: float = 0.5, *, pitch_hz: float = 440.0) -> bytes:
+    """A WAV file with a tone."""
+    times = np.arange(round(seconds * 16_000)) / 16_000
+    return encode_wav((0.3 * np.sin(2 * np.pi * pitch_hz * times)).astype(np.float32))
