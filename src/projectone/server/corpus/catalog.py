@@ -251,7 +251,7 @@ class Catalog:
         return receipt
 
     def withdraw(self, receipt_id: UUID, contributor_id: str, now: datetime) -> Erased | None:
-        """End a consent and empty the rows sent under it, in one transaction; None if the person has no such consent."""
+        """End a consent and empty what was sent under it, in one transaction; None for a consent of someone else."""
         theirs = (CONSENTS.c.receipt_id == receipt_id, CONSENTS.c.contributor_id == contributor_id)
         with writing(self._engine) as connection:
             row = connection.execute(select(CONSENTS).where(*theirs)).one_or_none()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import Any
 
 from sqlalchemy import Column, DateTime, Engine, String, Table, insert, select, update
 
@@ -28,6 +29,7 @@ class Device:
     device_id: str
     contributor_id: str
     public_key: str
+    enrolled_at: datetime
 
 
 class DeviceCatalog:
@@ -42,26 +44,29 @@ class DeviceCatalog:
             row = connection.execute(select(DEVICES).where(DEVICES.c.device_id == device_id)).one_or_none()
         if row is None or row.revoked_at is not None:
             return None
-        return Device(row.device_id, row.contributor_id, row.public_key)
+        return _device(row)
 
     def enrol(self, enrolment: Enrolment, now: datetime) -> tuple[Device, bool] | None:
         """The device and whether it is new; None if the name is taken by another key or person."""
-        wanted = Device(enrolment.device_id, enrolment.contributor_id, enrolment.public_key)
         with writing(self._engine) as connection:
-            row = connection.execute(select(DEVICES).where(DEVICES.c.device_id == wanted.device_id)).one_or_none()
+            query = select(DEVICES).where(DEVICES.c.device_id == enrolment.device_id)
+            row = connection.execute(query).one_or_none()
             if row is None:
-                values = {
-                    "device_id": wanted.device_id,
-                    "contributor_id": wanted.contributor_id,
-                    "public_key": wanted.public_key,
-                }
+                values = enrolment.model_dump(include={"device_id", "contributor_id", "public_key"})
                 connection.execute(insert(DEVICES).values(**values, enrolled_at=now))
-                return wanted, True
-        known = Device(row.device_id, row.contributor_id, row.public_key)
-        return (wanted, False) if known == wanted and row.revoked_at is None else None
+                return Device(**values, enrolled_at=now), True
+        known = (row.contributor_id, row.public_key, row.revoked_at)
+        if known != (enrolment.contributor_id, enrolment.public_key, None):
+            return None
+        return _device(row), False
 
     def revoke(self, device_id: str, now: datetime) -> bool:
         """Refuse this device from now on; False if it is not known. Its samples stay, by the person's consent."""
         with writing(self._engine) as connection:
             statement = update(DEVICES).where(DEVICES.c.device_id == device_id, DEVICES.c.revoked_at.is_(None))
             return connection.execute(statement.values(revoked_at=now)).rowcount == 1
+
+
+def _device(row: Any) -> Device:  # noqa: ANN401 - a SQLAlchemy row has no type of its own
+    # SQLite forgets the zone; everything we write is UTC.
+    return Device(row.device_id, row.contributor_id, row.public_key, row.enrolled_at.replace(tzinfo=UTC))

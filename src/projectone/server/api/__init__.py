@@ -1,0 +1,1 @@
+"""Answers devices; loads no model."""

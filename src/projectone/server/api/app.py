@@ -1,0 +1,108 @@
+"""The API as a web application. A route without a declared policy does not start."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping, Sequence
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+
+from projectone import __version__
+from projectone.server.api import consents, devices, health, releases, samples, uploads
+from projectone.server.api.answers import PROBLEM
+from projectone.server.api.auth import Policy
+from projectone.server.api.problems import add_problems
+from projectone.server.api.services import Services
+
+_Scope = MutableMapping[str, Any]
+_Message = MutableMapping[str, Any]
+_Receive = Callable[[], Awaitable[_Message]]
+_Send = Callable[[_Message], Awaitable[None]]
+_Application = Callable[[_Scope, _Receive, _Send], Awaitable[None]]
+
+_OPENAPI_PATH = "/openapi.json"
+
+
+class SafeHeaders:
+    """Adds to every answer what keeps browsers and caches from doing more than they are told."""
+
+    def __init__(self, app: _Application) -> None:
+        self._app = app
+
+    async def __call__(self, scope: _Scope, receive: _Receive, send: _Send) -> None:
+        """Pass the request on, and add the headers to its answer."""
+
+        async def send_safely(message: _Message) -> None:
+            if message["type"] == "http.response.start":
+                names = {name.lower() for name, _ in message["headers"]}
+                extra = [(b"x-content-type-options", b"nosniff")]
+                if b"cache-control" not in names:
+                    extra.append((b"cache-control", b"no-store"))
+                message["headers"] = [*message["headers"], *extra]
+            await send(message)
+
+        await self._app(scope, receive, send_safely)
+
+
+def create_app(services: Services) -> FastAPI:
+    """The API over `services`.
+
+    Raises:
+        ValueError: if a route declares no policy.
+    """
+    services.staging.mkdir(parents=True, exist_ok=True)
+    app = _bare_app()
+    app.state.services = services
+    return app
+
+
+def openapi_document() -> dict[str, Any]:
+    """What the API says of itself; needs no services."""
+    return _bare_app().openapi()
+
+
+def require_policies(app: FastAPI) -> None:
+    """Refuse an application in which somebody forgot to say who may call.
+
+    Raises:
+        ValueError: naming the route.
+    """
+    for route in _flat(app.routes):
+        if isinstance(route, APIRoute):
+            calls = [dependency.call for dependency in route.dependant.dependencies]
+            if not any(isinstance(call, Policy) for call in calls):
+                raise ValueError(
+                    f"{sorted(route.methods or ())} {route.path}: expected a Policy among its dependencies"
+                )
+        elif getattr(route, "path", None) != _OPENAPI_PATH:
+            raise ValueError(f"{route!r}: only plain routes with a Policy are served")
+
+
+def _flat(routes: Sequence[object]) -> Iterator[object]:
+    """The routes, those of included routers too; what is neither is given as it is, and then refused."""
+    for route in routes:
+        included = getattr(route, "original_router", None)
+        if included is None:
+            yield route
+        else:
+            yield from _flat(included.routes)
+
+
+def _bare_app() -> FastAPI:
+    app = FastAPI(
+        title="ProjectOne",
+        summary="Consented samples in, better models out.",
+        version=__version__,
+        openapi_url=_OPENAPI_PATH,
+        docs_url=None,  # its page loads scripts from elsewhere
+        redoc_url=None,
+        responses=PROBLEM,
+        redirect_slashes=False,
+    )
+    for room in (devices, consents, samples, uploads, releases, health):
+        app.include_router(room.router)
+    require_policies(app)
+    add_problems(app)
+    app.add_middleware(SafeHeaders)
+    return app

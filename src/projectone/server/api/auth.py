@@ -1,0 +1,161 @@
+"""Who is calling, and how much they may send: every route declares one policy, or the application does not start."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import IO, Any
+
+from fastapi import Request
+from fastapi.concurrency import run_in_threadpool
+
+from projectone.contracts.audio import MAX_CLIP_BYTES
+from projectone.contracts.endpoints import MAX_BATCH_BYTES
+from projectone.contracts.signatures import verify_request
+from projectone.errors import SignatureError
+from projectone.server.api.problems import Refusal
+from projectone.server.api.services import Services, services_of
+from projectone.server.devices.catalog import Device
+
+_MAX_JSON_BYTES = 64 * 1024
+_FLUSH_BYTES = 256 * 1024
+# Slower than this is not a phone on a bad network, it is somebody holding the line.
+_MIN_BYTES_PER_S = 4_000
+_PATIENCE_S = 30.0
+_SIGNED_ONCE = ("signature", "signature-input", "content-digest", "x-device-id", "x-sample")
+
+
+@dataclass(frozen=True)
+class Call:
+    """A request that was let in.
+
+    Attributes:
+        device: Who signed it; None where no signature is asked for.
+        body: The whole body, at its beginning; gone when the request ends.
+        address: Network address of the caller.
+    """
+
+    device: Device | None
+    body: IO[bytes]
+    address: str
+
+    @property
+    def signer(self) -> Device:
+        """The device that signed."""
+        assert self.device is not None, "the route asks for no signature"
+        return self.device
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What a route asks of its callers; used as a dependency, it gives the `Call`."""
+
+    is_signed: bool
+    max_body_bytes: int = _MAX_JSON_BYTES
+
+    async def __call__(self, request: Request) -> AsyncIterator[Call]:
+        """Let the request in, its body on the disk, or refuse it.
+
+        Raises:
+            Refusal: 400, 401, 408, 411, 413, 415 or 429.
+            SignatureError: if the signature does not hold.
+        """
+        services = services_of(request)
+        address = request.client.host if request.client else "unknown"
+        _take(services.quotas.total.take("all"), "everybody together")
+        _take(services.quotas.address.take(address), "this address")
+        device = await run_in_threadpool(_find_device, request, services) if self.is_signed else None
+        with tempfile.TemporaryFile(dir=services.staging) as body:
+            digest = await _receive(request, body, self.max_body_bytes)
+            _check_digest(request, digest)
+            if device is not None:
+                _check_signature(request, device, digest, int(services.clock().timestamp()))
+                _take(services.quotas.device.take(device.device_id), "this device")
+            body.seek(0)
+            yield Call(device, body, address)
+
+
+ANYONE = Policy(is_signed=False)
+SIGNED = Policy(is_signed=True)
+SIGNED_SAMPLE = Policy(is_signed=True, max_body_bytes=MAX_CLIP_BYTES)
+SIGNED_BATCH = Policy(is_signed=True, max_body_bytes=MAX_BATCH_BYTES)
+
+
+def _take(wait_s: float | None, whose: str) -> None:
+    if wait_s is not None:
+        raise Refusal(429, "quota", f"too many requests of {whose}", retry_after_s=wait_s)
+
+
+def _find_device(request: Request, services: Services) -> Device:
+    for name in _SIGNED_ONCE:
+        if len(request.headers.getlist(name)) > 1:
+            raise SignatureError(f"request: expected one {name} header, got several")
+    device_id = request.headers.get("x-device-id", "")
+    device = services.devices.find(device_id)
+    if device is None:
+        raise Refusal(401, "device-unknown", "no device of this name is enrolled here; POST /v1/devices first")
+    return device
+
+
+async def _receive(request: Request, body: IO[bytes], max_bytes: int) -> str:
+    """Stream the body into `body`; gives its `Content-Digest`. What Content-Length says is only a first hint."""
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise Refusal(415, "content-encoding", "send the body as it is, without Content-Encoding")
+    too_large = Refusal(413, "too-large", f"expected a body of at most {max_bytes} bytes")
+    stated = request.headers.get("content-length", "0")
+    if not stated.isdecimal() or len(stated) > 18 or int(stated) > max_bytes:
+        raise too_large
+    digest = hashlib.sha256()
+    waiting = bytearray()
+    n_bytes, started = 0, time.monotonic()
+    is_more = True
+    while is_more:
+        message = await _next_message(request)
+        if message["type"] == "http.disconnect":
+            raise Refusal(400, "incomplete", "the body ended before its length was reached")
+        chunk: bytes = message.get("body", b"")
+        is_more = bool(message.get("more_body", False))
+        n_bytes += len(chunk)
+        if n_bytes > max_bytes:
+            raise too_large
+        if time.monotonic() - started > _PATIENCE_S + n_bytes / _MIN_BYTES_PER_S:
+            raise Refusal(408, "too-slow", f"expected at least {_MIN_BYTES_PER_S} bytes per second")
+        digest.update(chunk)
+        waiting += chunk
+        if len(waiting) >= _FLUSH_BYTES or (waiting and not is_more):
+            await run_in_threadpool(body.write, bytes(waiting))
+            waiting.clear()
+    return f"sha-256=:{base64.b64encode(digest.digest()).decode()}:"
+
+
+async def _next_message(request: Request) -> dict[str, Any]:
+    try:
+        return dict(await asyncio.wait_for(request.receive(), _PATIENCE_S))
+    except TimeoutError as error:
+        raise Refusal(408, "too-slow", f"nothing arrived for {_PATIENCE_S:g} s") from error
+
+
+def _check_digest(request: Request, digest: str) -> None:
+    stated = request.headers.get("content-digest")
+    if stated is not None and stated != digest:
+        raise Refusal(
+            400, "content-digest", f"expected Content-Digest {stated[:80]}, the body that arrived has {digest}"
+        )
+
+
+def _check_signature(request: Request, device: Device, digest: str, now_s: int) -> None:
+    path: bytes = request.scope.get("raw_path") or request.scope["path"].encode()
+    verify_request(
+        device.public_key,
+        method=request.method,
+        path=path.decode("ascii", "replace"),
+        query=request.scope["query_string"].decode("ascii", "replace"),
+        headers=dict(request.headers),
+        body_digest=digest,
+        now_s=now_s,
+    )

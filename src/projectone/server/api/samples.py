@@ -1,0 +1,97 @@
+"""One sample in, and what became of it. A 2xx means that it is on the disk."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Request, Response
+
+from projectone.contracts import endpoints
+from projectone.contracts.corrections import Correction
+from projectone.contracts.texts import clean_transcript
+from projectone.contracts.uploads import SampleState, UploadReceipt
+from projectone.errors import ContractError, DataError
+from projectone.server.api.answers import contract_response, header, raw_body
+from projectone.server.api.auth import SIGNED, SIGNED_SAMPLE, Call
+from projectone.server.api.problems import Refusal
+from projectone.server.api.services import Services, services_of
+from projectone.server.devices.catalog import Device
+
+router = APIRouter(tags=["samples"])
+
+_SAMPLE_BODY = {
+    **raw_body("audio/wav"),
+    "parameters": [
+        header(endpoints.SAMPLE_HEADER, "The `Correction` as canonical JSON in base64url"),
+        header("Content-Digest", "SHA-256 of the body (RFC 9530)"),
+    ],
+}
+
+
+@router.put(
+    endpoints.SAMPLES + "/{sample_id}",
+    status_code=201,
+    response_model=UploadReceipt,
+    openapi_extra=_SAMPLE_BODY,
+    summary="Send one sample",
+)
+def put_sample(sample_id: UUID, request: Request, call: Annotated[Call, Depends(SIGNED_SAMPLE)]) -> Response:
+    """201 with a receipt; the same request again gives the same receipt with 200."""
+    correction = read_correction(_decode_header(request.headers.get(endpoints.SAMPLE_HEADER, "")))
+    if correction.sample_id != sample_id:
+        raise DataError("sample-id", f"expected sample {sample_id}, the header names {correction.sample_id}")
+    receipt, is_new = accept(services_of(request), correction, call.body.read(), call.signer)
+    return contract_response(receipt, status=201 if is_new else 200)
+
+
+@router.get(endpoints.SAMPLES + "/{sample_id}", response_model=SampleState, summary="What became of a sample")
+def get_sample(sample_id: UUID, request: Request, call: Annotated[Call, Depends(SIGNED)]) -> Response:
+    """Only for the person who sent it; everybody else gets 404."""
+    state = services_of(request).catalog.state_of(sample_id, call.signer.contributor_id)
+    if state is None:
+        raise Refusal(404, "sample-unknown", f"no sample {sample_id} of yours is here")
+    return contract_response(state)
+
+
+def accept(services: Services, correction: Correction, content: bytes, device: Device) -> tuple[UploadReceipt, bool]:
+    """Take in one sample for the person whose device it is.
+
+    Raises:
+        Refusal: 403 if the sample names another person.
+        DataError, ConsentError, StorageError: as `Intake.accept`.
+    """
+    if correction.contributor_id != device.contributor_id:
+        raise Refusal(403, "contributor", "the sample names another person than the one who uses this device")
+    return services.intake.accept(correction, content, device.device_id)
+
+
+def read_correction(content: bytes) -> Correction:
+    """The metadata of a sample.
+
+    Raises:
+        DataError: ``text-*`` if the text breaks the policy.
+        ContractError: if it is not a correction.
+    """
+    try:
+        document: Any = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise ContractError("Correction: expected a JSON object in UTF-8") from error
+    if isinstance(document, dict) and isinstance(document.get("text"), str):
+        clean_transcript(document["text"])  # for its own reason, which the contract's report would swallow
+    return Correction.from_bytes(content)
+
+
+def _decode_header(text: str) -> bytes:
+    if not text:
+        raise Refusal(400, "sample-header", f"expected a {endpoints.SAMPLE_HEADER} header")
+    if len(text) > endpoints.MAX_SAMPLE_HEADER_BYTES:
+        limit = endpoints.MAX_SAMPLE_HEADER_BYTES
+        raise Refusal(413, "sample-header", f"expected at most {limit} bytes of {endpoints.SAMPLE_HEADER}")
+    try:
+        return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise Refusal(400, "sample-header", f"{endpoints.SAMPLE_HEADER}: expected base64url") from error

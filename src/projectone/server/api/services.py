@@ -1,0 +1,52 @@
+"""What the routes need from the other rooms, in one frozen value that `serve` fills."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from fastapi import Request
+
+from projectone.server.api.quotas import Quotas
+from projectone.server.corpus.catalog import Catalog
+from projectone.server.corpus.intake import Intake
+from projectone.server.delivery.ledger import Ledger
+from projectone.server.devices.catalog import DeviceCatalog
+from projectone.storage.blobs import FileBlobs
+
+
+@dataclass(frozen=True, kw_only=True)
+class Services:
+    """Everything behind the API.
+
+    Attributes:
+        catalog: Consents and samples.
+        blobs: The samples' clips.
+        devices: Who may sign.
+        intake: Takes a sample in.
+        ledger: What is released.
+        packages: The released zips.
+        staging: Folder on the disk for bodies on their way in; nothing stays there.
+        enrolment_code: What a new device has to show.
+        clock: Now, with its zone.
+        quotas: How much anybody may ask for.
+    """
+
+    catalog: Catalog
+    blobs: FileBlobs
+    devices: DeviceCatalog
+    intake: Intake
+    ledger: Ledger
+    packages: FileBlobs
+    staging: Path
+    enrolment_code: str = field(repr=False)
+    clock: Callable[[], datetime]
+    quotas: Quotas = field(default_factory=Quotas)
+
+
+def services_of(request: Request) -> Services:
+    """The services behind the application that answers this request."""
+    services: Services = request.app.state.services
+    return services
