@@ -40,17 +40,11 @@ def latest_model_info(
     return contract_response(info, headers=headers)
 
 
-@router.api_route(
-    endpoints.RELEASES + "/{name}",
-    methods=["GET"],
-    response_class=FileResponse,
-    summary="A released package, `<sha256>.zip`",
-)
-def get_release(name: str, request: Request, call: Annotated[Call, Depends(ANYONE)]) -> Response:
+@router.get(endpoints.RELEASES + "/{sha256}.zip", response_class=FileResponse, summary="A released package")
+def get_release(sha256: str, request: Request, call: Annotated[Call, Depends(ANYONE)]) -> Response:
     """The zip, whole or by Range; its name is its digest, so it never changes."""
-    sha256, _, ending = name.partition(".")
     packages = services_of(request).packages
-    if ending != "zip" or not _SHA256.fullmatch(sha256) or not packages.has(sha256):
+    if not _SHA256.fullmatch(sha256) or not packages.has(sha256):
         raise Refusal(404, "package-unknown", "no package of this name is here")
     etag = f'"{sha256}"'
     headers = {"ETag": etag, "Cache-Control": "public, max-age=31536000, immutable"}

@@ -1,0 +1,1 @@
+"""The revisions, oldest first; they only ever grow in number."""
