@@ -1,0 +1,163 @@
+"""The command line: one line per error, JSON for programs, examples in every help."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.fakes.device_rooms import TextEngine, text_model, tone
+from tests.fakes.release_server import ENROLMENT_CODE, FakeServer
+
+from projectone.device.cli import main
+from projectone.device.cli.commands import COMMANDS
+
+
+@pytest.fixture(autouse=True)
+def _device(tmp_path: Path, server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("projectone.device.wiring._load_engine", lambda folder, language: TextEngine(folder))
+    monkeypatch.setenv("PROJECTONE_HOME", str(tmp_path / "device"))
+    monkeypatch.setenv("PROJECTONE_SERVER", server.url)
+    monkeypatch.setenv("PROJECTONE_ENROLMENT_CODE", ENROLMENT_CODE)
+    monkeypatch.setenv("PROJECTONE_RELEASE_KEY", server.public_key)
+
+
+@pytest.fixture
+def wav(tmp_path: Path) -> Path:
+    path = tmp_path / "note.wav"
+    path.write_bytes(tone())
+    return path
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, dict[str, Any]]:
+    """Exit code and JSON of one command."""
+    capsys.readouterr()
+    code = main([*map(str, arguments), "--json"])
+    return code, json.loads(capsys.readouterr().out)
+
+
+def refuse(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
+    """The error of a command that must end with one."""
+    capsys.readouterr()
+    assert main([*map(str, arguments)]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    lines = captured.err.splitlines()
+    assert lines[-1].startswith(f"projectone {arguments[0]}: ")
+    return lines[-1]
+
+
+def test_the_whole_way_from_a_recording_to_a_better_model(
+    server: FakeServer, wav: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.release(text_model("won too"), seq=1, version="1.0.0")
+    code, updated = run(capsys, "update")
+    assert (code, updated["status"], updated["to_version"]) == (0, "updated", "1.0.0")
+    code, heard = run(capsys, "transcribe", wav)
+    assert (code, heard["recordings"][0]["text"], heard["recordings"][0]["model_version"]) == (0, "won too", "1.0.0")
+    assert run(capsys, "consent", "grant", "corrections", "--yes")[1]["is_granted"]
+    assert run(capsys, "correct", heard["recordings"][0]["recording_id"][:8], "one two")[1]["is_queued"]
+    assert run(capsys, "sync")[1]["sent"] == 1
+    assert [correction.text for correction, _ in server.samples.values()] == ["one two"]
+    server.release(text_model("one two"), seq=2, version="1.1.0")
+    assert run(capsys, "update")[1] | {"received_bytes": 0} == {
+        "status": "updated",
+        "from_version": "1.0.0",
+        "to_version": "1.1.0",
+        "reason": None,
+        "received_bytes": 0,
+    }
+    assert run(capsys, "transcribe", wav)[1]["recordings"][0]["text"] == "one two"
+    assert run(capsys, "update", "--rollback")[1] == {"status": "rolled-back", "to_version": "1.0.0"}
+    status = run(capsys, "status")[1]
+    assert (status["model_version"], status["uploaded"], status["waiting"]) == ("1.0.0", 1, 0)
+    assert [item["corrected_text"] for item in run(capsys, "recordings")[1]["recordings"]] == [None, "one two"]
+    assert run(capsys, "consent", "withdraw", "corrections")[1]["is_granted"] is False
+    assert run(capsys, "sync")[0] == 0
+    assert server.samples == {}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_explains_itself_with_examples(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main([name, "--help"])
+    assert caught.value.code == 0
+    text = capsys.readouterr().out
+    assert "examples:" in text
+    assert "--json" in text
+    assert f"projectone {name}" in text.split("examples:")[1]
+
+
+def test_the_texts_for_people_say_what_happened(
+    server: FakeServer, wav: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["status"]) == 0
+    assert "none yet: projectone update" in capsys.readouterr().out
+    server.release(text_model("won too"))
+    main(["update"])
+    main(["transcribe", str(wav)])
+    main(["correct", "last", "one two"])
+    main(["consent", "grant", "corrections", "--yes"])
+    main(["consent", "show"])
+    main(["sync"])
+    main(["recordings"])
+    out = capsys.readouterr().out
+    for words in (
+        "model 1.0.0 is in use",
+        "won too",
+        "kept on this device only: corrections: the user has not agreed",
+        "1 earlier recordings stay here",
+        "voice_donation: not granted",
+        "0 sent, 0 refused, 0 waiting",
+        "-> one two",
+    ):
+        assert words in out
+
+
+def test_a_donation_takes_its_text_from_a_file(
+    server: FakeServer, wav: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script = tmp_path / "script.txt"
+    script.write_text("the quick\nbrown fox\n")
+    run(capsys, "consent", "grant", "voice_donation", "--yes")
+    assert run(capsys, "donate", wav, "--script", script)[1]["text"] == "the quick brown fox"
+
+
+def test_errors_are_one_line(server: FakeServer, wav: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "projectone update" in refuse(capsys, "transcribe", wav)
+    assert "no such recording" in refuse(capsys, "correct", "0123abcd", "one")
+    assert "has not agreed" in refuse(capsys, "donate", wav, "--text", "fox")
+    assert "consent grant" not in refuse(capsys, "consent", "grant")
+    assert "--yes" in refuse(capsys, "consent", "grant", "corrections")
+    assert "no earlier model" in refuse(capsys, "update", "--rollback")
+    server.faults.answer = lambda method, path: (451, "closed")
+    assert "closed" in refuse(capsys, "update")
+
+
+def test_a_bad_file_does_not_cost_the_others(
+    server: FakeServer, wav: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.release(text_model("hello"))
+    main(["update"])
+    text_file = tmp_path / "notes.wav"
+    text_file.write_text("not sound")
+    code, facts = run(capsys, "transcribe", text_file, tmp_path / "missing.wav", wav)
+    assert code == 1
+    assert [item["text"] for item in facts["recordings"]] == ["hello"]
+    assert [item["reason"] for item in facts["errors"]] == ["wav-not-riff", "file-unreadable"]
+
+
+def test_what_could_not_be_sent_is_exit_code_one(server: FakeServer, capsys: pytest.CaptureFixture[str]) -> None:
+    run(capsys, "consent", "grant", "corrections", "--yes")
+    server.faults.answer = lambda method, path: (451, "closed")
+    code, facts = run(capsys, "sync")
+    assert (code, facts["waiting"]) == (1, 1)
+    assert "closed" in facts["problem"]
+
+
+def test_a_wrong_setting_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("PROJECTONE_RELEASE_KEY", "nonsense")
+    assert "release key" in refuse(capsys, "status")
+    monkeypatch.setenv("PROJECTONE_SERVER", "nonsense")
+    assert "PROJECTONE_SERVER" in refuse(capsys, "status")

@@ -1,0 +1,67 @@
+"""What a person may set."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from projectone.device.settings import DeviceSettings
+from projectone.errors import SettingsError
+
+
+def test_without_any_setting_there_is_a_home_and_no_server() -> None:
+    settings = DeviceSettings.from_env({"HOME": "/somewhere"})
+    assert settings.home.is_relative_to("/somewhere")
+    assert (settings.server, settings.release_keys, settings.channel) == (None, (), "stable")
+
+
+def test_every_variable_is_read() -> None:
+    values = {
+        "PROJECTONE_HOME": "/a/b",
+        "PROJECTONE_SERVER": "https://speech.example.org/",
+        "PROJECTONE_ENROLMENT_CODE": "code",
+        "PROJECTONE_RELEASE_KEY": " k1 , k2,",
+        "PROJECTONE_CHANNEL": "beta",
+        "PROJECTONE_LANGUAGE": "de",
+    }
+    assert DeviceSettings.from_env(values) == DeviceSettings(
+        home=Path("/a/b"),
+        server="https://speech.example.org",
+        enrolment_code="code",
+        release_keys=("k1", "k2"),
+        channel="beta",
+        language="de",
+    )
+    assert {field.metadata["variable"] for field in fields(DeviceSettings)} == set(values)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "ftp://host",
+        "host:80",
+        "https://",
+        "https://user@host",
+        "https://host/path",
+        "http://host",
+        "http://10.0.0.1",
+        "https://h:x",
+    ],
+)
+def test_an_address_that_is_unsafe_or_none_is_refused(address: str) -> None:
+    with pytest.raises(SettingsError, match="PROJECTONE_SERVER"):
+        DeviceSettings.from_env({"HOME": "/h", "PROJECTONE_SERVER": address})
+
+
+@pytest.mark.parametrize(
+    "address", ["http://127.0.0.1:8700", "http://localhost:1", "http://[::1]:8700", "https://h:8443"]
+)
+def test_https_or_this_machine_itself_is_taken(address: str) -> None:
+    assert DeviceSettings.from_env({"HOME": "/h", "PROJECTONE_SERVER": address}).server == address
+
+
+def test_the_enrolment_code_is_in_no_text() -> None:
+    settings = DeviceSettings.from_env({"HOME": "/h", "PROJECTONE_ENROLMENT_CODE": "hush"})
+    assert "hush" not in repr(settings)
