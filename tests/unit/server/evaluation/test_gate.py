@@ -1,0 +1,163 @@
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from projectone.contracts.scores import EvaluationReport, UtteranceScore
+from projectone.errors import EvaluationError
+from projectone.server.evaluation.gate import GateConfig, judge
+from projectone.server.evaluation.scorer import report_on
+
+FAST = GateConfig(n_resamples=1000)
+
+
+def utterance(
+    index: int, errors: int, *, words: int = 10, speaker: str = "s", slice_: str = "x", text: str = "w"
+) -> UtteranceScore:
+    return UtteranceScore(
+        clip_id=str(index),
+        speaker=speaker,
+        slice=slice_,
+        word_errors=errors,
+        n_words=words,
+        character_errors=errors,
+        n_characters=5 * words,
+        hypothesis=text,
+    )
+
+
+def report(utterances: list[UtteranceScore], *, dataset: str = "d" * 64) -> EvaluationReport:
+    return report_on(utterances, model_sha256="a" * 64, dataset_sha256=dataset, audio_s=1, wall_s=1, n_resamples=50)
+
+
+def both(
+    n: int, errors: Callable[[int], tuple[int, int]], *, slice_of: Callable[[int], str] = lambda i: "x"
+) -> tuple[EvaluationReport, EvaluationReport]:
+    """Two reports over `n` clips of ten speakers."""
+    sides = []
+    for side in (0, 1):
+        made = [utterance(i, errors(i)[side], speaker=f"s{i % 10}", slice_=slice_of(i)) for i in range(n)]
+        sides.append(report(made))
+    return sides[0], sides[1]
+
+
+def test_a_clear_gain_is_promoted() -> None:
+    verdict = judge(*both(100, lambda i: (4, 2)), FAST)
+    assert verdict.is_new_model_better
+    assert verdict.gain == pytest.approx(0.2)
+    assert "better overall, beyond chance" in verdict.reasons
+    assert "40.0 % -> 20.0 %" in verdict.reasons[1]
+
+
+def test_the_same_model_again_is_held() -> None:
+    verdict = judge(*both(100, lambda i: (i % 4, i % 4)), FAST)
+    assert verdict.decision == "hold"
+    assert (verdict.gain, verdict.gain_low, verdict.gain_high) == (0, 0, 0)
+
+
+def test_a_clear_loss_is_rejected() -> None:
+    verdict = judge(*both(100, lambda i: (2, 4)), FAST)
+    assert verdict.decision == "reject"
+    assert "worse overall, beyond chance" in verdict.reasons
+
+
+def test_a_gain_that_rests_on_one_speaker_is_held() -> None:
+    verdict = judge(*both(100, lambda i: (5, 0) if i % 10 == 0 else (2, 2)), FAST)
+    assert verdict.gain > 0.04
+    assert verdict.decision == "hold"
+
+
+def test_a_slice_that_loses_is_not_outvoted() -> None:
+    def errors(i: int) -> tuple[int, int]:
+        return (1, 4) if i % 5 == 0 else (6, 1)
+
+    verdict = judge(*both(300, errors, slice_of=lambda i: "small" if i % 5 == 0 else "large"), FAST)
+    assert verdict.gain_low > 0
+    assert verdict.decision == "reject"
+    assert "slice 'small' is worse, beyond chance" in verdict.reasons[0]
+
+
+def test_a_slice_with_few_clips_does_not_decide() -> None:
+    def errors(i: int) -> tuple[int, int]:
+        return (1, 4) if i % 10 == 0 else (6, 1)
+
+    verdict = judge(*both(300, errors, slice_of=lambda i: "small" if i % 10 == 0 else "large"), FAST)
+    assert verdict.decision == "promote"
+
+
+def test_a_slice_that_may_be_losing_holds_the_release() -> None:
+    def errors(i: int) -> tuple[int, int]:
+        if i % 4:
+            return 8, 2
+        return (0, 9) if i % 8 == 0 and i % 24 else (4, 0)
+
+    verdict = judge(*both(240, errors, slice_of=lambda i: "doubtful" if i % 4 == 0 else "sure"), FAST)
+    assert verdict.decision == "hold"
+    assert "slice 'doubtful' may be losing" in verdict.reasons[0]
+
+
+def test_words_on_silence_are_refused_whatever_the_error_rate() -> None:
+    silent = [utterance(1000 + i, 0, words=0, text="") for i in range(50)]
+    talking = [utterance(1000 + i, 3, words=0, text="thank you so") for i in range(50)]
+    before, after = both(100, lambda i: (4, 2))
+    verdict = judge(report([*before.utterances, *silent]), report([*after.utterances, *talking[:5], *silent[5:]]), FAST)
+    assert verdict.decision == "reject"
+    assert "5 of 50 of the clips in which nobody speaks come out with words" in verdict.reasons[0]
+
+
+def test_clips_without_words_stand_in_no_error_rate() -> None:
+    made = [utterance(0, 2), utterance(1, 7, words=0, text="a b c")]
+    assert report(made).wer.value == pytest.approx(0.2)
+    assert report(made).wer.n_units == 10
+
+
+@pytest.mark.parametrize(("text", "what"), [("", "come out empty"), ("so " * 30, "runaway text")])
+def test_a_candidate_that_breaks_on_some_clips_is_refused(text: str, what: str) -> None:
+    before, after = both(100, lambda i: (4, 1))
+    broken = [utterance(i, 10, speaker=f"s{i % 10}", text=text) for i in range(5)]
+    verdict = judge(before, report([*broken, *after.utterances[5:]]), FAST)
+    assert verdict.gain_low > 0
+    assert verdict.decision == "reject"
+    assert what in verdict.reasons[0]
+
+
+def test_reports_about_different_clips_are_refused() -> None:
+    first, second = both(10, lambda i: (1, 1))
+    with pytest.raises(EvaluationError, match="different sets"):
+        judge(first, report(list(second.utterances), dataset="e" * 64))
+    with pytest.raises(EvaluationError, match="same clips"):
+        judge(first, report(list(second.utterances[:9])))
+
+
+def speech(random: np.random.Generator, gain: float, n_speakers: int, n_clips: int) -> tuple[EvaluationReport, ...]:
+    """Two models over the same speech: each speaker and clip has its difficulty, each model its luck."""
+    difficulty = random.beta(2, 8, n_speakers)[:, None] * random.uniform(0.3, 1.7, (n_speakers, n_clips))
+    # Models differ by speaker, too: without that, chance would be smaller than it is.
+    taste = random.normal(0, 0.02, (2, n_speakers, 1))
+    sides = []
+    for side, shift in enumerate((0.0, -gain)):
+        rates = np.clip(difficulty + taste[side] + shift, 0, 1)
+        errors = random.binomial(8, rates)
+        made = [
+            utterance(s * n_clips + c, int(errors[s, c]), words=8, speaker=f"s{s}")
+            for s in range(n_speakers)
+            for c in range(n_clips)
+        ]
+        sides.append(report(made))
+    return tuple(sides)
+
+
+@pytest.mark.parametrize("n_speakers", [6, 30])
+def test_equal_models_are_hardly_ever_promoted(n_speakers: int) -> None:
+    random = np.random.default_rng(0)
+    config = GateConfig(n_resamples=500)
+    promoted = sum(judge(*speech(random, 0.0, n_speakers, 12), config).is_new_model_better for _ in range(200))
+    # The promise is 5 %, nominally it is 2.5 %: one side of a 95 % interval.
+    assert promoted <= 10
+
+
+def test_better_models_are_usually_promoted() -> None:
+    random = np.random.default_rng(1)
+    config = GateConfig(n_resamples=500)
+    promoted = sum(judge(*speech(random, 0.05, 30, 12), config).is_new_model_better for _ in range(60))
+    assert promoted >= 54

@@ -1,0 +1,50 @@
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from projectone.errors import EvaluationError
+from projectone.server.evaluation.golden import GoldenClip, golden_set, load_golden, pcm_digest, refuse_overlap
+
+
+@dataclass(frozen=True)
+class Row:
+    clip_id: str
+    audio: Path
+    text: str
+    speaker: str
+    accent: str | None = None
+
+
+def clip(clip_id: str, *, text: str = "red", seed: int = 0) -> GoldenClip:
+    samples = np.random.default_rng(seed).uniform(-0.5, 0.5, 1600).astype(np.float32)
+    return GoldenClip(clip_id, "s", "x", samples, text)
+
+
+def test_rows_become_clips_with_their_slice() -> None:
+    rows = [Row("a", Path("a.wav"), "red", "s1", "Scottish"), Row("b", Path("b.wav"), "blue", "s2")]
+    golden = load_golden(rows, lambda path: np.zeros(1600, np.float32))
+    assert [(c.clip_id, c.slice) for c in golden.clips] == [("a", "Scottish"), ("b", "unknown")]
+    assert golden.audio_s == pytest.approx(0.2)
+
+
+def test_the_digest_pins_sound_and_text() -> None:
+    first = golden_set([clip("a"), clip("b", seed=1)])
+    assert golden_set([clip("a"), clip("b", seed=1)]).sha256 == first.sha256
+    assert golden_set([clip("a"), clip("b", seed=2)]).sha256 != first.sha256
+    assert golden_set([clip("a"), clip("b", seed=1, text="blue")]).sha256 != first.sha256
+
+
+def test_a_set_without_words_is_refused() -> None:
+    for clips in ([], [clip("a", text="  ")]):
+        with pytest.raises(EvaluationError, match="at least one clip with words"):
+            golden_set(clips)
+
+
+def test_a_clip_that_was_trained_on_is_refused_whatever_its_rounding() -> None:
+    golden = golden_set([clip("a"), clip("b", seed=1)])
+    stored = np.rint(golden.clips[1].samples * 32768) / 32768  # as it comes back from 16-bit PCM
+    with pytest.raises(EvaluationError, match=r"1 of 2 clips .* \['b'\]"):
+        refuse_overlap(golden, {pcm_digest(stored.astype(np.float32))})
+    refuse_overlap(golden, {pcm_digest(clip("c", seed=3).samples)})
