@@ -48,8 +48,8 @@ class TrainerHome:
                 "PROJECTONE_SERVER_HUB_ENDPOINT": hub_url,
                 "PROJECTONE_SERVER_HUB_TOKEN": hub_token,
                 "PROJECTONE_SERVER_HUB_REPO": "acme/whisper",
-                "PROJECTONE_SERVER_TRAINING_LEARNING_RATE": "2e-3",
-                "PROJECTONE_SERVER_TRAINING_EPOCHS": "12",
+                "PROJECTONE_SERVER_TRAINING_LEARNING_RATE": "3e-3",
+                "PROJECTONE_SERVER_TRAINING_EPOCHS": "20",
                 "PROJECTONE_SERVER_TRAINING_CHECKPOINT_EVERY_STEPS": "10",
                 **{f"PROJECTONE_SERVER_{name}": value for name, value in variables.items()},
             }

@@ -1,0 +1,209 @@
+"""The worker is killed with SIGKILL in each node and between any two effects: the run ends as a whole one does."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from huggingface_hub import constants
+from tests.conformance.hub.running import Hub, running_hub
+from tests.fakes.trainer_home import TrainerHome
+from tests.faults.pipeline_driver import REFUSED, KillAt, run, start
+
+from projectone.server.delivery.ledger import Ledger
+from projectone.server.notifications.outbox import NOTIFICATIONS
+from projectone.server.runs import Runs
+from projectone.storage.blobs import FileBlobs
+
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")]
+
+BETTER = [
+    "before enter data_ingestion_and_validation",
+    "after waiting",
+    "after mark",
+    "after seal",
+    "after enter model_fine_tuning",
+    "after progress",
+    "after train",
+    "after enter model_evaluation",
+    "after judge",
+    "after enter deploy_model",
+    "before hub commit",
+    "after hub commit",
+    "before hub tag",
+    "after hub tag",
+    "after register",
+    "after package",
+    "before release",
+    "after release",
+    "after notify",
+    "before finish",
+    "after finish",
+]
+WORSE = ["after enter quarantine_and_notify", "after mark", "after notify", "before finish"]
+
+
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
+    with running_hub(tmp_path_factory.mktemp("hub")) as running:
+        yield running
+
+
+@pytest.fixture
+def make_home(tmp_path: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+    homes: list[TrainerHome] = []
+
+    def make(name: str) -> TrainerHome:
+        repo = f"acme/{tmp_path.name}-{name}".replace("_", "-")[:60].rstrip("-.")
+        home = TrainerHome(tmp_path / name, hub_url=hub.url, hub_token=hub.writer, HUB_REPO=repo)
+        home.send_many(6, seed=3)
+        home.send("person0", "silent", "red", home_silence())
+        Runs(home.engine).request("on-demand")
+        homes.append(home)
+        return home
+
+    yield make
+    for home in homes:
+        home.close()
+
+
+def home_silence() -> Any:
+    import numpy as np
+
+    return np.zeros(8000, dtype=np.float32)
+
+
+def outcome(home: TrainerHome, hub: Hub) -> dict[str, Any]:
+    """Everything a run leaves behind, without ids and times, which differ from run to run."""
+    client = hub.client()
+    (row,) = Runs(home.engine).newest()
+    repo = home.settings.hub_repo
+    releases = Ledger(home.engine).releases()
+    with home.engine.connect() as connection:
+        keys = [key.replace(row.run_id, "RUN") for (key,) in connection.execute(NOTIFICATIONS.select().with_only_columns(NOTIFICATIONS.c.key))]
+    is_there = client.repo_exists(repo)
+    quarantined = home.folder / "quarantine" / row.run_id
+    return {
+        "state": row.state,
+        "counts": home.catalog.counts(),
+        "n": (row.n_items, row.n_new, row.n_discarded),
+        "dataset": row.dataset_sha256,
+        "model": row.candidate_sha256,
+        "verdict": row.verdict,
+        "version": row.version,
+        "commits": [commit.title for commit in client.list_repo_commits(repo)] if is_there else [],
+        "tags": [tag.name for tag in client.list_repo_refs(repo).tags] if is_there else [],
+        "tag_is_released": [client.repo_info(repo, revision=f"v{r.manifest.version}").sha == r.manifest.commit for r in releases],
+        "releases": [(r.manifest.seq, r.manifest.version, r.manifest.weights_sha256, r.manifest.package_sha256) for r in releases],
+        "packages": sorted(FileBlobs(home.folder / "packages").keys()),
+        "models": sorted(path.name for path in (home.folder / "models").iterdir()),
+        "messages": sorted(keys),
+        "quarantine": sorted(p.relative_to(quarantined).as_posix() for p in quarantined.rglob("*")) if quarantined.exists() else [],
+    }
+
+
+@pytest.fixture(scope="module")
+def whole() -> dict[bool, dict[str, Any]]:
+    return {}
+
+
+def expected(whole: dict[bool, dict[str, Any]], make_home: Any, hub: Hub, *, is_better: bool) -> dict[str, Any]:
+    """What an uninterrupted run leaves; made once."""
+    if is_better not in whole:
+        home = make_home("whole")
+        assert run(home.settings, is_better=is_better) == 0
+        whole[is_better] = outcome(home, hub)
+    return whole[is_better]
+
+
+@pytest.mark.parametrize("moment", BETTER)
+def test_a_killed_run_ends_as_an_uninterrupted_one(
+    moment: str, make_home: Any, hub: Hub, whole: dict[bool, dict[str, Any]]
+) -> None:
+    home = make_home("killed")
+    assert run(home.settings, KillAt(moment)) == -signal.SIGKILL
+    assert run(home.settings) == 0
+    ended = outcome(home, hub)
+    assert ended == expected(whole, make_home, hub, is_better=True)
+    assert ended["state"] == "succeeded"
+    assert ended["commits"] == ["Publish v1.0.0", "Initial commit"]
+    assert ended["tags"] == ["v1.0.0"]
+    assert ended["tag_is_released"] == [True]
+    assert len(ended["releases"]) == len(ended["messages"]) == 1
+
+
+@pytest.mark.parametrize("moment", WORSE)
+def test_a_killed_quarantine_ends_as_an_uninterrupted_one(
+    moment: str, make_home: Any, hub: Hub, whole: dict[bool, dict[str, Any]]
+) -> None:
+    home = make_home("killed")
+    nth = 2 if moment == "after mark" else 1  # the first one discards the silent sample
+    assert run(home.settings, KillAt(moment, nth), is_better=False) == -signal.SIGKILL
+    assert run(home.settings, is_better=False) == 0
+    ended = outcome(home, hub)
+    assert ended == expected(whole, make_home, hub, is_better=False)
+    assert (ended["state"], ended["releases"], ended["commits"]) == ("quarantined", [], [])
+    assert ended["counts"]["quarantined"] == 6
+    assert {"model/model.safetensors", "dataset.json", "train.jsonl"} <= set(ended["quarantine"])
+
+
+def test_a_run_survives_a_kill_at_every_write_of_its_memory(
+    make_home: Any, hub: Hub, whole: dict[bool, dict[str, Any]]
+) -> None:
+    home = make_home("killed")
+    n_kills = 0
+    for moment in ("before checkpoint", "before node result", "after node result", "after checkpoint") * 2:
+        # The second write of each process: the first may only repeat what the last process had saved.
+        code = run(home.settings, KillAt(moment, 2))
+        if code == 0:
+            break
+        assert code == -signal.SIGKILL
+        n_kills += 1
+    assert n_kills >= 3
+    assert run(home.settings) == 0
+    assert outcome(home, hub) == expected(whole, make_home, hub, is_better=True)
+
+
+def test_training_goes_on_from_its_last_checkpoint(make_home: Any) -> None:
+    home = make_home("killed")
+    assert run(home.settings, KillAt("after progress", 4)) == -signal.SIGKILL
+    assert run(home.settings) == 0
+    (row,) = Runs(home.engine).newest()
+    log = [json.loads(line) for line in (home.folder / str(row.log_path)).read_text().splitlines()]
+    assert [event["step"] for event in log if event["event"] == "step"] == [1, 2, 3, 4, 5, 6]
+    assert [event["step"] for event in log if event["event"] == "begun"] == [0, 4]
+
+
+def test_a_second_worker_is_refused_while_the_first_one_works(make_home: Any) -> None:
+    home = make_home("shared")
+    first = start(home.settings, slow_s=0.4)
+    while not (home.folder / "runs").exists():
+        first.join(0.05)
+    assert run(home.settings) == REFUSED
+    first.join(60)
+    assert first.exitcode == 0
+    (row,) = Runs(home.engine).newest()
+    assert (row.state, row.attempts) == ("succeeded", 1)
+
+
+def test_a_worker_that_slept_past_its_lease_writes_nothing_more(make_home: Any, hub: Hub) -> None:
+    import os
+
+    home = make_home("paused")
+    paused = start(home.settings, slow_s=0.3)
+    while not (home.folder / "runs").exists():
+        paused.join(0.05)
+    os.kill(paused.pid, signal.SIGSTOP)
+    try:
+        assert run(home.settings) == 0
+        ended = outcome(home, hub)
+    finally:
+        os.kill(paused.pid, signal.SIGCONT)
+    paused.join(60)
+    assert paused.exitcode == REFUSED
+    assert outcome(home, hub) == ended
