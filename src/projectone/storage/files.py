@@ -45,6 +45,15 @@ def fsync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def make_folder(folder: Path) -> None:
+    """Make `folder` and what is missing above it, each name durable in its parent."""
+    missing = [folder, *folder.parents]
+    missing = missing[: next(index for index, path in enumerate(missing) if path.is_dir())]
+    for path in reversed(missing):
+        path.mkdir(exist_ok=True)
+        fsync_folder(path.parent)
+
+
 class StagedFile:
     """A file being written under a temporary name; it appears only when `commit` says where."""
 
@@ -57,7 +66,7 @@ class StagedFile:
         """Make the bytes durable, then show them at `target` on the same file system."""
         self.stream.flush()
         fsync_file(self.stream.fileno())
-        target.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(target.parent)
         self._path.replace(target)
         fsync_folder(target.parent)
         self.is_committed = True
@@ -72,7 +81,7 @@ def staged_file(folder: Path) -> Iterator[StagedFile]:
     """
     path = folder / f"{TEMPORARY_PREFIX}{uuid.uuid4().hex}"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         with path.open("xb") as stream:
             yield StagedFile(path, stream)
     except OSError as error:
@@ -99,7 +108,7 @@ def building_directory(target: Path) -> Iterator[Path]:
     """
     if target.exists():
         raise StorageError(f"{target.name!r} exists already; a published folder is never rewritten")
-    target.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(target.parent)
     temporary = target.with_name(f"{TEMPORARY_PREFIX}{target.name}-{uuid.uuid4().hex}")
     try:
         temporary.mkdir()

@@ -18,6 +18,13 @@ def test_a_written_file_replaces_the_old_one_and_leaves_nothing_beside_it(tmp_pa
     assert names(tmp_path) == ["state.json"]
 
 
+def test_every_name_of_a_new_folder_is_flushed_into_its_parent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    flushed: list[Path] = []
+    monkeypatch.setattr("projectone.storage.files.fsync_folder", flushed.append)
+    write_atomically(tmp_path / "blobs" / "ab" / "file", b"x")
+    assert flushed == [tmp_path, tmp_path / "blobs", tmp_path / "blobs" / "ab"]
+
+
 def test_a_folder_that_fails_while_it_is_built_never_appears(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError), building_directory(tmp_path / "model") as folder:
         (folder / "half").write_bytes(b"x")
