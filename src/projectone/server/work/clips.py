@@ -1,0 +1,44 @@
+"""Rows of a manifest to sound: whatever the files are, one channel at 16 kHz comes out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from projectone.errors import DataError
+from projectone.server.corpus.manifests import ManifestRow
+from projectone.server.sandbox.decode import AudioDecoder
+from projectone.server.training import TrainingClip
+from projectone.waveform.resample import to_16k_mono
+
+Samples = npt.NDArray[np.float32]
+
+
+@contextmanager
+def open_decoder() -> Iterator[Callable[[Path], Samples]]:
+    """A function from a file to one channel at 16 kHz; one sealed child serves all files."""
+    with AudioDecoder() as decoder:
+
+        def decode(path: Path) -> Samples:
+            try:
+                samples, rate = decoder.decode(path.read_bytes(), suffix=path.suffix)
+                return to_16k_mono(samples, rate)
+            except DataError as error:
+                raise DataError(error.reason, f"{path.name!r}: {error}") from error
+            except (OSError, ValueError) as error:
+                raise DataError("audio-unreadable", f"{path.name!r}: {error}") from error
+
+        yield decode
+
+
+def training_clips(rows: Sequence[ManifestRow], decode: Callable[[Path], Samples]) -> list[TrainingClip]:
+    """Clips to learn from; rows without words are left out: there is nothing to learn to write."""
+    return [
+        TrainingClip(clip_id=row.clip_id, samples=decode(row.audio), text=row.text, speaker=row.speaker)
+        for row in rows
+        if row.text
+    ]

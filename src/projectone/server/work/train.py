@@ -1,0 +1,142 @@
+"""`projectone-server train`: fine-tune any Whisper checkpoint on any manifest."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from projectone.errors import SettingsError
+from projectone.server.corpus.manifests import read_manifest
+from projectone.server.settings import ServerSettings
+from projectone.server.training import TrainingClip, TrainingConfig, TrainingProgress, TrainingResult, finetune
+from projectone.server.work.clips import open_decoder, training_clips
+from projectone.server.work.progress import ProgressLine
+from projectone.server.work.references import resolve_model
+
+SUMMARY = "Fine-tune a Whisper model on any manifest of speech. The same command goes on after an interruption."
+EXAMPLES = """  projectone-server train --base starter --data speech/manifest.jsonl --out models/mine
+  projectone-server train --base openai/whisper-tiny --data speech --split train --dev speech --dev-split dev \\
+      --out models/mine --epochs 3 --learning-rate 1e-5 --context full"""
+
+# Command-line options that are fields of `TrainingConfig`, with what they are.
+_KNOBS: dict[str, tuple[type, str]] = {
+    "epochs": (int, "passes over the clips"),
+    "max_steps": (int, "stop after this many steps"),
+    "learning_rate": (float, "highest learning rate; by the model's width if not given"),
+    "batch_seconds": (float, "most seconds of audio in one step"),
+    "batch_size": (int, "most clips in one step"),
+    "dev_share": (float, "share of the clips held back to choose the checkpoint"),
+    "checkpoint_every_steps": (int, "steps that a crash can cost"),
+    "language": (str, "language of the texts"),
+    "seed": (int, "decides order, held-back clips and augmentation"),
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's own options."""
+    parser.add_argument("--base", required=True, help="folder, `starter`, or owner/name[@revision] on the Hub")
+    parser.add_argument("--data", required=True, type=Path, help="manifest.jsonl (or its folder): audio, text, speaker")
+    parser.add_argument(
+        "--out", required=True, type=Path, help="folder to make; the log goes to OUT.training beside it"
+    )
+    parser.add_argument("--split", help="only rows of --data with this `split`")
+    parser.add_argument("--dev", type=Path, help="manifest to choose the checkpoint by; else a share is held back")
+    parser.add_argument("--dev-split", help="only rows of --dev with this `split`")
+    parser.add_argument("--replay", type=Path, help="manifest of general speech that is mixed in, against forgetting")
+    defaults = TrainingConfig()
+    for name, (kind, what) in _KNOBS.items():
+        default = getattr(defaults, name)
+        shown = "" if default is None else f" (default {default})"
+        parser.add_argument(f"--{name.replace('_', '-')}", type=kind, help=what + shown)
+    parser.add_argument("--trainable", choices=("all", "decoder"), help="all weights (default), or the decoder's")
+    parser.add_argument("--context", choices=("short", "full"), help="pad to the clips (default), or to whole windows")
+    parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
+
+
+def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
+    """Train, or go on; print the result."""
+    config = _config(arguments)
+    base = resolve_model(arguments.base, settings)
+    out: Path = arguments.out.absolute()
+    work_folder = out.with_name(f"{out.name}.training")
+    if out.exists() and not work_folder.exists():
+        raise SettingsError(f"--out {arguments.out}: exists already; name a new folder")
+    line = ProgressLine(sys.stderr)
+    line.say("reading clips")
+    clips, dev, replay = _read(arguments)
+    result = finetune(
+        base,
+        clips,
+        config,
+        work_folder=work_folder,
+        out=out,
+        on_progress=lambda progress: _show(line, progress),
+        dev_clips=dev,
+        replay_clips=replay,
+    )
+    for skipped in result.skipped[:10]:
+        print(f"left out {skipped.clip_id}: {skipped.reason}", file=sys.stderr)
+    if len(result.skipped) > 10:
+        print(f"left out {len(result.skipped) - 10} more (see the log)", file=sys.stderr)
+    log = work_folder / "training.jsonl"
+    if arguments.json:
+        print(json.dumps({"out": str(arguments.out), "log": str(log), **dataclasses.asdict(result)}))
+    else:
+        print(_describe(result, arguments.out, log))
+    return 0
+
+
+def _config(arguments: argparse.Namespace) -> TrainingConfig:
+    given = {name: getattr(arguments, name) for name in (*_KNOBS, "trainable", "context")}
+    try:
+        return TrainingConfig(**{name: value for name, value in given.items() if value is not None})
+    except ValueError as error:
+        raise SettingsError(f"--{str(error).replace('_', '-', 1)}") from error
+
+
+def _read(
+    arguments: argparse.Namespace,
+) -> tuple[list[TrainingClip], list[TrainingClip] | None, list[TrainingClip]]:
+    rows = read_manifest(arguments.data, split=arguments.split)
+    dev_rows = read_manifest(arguments.dev, split=arguments.dev_split) if arguments.dev else None
+    replay_rows = read_manifest(arguments.replay) if arguments.replay else []
+    with open_decoder() as decode:
+        dev = None if dev_rows is None else training_clips(dev_rows, decode)
+        return training_clips(rows, decode), dev, training_clips(replay_rows, decode)
+
+
+def _show(line: ProgressLine, progress: TrainingProgress) -> None:
+    parts = [f"{progress.phase:11} step {progress.step}/{progress.n_steps} epoch {progress.epoch}/{progress.n_epochs}"]
+    shown: list[tuple[Any, str]] = [
+        (progress.loss, "loss {:.3f}"),
+        (progress.learning_rate, "rate {:.1e}"),
+        (progress.dev_wer, "dev WER {:.1%}"),
+        (progress.speed, "{:.0f}x real time"),
+        (progress.eta_s, "{:.0f} s left"),
+    ]
+    parts += [form.format(value) for value, form in shown if value is not None]
+    text = "  ".join(parts)
+    if progress.phase == "train":
+        line.show(text)
+    else:
+        line.say(text)
+
+
+def _describe(result: TrainingResult, out: Path, log: Path) -> str:
+    lines = [
+        f"model     {out} (sha256 {result.weights_sha256[:12]})",
+        f"trained   {result.n_steps} steps on {result.n_clips} clips ({result.audio_s:.0f} s) in {result.wall_s:.0f} s",
+    ]
+    if result.dev_wer_before is not None and result.dev_wer_after is not None:
+        apart = {"speakers": "other speakers", "clips": "the same speakers", "given": "as given"}[result.dev_split]
+        lines.append(
+            f"held back {result.n_dev_clips} clips ({apart}): WER {result.dev_wer_before:.1%} -> "
+            f"{result.dev_wer_after:.1%} at step {result.best_step}, {result.alpha:.0%} of the way from the base"
+        )
+    else:
+        lines.append("held back nothing: too few clips; the last weights were taken")
+    return "\n".join([*lines, f"log       {log}"])
