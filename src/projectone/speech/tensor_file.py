@@ -98,16 +98,25 @@ def write_tensors(path: Path, tensors: Mapping[str, mx.array], *, dtype: StoredD
     Raises:
         ArtifactError: naming the tensor that is not finite, or that float16 cannot hold.
     """
+    # transformers refuses a file without this entry.
+    write_atomically(path, save(stored_arrays(tensors, dtype=dtype), metadata={"format": "pt"}))
+
+
+def stored_arrays(tensors: Mapping[str, mx.array], *, dtype: StoredDtype) -> dict[str, np.ndarray[Any, Any]]:
+    """Tensors as they will lie in a file.
+
+    Raises:
+        ArtifactError: naming the tensor that is not finite, or that float16 cannot hold.
+    """
     target = mx.float16 if dtype == "float16" else mx.float32
     arrays: dict[str, np.ndarray[Any, Any]] = {}
     for name, tensor in tensors.items():
         stored = tensor.astype(target)
         if not mx.isfinite(stored).all().item():
             raise ArtifactError(f"tensor {name!r} holds numbers that {dtype} cannot hold; nothing was written")
-        # `save` writes the buffer as it lies and ignores strides.
+        # The writer takes the buffer as it lies and ignores strides.
         arrays[name] = np.ascontiguousarray(np.array(stored))
-    # transformers refuses a file without this entry.
-    write_atomically(path, save(arrays, metadata={"format": "pt"}))
+    return arrays
 
 
 def _tensor_header(name: str, entry: Any) -> TensorHeader:  # noqa: ANN401 - anything may be in a stranger's JSON

@@ -1,0 +1,54 @@
+"""The folder written for mlx-whisper, opened by mlx-whisper."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import mlx.core as mx
+import numpy as np
+import pytest
+from tests.parity.materials import TINY, random_checkpoint, small_checkpoint, tokenizer_of_size
+
+from projectone.speech.decoding import DecodingOptions, decode
+from projectone.speech.mlx_whisper import save_mlx_whisper
+
+pytest.importorskip("mlx_whisper", reason="parity needs the parity extra (mlx-whisper)")
+
+pytestmark = pytest.mark.parity
+
+# Our sinusoids are rounded once from float64, theirs are computed in float32.
+TOLERANCE = 1e-3
+
+
+def test_a_model_with_a_small_vocabulary_gives_the_same_scores(tmp_path: Path) -> None:
+    from mlx_whisper.load_models import load_model
+
+    checkpoint = small_checkpoint()
+    save_mlx_whisper(checkpoint, tmp_path, dtype="float32")
+    random = np.random.default_rng(0)
+    mel = mx.array(random.normal(size=(1, 1000, 80)).astype(np.float32))
+    tokens = mx.array(random.integers(0, checkpoint.dims.n_vocab, (1, 12)))
+    theirs = np.array(load_model(str(tmp_path), dtype=mx.float32)(mel, tokens))
+    assert np.abs(theirs).max() > 5
+    np.testing.assert_allclose(np.array(checkpoint.model(mel, tokens)), theirs, atol=TOLERANCE)
+
+
+@pytest.mark.slow
+def test_a_model_of_published_size_writes_the_same_tokens(tmp_path: Path) -> None:
+    from mlx_whisper import decoding
+    from mlx_whisper.load_models import load_model
+
+    checkpoint = random_checkpoint(TINY, tokenizer_of_size(TINY.n_vocab))
+    save_mlx_whisper(checkpoint, tmp_path, dtype="float32")
+    mel = mx.array(np.random.default_rng(0).normal(size=(1, 3000, 80)).astype(np.float32))
+    # Ids instead of settings, so that nothing depends on the text of a vocabulary that we made up.
+    options = decoding.DecodingOptions(
+        language="en", without_timestamps=True, suppress_tokens="0", suppress_blank=False, sample_len=8, fp16=False
+    )
+    theirs = load_model(str(tmp_path), dtype=mx.float32).decode(mel, options)[0].tokens
+    tokenizer = checkpoint.tokenizer
+    ours = decode(checkpoint, mel, DecodingOptions(max_new_tokens=8, suppress_tokens=(0,), suppress_blank=False))[
+        0
+    ].tokens
+    assert tokenizer.n_vocab == 51865
+    assert list(ours) == list(theirs)[:8]
