@@ -168,6 +168,7 @@ class _Refused(Exception):
 class _Handler(BaseHTTPRequestHandler):
     state: FakeServer
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # or every answer waits 40 ms for an acknowledgement
 
     def log_message(self, format: str, *arguments: Any) -> None:
         pass

@@ -154,7 +154,8 @@ def main() -> None:
         status = in_child(act, root / "acted.json")
         in_child(lambda home=home: look(home, server), root / "answer.json")  # type: ignore[misc]
         was_killed = os.WIFSIGNALED(status)
-        print(json.dumps({"step": number, "killed": was_killed, **json.loads((root / "answer.json").read_text())}))
+        found = json.loads((root / "answer.json").read_text())
+        print(json.dumps({"step": number, "killed": was_killed, **found}), flush=True)
         shutil.rmtree(home)
         if not was_killed:
             acted = json.loads((root / "acted.json").read_text())
