@@ -1,4 +1,4 @@
-"""A server's home with everything the trainer needs: rows, a key, a tiny base, a golden set of tones, waiting samples."""
+"""A server's home with all that the trainer needs: rows, a key, a tiny base, a golden set of tones, waiting samples."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from tests.fakes.tiny_whisper import RATE_HZ, WORDS, Samples, save_tiny, say
 
 from projectone.contracts.audio import AudioClip
 from projectone.contracts.base import sha256_hex
@@ -22,7 +23,6 @@ from projectone.server.sandbox.decode import decode_wav
 from projectone.server.settings import ServerSettings
 from projectone.storage.blobs import FileBlobs
 from projectone.waveform.wav import encode_wav
-from tests.fakes.tiny_whisper import RATE_HZ, WORDS, Samples, save_tiny, say
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 

@@ -19,6 +19,7 @@ from threading import Event
 from typing import Any
 
 import huggingface_hub
+from tests.fakes import tiny_trainer
 
 from projectone.errors import LeaseError
 from projectone.server.pipeline.checkpoints import FencedSaver
@@ -28,9 +29,8 @@ from projectone.server.runs import Runs
 from projectone.server.settings import ServerSettings
 from projectone.server.work.worker import Worker
 from projectone.server.work.workshop import Workshop
-from tests.fakes import tiny_trainer
 
-LEASE_S = 0.9
+LEASE_S = 20.0
 REFUSED = 3
 
 
@@ -67,12 +67,12 @@ class KillAt:
 def tiny_ports(workshop: Workshop, permit: WorkPermit, *, is_better: bool) -> Ports:
     base = workshop.base()
     score = tiny_trainer.score_by(lambda sha256: 0.5 if sha256 == base else (0.3 if is_better else 0.7))
-    return dataclasses.replace(
-        workshop.ports(permit), train=tiny_trainer.train, score=score, judge=tiny_trainer.judge
-    )
+    return dataclasses.replace(workshop.ports(permit), train=tiny_trainer.train, score=score, judge=tiny_trainer.judge)
 
 
-def work(settings: ServerSettings, kill: KillAt, *, is_better: bool = True, slow_s: float = 0.0) -> None:
+def work(
+    settings: ServerSettings, kill: KillAt, *, is_better: bool = True, slow_s: float = 0.0, lease_s: float = LEASE_S
+) -> None:
     """What `projectone-server work --once` does, up to the kill. With `slow_s` every training step takes that long."""
     warnings.simplefilter("ignore")
     kill.slow_s = slow_s
@@ -93,7 +93,7 @@ def work(settings: ServerSettings, kill: KillAt, *, is_better: bool = True, slow
         }
         return dataclasses.replace(real, **wrapped)
 
-    worker = Worker(workshop, workshop.trainer(should_stop, ports=ports), should_stop, lease_s=LEASE_S)
+    worker = Worker(workshop, workshop.trainer(should_stop, ports=ports), should_stop, lease_s=lease_s)
     try:
         worker.work_once()
     except LeaseError:
