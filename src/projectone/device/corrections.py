@@ -191,7 +191,7 @@ class Corrections:
                 duration_s=point.duration_s,
             ),
             text=point.text,
-            heard=point.heard,
+            heard=_as_evidence(point.heard),
             heard_by=point.heard_by,
             language=self._language,
             script_id=point.script_id,
@@ -207,3 +207,16 @@ class Corrections:
             audio_sha256=point.audio_sha256,
         )
         return Kept(point.sample_id, point.text, True)
+
+
+def _as_evidence(heard: str | None) -> str | None:
+    """What the model heard, if a server may be shown it: a model can write what no person could have said.
+
+    That must not cost the correction, so such a text is left out.
+    """
+    if not heard:
+        return heard
+    try:
+        return clean_transcript(heard)
+    except DataError:
+        return None

@@ -300,3 +300,16 @@ def test_progress_counts_to_the_end(rooms: Rooms) -> None:
     seen: list[tuple[int, int]] = []
     rooms.uploader.sync(on_progress=lambda done, total, what: seen.append((done, total)))
     assert seen == [(1, 2), (2, 2)]
+
+
+@pytest.mark.parametrize(
+    ("heard", "sent"), [("", ""), ("won  too", "won too"), ("\x00\x1b[2J", None), ("la " * 900, None), ("...", None)]
+)
+def test_nonsense_that_a_model_heard_does_not_cost_the_correction(
+    heard: str, sent: str | None, rooms: Rooms, server: FakeServer
+) -> None:
+    rooms.corrections.grant("corrections", "cli")
+    rooms.corrections.correct(rooms.record(heard).recording_id, "one two")
+    assert rooms.uploader.sync().sent == 1
+    ((correction, _),) = server.samples.values()
+    assert (correction.text, correction.heard) == ("one two", sent)

@@ -1,0 +1,168 @@
+"""The device's commands against the real API, as real processes talk: HTTP on loopback, a database, files."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.fakes.tiny_whisper import save_tiny, say
+
+from projectone.contracts.releases import ReleaseManifest
+from projectone.device.cli import main
+from projectone.server.conversion.package import pack
+from projectone.server.database import open_engine
+from projectone.server.delivery.ledger import Ledger, Release
+from projectone.server.delivery.signing import load_signer
+from projectone.storage.blobs import FileBlobs
+from projectone.waveform.wav import encode_wav
+
+
+@dataclass
+class Backend:
+    """A server's home, and the address at which its API answers."""
+
+    home: Path
+    url: str
+    facts: dict[str, Any]
+
+    def release(self, folder: Path, version: str) -> Release:
+        """Package a model and release it, as the pipeline's last node does."""
+        package = pack(folder, FileBlobs(self.home / "packages"))
+
+        def draft(seq: int) -> ReleaseManifest:
+            now = datetime.now(UTC)
+            return ReleaseManifest(
+                channel="stable",
+                seq=seq,
+                version=version,
+                repo_id="projectone/whisper",
+                commit="0" * 40,
+                base_sha256="0" * 64,
+                weights_sha256="0" * 64,
+                package_sha256=package.sha256,
+                package_size_bytes=package.size_bytes,
+                files=package.files,
+                created_at=now,
+                expires_at=now + timedelta(days=30),
+            )
+
+        engine = open_engine(f"sqlite:///{self.home / 'projectone.sqlite'}")
+        try:
+            signer = load_signer(self.home / "keys" / "release.key")
+            return Ledger(engine).publish(f"test-{version}", "stable", draft, signer.sign)
+        finally:
+            engine.dispose()
+
+    def files_with(self, content: bytes) -> list[Path]:
+        """Files of the server that hold these bytes."""
+        return [path for path in self.home.rglob("*") if path.is_file() and content in path.read_bytes()]
+
+
+@pytest.fixture
+def backend(tmp_path: Path) -> Iterator[Backend]:
+    home = tmp_path / "server"
+    environment = {"PROJECTONE_SERVER_HOME": str(home), "PATH": "", "HOME": str(tmp_path)}
+    server = [sys.executable, "-m", "projectone.server.cli"]
+    made = subprocess.run([*server, "init", "--json"], env=environment, capture_output=True, text=True, check=True)
+    command = [*server, "serve", "--only", "api", "--api-port", "0", "--json"]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as api:
+        assert api.stdout is not None
+        ready = json.loads(api.stdout.readline())
+        yield Backend(home, ready["api"], json.loads(made.stdout))
+        api.terminate()
+        api.communicate(timeout=20)
+
+
+@pytest.fixture
+def device(tmp_path: Path, backend: Backend, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A device's home; the commands find it and the server in the environment."""
+    monkeypatch.setenv("PROJECTONE_HOME", str(tmp_path / "device"))
+    monkeypatch.setenv("PROJECTONE_SERVER", backend.url)
+    monkeypatch.setenv("PROJECTONE_ENROLMENT_CODE", backend.facts["enrolment_code"])
+    monkeypatch.setenv("PROJECTONE_RELEASE_KEY", backend.facts["release_public_key"])
+    return tmp_path / "device"
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Any:
+    def command(*arguments: object) -> dict[str, Any]:
+        capsys.readouterr()
+        code = main([*map(str, arguments), "--json"])
+        captured = capsys.readouterr()
+        assert code == 0, captured.err
+        answer: dict[str, Any] = json.loads(captured.out)
+        return answer
+
+    return command
+
+
+@pytest.mark.slow
+def test_a_correction_goes_up_and_a_model_comes_down(backend: Backend, device: Path, run: Any, tmp_path: Path) -> None:
+    first = backend.release(save_tiny(tmp_path / "one", seed=1), "1.0.0")
+    assert run("update")["to_version"] == "1.0.0"
+    wav = tmp_path / "note.wav"
+    wav.write_bytes(encode_wav(say("red green")))
+    recording = run("transcribe", wav)["recordings"][0]
+    assert recording["model_version"] == "1.0.0"
+
+    kept = run("correct", "last", "red green")
+    assert run("sync")["sent"] == 0
+    assert backend.files_with(b"red green") == []
+    run("consent", "grant", "corrections", "--yes", "--include-earlier")
+    assert run("sync") | {"notices": 0} == {
+        "sent": 1,
+        "refused": 0,
+        "waiting": 0,
+        "notices": 0,
+        "refusals": [],
+        "problem": None,
+    }
+    assert run("status")["uploaded"] == 1
+    blobs = sorted(path for path in (backend.home / "blobs").rglob("*") if path.is_file())
+    assert [path.read_bytes() for path in blobs] == [wav.read_bytes()]
+    assert kept["sample_id"] in json.dumps(run("correct", "last", "red green"))
+
+    second = backend.release(save_tiny(tmp_path / "two", seed=2), "1.1.0")
+    assert (first.manifest.seq, second.manifest.seq) == (1, 2)
+    staging = device / "staging"
+    digest = second.manifest.package_sha256
+    package = FileBlobs(backend.home / "packages").get(digest)
+    (staging / f"{digest}.part").write_bytes(package[:5000])
+    (staging / f"{digest}.etag").write_text(f'"{digest}"')
+    updated = run("update")
+    assert (updated["status"], updated["received_bytes"]) == ("updated", len(package) - 5000)
+    assert run("transcribe", wav)["recordings"][0]["model_version"] == "1.1.0"
+
+    run("consent", "withdraw", "corrections")
+    assert run("sync")["notices"] == 1
+    assert [path for path in (backend.home / "blobs").rglob("*") if path.is_file()] == []
+    assert run("status")["uploaded"] == 0
+
+
+@pytest.mark.slow
+def test_what_the_server_refuses_is_kept_here_with_its_reason(
+    backend: Backend, device: Path, run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend.release(save_tiny(tmp_path / "one"), "1.0.0")
+    run("update")
+    wav = tmp_path / "click.wav"
+    wav.write_bytes(encode_wav(say("red")[:160]))  # 10 ms: shorter than any word
+    run("transcribe", wav)
+    run("consent", "grant", "corrections", "--yes")
+    run("correct", "last", "red")
+    report = run("sync")
+    assert (report["sent"], report["refused"], report["waiting"]) == (0, 1, 0)
+    assert run("status")["refused"][0]["reason"] == report["refusals"][0]["reason"]
+
+    monkeypatch.setenv("PROJECTONE_HOME", str(tmp_path / "stranger"))
+    monkeypatch.setenv("PROJECTONE_ENROLMENT_CODE", "wrong")
+    run("consent", "grant", "voice_donation", "--yes")
+    assert main(["sync"]) == 1
+    assert run("status")["waiting"] == 1
