@@ -15,7 +15,10 @@ import numpy.typing as npt
 from projectone.errors import DataError
 
 SAMPLE_RATE_HZ = 16_000
-_SYNCHRONOUS, _UTF8, _ALL_CHARACTERS = 2, 1, 1  # speak_lib.h
+# speak_lib.h
+_SYNCHRONOUS, _WITH_PHONEMES, _IN_IPA = 2, 1, 2
+_UTF8, _PHONEME_NAMES = 1, 0x100
+_END_OF_EVENTS, _PHONEME = 0, 7
 _RATE, _PITCH, _RANGE = 1, 3, 4
 # espeak-ng keeps one voice and one callback for the whole process.
 _lock = threading.Lock()
@@ -72,6 +75,19 @@ UNHEARD_VARIANTS = ("f5", "m6", "Andrea", "Diogo", "caleb", "robert", "pablo", "
 UNHEARD_VOICES = _people(UNHEARD_LANGUAGES, UNHEARD_VARIANTS, "unheard")
 
 
+@dataclass(frozen=True)
+class TimedSound:
+    """Synthetic speech and when each of its phonemes begins.
+
+    Attributes:
+        samples: One channel at 16 kHz, within -1 and 1.
+        phonemes: Start in seconds and phoneme in the international phonetic alphabet, in order; empty for a pause.
+    """
+
+    samples: npt.NDArray[np.float32]
+    phonemes: tuple[tuple[float, str], ...]
+
+
 def synthesize(text: str, voice: Voice) -> npt.NDArray[np.float32]:
     """`text` read aloud by `voice`: one channel at 16 kHz, within -1 and 1.
 
@@ -80,22 +96,28 @@ def synthesize(text: str, voice: Voice) -> npt.NDArray[np.float32]:
     Raises:
         DataError: ``"no-speech"`` if nothing came out, ``"voice"`` if espeak-ng does not know the voice.
     """
+    return synthesize_timed(text, voice).samples
+
+
+def synthesize_timed(text: str, voice: Voice) -> TimedSound:
+    """As `synthesize`, with the time of each phoneme: labels that no real recording has."""
     spoken = re.sub(r"\ba\b", "[[eI]]", text.lower())
     with _lock:
         engine = _engine()
-        chunks = engine.chunks
-        chunks.clear()
+        engine.chunks.clear()
+        engine.phonemes.clear()
         if engine.library.espeak_SetVoiceByName(f"{voice.language}+{voice.variant}".encode()) != 0:
             raise DataError("voice", f"espeak-ng knows no voice {voice.language!r} with variant {voice.variant!r}")
         for parameter, value in ((_RATE, voice.rate), (_PITCH, voice.pitch), (_RANGE, voice.pitch_range)):
             engine.library.espeak_SetParameter(parameter, value, 0)
         encoded = spoken.encode() + b"\0"
-        engine.library.espeak_Synth(encoded, len(encoded), 0, 1, 0, _UTF8 | 0x100, None, None)
-        sound = np.frombuffer(b"".join(chunks), dtype=np.int16)
+        engine.library.espeak_Synth(encoded, len(encoded), 0, 1, 0, _UTF8 | _PHONEME_NAMES, None, None)
+        sound = np.frombuffer(b"".join(engine.chunks), dtype=np.int16)
+        phonemes = tuple(engine.phonemes)
         rate_hz = engine.rate_hz
     if not np.any(sound):
         raise DataError("no-speech", f"espeak-ng said nothing for {text!r}")
-    return _to_16_khz(sound.astype(np.float32) / 32768.0, rate_hz)
+    return TimedSound(_to_16_khz(sound.astype(np.float32) / 32768.0, rate_hz), phonemes)
 
 
 def pronounce(text: str, *, language: str = "en-us") -> str:
@@ -127,11 +149,20 @@ def _to_16_khz(sound: npt.NDArray[np.float32], rate_hz: int) -> npt.NDArray[np.f
     return clipped
 
 
+class _Event(ctypes.Structure):
+    _fields_ = (
+        ("type", ctypes.c_int), ("unique_identifier", ctypes.c_uint), ("text_position", ctypes.c_int),
+        ("length", ctypes.c_int), ("audio_position_ms", ctypes.c_int), ("sample", ctypes.c_int),
+        ("user_data", ctypes.c_void_p), ("string", ctypes.c_char * 8),
+    )  # fmt: skip
+
+
 @dataclass(frozen=True)
 class _Engine:
     library: ctypes.CDLL
     rate_hz: int
     chunks: list[bytes]
+    phonemes: list[tuple[float, str]]
     callback: object  # ctypes keeps no reference of its own
 
 
@@ -140,20 +171,29 @@ def _engine() -> _Engine:
     import espeakng_loader
 
     library = ctypes.CDLL(espeakng_loader.get_library_path())
-    rate_hz = library.espeak_Initialize(_SYNCHRONOUS, 0, str(espeakng_loader.get_data_path()).encode(), 0)
+    folder = str(espeakng_loader.get_data_path()).encode()
+    rate_hz = library.espeak_Initialize(_SYNCHRONOUS, 0, folder, _WITH_PHONEMES | _IN_IPA)
     if rate_hz <= 0:
         raise DataError("voice", f"espeak-ng did not start: {rate_hz}")
     chunks: list[bytes] = []
+    phonemes: list[tuple[float, str]] = []
 
-    def collect(samples: int | None, n_samples: int, _events: int) -> int:
+    def collect(samples: int | None, n_samples: int, events: ctypes.Array[_Event]) -> int:
         if samples and n_samples > 0:
             chunks.append(ctypes.string_at(samples, 2 * n_samples))
+        index = 0
+        while (event := events[index]).type != _END_OF_EVENTS:
+            if event.type == _PHONEME:
+                # A long name may be cut within a character: eight bytes are all there is.
+                phonemes.append((event.audio_position_ms / 1000, event.string.decode("utf-8", "ignore")))
+            index += 1
         return 0
 
-    callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p)(collect)
+    kind = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes.POINTER(_Event))
+    callback = kind(collect)
     library.espeak_SetSynthCallback(callback)
     library.espeak_Synth.argtypes = [
         ctypes.c_char_p, ctypes.c_size_t, ctypes.c_uint, ctypes.c_int, ctypes.c_uint, ctypes.c_uint,
         ctypes.c_void_p, ctypes.c_void_p,
     ]  # fmt: skip
-    return _Engine(library, rate_hz, chunks, callback)
+    return _Engine(library, rate_hz, chunks, phonemes, callback)
