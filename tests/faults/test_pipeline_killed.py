@@ -174,7 +174,7 @@ def test_training_goes_on_from_its_last_checkpoint(make_home: Any) -> None:
 
 def test_a_second_worker_is_refused_while_the_first_one_works(make_home: Any) -> None:
     home = make_home("shared")
-    first = start(home.settings, slow_s=0.4)
+    first = start(home.settings, slow_s=0.6, lease_s=1.2)
     while not (home.folder / "runs").exists():
         first.join(0.05)
     assert run(home.settings) == REFUSED

@@ -115,9 +115,10 @@ class Trainer:
             graph = build_graph(ports, checkpointer)
             thread: RunnableConfig = {"configurable": {"thread_id": thread_id(run.run_id, GRAPH_VERSION)}}
             saved = graph.get_state(thread)
-            is_new = saved.created_at is None
-            if not is_new and not saved.next:  # killed between the graph's end and the row's
+            # Not `saved.next`: it is also empty after a kill between a node's writes and the checkpoint that holds them.
+            if "deployment_status" in saved.values:
                 return cast(TrainingGraphState, saved.values)
+            is_new = saved.created_at is None
             first: TrainingGraphState = {"run_id": run.run_id, "graph_version": GRAPH_VERSION}
             # `sync`: a node's result is on the disk before the next one begins.
             state = graph.invoke(first if is_new else None, thread, durability="sync")
