@@ -87,14 +87,16 @@ def _gelu_slope_block(x: Array, cotangent: Array) -> Array:
     return slope
 
 
-@mx.custom_function
-def _fast_gelu(x: mx.array) -> mx.array:
+def _gelu_values(x: mx.array) -> mx.array:
     return _by_block(_gelu_block, x)
 
 
-@_fast_gelu.vjp
-def _fast_gelu_vjp(x: mx.array, cotangent: mx.array, _output: mx.array) -> mx.array:
+def _gelu_gradient(x: mx.array, cotangent: mx.array, _output: mx.array) -> mx.array:
     return _by_block(_gelu_slope_block, x, cotangent)
+
+
+_fast_gelu = mx.custom_function(_gelu_values)
+_fast_gelu.vjp(_gelu_gradient)
 
 
 def plain_gelu(x: mx.array) -> mx.array:
@@ -114,8 +116,7 @@ def _softmax_rows(scores: Array, out: Array) -> None:
     out /= out.sum(axis=-1, keepdims=True)
 
 
-@mx.custom_function
-def _fast_softmax(scores: mx.array) -> mx.array:
+def _softmax_values(scores: mx.array) -> mx.array:
     width = scores.shape[-1]
     rows = np.asarray(scores).reshape(-1, width)
     out = np.empty_like(rows)
@@ -125,10 +126,13 @@ def _fast_softmax(scores: mx.array) -> mx.array:
     return mx.array(out).reshape(scores.shape)
 
 
-@_fast_softmax.vjp
-def _fast_softmax_vjp(_scores: mx.array, cotangent: mx.array, weights: mx.array) -> mx.array:
+def _softmax_gradient(_scores: mx.array, cotangent: mx.array, weights: mx.array) -> mx.array:
     product = weights * cotangent
     return product - weights * product.sum(axis=-1, keepdims=True)
+
+
+_fast_softmax = mx.custom_function(_softmax_values)
+_fast_softmax.vjp(_softmax_gradient)
 
 
 def softmax(scores: mx.array) -> mx.array:
