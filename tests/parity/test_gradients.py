@@ -1,0 +1,113 @@
+"""One training step against transformers on torch: same weights and batch, same loss, gradients and new weights."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import mlx.core as mx
+import numpy as np
+import pytest
+from mlx.utils import tree_flatten, tree_unflatten
+from tests.parity.materials import TINY, random_checkpoint, small_checkpoint, tokenizer_of_size
+
+import projectone.server.training  # noqa: F401 - the BLAS before mlx
+from projectone.server.training.adamw import AdamW, Tensors, clip_by_global_norm
+from projectone.server.training.loss import Batch, Target, collate_targets, mean_cross_entropy
+from projectone.speech.checkpoint import WhisperCheckpoint, hf_name_of, load_checkpoint, save_checkpoint
+from projectone.speech.names import is_convolution
+from projectone.speech.prefix import decoder_prefix
+
+torch = pytest.importorskip("torch", reason="parity needs the parity extra (torch, transformers)")
+transformers = pytest.importorskip("transformers", reason="parity needs the parity extra (torch, transformers)")
+
+pytestmark = pytest.mark.parity
+
+# Width, heads and vocabulary of whisper-tiny; half its depth and a third of its window, because backward takes long.
+WIDE = replace(TINY, n_audio_ctx=500, n_audio_layer=2, n_text_layer=2)
+RATE, CLIP_NORM, WEIGHT_DECAY = 1e-3, 1.0, 0.05
+# Both sides sum thousands of float32 products in different orders, through every layer and back.
+RELATIVE_ERROR = 2e-4
+
+
+def targets_of(checkpoint: WhisperCheckpoint, texts: list[str]) -> list[Target]:
+    tokenizer = checkpoint.tokenizer
+    prefix = decoder_prefix(tokenizer, language="en", timestamps=False)
+    return [Target((*prefix, *tokenizer.encode(f" {text}"), tokenizer.eot), len(prefix)) for text in texts]
+
+
+def mels_of(checkpoint: WhisperCheckpoint, n_rows: int) -> np.ndarray:
+    shape = (n_rows, checkpoint.features.n_frames, checkpoint.dims.n_mels)
+    return np.random.default_rng(0).normal(size=shape).astype(np.float32) * 0.5
+
+
+def our_step(checkpoint: WhisperCheckpoint, targets: list[Target], mel: np.ndarray) -> tuple[float, Tensors, Tensors]:
+    tokens, rows, columns, wanted = collate_targets(targets, pad=checkpoint.tokenizer.eot)
+    batch = Batch(mx.array(mel), mx.array(tokens), mx.array(rows), mx.array(columns), mx.array(wanted), 1.0)
+    model = checkpoint.model
+
+    def loss_of(weights: Tensors) -> mx.array:
+        model.update(tree_unflatten(list(weights.items())))
+        return mean_cross_entropy(model, batch)
+
+    weights = dict(tree_flatten(model.trainable_parameters()))
+    loss, gradients = mx.value_and_grad(loss_of)(weights)
+    clipped, _ = clip_by_global_norm(gradients, CLIP_NORM)
+    optimiser = AdamW(weight_decay=WEIGHT_DECAY)
+    after, _ = optimiser.step(weights, clipped, optimiser.zeros(weights), learning_rate=RATE, n_done=0)
+    return loss.item(), gradients, after
+
+
+def their_step(folder: Path, targets: list[Target], mel: np.ndarray) -> tuple[float, dict[str, Any], dict[str, Any]]:
+    """With labels of -100 where nothing is to be learned, as in every recipe."""
+    model = transformers.WhisperForConditionalGeneration.from_pretrained(folder, dtype=torch.float32).train()
+    # Fixed sinusoids in the reference and here; transformers trains them if it is let.
+    model.model.encoder.embed_positions.requires_grad_(False)
+    width = max(len(target.tokens) for target in targets) - 1
+    inputs = torch.zeros((len(targets), width), dtype=torch.long)
+    labels = torch.full((len(targets), width), -100)
+    for row, target in enumerate(targets):
+        inputs[row, : len(target.tokens) - 1] = torch.tensor(target.tokens[:-1])
+        labels[row, target.n_given - 1 : len(target.tokens) - 1] = torch.tensor(target.tokens[target.n_given :])
+    features = torch.from_numpy(mel.transpose(0, 2, 1).copy())
+    logits = model(input_features=features, decoder_input_ids=inputs).logits
+    loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), labels.flatten())
+    loss.backward()
+    named = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
+    gradients = {name: weight.grad.numpy().copy() for name, weight in named.items()}
+    torch.nn.utils.clip_grad_norm_(named.values(), CLIP_NORM)
+    groups = [
+        {"params": [w for w in named.values() if w.ndim > 1], "weight_decay": WEIGHT_DECAY},
+        {"params": [w for w in named.values() if w.ndim == 1], "weight_decay": 0.0},
+    ]
+    torch.optim.AdamW(groups, lr=RATE, betas=(0.9, 0.98), eps=1e-6).step()
+    return loss.item(), gradients, {name: weight.detach().numpy() for name, weight in named.items()}
+
+
+def in_their_layout(name: str, tensor: mx.array) -> np.ndarray:
+    array = np.array(tensor)
+    return array.transpose(0, 2, 1) if is_convolution(name) else array
+
+
+@pytest.mark.parametrize(
+    "size", [pytest.param("small", id="small"), pytest.param("wide", id="whisper-tiny", marks=pytest.mark.slow)]
+)
+def test_a_training_step_is_theirs(size: str, tmp_path: Path) -> None:
+    made = small_checkpoint() if size == "small" else random_checkpoint(WIDE, tokenizer_of_size(WIDE.n_vocab))
+    save_checkpoint(made, tmp_path / "model", dtype="float32")
+    checkpoint = load_checkpoint(tmp_path / "model")
+    targets = targets_of(checkpoint, ["call the office at nine", "seven three"])
+    mel = mels_of(checkpoint, len(targets))
+    expected_loss, expected_gradients, expected_weights = their_step(tmp_path / "model", targets, mel)
+    loss, gradients, weights = our_step(checkpoint, targets, mel)
+    assert loss == pytest.approx(expected_loss, rel=1e-5)
+    assert {hf_name_of(name) for name in gradients} == set(expected_gradients)
+    for name, gradient in gradients.items():
+        expected = expected_gradients[hf_name_of(name)]
+        error = np.abs(in_their_layout(name, gradient) - expected).max() / np.abs(expected).max()
+        assert error < RELATIVE_ERROR, name
+    for name, weight in weights.items():
+        # The first step of Adam is the sign of the gradient times the rate, except where that is lost in rounding.
+        difference = np.abs(in_their_layout(name, weight) - expected_weights[hf_name_of(name)])
+        assert np.mean(difference > 0.01 * RATE) < 0.005, name
