@@ -1,0 +1,73 @@
+"""Writes the pages that are made from the code: settings, JSON Schemas, OpenAPI. `make docs`; a test keeps them fresh."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import inspect
+import json
+import pkgutil
+from pathlib import Path
+
+import projectone.contracts
+from projectone.contracts.base import Contract
+from projectone.device.settings import DeviceSettings
+from projectone.server.api.app import openapi_document
+from projectone.server.settings import ServerSettings
+
+DOCS = Path(__file__).resolve().parent
+
+
+def pages() -> dict[str, str]:
+    """Every generated page: its path below docs/, and its text."""
+    made = {f"contracts/{name}.schema.json": text for name, text in _schemas().items()}
+    made["contracts/openapi.json"] = _json(openapi_document())
+    made["settings.md"] = _settings()
+    return made
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def _schemas() -> dict[str, str]:
+    found: dict[str, str] = {}
+    for module in pkgutil.iter_modules(projectone.contracts.__path__):
+        members = vars(importlib.import_module(f"projectone.contracts.{module.name}")).values()
+        for member in members:
+            if inspect.isclass(member) and issubclass(member, Contract) and member is not Contract:
+                found[member.__name__] = _json(member.model_json_schema())
+    return found
+
+
+def _settings() -> str:
+    lines = [
+        "# Settings",
+        "",
+        "Read once, when a command starts, from the environment. Made by `make docs` from the code.",
+    ]
+    for title, kind in (("On the device", DeviceSettings), ("On the server", ServerSettings)):
+        lines += ["", f"## {title}", "", "| variable | what it says | default |", "|---|---|---|"]
+        for field in dataclasses.fields(kind):
+            default = field.metadata.get("default", "" if field.default is dataclasses.MISSING else field.default)
+            shown = f"`{default}`" if default not in ("", None) else "none"
+            lines.append(f"| `{field.metadata['variable']}` | {field.metadata['help']} | {shown} |")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Write the pages that changed, and remove schemas of contracts that are gone."""
+    made = pages()
+    for old in DOCS.glob("contracts/*.json"):
+        if old.relative_to(DOCS).as_posix() not in made:
+            old.unlink()
+    for name, text in made.items():
+        path = DOCS / name
+        path.parent.mkdir(exist_ok=True)
+        if not path.is_file() or path.read_text() != text:
+            path.write_text(text)
+            print(f"wrote docs/{name}")
+
+
+if __name__ == "__main__":
+    main()
