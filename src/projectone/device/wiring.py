@@ -22,9 +22,10 @@ from projectone.device.transport import Transport
 from projectone.device.trust import Trust
 from projectone.device.updater import Updater
 from projectone.device.uploader import Uploader
-from projectone.errors import ProjectOneError, SettingsError
+from projectone.errors import ProjectOneError, SettingsError, StorageError
 from projectone.storage.blobs import FileBlobs
 from projectone.storage.database import Database
+from projectone.storage.files import make_folder
 from projectone.waveform.resample import to_16k_mono
 from projectone.waveform.wav import encode_wav, parse_wav
 
@@ -47,7 +48,11 @@ def open_client(settings: DeviceSettings) -> DeviceClient:
         SettingsError: if a release key is no key.
     """
     trust = Trust(settings.release_keys, channel=settings.channel, runtime=__version__)
-    settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        make_folder(settings.home)
+        settings.home.chmod(0o700)  # recordings are nobody else's business
+    except OSError as error:
+        raise StorageError(f"{settings.home}: {error.strerror}; PROJECTONE_HOME chooses another folder") from error
     keys = DeviceKeys.open(settings.home / "keys", clock_s=time.time)
     transport = Transport(settings.server, keys.sign)
     installed = Installed(settings.home / "models")

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from projectone.errors import LeaseError
+from projectone.storage.files import make_folder
 
 
 @contextlib.contextmanager
@@ -22,7 +23,7 @@ def exclusive_lock(path: Path, *, what: str, is_waiting: bool = False) -> Iterat
     Raises:
         LeaseError: if another process or thread holds it.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     with path.open("ab") as stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | (0 if is_waiting else fcntl.LOCK_NB))
