@@ -1,0 +1,147 @@
+"""The two commands on a small folder of tones, from the door to the disk."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jiwer
+import pytest
+from tests.fakes.tiny_whisper import WORDS, save_tiny, say
+
+from projectone.server.cli import main
+from projectone.speech.normalize import normalize_text
+from projectone.waveform.wav import encode_wav
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> Path:
+    return save_tiny(tmp_path / "base")
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    folder = tmp_path / "speech"
+    folder.mkdir()
+    rows = []
+    for i in range(70):
+        text = " ".join(list(WORDS)[(i + k) % 4] for k in range(1 + i % 2))
+        (folder / f"{i}.wav").write_bytes(encode_wav(say(text, seed=i)))
+        part = "test" if i % 7 == 0 else "train"
+        rows.append({"audio": f"{i}.wav", "text": text, "speaker": f"s{i % 3}", "accent": f"a{i % 2}", "split": part})
+    (folder / "manifest.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
+    return folder
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: Any) -> tuple[int, dict[str, Any], str]:
+    code = main([str(argument) for argument in arguments])
+    said = capsys.readouterr()
+    return code, json.loads(said.out.splitlines()[-1]) if said.out.startswith("{") else {}, said.err
+
+
+def test_a_model_is_trained_and_then_compared_with_its_base(
+    base: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    code, result, said = run(
+        capsys,
+        *("train", "--base", base, "--data", data, "--split", "train", "--out", out, "--json"),
+        *("--epochs", 2, "--learning-rate", 0.003),
+    )
+    assert code == 0
+    assert result["n_clips"] + result["n_dev_clips"] == 60
+    assert "judge" in said
+    assert Path(result["log"]).is_file()
+    code, report, _ = run(
+        capsys, "evaluate", "--model", out, "--data", data, "--split", "test", "--against", base, "--json"
+    )
+    assert code == 0
+    assert report["model_sha256"] == result["weights_sha256"]
+    assert report["n_clips"] == 10
+    assert set(report["speakers"]) == {"s0", "s1", "s2"}
+    assert set(report["accents"]) == {"a0", "a1"}
+    assert report["wer"].keys() == {"value", "low", "high", "n_words"}
+    assert report["cer"].keys() == {"value", "low", "high", "n_characters"}
+    assert report["verdict"]["decision"] in ("promote", "hold", "reject")
+    assert report["against"]["model_sha256"] != report["model_sha256"]
+
+
+def test_a_table_for_people_is_the_default(base: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["evaluate", "--model", str(base), "--data", str(data / "manifest.jsonl"), "--split", "test"]) == 0
+    said = capsys.readouterr().out
+    for expected in ("WER ", "CER ", "accents:", "speakers:", "s2"):
+        assert expected in said
+
+
+def test_the_same_command_goes_on_after_it_was_stopped(
+    base: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from projectone.server.work import train
+
+    command = ["train", "--base", base, "--data", data, "--max-steps", 6, "--checkpoint-every-steps", 2, "--json"]
+    whole = run(capsys, *command, "--out", tmp_path / "whole")[1]
+
+    def stop(line: object, progress: Any) -> None:
+        if progress.phase == "train" and progress.step == 5:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(train, "_show", stop)
+        code, _, said = run(capsys, *command, "--out", tmp_path / "again")
+    assert code == 130
+    assert "goes on from here" in said
+    assert run(capsys, *command, "--out", tmp_path / "again")[1]["weights_sha256"] == whole["weights_sha256"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["evaluate", "--model", "nowhere/at-all/x", "--data", "DATA"], "there is no such folder"),
+        (["evaluate", "--model", "BASE", "--data", "missing.jsonl"], "cannot be read"),
+        (["evaluate", "--model", "BASE", "--data", "DATA", "--split", "none"], "no clip of split 'none'"),
+        (["evaluate", "--model", "DATA", "--data", "DATA"], "no model.safetensors"),
+        (["train", "--base", "BASE", "--data", "DATA", "--out", "BASE"], "exists already"),
+        (["train", "--base", "BASE", "--data", "DATA", "--out", "NEW", "--epochs", "0"], "--epochs: expected"),
+    ],
+)
+def test_a_mistake_is_one_clear_line(
+    arguments: list[str],
+    problem: str,
+    base: Path,
+    data: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    names = {"BASE": str(base), "DATA": str(data), "NEW": str(tmp_path / "new")}
+    assert main([names.get(argument, argument) for argument in arguments]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert problem in said.err.splitlines()[-1]
+
+
+def test_a_file_that_is_no_sound_is_named(base: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (data / "7.wav").write_bytes(b"not a sound")
+    assert main(["evaluate", "--model", str(base), "--data", str(data), "--split", "test"]) == 2
+    assert "'7.wav'" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_real_speech_in_flac_is_scored_as_jiwer_scores_it(
+    base: Path, real_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [json.loads(line) for line in (real_data / "fsdd" / "manifest.jsonl").read_text().splitlines()][::80]
+    for row in rows:
+        row["audio"] = str(real_data / "fsdd" / row["audio"])
+    (tmp_path / "some.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
+    code, report, _ = run(capsys, "evaluate", "--model", base, "--data", tmp_path / "some.jsonl", "--json")
+    assert code == 0
+    from projectone.server.work.clips import open_decoder
+    from projectone.speech.checkpoint import load_checkpoint
+    from projectone.speech.transcribe import GREEDY, transcribe_many
+
+    with open_decoder() as decode:
+        heard = transcribe_many(load_checkpoint(base), [decode(Path(r["audio"])) for r in rows], options=GREEDY)
+    truth, said = [normalize_text(r["text"]) for r in rows], [normalize_text(t.text) for t in heard]
+    assert report["wer"]["value"] == pytest.approx(jiwer.wer(truth, said))
+    assert report["cer"]["value"] == pytest.approx(jiwer.cer(truth, said))
