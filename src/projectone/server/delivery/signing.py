@@ -5,10 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
 
 from projectone.contracts.releases import ReleaseManifest, SignedManifest
-from projectone.contracts.signatures import sign_manifest
+from projectone.contracts.signatures import public_key_text, sign_manifest
 from projectone.errors import SettingsError
 
 
@@ -21,6 +26,16 @@ class ReleaseSigner:
     def sign(self, manifest: ReleaseManifest) -> SignedManifest:
         """The manifest's canonical bytes and the signature over them."""
         return sign_manifest(self._key, manifest)
+
+    @property
+    def public_key(self) -> str:
+        """The public half, raw, base64: what devices are told to trust."""
+        return public_key_text(self._key)
+
+
+def new_key() -> bytes:
+    """A fresh private key in PEM, for the file that `load_signer` reads."""
+    return Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
 def load_signer(path: Path) -> ReleaseSigner:

@@ -1,0 +1,122 @@
+"""`projectone-server init`: make the server's home. What is there already stays as it is."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import secrets
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from projectone.errors import StorageError
+from projectone.server.database import open_engine
+from projectone.server.delivery.signing import load_signer, new_key
+from projectone.server.hubd.auth import issue_token
+from projectone.server.hubd.repos import HubStore
+from projectone.server.migrations.upgrade import upgrade_database
+from projectone.server.settings import ServerSettings
+from projectone.storage.files import write_atomically
+
+SUMMARY = "Make the server's home: folders, database, release key, Hub token, enrolment code."
+EXAMPLES = (
+    "  projectone-server init\n"
+    "  PROJECTONE_SERVER_HOME=/srv/projectone projectone-server init --json\n\n"
+    "It may be repeated: keys and codes that are there stay."
+)
+
+FOLDERS = ("blobs", "packages", "models", "runs", "quarantine", "hub", "logs", "staging")
+RELEASE_KEY = "release.key"
+ENROLMENT_CODE = "enrolment-code"
+HUB_TOKEN = "hub-token"
+_HUB_USER = "trainer"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Home:
+    """What a device and an operator have to know of a server."""
+
+    home: str
+    server_url: str
+    enrolment_code: str
+    release_public_key: str
+    hub_url: str
+    hub_token_file: str
+    database_revision: str
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare `--json`."""
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
+    """Make the home and say what a device needs."""
+    made = initialise(settings)
+    if arguments.json:
+        print(json.dumps(asdict(made)))
+        return 0
+    print(f"The server's home is {made.home} (database revision {made.database_revision}).\n")
+    print("A device needs these three:")
+    print(f"  export PROJECTONE_SERVER={made.server_url}")
+    print(f"  export PROJECTONE_ENROLMENT_CODE={made.enrolment_code}")
+    print(f"  export PROJECTONE_RELEASE_KEY={made.release_public_key}\n")
+    print("Next: projectone-server serve")
+    return 0
+
+
+def initialise(settings: ServerSettings) -> Home:
+    """Folders, tables, keys; gives what a device has to be told. Harmless when repeated.
+
+    Raises:
+        StorageError: if the disk or the database refused, or newer code wrote the rows.
+        SettingsError: if a key file holds something else.
+    """
+    keys = settings.keys_folder
+    try:
+        for folder in (settings.home, *(settings.home / name for name in FOLDERS)):
+            folder.mkdir(parents=True, exist_ok=True)
+        keys.mkdir(mode=0o700, exist_ok=True)
+        keys.chmod(0o700)
+    except OSError as error:
+        raise StorageError(f"{settings.home}: could not be made: {error}") from error
+    engine = open_engine(settings.database_url)
+    try:
+        revision = upgrade_database(engine)
+        _keep_secret(keys / RELEASE_KEY, new_key)
+        _keep_secret(keys / ENROLMENT_CODE, lambda: settings.enrolment_code.encode() or _new_code())
+        store = HubStore(engine, settings.home / "hub")
+        owner = settings.hub_repo.partition("/")[0]
+        _keep_secret(keys / HUB_TOKEN, lambda: issue_token(store, _HUB_USER, "write", [_HUB_USER, owner]).encode())
+    finally:
+        engine.dispose()
+    return Home(
+        home=str(settings.home),
+        server_url=settings.public_url,
+        enrolment_code=with_secrets(settings).enrolment_code,
+        release_public_key=load_signer(keys / RELEASE_KEY).public_key,
+        hub_url=settings.hub_endpoint,
+        hub_token_file=str(keys / HUB_TOKEN),
+        database_revision=revision,
+    )
+
+
+def with_secrets(settings: ServerSettings) -> ServerSettings:
+    """Settings read before `initialise` ran, with the secrets that it made."""
+    keys = settings.keys_folder
+    return replace(
+        settings,
+        enrolment_code=settings.enrolment_code or (keys / ENROLMENT_CODE).read_text().strip(),
+        hub_token=settings.hub_token or (keys / HUB_TOKEN).read_text().strip(),
+    )
+
+
+def _new_code() -> bytes:
+    return secrets.token_urlsafe(18).encode()
+
+
+def _keep_secret(path: Path, make: Callable[[], bytes]) -> None:
+    """Write a secret once; its folder is closed to others before it appears."""
+    if not path.exists():
+        write_atomically(path, make())
+        path.chmod(0o600)

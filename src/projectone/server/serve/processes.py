@@ -1,0 +1,167 @@
+"""`projectone-server serve`: the API for devices and the Hub for publishers, each on its own port."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import uvicorn
+
+from projectone.errors import SettingsError
+from projectone.server.api.app import create_app as create_api
+from projectone.server.api.services import Services
+from projectone.server.corpus.catalog import Catalog
+from projectone.server.corpus.intake import Intake
+from projectone.server.corpus.retention import sweep
+from projectone.server.database import Engine, open_engine
+from projectone.server.delivery.ledger import Ledger
+from projectone.server.devices.catalog import DeviceCatalog
+from projectone.server.hubd.app import create_app as create_hub
+from projectone.server.hubd.repos import HubStore
+from projectone.server.hubd.settings import HubSettings
+from projectone.server.sandbox.decode import decode_wav
+from projectone.server.serve.initialise import initialise, with_secrets
+from projectone.server.settings import ServerSettings
+from projectone.storage.blobs import FileBlobs
+
+SUMMARY = "Answer devices (API) and publishers (Hub), each on its own port."
+EXAMPLES = (
+    "  projectone-server serve\n"
+    "  projectone-server serve --only api --api-port 9000\n"
+    "  projectone-server serve --json      a line of JSON with the addresses when it is ready"
+)
+
+# The sample header may hold 24 KiB; far longer ones still get a clear answer instead of a cut connection.
+_MAX_HEADER_BYTES = 4 * 1024 * 1024
+_MAX_CONNECTIONS = 256
+_SHUTDOWN_S = 10
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare which processes, where, and `--json`."""
+    parser.add_argument("--only", choices=("api", "hub"), help="only one of the two")
+    parser.add_argument("--api-port", type=int, help="instead of the setting; 0 takes a free one")
+    parser.add_argument("--hub-port", type=int, help="instead of the setting; 0 takes a free one")
+    parser.add_argument("--json", action="store_true", help="print one JSON object with the addresses when ready")
+
+
+def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
+    """Serve until SIGTERM or Ctrl-C; requests that are under way are finished."""
+    ports = {"api_port": arguments.api_port, "hub_port": arguments.hub_port}
+    settings = replace(settings, **{name: port for name, port in ports.items() if port is not None})
+    initialise(settings)
+    settings = with_secrets(settings)
+    engine = open_engine(settings.database_url)
+    try:
+        names = [arguments.only] if arguments.only else ["api", "hub"]
+        asyncio.run(_serve([_server(name, settings, engine) for name in names], is_json=arguments.json))
+    finally:
+        engine.dispose()
+    return 0
+
+
+def api_services(settings: ServerSettings, engine: Engine) -> Services:
+    """Everything behind the API; what interrupted uploads left is swept."""
+    blobs = FileBlobs(settings.home / "blobs")
+    catalog = Catalog(engine)
+    sweep(catalog, blobs)
+    return Services(
+        catalog=catalog,
+        blobs=blobs,
+        devices=DeviceCatalog(engine),
+        intake=Intake(catalog, blobs, decode_wav, _now),
+        ledger=Ledger(engine, public_url=settings.public_url),
+        packages=FileBlobs(settings.home / "packages"),
+        staging=settings.home / "staging",
+        enrolment_code=settings.enrolment_code,
+        clock=_now,
+    )
+
+
+class _Server(uvicorn.Server):
+    """One of several servers in a process: the process, not the server, listens for signals."""
+
+    def __init__(self, name: str, app: Any, bound: socket.socket) -> None:  # noqa: ANN401 - an ASGI application
+        super().__init__(
+            uvicorn.Config(
+                app,
+                http="h11",
+                lifespan="off",
+                log_level="warning",
+                access_log=False,  # paths hold ids of people's samples
+                server_header=False,
+                h11_max_incomplete_event_size=_MAX_HEADER_BYTES,
+                limit_concurrency=_MAX_CONNECTIONS,
+                timeout_graceful_shutdown=_SHUTDOWN_S,
+            )
+        )
+        self.name = name
+        self.bound = bound
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the signals to `_serve`."""
+        yield
+
+    @property
+    def url(self) -> str:
+        """Where it answers."""
+        host, port = self.bound.getsockname()[:2]
+        return f"http://{host}:{port}"
+
+
+def _server(name: str, settings: ServerSettings, engine: Engine) -> _Server:
+    if name == "api":
+        bound = _bind(settings.api_host, settings.api_port, "PROJECTONE_SERVER_API_PORT")
+        return _Server("api", create_api(api_services(settings, engine)), bound)
+    bound = _bind(settings.hub_host, settings.hub_port, "PROJECTONE_SERVER_HUB_PORT")
+    port = bound.getsockname()[1]
+    hub_settings = HubSettings(public_url=replace(settings, hub_port=port).own_hub_url)
+    return _Server("hub", create_hub(HubStore(engine, settings.home / "hub"), hub_settings), bound)
+
+
+def _bind(host: str, port: int, variable: str) -> socket.socket:
+    try:
+        return socket.create_server((host, port), backlog=1024)
+    except OSError as error:
+        message = f"{variable}: expected a free port on {host}, got {port}: {error.strerror}; choose another one"
+        raise SettingsError(message) from error
+
+
+async def _serve(servers: list[_Server], *, is_json: bool) -> None:
+    loop = asyncio.get_running_loop()
+
+    def stop() -> None:
+        for server in servers:
+            server.should_exit = True
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop)
+    tasks = [asyncio.create_task(server.serve(sockets=[server.bound])) for server in servers]
+    while not all(server.started for server in servers) and not any(task.done() for task in tasks):
+        await asyncio.sleep(0.02)
+    _announce(servers, is_json=is_json)
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    stop()  # one that ends takes the other with it
+    await asyncio.gather(*tasks)
+
+
+def _announce(servers: list[_Server], *, is_json: bool) -> None:
+    urls = {server.name: server.url for server in servers}
+    if is_json:
+        print(json.dumps({"ready": True, **urls}), flush=True)
+    shown = ", ".join(f"{name} on {url}" for name, url in urls.items())
+    print(f"projectone-server: ready: {shown}", file=sys.stderr, flush=True)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
