@@ -18,7 +18,8 @@ from projectone.contracts.consent import ConsentReceipt
 from projectone.contracts.corrections import Correction
 from projectone.server.corpus.catalog import Catalog
 from projectone.server.corpus.intake import Intake
-from projectone.server.database import METADATA, open_engine
+from projectone.server.database import open_engine
+from projectone.server.migrations.upgrade import upgrade_database
 from projectone.server.sandbox.decode import decode_wav
 from projectone.server.settings import ServerSettings
 from projectone.storage.blobs import FileBlobs
@@ -61,7 +62,7 @@ class TrainerHome:
         )
         (folder / "keys" / "release.key").write_bytes(pem)
         self.engine = open_engine(self.settings.database_url)
-        METADATA.create_all(self.engine)
+        upgrade_database(self.engine)
         self.catalog = Catalog(self.engine)
         self.blobs = FileBlobs(folder / "blobs")
         self.write_golden(sentences(60, seed=1))

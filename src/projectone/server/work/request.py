@@ -6,8 +6,10 @@ import argparse
 import json
 
 from projectone.server.database import open_engine
+from projectone.server.migrations.upgrade import upgrade_database
 from projectone.server.runs import Runs, to_json
 from projectone.server.settings import ServerSettings
+from projectone.server.work.home import require_home
 
 SUMMARY = "Ask for a training run now; a running worker takes it within seconds."
 EXAMPLES = """\
@@ -22,8 +24,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
     """Write the request; one that still waits is given again."""
+    require_home(settings)
     engine = open_engine(settings.database_url)
     try:
+        upgrade_database(engine)
         run = Runs(engine).request("on-demand")
     finally:
         engine.dispose()

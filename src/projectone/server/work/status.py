@@ -9,9 +9,11 @@ from typing import Any
 from projectone.server.corpus.catalog import Catalog
 from projectone.server.database import open_engine
 from projectone.server.delivery.ledger import Ledger, Release
+from projectone.server.migrations.upgrade import upgrade_database
 from projectone.server.notifications.outbox import NotificationOutbox
 from projectone.server.runs import RunRow, Runs, to_json
 from projectone.server.settings import ServerSettings
+from projectone.server.work.home import require_home
 
 SUMMARY = "Show what runs, what is released and what waits."
 EXAMPLES = "  projectone-server status\n  projectone-server status --json"
@@ -24,8 +26,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
     """Print the status."""
+    require_home(settings)
     engine = open_engine(settings.database_url)
     try:
+        upgrade_database(engine)
         runs = Runs(engine).newest()
         releases = Ledger(engine, public_url=settings.public_url).releases()
         samples = Catalog(engine).counts()

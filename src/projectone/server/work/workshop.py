@@ -23,6 +23,7 @@ from projectone.server.delivery.ledger import Ledger
 from projectone.server.delivery.signing import load_signer
 from projectone.server.evaluation.gate import judge
 from projectone.server.leases import Leases
+from projectone.server.migrations.upgrade import upgrade_database
 from projectone.server.notifications.outbox import Message, NotificationOutbox
 from projectone.server.notifications.senders import open_senders
 from projectone.server.pipeline.models import ModelFolders
@@ -44,6 +45,7 @@ from projectone.server.training import TrainingClip, TrainingConfig, TrainingPro
 from projectone.server.training.engines.mlx import LOG_NAME
 from projectone.server.work.clips import open_decoder, training_clips
 from projectone.server.work.handout import Handout
+from projectone.server.work.home import require_home
 from projectone.server.work.progress import ProgressLine
 from projectone.server.work.references import resolve_model
 from projectone.server.work.scoring import Scores
@@ -58,9 +60,11 @@ class Workshop:
     """Everything that the worker's commands share, opened once."""
 
     def __init__(self, settings: ServerSettings, *, stream: TextIO = sys.stderr) -> None:
+        require_home(settings)
         self.settings = settings
         self.home = settings.home
         self._engine = open_engine(settings.database_url)
+        upgrade_database(self._engine)
         self.catalog = Catalog(self._engine)
         self.runs = Runs(self._engine)
         self.leases = Leases(self._engine)
