@@ -1,7 +1,8 @@
-"""Writes the pages that are made from the code: settings, JSON Schemas, OpenAPI. `make docs`; a test keeps them fresh."""
+"""Writes the pages that are made from the code: map, settings, schemas, OpenAPI. `make docs`; a test keeps them fresh."""
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import importlib
 import inspect
@@ -23,6 +24,7 @@ def pages() -> dict[str, str]:
     made = {f"contracts/{name}.schema.json": text for name, text in _schemas().items()}
     made["contracts/openapi.json"] = _json(openapi_document())
     made["settings.md"] = _settings()
+    made["map.md"] = _map()
     return made
 
 
@@ -53,6 +55,28 @@ def _settings() -> str:
             shown = f"`{default}`" if default not in ("", None) else "none"
             lines.append(f"| `{field.metadata['variable']}` | {field.metadata['help']} | {shown} |")
     return "\n".join(lines) + "\n"
+
+
+def _map() -> str:
+    source = DOCS.parent / "src" / "projectone"
+    lines = [
+        "# The map",
+        "",
+        "Every room and what each file in it is for, in the file's own first words. Made by `make docs` from the code;",
+        "how the rooms work together is in [architecture.md](architecture.md), why it is so in [adr/](adr/README.md).",
+    ]
+    rooms = sorted(path.parent for path in source.rglob("__init__.py"))
+    for room in rooms:
+        title = room.relative_to(source.parent).as_posix()
+        lines += ["", f"## {title}/", "", _first_line(room / "__init__.py"), ""]
+        files = sorted(path for path in room.glob("*.py") if path.name != "__init__.py")
+        lines += [f"- `{path.name}`: {_first_line(path)}" for path in files]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _first_line(module: Path) -> str:
+    text = ast.get_docstring(ast.parse(module.read_text())) or ""
+    return text.split("\n\n")[0].replace("\n", " ")
 
 
 def main() -> None:

@@ -45,8 +45,9 @@ def test_the_map_names_every_room() -> None:
     text = (REPOSITORY / "docs" / "map.md").read_text()
     source = REPOSITORY / "src" / "projectone"
     rooms = [path for path in source.rglob("*") if path.is_dir() and (path / "__init__.py").is_file()]
-    missing = [room.name for room in rooms if f"{room.name}/" not in text]
+    missing = [room.name for room in rooms if f"/{room.name}/" not in text]
     assert missing == []
+    assert ": \n" not in text, "a module without a first line"
 
 
 @pytest.mark.parametrize("adr", sorted(path.name for path in (REPOSITORY / "docs/adr").glob("0*.md")))
