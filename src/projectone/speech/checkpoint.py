@@ -70,6 +70,7 @@ CHECKPOINT_FILES = (
     "tokenizer.json",
     "tokenizer_config.json",
 )
+_JOINT_SETTINGS = "processor_config.json"
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.h5", "*.msgpack")
 
 
@@ -109,7 +110,7 @@ def load_checkpoint(folder: Path, *, dtype: MemoryDtype = "float32") -> WhisperC
     config = read_json(folder / "config.json")
     dims = dimensions_from_config(config)
     generation = GenerationSettings.from_json(read_json(folder / "generation_config.json"))
-    features = FeatureSettings.from_json(read_json(folder / "preprocessor_config.json"))
+    features = FeatureSettings.from_json(_feature_settings(folder))
     tokenizer = Tokenizer.from_file(folder / "tokenizer.json", is_multilingual=generation.is_multilingual)
     _cross_check(dims, tokenizer, generation, features)
     expected = hf_shapes(dims)
@@ -168,9 +169,20 @@ def model_tensors(model: Whisper) -> dict[str, mx.array]:
 
 def digest_of_folder(folder: Path) -> str:
     """SHA-256 over the names and digests of the checkpoint's own files; other files in the folder do not count."""
-    present = [name for name in CHECKPOINT_FILES if (folder / name).is_file()]
+    names = (*CHECKPOINT_FILES, _JOINT_SETTINGS)
+    present = [name for name in names if (folder / name).is_file()]
     lines = "".join(f"{digest_of(folder / name)}  {name}\n" for name in present)
     return hashlib.sha256(lines.encode()).hexdigest()
+
+
+def _feature_settings(folder: Path) -> dict[str, Any]:
+    """`preprocessor_config.json`, or its contents from where transformers 5 puts them."""
+    joint = folder / _JOINT_SETTINGS
+    if joint.is_file() and not (folder / "preprocessor_config.json").is_file():
+        inside = read_json(joint).get("feature_extractor")
+        if isinstance(inside, dict):
+            return inside
+    return read_json(folder / "preprocessor_config.json")
 
 
 def _build(dims: ModelDimensions, stored: dict[str, mx.array], dtype: MemoryDtype) -> Whisper:
@@ -253,4 +265,6 @@ def _what_else(folder: Path) -> str:
     pickles = sorted(path.name for pattern in _PICKLES for path in folder.glob(pattern)) if folder.is_dir() else []
     if not folder.is_dir():
         return "; there is no such folder"
+    if (folder / f"{WEIGHTS}.index.json").is_file():
+        return "; weights in several files are not read: save them as one"
     return f"; {pickles[0]!r} was not opened, pickled formats are refused: convert it to safetensors" if pickles else ""

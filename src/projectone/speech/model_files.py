@@ -146,7 +146,7 @@ def config_from_dimensions(
         # Left empty here: since transformers 4.4x these live in generation_config.json alone.
         "suppress_tokens": None,
         "begin_suppress_tokens": None,
-        **extra,
+        **{key: value for key, value in extra.items() if key != "dtype"},  # the older key below says it to all versions
         "model_type": "whisper",
         **{theirs: values[ours] for ours, theirs in _DIMENSIONS.items()},
         "encoder_ffn_dim": 4 * dims.n_audio_state,

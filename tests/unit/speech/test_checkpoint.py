@@ -154,6 +154,43 @@ def test_a_missing_file_is_named(folder: Path, name: str) -> None:
         load_checkpoint(folder)
 
 
+def test_a_vocabulary_without_timestamps_is_completed_by_the_weights(folder: Path) -> None:
+    def drop_timestamps(raw: dict[str, Any]) -> None:
+        raw["added_tokens"] = [token for token in raw["added_tokens"] if "." not in token["content"]]
+
+    before = load_checkpoint(folder).tokenizer
+    change_json(folder / "tokenizer.json", drop_timestamps)
+    after = load_checkpoint(folder).tokenizer
+    assert not after.has_timestamp_tokens
+    assert after.timestamp_begin == before.timestamp_begin
+    assert after.decode_with_timestamps([after.timestamp_begin + 25]) == "<|0.50|>"
+
+
+def test_an_english_only_model_may_carry_language_tokens(folder: Path) -> None:
+    def make_english_only(raw: dict[str, Any]) -> None:
+        raw["is_multilingual"] = False
+        del raw["lang_to_id"], raw["task_to_id"]
+
+    change_json(folder / "generation_config.json", make_english_only)
+    loaded = load_checkpoint(folder)
+    assert loaded.tokenizer.languages
+    assert not loaded.tokenizer.is_multilingual
+
+
+def test_feature_settings_are_found_where_newer_libraries_put_them(folder: Path) -> None:
+    raw = json.loads((folder / "preprocessor_config.json").read_text())
+    (folder / "preprocessor_config.json").unlink()
+    (folder / "processor_config.json").write_text(json.dumps({"feature_extractor": raw}))
+    assert load_checkpoint(folder).features.chunk_length_s == 2
+
+
+def test_weights_in_several_files_are_refused_with_advice(folder: Path) -> None:
+    (folder / "model.safetensors").rename(folder / "model-00001-of-00002.safetensors")
+    (folder / "model.safetensors.index.json").write_text("{}")
+    with pytest.raises(ArtifactError, match="save them as one"):
+        load_checkpoint(folder)
+
+
 def test_a_pickled_model_is_refused_unopened(folder: Path) -> None:
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
     (folder / "pytorch_model.bin").chmod(0)  # opening it would say so
