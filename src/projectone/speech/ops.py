@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import lru_cache
 
 import mlx.core as mx
 import numpy as np
@@ -38,8 +39,8 @@ def _goes_through_numpy(x: mx.array) -> bool:
     return bool(x.size >= SMALLEST_SIZE and x.dtype == mx.float32 and mx.default_device().type == mx.cpu)
 
 
-def _blocks(size: int) -> list[slice]:
-    return [slice(start, min(start + _BLOCK, size)) for start in range(0, size, _BLOCK)]
+def _blocks(size: int, step: int) -> list[slice]:
+    return [slice(start, start + max(1, step)) for start in range(0, size, max(1, step))]
 
 
 def _normal_cdf(x: Array) -> Array:
@@ -59,15 +60,15 @@ def _normal_cdf(x: Array) -> Array:
     top *= scaled
     top /= bottom
     top += 1
-    top *= np.float32(0.5)
-    return top
+    share: Array = top * np.float32(0.5)
+    return share
 
 
 def _by_block(function: Callable[..., Array], *inputs: mx.array) -> mx.array:
     """Apply `function` to flat blocks of equally shaped arrays; the result has their shape."""
     flat = [np.asarray(x).reshape(-1) for x in inputs]
     out = np.empty(flat[0].size, dtype=np.float32)
-    for block in _blocks(out.size):
+    for block in _blocks(out.size, _BLOCK):
         out[block] = function(*(x[block] for x in flat))
     return mx.array(out).reshape(inputs[0].shape)
 
@@ -120,9 +121,8 @@ def _softmax_values(scores: mx.array) -> mx.array:
     width = scores.shape[-1]
     rows = np.asarray(scores).reshape(-1, width)
     out = np.empty_like(rows)
-    n_rows = max(1, _BLOCK // width)
-    for start in range(0, rows.shape[0], n_rows):
-        _softmax_rows(rows[start : start + n_rows], out[start : start + n_rows])
+    for block in _blocks(rows.shape[0], _BLOCK // width):
+        _softmax_rows(rows[block], out[block])
     return mx.array(out).reshape(scores.shape)
 
 
@@ -142,8 +142,57 @@ def softmax(scores: mx.array) -> mx.array:
     return mx.softmax(scores, axis=-1, precise=True)
 
 
+def _standardised(rows: Array, eps: float) -> tuple[Array, Array]:
+    """Rows with zero mean and unit variance, and the inverse deviation of each."""
+    centred = rows - rows.mean(axis=-1, keepdims=True)
+    variance = np.einsum("ij,ij->i", centred, centred)[:, None] / np.float32(rows.shape[-1])
+    inverse = (1 / np.sqrt(variance + np.float32(eps))).astype(np.float32)
+    centred *= inverse
+    return centred, inverse
+
+
+@lru_cache(maxsize=4)
+def _fast_layer_norm(eps: float) -> Callable[[mx.array, mx.array, mx.array], mx.array]:
+    def values(x: mx.array, weight: mx.array, bias: mx.array) -> mx.array:
+        width = x.shape[-1]
+        rows, scale, shift = np.asarray(x).reshape(-1, width), np.asarray(weight), np.asarray(bias)
+        out = np.empty_like(rows)
+        for block in _blocks(rows.shape[0], _BLOCK // width):
+            out[block] = _standardised(rows[block], eps)[0] * scale + shift
+        return mx.array(out).reshape(x.shape)
+
+    def gradient(
+        primals: tuple[mx.array, mx.array, mx.array], cotangent: mx.array, _output: mx.array
+    ) -> tuple[mx.array, mx.array, mx.array]:
+        x, weight, _ = primals
+        width = x.shape[-1]
+        rows, slopes, scale = (
+            np.asarray(x).reshape(-1, width),
+            np.asarray(cotangent).reshape(-1, width),
+            np.asarray(weight),
+        )
+        out = np.empty_like(rows)
+        weight_slope = np.zeros(width, dtype=np.float32)
+        for block in _blocks(rows.shape[0], _BLOCK // width):
+            standard, inverse = _standardised(rows[block], eps)
+            weight_slope += np.einsum("ij,ij->j", slopes[block], standard)
+            scaled = slopes[block] * scale
+            along = np.einsum("ij,ij->i", scaled, standard)[:, None] / np.float32(width)
+            scaled -= scaled.mean(axis=-1, keepdims=True)
+            scaled -= standard * along
+            out[block] = scaled * inverse
+        return mx.array(out).reshape(x.shape), mx.array(weight_slope), mx.array(slopes.sum(axis=0))
+
+    function = mx.custom_function(values)
+    function.vjp(gradient)
+    normalise: Callable[[mx.array, mx.array, mx.array], mx.array] = function
+    return normalise
+
+
 def layer_norm(x: mx.array, weight: mx.array, bias: mx.array, eps: float) -> mx.array:
     """Normalises the last axis to zero mean and unit variance, then scales and shifts it."""
+    if _goes_through_numpy(x):
+        return _fast_layer_norm(eps)(x, weight, bias)
     return mx.fast.layer_norm(x, weight, bias, eps)
 
 
