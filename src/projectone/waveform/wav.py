@@ -110,6 +110,8 @@ def read_header(content: bytes, *, max_duration_s: float = MAX_DURATION_S) -> Wa
     chunks, ending = _walk(content)
     formats = [chunk for chunk in chunks if chunk.name == b"fmt "]
     datas = [chunk for chunk in chunks if chunk.name == b"data"]
+    if ending is not None and not (formats and datas):
+        raise ending  # the walk stopped before it could find them
     if not formats:
         raise DataError("wav-no-format", "WAV: expected a fmt chunk, found none")
     if len(formats) > 1:

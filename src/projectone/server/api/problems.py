@@ -75,7 +75,9 @@ def add_problems(app: FastAPI) -> None:
 
     def answer_status(_request: Request, error: Exception) -> Response:
         status = int(getattr(error, "status_code", 400))
-        return problem_response(status, _REASON_OF_STATUS.get(status, f"http-{status}"), HTTPStatus(status).phrase)
+        answer = problem_response(status, _REASON_OF_STATUS.get(status, f"http-{status}"), HTTPStatus(status).phrase)
+        answer.headers.update(getattr(error, "headers", None) or {})  # such as Allow
+        return answer
 
     def answer_validation(_request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)

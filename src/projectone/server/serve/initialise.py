@@ -75,7 +75,7 @@ def initialise(settings: ServerSettings) -> Home:
     keys = settings.keys_folder
     try:
         for folder in (settings.home, *(settings.home / name for name in FOLDERS)):
-            folder.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # voices: nobody else's business
         keys.mkdir(mode=0o700, exist_ok=True)
         keys.chmod(0o700)
     except OSError as error:

@@ -1,0 +1,66 @@
+"""Bad clips get their reason; real ones are let through."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.hostile.audio_families import speechlike
+
+from projectone.server.corpus.validation import examine
+from projectone.server.sandbox.decode import AudioDecoder
+from projectone.waveform.quality import measure_quality, why_unusable
+from projectone.waveform.resample import to_16k_mono
+
+RANDOM = np.random.default_rng(0)
+T = np.arange(16000) / 16000
+
+
+@pytest.mark.parametrize(
+    ("samples", "reason"),
+    [
+        (np.array([np.nan] * 4000, np.float32), "not-finite"),
+        (speechlike(RANDOM)[:1599], "too-short"),
+        (np.zeros(16000, np.float32), "silence"),
+        (np.full(16000, 0.4, np.float32), "dc-offset"),
+        (np.full(16000, 0.1, np.float32), "silence"),
+        (np.sign(np.sin(2 * np.pi * 200 * T)).astype(np.float32), "clipping"),
+        (np.sin(2 * np.pi * 50 * T).astype(np.float32) * 0.3, "no-speech"),
+        (RANDOM.normal(0, 0.1, 16000).astype(np.float32), "no-speech"),
+        (np.where(np.arange(16000) == 8000, 0.9, 0.0).astype(np.float32), "no-speech"),
+    ],
+)
+def test_a_bad_clip_gets_its_reason(samples: np.ndarray, reason: str) -> None:
+    assert why_unusable(samples) == reason
+
+
+def test_something_like_speech_is_let_through_loud_or_quiet() -> None:
+    for gain in (0.02, 0.3, 1.5):
+        assert why_unusable(np.clip(speechlike(RANDOM) * gain, -1, 1)) is None
+
+
+def test_the_figures_are_what_they_say() -> None:
+    quality = measure_quality((0.5 * np.sin(2 * np.pi * 200 * T) + 0.1).astype(np.float32))
+    assert quality.duration_s == 1.0
+    assert quality.peak_db == pytest.approx(-6.02, abs=0.05)
+    assert quality.level_db == pytest.approx(-9.03, abs=0.05)
+    assert quality.dc_offset == pytest.approx(0.1, abs=1e-3)
+
+
+def real_clips(folder: Path, *, step: int) -> list[tuple[Path, str]]:
+    rows = [json.loads(line) for line in (folder / "manifest.jsonl").read_text().splitlines()]
+    return [(folder / row["audio"], row["text"]) for row in rows[::step]]
+
+
+@pytest.mark.slow
+def test_at_most_one_real_clip_in_a_hundred_is_refused(real_data: Path) -> None:
+    clips = real_clips(real_data / "fsdd", step=2)
+    clips += real_clips(real_data / "an4", step=6) + real_clips(real_data / "speechocean762", step=8)
+    assert len(clips) > 500
+    refused = []
+    with AudioDecoder() as decoder:
+        for path, text in clips:
+            samples, rate = decoder.decode(path.read_bytes(), suffix=".flac")
+            if (reason := examine(to_16k_mono(samples, rate), text)) is not None:
+                refused.append((path.name, reason))
+    assert len(refused) <= 0.01 * len(clips), refused[:10]
