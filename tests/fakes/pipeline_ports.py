@@ -1,0 +1,159 @@
+"""The outside of the pipeline in memory: samples, datasets, effects, a registry, a ledger, a mailbox."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tests.fakes import tiny_trainer
+
+from projectone.contracts.base import canonical_json, sha256_hex
+from projectone.contracts.scores import EvaluationReport
+from projectone.errors import ConsentError, DataError
+from projectone.server.notifications.outbox import Message
+from projectone.server.pipeline.models import ModelFolders
+from projectone.server.pipeline.ports import (
+    DatasetEntry,
+    Deployment,
+    PipelineSample,
+    Ports,
+    Production,
+    Samples,
+)
+
+
+@dataclass
+class World:
+    """What the pipeline touches, open for a test to look at and to break."""
+
+    home: Path
+    samples: dict[str, PipelineSample] = field(default_factory=dict)
+    clips: dict[str, Samples] = field(default_factory=dict)
+    marks: dict[str, tuple[str, str | None]] = field(default_factory=dict)
+    withdrawn: set[str] = field(default_factory=set)
+    datasets: dict[str, list[DatasetEntry]] = field(default_factory=dict)
+    golden: frozenset[str] = frozenset()
+    effects: dict[tuple[str, str, str, str], dict[str, Any]] = field(default_factory=dict)
+    row: dict[str, object] = field(default_factory=dict)
+    nodes: list[str] = field(default_factory=list)
+    registered: list[Deployment] = field(default_factory=list)
+    released: list[Deployment] = field(default_factory=list)
+    messages: dict[str, Message] = field(default_factory=dict)
+    production: Production | None = None
+    wer: Callable[[str], float] = lambda sha256: 0.3
+    cap: int = 100
+
+    def __post_init__(self) -> None:
+        base = self.home / "base"
+        base.mkdir(parents=True)
+        (base / "model.safetensors").write_bytes(b"base")
+        self.base_sha256 = ModelFolders(self.home / "models").keep_copy(base)
+        self.wer = lambda sha256: 0.5 if sha256 == self.base_sha256 else 0.3
+
+    def add(self, name: str, *, text: str = "red", contributor: str = "ada", is_new: bool = True) -> PipelineSample:
+        clip = np.random.default_rng(len(self.samples)).uniform(-0.5, 0.5, 16_000).astype(np.float32)
+        clip_sha256 = hashlib.sha256(clip.tobytes()).hexdigest()
+        self.clips[clip_sha256] = clip
+        sample = PipelineSample(
+            sample_id=name,
+            contributor_id=contributor,
+            clip_sha256=clip_sha256,
+            text=text,
+            duration_s=1.0,
+            is_new=is_new,
+        )
+        self.samples[name] = sample
+        return sample
+
+    def usable(self) -> list[PipelineSample]:
+        kept = []
+        for sample in self.samples.values():
+            mark = self.marks.get(sample.sample_id, ("", None))[0]
+            if sample.sample_id not in self.withdrawn and mark in ("", "used"):
+                kept.append(replace(sample, is_new=False) if mark == "used" else sample)
+        return kept
+
+    def withdraw(self, name: str) -> None:
+        """Erase a sample and every dataset that names it, as the corpus does."""
+        self.withdrawn.add(name)
+        self.clips.pop(self.samples[name].clip_sha256, None)
+        for sha256, entries in list(self.datasets.items()):
+            if any(entry.sample_id == name for entry in entries):
+                del self.datasets[sha256]
+
+    def ports(self, **changes: Any) -> Ports:
+        ports = Ports(
+            home=self.home,
+            check=lambda: None,
+            once=self._once,
+            find_effect=self._find_effect,
+            enter=lambda run_id, node: self.nodes.append(node),
+            record=lambda run_id, values: self.row.update(values),
+            progress=lambda run_id, progress: None,
+            waiting=lambda: [sample for sample in self.usable() if sample.is_new],
+            usable=self.usable,
+            read_clip=self._read_clip,
+            examine=lambda samples, text: None if np.abs(samples).max() > 0.01 else "silence",
+            golden_clips=lambda: self.golden,
+            mark=self._mark,
+            seal=self._seal,
+            read_dataset=self._read_dataset,
+            base=lambda: self.base_sha256,
+            train=tiny_trainer.train,
+            score=self._score,
+            judge=tiny_trainer.judge,
+            production=lambda: self.production or Production(weights_sha256=self.base_sha256, version=None),
+            register=self._register,
+            package=lambda weights_sha256: {"sha256": sha256_hex(weights_sha256.encode())},
+            release=self._release,
+            notify=lambda message: self.messages.setdefault(message.key, message) and None,
+            max_new_per_contributor=self.cap,
+        )
+        return replace(ports, **changes)
+
+    def _once(self, run_id: str, node: str, name: str, inputs: object, act: Callable[[], dict[str, Any]]) -> Any:
+        key = (run_id, node, name, sha256_hex(canonical_json(inputs)))
+        if key not in self.effects:
+            self.effects[key] = json.loads(json.dumps(act()))
+        return self.effects[key]
+
+    def _find_effect(self, run_id: str, node: str, name: str) -> dict[str, Any] | None:
+        found = [result for key, result in self.effects.items() if key[:3] == (run_id, node, name)]
+        return found[-1] if found else None
+
+    def _read_clip(self, sha256: str) -> Samples:
+        if sha256 not in self.clips:
+            raise DataError("clip-missing", "gone")
+        return self.clips[sha256]
+
+    def _mark(self, sample_ids: Sequence[str], outcome: str, reason: str | None, run_id: str) -> None:
+        for sample_id in sample_ids:
+            self.marks[sample_id] = (outcome, reason)
+
+    def _seal(self, entries: Sequence[DatasetEntry]) -> str:
+        sha256 = sha256_hex(canonical_json([vars(entry) for entry in entries]))
+        self.datasets[sha256] = list(entries)
+        return sha256
+
+    def _read_dataset(self, sha256: str) -> list[DatasetEntry]:
+        if sha256 not in self.datasets:
+            raise ConsentError("withdrawn")
+        return self.datasets[sha256]
+
+    def _score(self, weights_sha256: str) -> EvaluationReport:
+        return tiny_trainer.score_by(self.wer)(weights_sha256)
+
+    def _register(self, deployment: Deployment) -> dict[str, Any]:
+        self.registered.append(deployment)
+        return {"repo_id": "acme/whisper", "commit": "0" * 40, "tag": f"v{deployment.version}"}
+
+    def _release(self, deployment: Deployment, registered: Mapping[str, Any], package: Mapping[str, Any]) -> int:
+        if deployment not in self.released:
+            self.released.append(deployment)
+        self.production = Production(weights_sha256=deployment.weights_sha256, version=deployment.version)
+        return len(self.released)

@@ -1,0 +1,71 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from projectone.errors import LeaseError
+from projectone.server.pipeline.checkpoints import assert_strict_reader, open_checkpointer
+
+PERMISSIVE = """
+import langgraph.checkpoint.serde.jsonplus
+from projectone.errors import StorageError
+from projectone.server.pipeline.checkpoints import assert_strict_reader
+try:
+    assert_strict_reader()
+except StorageError as error:
+    assert "LANGGRAPH_STRICT_MSGPACK" in str(error)
+    print("refused")
+"""
+
+
+def test_saved_state_cannot_run_code(tmp_path: Path) -> None:
+    # Not above: a test that imports langgraph before the pipeline switches the strict reader off for everybody.
+    import ormsgpack
+    from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
+
+    target = tmp_path / "made-by-a-checkpoint"
+    call = ormsgpack.packb(("os", "mkdir", str(target)))
+    payload = ormsgpack.packb(ormsgpack.Ext(0, call))  # 0: call with a single argument
+    assert JsonPlusSerializer().loads_typed(("msgpack", payload)) == str(target)
+    assert not target.exists()
+    assert_strict_reader()
+
+
+def test_a_reader_that_was_imported_without_the_switch_is_refused() -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "LANGGRAPH_STRICT_MSGPACK"}
+    command = [sys.executable, "-c", PERMISSIVE]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "refused"
+
+
+def test_the_memory_is_durable(tmp_path: Path) -> None:
+    with open_checkpointer(tmp_path / "c.sqlite", lambda: None) as saver:
+        saver.setup()
+        assert saver.conn.execute("PRAGMA synchronous").fetchone() == (2,)
+        assert saver.conn.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+def test_a_node_s_writes_appear_together_or_not_at_all(tmp_path: Path) -> None:
+    with open_checkpointer(tmp_path / "c.sqlite", lambda: None) as saver:
+        saver.setup()
+        saver.conn.execute("INSERT INTO writes VALUES ('t', '', 'c', 'task', 0, 'channel', 'null', NULL, '')")
+        assert saver.conn.in_transaction
+        saver.conn.rollback()
+        assert saver.conn.execute("SELECT count(*) FROM writes").fetchone() == (0,)
+
+
+def test_a_stale_worker_saves_nothing(tmp_path: Path) -> None:
+    def stale() -> None:
+        raise LeaseError("stale")
+
+    with open_checkpointer(tmp_path / "c.sqlite", stale) as saver:
+        saver.setup()
+        config = {"configurable": {"thread_id": "t", "checkpoint_ns": "", "checkpoint_id": "c"}}
+        with pytest.raises(LeaseError):
+            saver.put_writes(config, [("channel", 1)], "task")
+        with pytest.raises(LeaseError):
+            saver.put(config, {"id": "c"}, {}, {})  # type: ignore[typeddict-item]
+        assert saver.conn.execute("SELECT count(*) FROM writes").fetchone() == (0,)
+        assert saver.conn.execute("SELECT count(*) FROM checkpoints").fetchone() == (0,)

@@ -1,0 +1,169 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.fakes.pipeline_ports import World
+
+from projectone.errors import EvaluationError, LeaseError, RegistryError
+from projectone.server.pipeline.checkpoints import open_checkpointer
+from projectone.server.pipeline.graph import build_graph
+from projectone.server.pipeline.models import ModelFolders
+from projectone.server.pipeline.ports import Ports, Production
+from projectone.server.pipeline.state import (
+    DEPLOYMENT,
+    EVALUATION,
+    FINE_TUNING,
+    INGESTION,
+    QUARANTINE,
+    TrainingGraphState,
+)
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path / "home")
+
+
+def run(ports: Ports, run_id: str = "run1") -> Any:
+    state: TrainingGraphState = {"run_id": run_id, "graph_version": 1}
+    with open_checkpointer(ports.home / "checkpoints.sqlite", lambda: None) as checkpointer:
+        graph = build_graph(ports, checkpointer)
+        return graph.invoke(state, {"configurable": {"thread_id": run_id}}, durability="sync")
+
+
+def test_the_graph_has_the_five_nodes_of_the_design_and_no_other(world: World) -> None:
+    with open_checkpointer(world.home / "checkpoints.sqlite", lambda: None) as checkpointer:
+        nodes = set(build_graph(world.ports(), checkpointer).get_graph().nodes)
+    assert nodes == {"__start__", "__end__", INGESTION, FINE_TUNING, EVALUATION, DEPLOYMENT, QUARANTINE}
+
+
+def test_a_better_model_is_deployed(world: World) -> None:
+    world.add("a")
+    state = run(world.ports())
+    assert world.nodes == [INGESTION, FINE_TUNING, EVALUATION, DEPLOYMENT]
+    assert state["deployment_status"] == "deployed 1.0.0"
+    assert state["is_new_model_better"] is True
+    assert state["evaluation_metrics"]["candidate_wer"] == 0.3
+    assert [deployment.weights_sha256 for deployment in world.released] == [state["new_model_path"]]
+    assert world.marks == {"a": ("used", None)}
+    assert list(world.messages) == ["run1-deployed"]
+
+
+def test_a_worse_model_goes_to_quarantine_with_its_data_and_log(world: World) -> None:
+    world.add("a")
+    world.wer = lambda sha256: 0.2 if sha256 == world.base_sha256 else 0.6
+    state = run(world.ports())
+    assert world.nodes == [INGESTION, FINE_TUNING, EVALUATION, QUARANTINE]
+    assert state["deployment_status"] == "quarantined"
+    assert world.registered == world.released == []
+    assert world.marks == {"a": ("quarantined", "not-better")}
+    kept = world.home / "quarantine" / "run1"
+    assert {path.name for path in kept.iterdir()} == {"model", "dataset.json", "train.jsonl", "why.json"}
+    assert "Production is unchanged" in world.messages["run1-quarantined"].body
+
+
+def test_quarantined_samples_are_left_out_of_the_next_run(world: World) -> None:
+    world.add("bad")
+    world.wer = lambda sha256: 0.2 if sha256 == world.base_sha256 else 0.6
+    run(world.ports())
+    world.add("good")
+    world.wer = lambda sha256: 0.5 if sha256 == world.base_sha256 else 0.3
+    state = run(world.ports(), "run2")
+    assert [entry.sample_id for entry in world.datasets[state["processed_data_path"]]] == ["good"]
+
+
+def test_without_usable_data_the_run_ends_without_training(world: World) -> None:
+    sample = world.add("silent")
+    world.clips[sample.clip_sha256][:] = 0
+    state = run(world.ports())
+    assert world.nodes == [INGESTION]
+    assert state["deployment_status"] == "no-data"
+    assert world.marks == {"silent": ("discarded", "silence")}
+    assert world.messages == {}
+
+
+def test_training_that_breaks_leads_to_quarantine_and_sets_its_samples_aside(world: World) -> None:
+    world.add("a", text="diverge")
+    state = run(world.ports())
+    assert world.nodes == [INGESTION, FINE_TUNING, QUARANTINE]
+    assert state["error_message"] == "model_fine_tuning: the loss is not finite"
+    assert world.marks == {"a": ("quarantined", "training-failed")}
+
+
+def test_a_missing_golden_set_says_nothing_about_the_samples(world: World) -> None:
+    world.add("a")
+
+    def score(weights_sha256: str) -> Any:
+        raise EvaluationError("golden set: none is configured")
+
+    run(world.ports(score=score))
+    assert world.nodes == [INGESTION, FINE_TUNING, EVALUATION, QUARANTINE]
+    assert world.marks == {}
+    assert "go on waiting" in world.messages["run1-quarantined"].body
+
+
+def test_a_hub_that_refuses_leads_to_quarantine_and_production_stays(world: World) -> None:
+    world.add("a")
+
+    def register(deployment: Any) -> Any:
+        raise RegistryError("the Hub refused")
+
+    state = run(world.ports(register=register))
+    assert world.nodes == [INGESTION, FINE_TUNING, EVALUATION, DEPLOYMENT, QUARANTINE]
+    assert state["deployment_status"] == "quarantined"
+    assert world.released == []
+    assert world.marks == {}
+
+
+def test_a_worker_that_lost_its_lease_writes_nothing(world: World) -> None:
+    world.add("a")
+
+    def check() -> None:
+        if len(world.nodes) == 3:  # in evaluation
+            raise LeaseError("stale")
+
+    with pytest.raises(LeaseError):
+        run(world.ports(check=check))
+    assert world.released == []
+    assert world.messages == {}
+    assert world.marks == {}
+
+
+def test_a_production_that_changed_after_the_verdict_stops_the_deployment(world: World) -> None:
+    world.add("a")
+
+    def enter(run_id: str, node: str) -> None:
+        world.nodes.append(node)
+        if node == DEPLOYMENT:
+            other = world.home / "other"
+            other.mkdir()
+            (other / "model.safetensors").write_bytes(b"other")
+            sha256 = ModelFolders(world.home / "models").keep_copy(other)
+            world.production = Production(weights_sha256=sha256, version="3.0.0")
+
+    state = run(world.ports(enter=enter))
+    assert state["deployment_status"] == "quarantined"
+    assert "judged against" in state["error_message"]
+    assert world.released == []
+
+
+def test_the_state_holds_ids_digests_and_numbers_alone(world: World) -> None:
+    world.add("a", text="a secret sentence", contributor="ada-lovelace")
+    state = run(world.ports())
+    assert "secret" not in repr(state)
+    assert "lovelace" not in repr(state)
+    assert str(world.home) not in repr(state)
+    assert len(repr(state)) < 1500
+
+
+def test_versions_rise_from_release_to_release(world: World) -> None:
+    world.add("a")
+    run(world.ports())
+    world.add("b")
+    released = world.production
+    assert released is not None
+    world.wer = lambda sha256: 0.3 if sha256 == released.weights_sha256 else 0.1
+    state = run(world.ports(), "run2")
+    assert state["deployment_status"] == "deployed 1.1.0"
+    entries = world.datasets[state["processed_data_path"]]
+    assert [(entry.sample_id, entry.is_new) for entry in entries] == [("a", False), ("b", True)]
