@@ -21,6 +21,7 @@ from projectone.errors import ArtifactError, LeaseError
 
 SAMPLE_RATE_HZ = 16_000
 Samples = npt.NDArray[np.float32]
+_SILENCE: Samples = np.zeros(SAMPLE_RATE_HZ, dtype=np.float32)
 
 
 class Engine(Protocol):
@@ -113,7 +114,9 @@ class Transcriber:
         """Use the model that is current now, if one was in use at all."""
         with self._loading:
             if self._held is not None:
-                self._swap(self._load_current())
+                held = self._load_current()
+                held.engine.transcribe(_SILENCE)  # warm before anybody waits for it
+                self._swap(held)
 
     def close(self) -> None:
         """Let go of the model; whoever is using it finishes first."""
@@ -178,7 +181,7 @@ class Transcriber:
         """
         engine = self._load(folder)
         try:
-            engine.transcribe(np.zeros(SAMPLE_RATE_HZ, dtype=np.float32))
+            engine.transcribe(_SILENCE)
             spoken = [clip for clip in self._trial_clips() if clip.text.strip()]
             if spoken and not any(engine.transcribe(clip.samples).strip() for clip in spoken):
                 raise ArtifactError(f"it heard nothing in {len(spoken)} recordings of this user that hold speech")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -125,32 +126,51 @@ def read_clip(wav: bytes) -> Clip:
 
 
 class _SpeechEngine:
-    """A Whisper checkpoint as the transcriber wants it."""
+    """A Whisper checkpoint as the transcriber wants it.
 
-    def __init__(self, checkpoint: WhisperCheckpoint, language: str) -> None:
-        self._checkpoint: WhisperCheckpoint | None = checkpoint
+    It lives on a thread of its own: mlx ties work that it has put off to the thread that asked for it, and a weight
+    that was never used yet is such work.
+    """
+
+    def __init__(self, folder: Path, language: str) -> None:
         self._language = language
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="projectone-engine")
+        self._checkpoint: WhisperCheckpoint | None = None
+        try:
+            self._thread.submit(self._load, folder).result()
+        except BaseException:
+            self._thread.shutdown(wait=False)
+            raise
 
     def transcribe(self, samples: Samples) -> str:
-        from projectone.speech.transcribe import TranscribeOptions, transcribe
-
-        if self._checkpoint is None:
-            raise ValueError("transcribe: this engine is closed")
-        return transcribe(self._checkpoint, samples, options=TranscribeOptions(language=self._language)).text
+        """The text in 16 kHz mono samples."""
+        return self._thread.submit(self._transcribe, samples).result()
 
     def close(self) -> None:
+        """Let go of the weights, on their own thread."""
+        self._thread.submit(self._forget)
+        self._thread.shutdown(wait=False)
+
+    def _load(self, folder: Path) -> None:
+        # Imported here: mlx takes a second to load, and `status` or `sync` need none of it.
+        try:
+            from projectone.speech.checkpoint import load_checkpoint
+        except ImportError as error:
+            raise SettingsError(f"transcription needs pip install 'projectone[device]' ({error})") from error
+        self._checkpoint = load_checkpoint(folder)
+
+    def _transcribe(self, samples: Samples) -> str:
+        from projectone.speech.transcribe import TranscribeOptions, transcribe
+
+        assert self._checkpoint is not None, "a closed engine is never used"
+        return transcribe(self._checkpoint, samples, options=TranscribeOptions(language=self._language)).text
+
+    def _forget(self) -> None:
         self._checkpoint = None
 
 
 def _load_engine(folder: Path, language: str) -> Engine:
-    # Imported here: mlx takes a second to load, and `status` or `sync` need none of it.
-    try:
-        from projectone.speech.checkpoint import load_checkpoint
-    except ImportError as error:
-        raise SettingsError(
-            f"transcription needs the device extra: pip install 'projectone[device]' ({error})"
-        ) from error
-    return _SpeechEngine(load_checkpoint(folder), language)
+    return _SpeechEngine(folder, language)
 
 
 def _own_clips(recordings: Recordings) -> Sequence[TrialClip]:

@@ -1,0 +1,49 @@
+"""Real models in a running device: several threads transcribe while others come and go."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+from tests.fakes.release_server import FakeServer, running
+from tests.fakes.tiny_whisper import say, save_tiny
+
+from projectone.device.settings import DeviceSettings
+from projectone.device.wiring import open_client
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_models_are_swapped_under_threads_that_transcribe(tmp_path: Path) -> None:
+    """A weight that one thread loaded and no one used yet cannot be used on another: mlx refuses."""
+    models = [files_of(save_tiny(tmp_path / f"model-{seed}", seed=seed)) for seed in (1, 2)]
+    wrong: list[BaseException] = []
+    versions: list[set[str]] = [set(), set(), set()]
+    is_over = threading.Event()
+    with running(FakeServer()) as server:
+        settings = DeviceSettings(home=tmp_path / "home", server=server.url, release_keys=(server.public_key,))
+        with open_client(settings) as client:
+            server.release(models[0], seq=1, version="1.0.0")
+            client.update()
+
+            def work(number: int) -> None:
+                clip = say("red green", seed=number)
+                try:
+                    while not is_over.is_set():
+                        versions[number].add(client.transcribe_only(clip).model_version)
+                except BaseException as error:
+                    wrong.append(error)
+
+            threads = [threading.Thread(target=work, args=(number,)) for number in range(3)]
+            for thread in threads:
+                thread.start()
+            server.release(models[1], seq=2, version="1.1.0")
+            assert client.update().status == "updated"
+            assert [client.roll_back() for _ in range(4)] == ["1.0.0", "1.1.0"] * 2
+            is_over.set()
+            for thread in threads:
+                thread.join()
+    assert wrong == []
+    assert set.union(*versions) == {"1.0.0", "1.1.0"}
