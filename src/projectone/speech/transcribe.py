@@ -41,8 +41,8 @@ class TranscribeOptions:
             single sentences have not learned to use it, and mistakes repeat themselves through it.
         initial_prompt: Words to expect, given to the decoder before every window as if they had just been said.
         max_new_tokens: Per window.
-        short_context: In `transcribe_many`, compute only as much sound as the longest clip of a batch has. Faster;
-            Whisper was trained on full windows and may do worse.
+        short_context: Compute a clip's own length, rounded up to whole seconds, instead of a full window. Several
+            times as fast; Whisper was trained on full windows and may do worse.
         seed: Of the sampling.
     """
 
@@ -124,8 +124,12 @@ def transcribe_many(
         _check(clip, index)
     # Timestamps may end a window early, so that even a short recording can take two.
     fits = [not options.timestamps and clip.size <= checkpoint.features.n_samples for clip in clips]
-    short = [index for index, is_short in enumerate(fits) if is_short]
-    batches = [short[first : first + batch_size] for first in range(0, len(short), batch_size)]
+    groups: dict[int, list[int]] = {}
+    for index in (index for index, is_short in enumerate(fits) if is_short):
+        groups.setdefault(_n_samples(checkpoint, clips[index], options), []).append(index)
+    batches = [
+        group[first : first + batch_size] for group in groups.values() for first in range(0, len(group), batch_size)
+    ]
     done: dict[int, Transcription] = {}
     for batch in [*batches, *([index] for index, is_short in enumerate(fits) if not is_short)]:
         if fits[batch[0]]:
@@ -147,14 +151,19 @@ def _check(samples: Samples, index: int) -> None:
         raise DataError("not-finite", f"clip {index}: the samples hold numbers that are not finite")
 
 
+def _n_samples(checkpoint: WhisperCheckpoint, clip: Samples, options: TranscribeOptions) -> int:
+    """How much sound the encoder is given for a clip that fits one window: its neighbours have no say in it."""
+    if not options.short_context:
+        return checkpoint.features.n_samples
+    step = round(_SHORT_STEP_S * SAMPLE_RATE)
+    return min(checkpoint.features.n_samples, -(-clip.size // step) * step)
+
+
 def _transcribe_batch(
     checkpoint: WhisperCheckpoint, clips: list[Samples], options: TranscribeOptions
 ) -> list[Transcription]:
-    """Clips of at most one window, together."""
-    n_samples = checkpoint.features.n_samples
-    if options.short_context:
-        step = round(_SHORT_STEP_S * SAMPLE_RATE)
-        n_samples = min(n_samples, -(-max(clip.size for clip in clips) // step) * step)
+    """Clips of one context, together."""
+    n_samples = _n_samples(checkpoint, clips[0], options)
     mels = mx.stack(
         [log_mel_spectrogram(clip, checkpoint.dims.n_mels, padding=n_samples - clip.size) for clip in clips]
     )

@@ -54,10 +54,11 @@ def script(monkeypatch: pytest.MonkeyPatch, answer: Answer) -> list[DecodingOpti
     return asked
 
 
-def test_many_clips_get_what_each_gets_alone_in_their_order(checkpoint: WhisperCheckpoint) -> None:
+@pytest.mark.parametrize("short_context", [False, True])
+def test_many_clips_get_what_each_gets_alone_in_their_order(checkpoint: WhisperCheckpoint, short_context: bool) -> None:
     clips = [noise(duration_s, seed) for seed, duration_s in enumerate([0.4, 1.9, 5.3, 0.1, 2.0, 1.0, 4.1])]
     progress: list[tuple[int, int]] = []
-    options = TranscribeOptions(temperatures=(0.0, 0.7), seed=3)
+    options = TranscribeOptions(temperatures=(0.0, 0.7), seed=3, short_context=short_context)
     together = transcribe_many(
         checkpoint, clips, batch_size=3, options=options, on_progress=lambda done, total: progress.append((done, total))
     )
@@ -163,10 +164,23 @@ def test_the_language_is_detected_once_for_a_recording(
     assert None not in {options.language for options in asked}
 
 
-def test_short_contexts_compute_less_and_still_answer(checkpoint: WhisperCheckpoint) -> None:
-    clips = [noise(0.5, seed) for seed in range(3)]
-    options = replace(GREEDY, short_context=True)
-    assert len(transcribe_many(checkpoint, clips, options=options)) == 3
+def test_a_short_context_is_as_long_as_the_clip_in_whole_seconds(
+    checkpoint: WhisperCheckpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    n_frames: list[int] = []
+    embed_audio = checkpoint.model.embed_audio
+
+    def watched(mel: mx.array) -> mx.array:
+        n_frames.append(mel.shape[1])
+        return embed_audio(mel)
+
+    monkeypatch.setattr(checkpoint.model, "embed_audio", watched)
+    clips = [noise(duration_s) for duration_s in (0.5, 1.0, 1.1, 2.0)]
+    transcribe_many(checkpoint, clips, options=replace(GREEDY, short_context=True))
+    assert n_frames == [100, 200]
+    n_frames.clear()
+    transcribe_many(checkpoint, clips, options=GREEDY)
+    assert n_frames == [200]
 
 
 @pytest.mark.parametrize(
