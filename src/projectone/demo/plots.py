@@ -49,7 +49,7 @@ def users_plot(users: Sequence[User]) -> str:
         for place, user in enumerate(users):
             _dumbbell(axes, place, user.before, user.after)
         labels = [user.name if user.has_consented else f"{user.name} (said no)" for user in users]
-        _rows(axes, labels, "word error rate on recordings that were never uploaded, %")
+        _rows(axes, labels, "word error rate, %")
         return _svg(axes, "Word error rate per user, before and after")
 
 
@@ -120,14 +120,15 @@ def _shortened(label: str, *, most: int = 34) -> str:
 
 @contextmanager
 def _axes(*, height_in: float) -> Iterator[Axes]:
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context():
+        matplotlib.rcParams.update(_STYLE)  # type: ignore[arg-type]  # the stubs list every name in a literal type
         figure = Figure(figsize=(_WIDTH_IN, height_in), layout="constrained")
         yield figure.add_subplot()
 
 
 def _svg(axes: Axes, title: str) -> str:
     buffer = io.StringIO()
-    figure = axes.get_figure()
+    figure = axes.get_figure(root=True)
     assert figure is not None
     figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     text = buffer.getvalue()
