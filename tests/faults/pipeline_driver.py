@@ -22,6 +22,8 @@ import huggingface_hub
 from tests.fakes import tiny_trainer
 
 from projectone.errors import LeaseError
+from projectone.server.delivery.ledger import Ledger
+from projectone.server.leases import Leases
 from projectone.server.pipeline.checkpoints import FencedSaver
 from projectone.server.pipeline.ports import Ports
 from projectone.server.pipeline.runner import WorkPermit
@@ -71,11 +73,24 @@ def tiny_ports(workshop: Workshop, permit: WorkPermit, *, is_better: bool) -> Po
 
 
 def work(
-    settings: ServerSettings, kill: KillAt, *, is_better: bool = True, slow_s: float = 0.0, lease_s: float = LEASE_S
+    settings: ServerSettings,
+    kill: KillAt,
+    *,
+    is_better: bool = True,
+    slow_s: float = 0.0,
+    lease_s: float = LEASE_S,
+    defence_off: str | None = None,
 ) -> None:
     """What `projectone-server work --once` does, up to the kill. With `slow_s` every training step takes that long."""
     warnings.simplefilter("ignore")
     kill.slow_s = slow_s
+    if defence_off == "one release for each run":
+        publish = Ledger.publish
+        Ledger.publish = lambda self, run_id, *args, **named: publish(  # type: ignore[method-assign]
+            self, f"{run_id}-{os.getpid()}", *args, **named
+        )
+    if defence_off == "fence":
+        Leases.check = Leases.renew = lambda *_: None  # type: ignore[method-assign,assignment]
     kill.around_method(huggingface_hub.HfApi, "create_commit", "hub commit")
     kill.around_method(huggingface_hub.HfApi, "create_tag", "hub tag")
     kill.around_method(FencedSaver, "put", "checkpoint")

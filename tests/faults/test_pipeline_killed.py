@@ -198,3 +198,25 @@ def test_a_worker_that_slept_past_its_lease_writes_nothing_more(make_home: Any, 
     paused.join(60)
     assert paused.exitcode == REFUSED
     assert outcome(home, hub) == ended
+
+
+def test_control_without_one_release_for_each_run_a_killed_run_releases_twice(make_home: Any, hub: Hub) -> None:
+    home = make_home("control")
+    off = {"defence_off": "one release for each run"}
+    assert run_killed(home, KillAt("after release"), **off) == -signal.SIGKILL
+    assert run(home.settings, **off) == 0
+    assert [number for number, *_ in outcome(home, hub)["releases"]] == [1, 2]
+
+
+def test_control_without_the_fence_a_worker_that_slept_goes_on_writing(make_home: Any) -> None:
+    home = make_home("control")
+    paused = start(home.settings, slow_s=0.3, lease_s=1.0, defence_off="fence")
+    while not (home.folder / "runs").exists():
+        paused.join(0.05)
+    os.kill(paused.pid, signal.SIGSTOP)
+    try:
+        assert run(home.settings) == 0
+    finally:
+        os.kill(paused.pid, signal.SIGCONT)
+    paused.join(60)
+    assert paused.exitcode != REFUSED
