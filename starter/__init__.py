@@ -1,0 +1,1 @@
+"""Trains the small speech model that comes with the repository."""

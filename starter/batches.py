@@ -1,0 +1,278 @@
+"""Clips to training batches, made in a process of its own so that the trainer never waits."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from projectone.speech.audio import HOP_LENGTH, log_mel
+from starter.augment import change_speed, hide, place, record, trim_edges
+from starter.data import SAMPLE_RATE, SYMBOLS, Clip
+from starter.vocabulary import WINDOW_S, Vocabulary
+
+FULL_FRAMES = WINDOW_S * 100
+LABEL_STEP = 16  # samples; divides a hop
+SHAPE_STEP = 40  # frames; divides a full window
+IGNORED = -100
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One step's worth of examples, padded.
+
+    Attributes:
+        mel: (batch, frames, 80), half precision to travel light.
+        n_frames: Real frames of each, before padding.
+        tokens: Decoder input, (batch, tokens), starting with the prefix.
+        targets: The next token at each place; `IGNORED` where nothing is learnt.
+        pieces: Base tokens of the text for the connectionist loss, and how many.
+        phonemes: The same for phonemes, from 1 on; none where `labels` says more.
+        labels: The phoneme in each second frame, (batch, frames / 2); `IGNORED` where it is not known.
+    """
+
+    mel: npt.NDArray[np.float16]
+    n_frames: npt.NDArray[np.int64]
+    tokens: npt.NDArray[np.int64]
+    targets: npt.NDArray[np.int64]
+    pieces: npt.NDArray[np.int64]
+    n_pieces: npt.NDArray[np.int64]
+    phonemes: npt.NDArray[np.int64]
+    n_phonemes: npt.NDArray[np.int64]
+    labels: npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """How batches are drawn.
+
+    Attributes:
+        shares: How often each pool is drawn from; they need not add up to one.
+        batch_frames: Mel frames in a batch, padding included.
+        full_window: Share of batches padded to the whole window.
+        joined: Share of examples that are two or three clips in a row.
+        silent: Share of examples with no speech at all.
+        timestamps: Share of examples with timestamp tokens.
+        masked: Share of examples with hidden bands and stretches.
+        longest_s: Longer clips are left out; short ones alone make a model align within minutes.
+    """
+
+    shares: Mapping[str, float]
+    batch_frames: int = 9_000
+    full_window: float = 0.15
+    joined: float = 0.12
+    silent: float = 0.02
+    timestamps: float = 0.12
+    masked: float = 0.9
+    longest_s: float = float(WINDOW_S)
+
+
+@dataclass(frozen=True)
+class _Example:
+    mel: npt.NDArray[np.float32]
+    clip_text: str
+    phonemes: str
+    start_s: float
+    end_s: float
+    is_timed: bool
+    labels: npt.NDArray[np.int64]  # every 10 ms
+
+
+def _labels_of(clip: Clip, cut: int, n_samples: int, gap: int) -> npt.NDArray[np.int16]:
+    """Labels of a cut clip and the gap after it, one for every `LABEL_STEP` samples; `IGNORED` for real speech."""
+    n_labels, n_gap = n_samples // LABEL_STEP, gap // LABEL_STEP
+    if clip.labels is None:
+        return np.full(n_labels + n_gap, IGNORED, dtype=np.int16)
+    fine = np.repeat(clip.labels, HOP_LENGTH // LABEL_STEP)[cut // LABEL_STEP :][:n_labels]
+    return np.pad(fine, (0, n_labels - fine.size + n_gap))
+
+
+def full_window_mel(sound: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Log-mel frames of `sound`, zeros after it up to the window's end: what any Whisper implementation feeds."""
+    room = WINDOW_S * SAMPLE_RATE
+    return log_mel(np.pad(sound[:room], (0, max(0, room - sound.size))))
+
+
+def _mel_of(sound: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    tail = -sound.size % HOP_LENGTH + 2 * HOP_LENGTH  # the last frames see the silence that follows
+    return log_mel(np.pad(sound, (0, tail)))
+
+
+def _floor(mel: npt.NDArray[np.float32]) -> float:
+    """What digital silence looks like beside this sound."""
+    return max(-1.5, float(mel.max()) - 2.0)
+
+
+class Drawer:
+    """Draws examples from pools of clips, the same for the same seed and number."""
+
+    def __init__(
+        self, pools: Mapping[str, Sequence[Clip]], vocabulary: Vocabulary, mixture: Mixture, seed: int
+    ) -> None:
+        short = {
+            name: [clip for clip in clips if clip.duration_s <= mixture.longest_s] for name, clips in pools.items()
+        }
+        self._pools = {name: clips for name, clips in short.items() if clips and mixture.shares.get(name, 0) > 0}
+        self._names = list(self._pools)
+        total = sum(mixture.shares[name] for name in self._names)
+        self._weights = [mixture.shares[name] / total for name in self._names]
+        self._vocabulary = vocabulary
+        self._mixture = mixture
+        self._seed = seed
+
+    def group(self, number: int) -> Iterator[Batch]:
+        """The batches of one group: many examples sorted by length, so that little is padding."""
+        rng = np.random.default_rng([self._seed, number])
+        examples = [self._example(rng) for _ in range(192)]
+        examples.sort(key=lambda example: example.mel.shape[0])
+        batches: list[tuple[list[_Example], int]] = []
+        while examples:
+            # From the long end, in few distinct shapes: the matrix kernels are made anew for each shape.
+            n_frames = self._window(examples[-1].mel.shape[0], rng)
+            size = min(len(examples), max(1, self._mixture.batch_frames // n_frames))
+            batches.append((examples[-size:], n_frames))
+            del examples[-size:]
+        for index in rng.permutation(len(batches)):
+            yield self._batch(*batches[index])
+
+    def _window(self, longest: int, rng: np.random.Generator) -> int:
+        """Frames to pad to: the whole window, some room, or just enough."""
+        kind = rng.random()
+        if kind < self._mixture.full_window:
+            return FULL_FRAMES
+        wanted = longest + int(rng.integers(0, longest + 1)) if kind < self._mixture.full_window + 0.2 else longest
+        return min(FULL_FRAMES, -(-wanted // SHAPE_STEP) * SHAPE_STEP)
+
+    def _clip(self, rng: np.random.Generator) -> Clip:
+        pool = self._pools[self._names[int(rng.choice(len(self._names), p=self._weights))]]
+        return pool[int(rng.integers(len(pool)))]
+
+    def _example(self, rng: np.random.Generator) -> _Example:
+        room = WINDOW_S * SAMPLE_RATE
+        if rng.random() < self._mixture.silent:
+            sound = np.zeros(int(SAMPLE_RATE * rng.uniform(0.5, 4.0)), dtype=np.float32)
+            kind = rng.random()
+            if kind > 0.2:
+                sound = rng.standard_normal(sound.size, dtype=np.float32) * 10 ** rng.uniform(-4, -1)
+                sound = record(np.cumsum(sound) * 0.02 if kind > 0.6 else sound, rng)
+            mel = _mel_of(sound)
+            return _Example(mel, "", "", 0.0, 0.0, False, np.zeros(mel.shape[0], dtype=np.int64))
+        clips = [self._clip(rng)]
+        n_joined = int(rng.integers(2, 5)) if rng.random() < self._mixture.joined else 1
+        while len(clips) < n_joined:
+            other = self._clip(rng)
+            if sum(clip.duration_s for clip in clips) + other.duration_s > 8:
+                break
+            clips.append(other)
+        parts: list[npt.NDArray[np.float32]] = []
+        labels: list[npt.NDArray[np.int16]] = []
+        for clip in clips:
+            part = clip.sound.astype(np.float32) / 32768.0
+            cut = 0
+            if len(clips) > 1 or rng.random() < 0.5:
+                part, cut = trim_edges(part, rng)
+            part = part / max(1e-4, float(np.abs(part).max())) * rng.uniform(0.5, 1.0)
+            gap = int(SAMPLE_RATE * rng.uniform(0, 0.25)) if len(clips) > 1 else 0
+            parts.append(np.pad(part, (0, gap)))
+            labels.append(_labels_of(clip, cut, part.size, gap))
+        sound, track = np.concatenate(parts), np.concatenate(labels)
+        factor = 1.0
+        if rng.random() < 0.8:
+            sound, factor = change_speed(sound, rng)
+        sound = sound[:room]
+        n_speech = sound.size
+        sound, before = place(sound, rng, room=room)
+        sound = record(sound, rng)
+        mel = _mel_of(sound)[:FULL_FRAMES]
+        if rng.random() < self._mixture.masked:
+            hide(mel, mel.shape[0], rng)
+        source = ((np.arange(mel.shape[0]) * HOP_LENGTH - before) * factor / LABEL_STEP).astype(np.int64)
+        is_inside = (source >= 0) & (source < track.size)
+        is_labelled = any(clip.labels is not None for clip in clips)
+        found = np.where(is_inside, track[np.clip(source, 0, track.size - 1)], 0).astype(np.int64)
+        return _Example(
+            mel,
+            " ".join(clip.text for clip in clips),
+            "" if is_labelled else "".join(clip.phonemes for clip in clips),
+            before / SAMPLE_RATE,
+            (before + n_speech) / SAMPLE_RATE,
+            bool(rng.random() < self._mixture.timestamps),
+            found if is_labelled else np.full(mel.shape[0], IGNORED, dtype=np.int64),
+        )
+
+    def _decoder_tokens(self, example: _Example) -> tuple[list[int], list[int]]:
+        """Decoder input and the next token at each place."""
+        id_of = self._vocabulary.id_of
+        prefix = [id_of("<|startoftranscript|>"), id_of("<|en|>"), id_of("<|transcribe|>")]
+        pieces = self._vocabulary.encode(example.clip_text)
+        if example.is_timed and pieces:
+            zero = id_of("<|0.00|>")
+            start, end = (zero + min(50 * WINDOW_S, round(50 * at)) for at in (example.start_s, example.end_s))
+            body = [start, *pieces, end]
+        else:
+            prefix = [*prefix, id_of("<|notimestamps|>")]
+            body = pieces
+        sequence = [*prefix, *body, id_of("<|endoftext|>")]
+        targets = [IGNORED] * (len(prefix) - 1) + sequence[len(prefix) :]
+        # The first place says whether anybody speaks, as Whisper's does.
+        targets[0] = id_of("<|en|>") if pieces else id_of("<|nospeech|>")
+        return sequence[:-1], targets
+
+    def _batch(self, examples: list[_Example], n_frames: int) -> Batch:
+        mels = np.empty((len(examples), n_frames, 80), dtype=np.float16)
+        for row, example in zip(mels, examples, strict=True):
+            row[: example.mel.shape[0]] = example.mel
+            row[example.mel.shape[0] :] = _floor(example.mel)
+        end = self._vocabulary.id_of("<|endoftext|>")
+        decoder = [self._decoder_tokens(example) for example in examples]
+        pieces = [self._vocabulary.encode(example.clip_text) for example in examples]
+        phonemes = [[SYMBOLS[symbol] for symbol in example.phonemes if symbol in SYMBOLS] for example in examples]
+        return Batch(
+            mels,
+            np.array([example.mel.shape[0] for example in examples]),
+            _padded([tokens for tokens, _ in decoder], end),
+            _padded([targets for _, targets in decoder], IGNORED),
+            _padded(pieces, 0),
+            np.array([len(row) for row in pieces]),
+            _padded(phonemes, 0),
+            np.array([len(row) for row in phonemes]),
+            self._label_table(examples, n_frames),
+        )
+
+    def _label_table(self, examples: list[_Example], n_frames: int) -> npt.NDArray[np.int64]:
+        table = np.zeros((len(examples), n_frames), dtype=np.int64)
+        for row, example in zip(table, examples, strict=True):
+            row[: example.labels.size] = example.labels
+        return table[:, 1::2]
+
+
+def _padded(rows: Sequence[Sequence[int]], filler: int) -> npt.NDArray[np.int64]:
+    out = np.full((len(rows), max(1, *(len(row) for row in rows))), filler, dtype=np.int64)
+    for target, row in zip(out, rows, strict=True):
+        target[: len(row)] = row
+    return out
+
+
+def stream(drawer_of: Callable[[int], Drawer], *, first_group: int, n_ahead: int = 24) -> Generator[tuple[int, Batch], None, None]:
+    """Batches with the number of their group, made ahead of time by a child process."""
+    context = multiprocessing.get_context("fork")  # the pools are hundreds of megabytes: shared, not copied
+    queue = context.Queue(n_ahead)
+
+    def produce() -> None:
+        number = first_group
+        while True:
+            for batch in drawer_of(number).group(number):
+                queue.put((number, batch))
+            number += 1
+
+    child = context.Process(target=produce, daemon=True)
+    child.start()
+    try:
+        while True:
+            yield queue.get(timeout=300)
+    finally:
+        child.terminate()
+        child.join()
