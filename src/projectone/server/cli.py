@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "status": ("projectone.server.work.status", "what runs, what is released, what waits"),
     "train": ("projectone.server.work.train", "fine-tune a model on any manifest"),
     "evaluate": ("projectone.server.work.evaluate", "score a model on any manifest, alone or against another"),
+    "convert": ("projectone.server.work.convert", "write a model in the layout that another program opens"),
     "doctor": ("projectone.server.doctor", "what this machine keeps of our promises, and how fast it is"),
 }
 

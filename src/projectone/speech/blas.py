@@ -13,6 +13,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
@@ -60,6 +61,22 @@ def load_blas() -> BlasReport:
     if library is not None:
         return BlasReport(_describe(library), str(path), "wheel")
     return BlasReport("reference BLAS of the mlx wheel", None, "reference")
+
+
+def measure_gflops(*, size: int = 1024, at_least_s: float = 0.2) -> float:
+    """What mlx reaches in float32 matrix products of `size` by `size`, in 10^9 operations a second: the best of a few."""
+    load_blas()
+    import mlx.core as mx  # only now: the BLAS has to come first
+
+    a, b = mx.random.normal((size, size)), mx.random.normal((size, size))
+    mx.eval(a, b, a @ b)
+    best_s, spent_s = float("inf"), 0.0
+    while spent_s < at_least_s:
+        started = time.perf_counter()
+        mx.eval(a @ b)
+        elapsed_s = time.perf_counter() - started
+        best_s, spent_s = min(best_s, elapsed_s), spent_s + elapsed_s
+    return 2 * size**3 / best_s / 1e9
 
 
 def user_cache_folder() -> Path:

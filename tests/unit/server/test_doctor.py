@@ -1,0 +1,36 @@
+import json
+import os
+
+import pytest
+
+from projectone.server import doctor
+from projectone.server.cli import main
+from projectone.server.settings import ServerSettings
+
+
+def test_the_doctor_names_the_blas_and_its_speed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor", "--json"]) == 0
+    findings = {finding["name"]: finding for finding in json.loads(capsys.readouterr().out)["findings"]}
+    assert "GFLOP/s" in findings["blas"]["detail"]
+    assert findings["database"]["level"] == "ok"
+    assert findings["checkpoint reader"]["level"] == "ok"
+
+
+def test_a_slow_blas_is_a_warning_with_its_cure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("projectone.speech.blas.measure_gflops", lambda: 7.0)
+    finding = doctor.check_blas(ServerSettings.from_env(os.environ))
+    assert finding.level == "warning"
+    assert "scipy-openblas32" in finding.detail
+
+
+def test_a_check_that_fails_is_an_error_and_the_others_go_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(path: object, content: bytes) -> None:
+        raise OSError("no space left")
+
+    monkeypatch.setattr("projectone.storage.files.write_atomically", broken)
+    assert main(["doctor"]) == 1
+    printed = capsys.readouterr().out
+    assert "no space left" in printed
+    assert "checkpoint reader" in printed

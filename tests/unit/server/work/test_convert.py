@@ -1,0 +1,52 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.fakes.tiny_whisper import save_tiny
+
+from projectone.server.cli import main
+from projectone.speech.checkpoint import load_checkpoint, model_tensors
+
+
+def test_a_converted_model_is_the_same_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    save_tiny(tmp_path / "model")
+    out = tmp_path / "converted"
+    arguments = ["convert", "--model", str(tmp_path / "model"), "--to", "transformers", "--out", str(out), "--json"]
+    assert main(arguments) == 0
+    assert "model.safetensors" in json.loads(capsys.readouterr().out.splitlines()[-1])["files"]
+    before, after = (model_tensors(load_checkpoint(folder).model) for folder in (tmp_path / "model", out))
+    assert all(np.array_equal(np.array(before[name]), np.array(after[name])) for name in before)
+
+
+def test_a_vocabulary_that_mlx_whisper_cannot_read_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save_tiny(tmp_path / "model")
+    out = tmp_path / "converted"
+    assert main(["convert", "--model", str(tmp_path / "model"), "--to", "mlx-whisper", "--out", str(out)]) == 2
+    assert "vocabulary of its own" in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_an_existing_folder_is_never_written_into(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    save_tiny(tmp_path / "model")
+    assert main(["convert", "--model", str(tmp_path / "model"), "--to", "transformers", "--out", str(tmp_path)]) == 2
+    assert "never rewritten" in capsys.readouterr().err
+
+
+def test_a_command_nobody_knows_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["trian"]) == 2
+    said = capsys.readouterr().err
+    assert "no command 'trian'" in said
+    assert "train" in said
+
+
+@pytest.mark.parametrize(
+    "name", ["init", "serve", "work", "run", "publish", "status", "train", "evaluate", "convert", "doctor"]
+)
+def test_every_command_explains_itself_with_examples(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main([name, "--help"])
+    assert stopped.value.code == 0
+    assert "examples:\n  projectone-server" in capsys.readouterr().out
