@@ -64,7 +64,7 @@ def load_blas() -> BlasReport:
 
 
 def measure_gflops(*, size: int = 1024, at_least_s: float = 0.2) -> float:
-    """What mlx reaches in float32 matrix products of `size` by `size`, in 10^9 operations a second: the best of a few."""
+    """What mlx reaches in float32 matrix products of `size` by `size`, in 10^9 operations a second (the best try)."""
     load_blas()
     import mlx.core as mx  # only now: the BLAS has to come first
 
