@@ -1,0 +1,68 @@
+"""An API in this process, on a home of its own."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+from tests.fakes.caller import Caller
+
+from projectone.server.api.app import create_app
+from projectone.server.api.services import Services
+from projectone.server.database import Engine, open_engine
+from projectone.server.serve.initialise import initialise
+from projectone.server.serve.processes import api_services
+from projectone.server.settings import ServerSettings
+
+
+@dataclass
+class Backend:
+    """The API and what lies behind it."""
+
+    http: TestClient
+    services: Services
+    engine: Engine
+    home: Path
+
+    def caller(self, name: str = "ada", **options: str) -> Caller:
+        """A device that is known and may send corrections."""
+        caller = Caller(self.http, self.services.enrolment_code, name, **options)
+        assert caller.enrol().status_code == 201
+        assert caller.grant().status_code == 200
+        return caller
+
+    def files(self) -> list[str]:
+        """Every blob that is kept, and whatever else lies beside them."""
+        return sorted(path.name for path in (self.home / "blobs").rglob("*") if path.is_file())
+
+
+def reason(response: object) -> tuple[int, str]:
+    """Status and reason of a refusal, which must have the agreed form."""
+    assert response.headers["content-type"] == "application/problem+json"  # type: ignore[attr-defined]
+    document = response.json()  # type: ignore[attr-defined]
+    assert set(document) == {"type", "title", "status", "reason", "detail"}
+    assert "Traceback" not in document["detail"]
+    return document["status"], document["reason"]
+
+
+@pytest.fixture(scope="session")
+def fresh_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home as `init` makes it, to be copied: the same for every test, and quicker."""
+    home = tmp_path_factory.mktemp("fresh") / "home"
+    initialise(ServerSettings.from_env({"PROJECTONE_SERVER_HOME": str(home)}))
+    return home
+
+
+@pytest.fixture
+def backend(tmp_path: Path, fresh_home: Path) -> Iterator[Backend]:
+    home = Path(shutil.copytree(fresh_home, tmp_path / "home"))
+    settings = ServerSettings.from_env({"PROJECTONE_SERVER_HOME": str(home)})
+    engine = open_engine(settings.database_url)
+    services = api_services(settings, engine)
+    with TestClient(create_app(services), raise_server_exceptions=False) as http:
+        yield Backend(http, services, engine, home)
+    engine.dispose()

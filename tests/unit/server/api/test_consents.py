@@ -1,0 +1,156 @@
+"""Consent is asked for at the last moment, and taking it back erases."""
+
+import json
+import threading
+import uuid
+
+import pytest
+from tests.fakes.caller import SAID_AT, Caller, a_clip
+from tests.unit.server.api.conftest import Backend, reason
+
+from projectone.contracts import endpoints
+from projectone.errors import DataError
+from projectone.server.corpus.datasets import DatasetItem, read_dataset, seal_dataset
+
+
+def traces(backend: Backend, *needles: bytes) -> list[str]:
+    """Files of the server in which one of the needles can be found."""
+    files = [path for path in backend.home.rglob("*") if path.is_file()]
+    return [path.name for path in files if any(needle in path.read_bytes() for needle in needles)]
+
+
+def test_without_consent_nothing_is_kept(backend: Backend) -> None:
+    ada = Caller(backend.http, backend.services.enrolment_code)
+    ada.enrol()
+    assert reason(ada.put(a_clip())) == (403, "consent-missing")
+    assert backend.services.catalog.waiting() == []
+
+
+def test_a_consent_covers_its_own_purpose_only(backend: Backend) -> None:
+    ada = backend.caller()
+    assert reason(ada.put(a_clip(), kind="donation")) == (403, "consent-missing")
+    assert reason(ada.put(a_clip(), consent_receipt_id=uuid.uuid4())) == (403, "consent-missing")
+
+
+def test_somebody_elses_consent_is_no_consent(backend: Backend) -> None:
+    ada, bob = backend.caller("ada"), backend.caller("bob")
+    assert reason(bob.put(a_clip(), consent_receipt_id=ada.consent_id)) == (403, "consent-missing")
+
+
+def test_a_consent_may_be_sent_again_but_not_changed(backend: Backend) -> None:
+    ada = backend.caller()
+    assert ada.grant().json() == json.loads(ada.receipt().to_bytes())
+    assert reason(ada.grant("evaluation")) == (409, "consent-conflict")
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"contributor_id": "person-bob"}, (403, "contributor")),
+        ({"text_version": 99}, (422, "consent-text")),
+        ({"receipt_id": uuid.uuid4()}, (422, "consent-id")),
+    ],
+)
+def test_a_strange_consent_is_refused(backend: Backend, changes: dict[str, object], expected: tuple[int, str]) -> None:
+    assert reason(backend.caller().grant(**changes)) == expected
+
+
+def test_withdrawal_erases_the_clip_and_every_word_from_the_disk(backend: Backend) -> None:
+    ada, bob = backend.caller("ada"), backend.caller("bob")
+    ada.put(a_clip(1), "periwinkle sample", heard="perry winkle", accent="Cornish")
+    bob.put(a_clip(2), "something of bob")
+    clip = backend.services.blobs.get(backend.services.catalog.waiting()[0].clip_sha256)
+    assert traces(backend, b"periwinkle", b"Cornish", clip[44:])
+    response = ada.withdraw()
+    assert response.status_code == 200
+    assert response.json()["withdrawn_at"] is not None
+    assert traces(backend, b"periwinkle", b"perry winkle", b"Cornish", clip[44:]) == []
+    assert [row.text for row in backend.services.catalog.usable()] == ["something of bob"]
+    assert len(backend.files()) == 1
+
+
+def test_what_was_erased_stays_erased(backend: Backend) -> None:
+    ada = backend.caller()
+    ada.put(a_clip())
+    ada.withdraw()
+    assert reason(ada.put(a_clip())) == (410, "erased")
+    assert ada.signed("GET", endpoints.sample(ada.correction(a_clip()).sample_id)).json()["state"] == "erased"
+    backend.services.catalog.mark([ada.correction(a_clip()).sample_id], "used")
+    assert backend.services.catalog.counts()["erased"] == 1
+
+
+def test_a_withdrawn_consent_cannot_be_given_again_under_its_old_id(backend: Backend) -> None:
+    ada = backend.caller()
+    first = ada.withdraw()
+    assert ada.withdraw().content == first.content  # again: the same answer
+    assert ada.grant().content == first.content
+    assert reason(ada.put(a_clip())) == (403, "consent-missing")
+
+
+def test_a_consent_that_arrives_withdrawn_counts_as_withdrawn(backend: Backend) -> None:
+    ada = backend.caller()
+    ada.put(a_clip())
+    assert ada.grant(withdrawn_at=SAID_AT).json()["withdrawn_at"] is not None
+    assert backend.files() == []
+
+
+def test_nobody_withdraws_for_somebody_else(backend: Backend) -> None:
+    ada, bob = backend.caller("ada"), backend.caller("bob")
+    ada.put(a_clip())
+    assert reason(bob.signed("DELETE", endpoints.consent(ada.consent_id))) == (404, "consent-unknown")
+    assert len(backend.services.catalog.waiting()) == 1
+
+
+def test_a_clip_that_two_people_sent_goes_with_the_last_of_them(backend: Backend) -> None:
+    ada, bob = backend.caller("ada"), backend.caller("bob")
+    ada.put(a_clip())
+    bob.put(a_clip())
+    assert len(backend.files()) == 1
+    ada.withdraw()
+    assert len(backend.files()) == 1
+    bob.withdraw()
+    assert backend.files() == []
+
+
+def test_a_sealed_dataset_goes_with_the_first_sample_withdrawn(backend: Backend) -> None:
+    ada, bob = backend.caller("ada"), backend.caller("bob")
+    ada.put(a_clip(1), "periwinkle")
+    bob.put(a_clip(2), "bobs words")
+    catalog, blobs = backend.services.catalog, backend.services.blobs
+    items = [
+        DatasetItem(
+            sample_id=str(row.sample_id),
+            clip_sha256=row.clip_sha256,
+            text=row.text,
+            speaker=row.contributor_id,
+            duration_s=row.duration_s,
+            is_new=True,
+        )
+        for row in catalog.waiting()
+    ]
+    both, bobs = seal_dataset(catalog, blobs, items), seal_dataset(catalog, blobs, items[1:])
+    ada.withdraw()
+    with pytest.raises(DataError) as caught:
+        read_dataset(blobs, both.sha256)
+    assert caught.value.reason == "dataset-withdrawn"
+    assert traces(backend, b"periwinkle") == []
+    assert [item.text for item in read_dataset(blobs, bobs.sha256)] == ["bobs words"]
+
+
+def test_no_sample_is_kept_after_a_withdrawal_that_raced_it(backend: Backend) -> None:
+    ada = backend.caller()
+    for n in range(6):
+        ada.consent_id = uuid.uuid4()
+        assert ada.grant().status_code == 200
+        uploads = [threading.Thread(target=ada.put, args=(a_clip(k),), kwargs={"name": f"{n} {k}"}) for k in range(4)]
+        for thread in uploads:
+            thread.start()
+        ada.withdraw()
+        for thread in uploads:
+            thread.join()
+        assert backend.services.catalog.waiting() == []
+        # A clip whose row was refused is left for the sweep; no row may point at nothing.
+    from projectone.server.corpus.retention import sweep
+
+    sweep(backend.services.catalog, backend.services.blobs)
+    assert backend.files() == []

@@ -1,0 +1,85 @@
+"""The newest release, and its bytes by Range."""
+
+from datetime import timedelta
+
+from tests.unit.server.api.conftest import Backend, reason
+
+from projectone.contracts.releases import LatestModelInfo, ReleaseManifest
+from projectone.contracts.signatures import key_id_of, verify_manifest
+from projectone.server.delivery.ledger import Ledger
+from projectone.server.delivery.signing import load_signer
+
+PACKAGE = b"".join(bytes([n]) * 100 for n in range(100))
+
+
+def release(backend: Backend, version: str = "1.2.0") -> str:
+    sha256 = backend.services.packages.put([PACKAGE])
+    now = backend.services.clock()
+
+    def draft(seq: int) -> ReleaseManifest:
+        return ReleaseManifest(
+            channel="stable",
+            seq=seq,
+            version=version,
+            repo_id="acme/whisper",
+            commit="0" * 40,
+            base_sha256="0" * 64,
+            weights_sha256="0" * 64,
+            package_sha256=sha256,
+            package_size_bytes=len(PACKAGE),
+            files=(),
+            created_at=now,
+            expires_at=now + timedelta(days=1),
+        )
+
+    signer = load_signer(backend.home / "keys" / "release.key")
+    Ledger(backend.engine).publish(version, "stable", draft, signer.sign)
+    return sha256
+
+
+def test_before_the_first_release_there_is_none(backend: Backend) -> None:
+    assert reason(backend.http.get("/latest-model-info")) == (404, "no-release")
+    release(backend)
+    assert reason(backend.http.get("/latest-model-info?channel=beta")) == (404, "no-release")
+
+
+def test_the_newest_release_is_told_and_signed_by_the_key_that_init_showed(backend: Backend) -> None:
+    release(backend)
+    sha256 = release(backend, "1.3.0")
+    response = backend.http.get("/latest-model-info")
+    info = LatestModelInfo.from_bytes(response.content)
+    assert (info.version, info.seq, info.sha256) == ("1.3.0", 2, sha256)
+    assert info.url.endswith(f"/v1/releases/{sha256}.zip")
+    public = load_signer(backend.home / "keys" / "release.key").public_key
+    assert verify_manifest({key_id_of(public): public}, info.signed).version == "1.3.0"
+    assert "max-age=300" in response.headers["cache-control"]
+
+
+def test_who_has_it_already_gets_304(backend: Backend) -> None:
+    release(backend)
+    etag = backend.http.get("/latest-model-info").headers["etag"]
+    for held in (etag, f'"x", W/{etag}', "*"):
+        assert backend.http.get("/latest-model-info", headers={"If-None-Match": held}).status_code == 304
+    assert backend.http.get("/latest-model-info", headers={"If-None-Match": '"x"'}).status_code == 200
+    release(backend, "1.3.0")
+    assert backend.http.get("/latest-model-info", headers={"If-None-Match": etag}).status_code == 200
+
+
+def test_a_package_comes_whole_or_from_where_it_was_cut(backend: Backend) -> None:
+    path = f"/v1/releases/{release(backend)}.zip"
+    whole = backend.http.get(path)
+    assert whole.content == PACKAGE
+    assert "immutable" in whole.headers["cache-control"]
+    etag = whole.headers["etag"]
+    rest = backend.http.get(path, headers={"Range": "bytes=9990-", "If-Range": etag})
+    assert (rest.status_code, rest.content) == (206, PACKAGE[9990:])
+    assert rest.headers["content-range"] == "bytes 9990-9999/10000"
+    other = backend.http.get(path, headers={"Range": "bytes=9990-", "If-Range": '"other"'})
+    assert (other.status_code, len(other.content)) == (200, len(PACKAGE))
+    assert backend.http.get(path, headers={"Range": "bytes=20000-"}).status_code == 416
+    assert backend.http.get(path, headers={"If-None-Match": etag}).status_code == 304
+
+
+def test_only_packages_are_handed_out(backend: Backend) -> None:
+    for name in ("0" * 64, "..%2f..%2fkeys%2frelease.key", "A" * 64, "%00", "x"):
+        assert backend.http.get(f"/v1/releases/{name}.zip").status_code == 404
