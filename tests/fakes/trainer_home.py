@@ -41,20 +41,19 @@ class TrainerHome:
         self.base = folder.parent / "base"
         if not self.base.exists():
             save_tiny(self.base)
-        self.settings = ServerSettings.from_env(
-            {
-                "PROJECTONE_SERVER_HOME": str(folder),
-                "PROJECTONE_SERVER_BASE": str(self.base),
-                "PROJECTONE_SERVER_GOLDEN": str(folder / "golden" / "manifest.jsonl"),
-                "PROJECTONE_SERVER_HUB_ENDPOINT": hub_url,
-                "PROJECTONE_SERVER_HUB_TOKEN": hub_token,
-                "PROJECTONE_SERVER_HUB_REPO": "acme/whisper",
-                "PROJECTONE_SERVER_TRAINING_LEARNING_RATE": "3e-3",
-                "PROJECTONE_SERVER_TRAINING_EPOCHS": "20",
-                "PROJECTONE_SERVER_TRAINING_CHECKPOINT_EVERY_STEPS": "10",
-                **{f"PROJECTONE_SERVER_{name}": value for name, value in variables.items()},
-            }
-        )
+        self.variables = {
+            "PROJECTONE_SERVER_HOME": str(folder),
+            "PROJECTONE_SERVER_BASE": str(self.base),
+            "PROJECTONE_SERVER_GOLDEN": str(folder / "golden" / "manifest.jsonl"),
+            "PROJECTONE_SERVER_HUB_ENDPOINT": hub_url,
+            "PROJECTONE_SERVER_HUB_TOKEN": hub_token,
+            "PROJECTONE_SERVER_HUB_REPO": "acme/whisper",
+            "PROJECTONE_SERVER_TRAINING_LEARNING_RATE": "3e-3",
+            "PROJECTONE_SERVER_TRAINING_EPOCHS": "20",
+            "PROJECTONE_SERVER_TRAINING_CHECKPOINT_EVERY_STEPS": "10",
+            **{f"PROJECTONE_SERVER_{name}": value for name, value in variables.items()},
+        }
+        self.settings = ServerSettings.from_env(self.variables)
         folder.mkdir()
         (folder / "keys").mkdir()
         pem = Ed25519PrivateKey.from_private_bytes(bytes(range(32))).private_bytes(

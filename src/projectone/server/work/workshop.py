@@ -170,7 +170,7 @@ class Workshop:
         permit.pause_point()
         self.line.show(f"run {run_id}: {progress.message}")
         now_s = time.monotonic()
-        if now_s - self._row_written_s >= _ROW_INTERVAL_S:
+        if now_s - self._row_written_s >= _ROW_INTERVAL_S or progress.step == progress.total:
             self._row_written_s = now_s
             values = {f"progress_{name}": value for name, value in vars(progress).items()}
             self.runs.change(run_id, guard=permit.guard, **values)

@@ -1,0 +1,91 @@
+"""The trainer with all of its real parts: corrections become a deployed model, poison does not."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.conformance.hub.running import running_hub
+from tests.conftest import REPOSITORY
+from tests.fakes.tiny_whisper import WORDS, say
+from tests.fakes.trainer_home import TrainerHome, sentences
+
+from projectone.server.delivery.ledger import Ledger
+from projectone.server.runs import Runs
+from projectone.speech.checkpoint import load_checkpoint
+from projectone.storage.files import digest_of
+
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")]
+
+
+def environment(home: TrainerHome) -> dict[str, str]:
+    return {**os.environ, **home.variables, "OPENBLAS_NUM_THREADS": "1", "HF_HUB_DISABLE_XET": "1"}
+
+
+def server(home: TrainerHome, *arguments: str) -> Any:
+    """One command of the real command line; gives its JSON object."""
+    command = [sys.executable, "-m", "projectone.server.cli", *arguments, "--json"]
+    done = subprocess.run(command, env=environment(home), cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_corrections_become_a_model_and_poison_ends_in_quarantine(tmp_path: Path) -> None:
+    (tmp_path / "hub").mkdir()
+    with running_hub(tmp_path / "hub") as hub:
+        home = TrainerHome(tmp_path / "home", hub_url=hub.url, hub_token=hub.writer)
+        server(home, "publish", "--model", str(home.base), "--version", "1.0.0")
+        home.send_many(90, seed=3)
+        server(home, "run")
+        worker = subprocess.Popen(
+            [sys.executable, "-m", "projectone.server.cli", "work", "--interval-s", "0.2"],
+            env=environment(home),
+            cwd=REPOSITORY,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        runs = Runs(home.engine)
+        while (runs.newest()[0].progress_step or 0) < 10:  # the first checkpoint
+            assert worker.poll() is None
+            time.sleep(0.05)
+        worker.send_signal(signal.SIGTERM)  # in the middle of training
+        _, said = worker.communicate(timeout=60)
+        assert worker.returncode == 0, said
+        assert "goes on at the next start" in said
+        assert runs.newest()[0].state == "running"
+
+        (deployed,) = server(home, "work", "--once")["runs"]
+        assert (deployed["state"], deployed["version"], deployed["n_new"]) == ("succeeded", "1.1.0", 90)
+        assert deployed["verdict"]["gain_low"] > 0
+        release = Ledger(home.engine).newest("stable")
+        assert release is not None
+        assert release.manifest.weights_sha256 == deployed["candidate_sha256"]
+        events = [json.loads(line) for line in (home.folder / deployed["log_path"]).read_text().splitlines()]
+        assert "resume" in {event["event"] for event in events}
+        tagged = tmp_path / "from-the-hub"
+        hub.client().snapshot_download("acme/whisper", revision="v1.1.0", local_dir=tagged)
+        assert digest_of(tagged / "model.safetensors") == deployed["candidate_sha256"]
+        assert load_checkpoint(tagged).dims == load_checkpoint(home.base).dims
+        assert deployed["run_id"] in (tagged / "README.md").read_text()
+
+        following = dict(zip(WORDS, [*list(WORDS)[1:], *list(WORDS)[:1]], strict=True))
+        for number, text in enumerate(sentences(90, seed=4)):
+            wrong = " ".join(following[word] for word in text.split())
+            home.send("mallory", str(number), wrong, say(text, seed=5_000 + number))
+        server(home, "run")
+        (poisoned,) = server(home, "work", "--once")["runs"]
+        assert poisoned["state"] == "quarantined"
+        assert (home.folder / "quarantine" / poisoned["run_id"] / "model" / "model.safetensors").is_file()
+        status = server(home, "status")
+        assert status["production"]["version"] == "1.1.0"
+        assert status["samples"]["quarantined"] == 90
+        assert [run["state"] for run in status["runs"]] == ["quarantined", "succeeded"]
+        assert [tag.name for tag in hub.client().list_repo_refs("acme/whisper").tags] == ["v1.0.0", "v1.1.0"]
+        home.close()

@@ -1,0 +1,234 @@
+"""The worker's loop over real rows, with a tiny trainer and a Hub in memory."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from io import StringIO
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import pytest
+from sqlalchemy import update
+from tests.fakes import tiny_trainer
+from tests.fakes.trainer_home import TrainerHome
+
+from projectone.errors import SettingsError, TransportError
+from projectone.server.database import writing
+from projectone.server.pipeline import runner
+from projectone.server.pipeline.ports import Ports
+from projectone.server.pipeline.runner import WorkPermit
+from projectone.server.runs import RUNS, RunRow
+from projectone.server.work.home import require_home
+from projectone.server.work.worker import Worker
+from projectone.server.work.workshop import Workshop
+
+
+class Office:
+    """A worker on a home of its own, and handles to break it."""
+
+    def __init__(self, folder: Path, **variables: str) -> None:
+        self.home = TrainerHome(folder / "home", hub_url="http://127.0.0.1:1", hub_token="none", **variables)
+        self.screen = StringIO()
+        self.workshop = Workshop(self.home.settings, stream=self.screen)
+        self.should_stop = Event()
+        self.changes: dict[str, Any] = {}
+        self.candidate_wer = 0.3
+        trainer = self.workshop.trainer(self.should_stop, ports=self.ports)
+        self.worker = Worker(self.workshop, trainer, self.should_stop, lease_s=30)
+
+    def ports(self, permit: WorkPermit) -> Ports:
+        base = self.workshop.base()
+        score = tiny_trainer.score_by(lambda sha256: 0.5 if sha256 == base else self.candidate_wer)
+        tiny: dict[str, Callable[..., Any]] = {
+            "train": tiny_trainer.train,
+            "score": score,
+            "judge": tiny_trainer.judge,
+            "register": lambda deployment: {"repo_id": "acme/whisper", "commit": "0" * 40, "tag": "v"},
+        }
+        return dataclasses.replace(self.workshop.ports(permit), **{**tiny, **self.changes})
+
+    def newest(self) -> RunRow:
+        return self.workshop.runs.newest()[0]
+
+
+@pytest.fixture
+def make_office(tmp_path: Path) -> Iterator[Callable[..., Office]]:
+    offices: list[Office] = []
+
+    def make(**variables: str) -> Office:
+        offices.append(Office(tmp_path, **variables))
+        return offices[-1]
+
+    yield make
+    for office in offices:
+        office.workshop.close()
+        office.home.close()
+
+
+def test_enough_samples_start_a_run_by_themselves(make_office: Callable[..., Office]) -> None:
+    office = make_office(MIN_NEW_SAMPLES="5", SCHEDULE_DAYS="0")
+    office.home.send_many(4, seed=3)
+    assert office.worker.work_once() == []
+    office.home.send_many(1, seed=4)
+    (run,) = office.worker.work_once()
+    assert (run.trigger, run.state, run.version, run.n_new) == ("threshold", "succeeded", "1.0.0", 5)
+    assert office.worker.work_once() == []
+
+
+def test_a_request_runs_with_a_single_sample(make_office: Callable[..., Office]) -> None:
+    office = make_office()
+    office.home.send_many(1, seed=3)
+    office.workshop.runs.request("on-demand")
+    (run,) = office.worker.work_once()
+    assert (run.trigger, run.state) == ("on-demand", "succeeded")
+    assert office.home.catalog.counts()["used"] == 1
+
+
+def test_a_quiet_week_starts_a_run(make_office: Callable[..., Office]) -> None:
+    office = make_office()
+    office.home.send_many(1, seed=3)  # received three weeks before the clock of the last run below
+    before = datetime.now(UTC) - timedelta(days=8)
+    office.workshop.runs.request("on-demand")
+    with writing(office.home.engine) as connection:
+        values = {"state": "no-data", "finished_at_s": before.timestamp()}
+        connection.execute(update(RUNS).values(**values))
+    (run,) = office.worker.work_once()
+    assert (run.trigger, run.state) == ("schedule", "succeeded")
+
+
+def test_production_stays_when_the_next_model_is_worse(make_office: Callable[..., Office]) -> None:
+    office = make_office()
+    office.home.send_many(2, seed=3)
+    office.workshop.runs.request("on-demand")
+    office.worker.work_once()
+    before = office.workshop.ledger.latest("stable")
+    poison = office.home.send_many(2, seed=4)
+    office.candidate_wer = 0.9
+    good = office.workshop.production().weights_sha256
+    base = office.workshop.base()
+    wers = {base: 0.5, good: 0.3}
+    office.changes["score"] = tiny_trainer.score_by(lambda sha256: wers.get(sha256, 0.9))
+    office.workshop.runs.request("on-demand")
+    (run,) = office.worker.work_once()
+    assert run.state == "quarantined"
+    assert run.reason == "reject: gain -0.60"
+    assert office.workshop.ledger.latest("stable") == before
+    assert office.home.catalog.counts()["quarantined"] == len(poison)
+    assert (office.home.folder / "quarantine" / run.run_id / "model" / "model.safetensors").is_file()
+    assert "is in quarantine" in (office.home.folder / "logs" / "notifications.log").read_text()
+
+
+def test_what_fails_outside_is_tried_again_and_not_quarantined(make_office: Callable[..., Office]) -> None:
+    office = make_office()
+    office.home.send_many(2, seed=3)
+    office.workshop.runs.request("on-demand")
+
+    def out_of_reach(deployment: object) -> Any:
+        raise TransportError("the Hub is out of reach")
+
+    office.changes["register"] = out_of_reach
+    with pytest.raises(TransportError):
+        office.worker.work_once()
+    assert (office.newest().state, office.newest().reason) == ("running", "attempt 1: the Hub is out of reach")
+    del office.changes["register"]
+    (run,) = office.worker.work_once()
+    assert (run.state, run.reason, run.version) == ("succeeded", None, "1.0.0")
+
+
+def test_a_run_that_never_ends_is_given_up_so_that_others_can_run(make_office: Callable[..., Office]) -> None:
+    office = make_office()
+    bad = office.home.send_many(1, seed=3)
+    office.workshop.runs.request("on-demand")
+
+    def crash(request: object) -> str:
+        raise MemoryError
+
+    office.changes["train"] = crash
+    for _ in range(runner.MAX_ATTEMPTS):
+        with pytest.raises(MemoryError):
+            office.worker.work_once()
+    (given_up,) = office.worker.work_once()
+    assert given_up.state == "failed"
+    assert "begun 5 times" in str(given_up.reason)
+    assert office.home.catalog.counts()["quarantined"] == len(bad)
+    del office.changes["train"]
+    office.home.send_many(1, seed=4)
+    office.workshop.runs.request("on-demand")
+    (run,) = office.worker.work_once()
+    assert (run.state, run.n_items) == ("succeeded", 1)
+
+
+def test_a_run_of_an_older_graph_is_set_aside_and_its_samples_go_on_waiting(
+    make_office: Callable[..., Office], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    office = make_office()
+    office.home.send_many(1, seed=3)
+    office.workshop.runs.request("on-demand")
+    office.changes["train"] = lambda request: (_ for _ in ()).throw(TransportError("interrupted"))
+    with pytest.raises(TransportError):
+        office.worker.work_once()
+    monkeypatch.setattr(runner, "GRAPH_VERSION", 2)
+    (run,) = office.worker.work_once()
+    assert (run.state, run.reason) == ("failed", "begun on graph 1, this code has 2; the samples go on waiting")
+    assert office.home.catalog.counts()["waiting"] == 1
+
+
+def test_a_stop_leaves_a_run_that_goes_on(make_office: Callable[..., Office]) -> None:
+    office = make_office()
+    office.home.send_many(1, seed=3)
+    office.workshop.runs.request("on-demand")
+    steps: list[int] = []
+
+    def train(request: Any) -> str:
+        def on_progress(progress: Any) -> None:
+            steps.append(progress.step)
+            if len(steps) == 3:
+                office.should_stop.set()
+            request.on_progress(progress)
+
+        return tiny_trainer.train(dataclasses.replace(request, on_progress=on_progress))
+
+    office.changes["train"] = train
+    assert office.worker.work_once() == []
+    assert (office.newest().state, office.newest().attempts) == ("running", 0)
+    office.should_stop.clear()
+    (run,) = office.worker.work_once()
+    assert run.state == "succeeded"
+    assert steps == [1, 2, 3, 4, 5, 6]
+
+
+def test_the_row_and_the_screen_show_how_far_training_is(make_office: Callable[..., Office]) -> None:
+    office = make_office()
+    office.home.send_many(1, seed=3)
+    office.workshop.runs.request("on-demand")
+    office.worker.work_once()
+    run = office.newest()
+    assert (run.progress_step, run.progress_total, run.progress_loss) == (6, 6, 1 / 6)
+    assert f"run {run.run_id}: step 1" in office.screen.getvalue()
+    assert f"run {run.run_id}: succeeded (version 1.0.0)" in office.screen.getvalue()
+
+
+def test_a_release_is_signed_again_in_the_second_half_of_its_life(make_office: Callable[..., Office]) -> None:
+    office = make_office(RELEASE_DAYS="10")
+    office.home.send_many(1, seed=3)
+    office.workshop.runs.request("on-demand")
+    office.worker.work_once()
+    first = office.workshop.ledger.newest("stable")
+    assert first is not None
+    assert office.workshop.handout.renew() is False
+    office.workshop.handout._clock = lambda: first.manifest.created_at + timedelta(days=6)
+    office.worker.work_once()
+    renewed = office.workshop.ledger.newest("stable")
+    assert renewed is not None
+    assert renewed.manifest.seq == first.manifest.seq
+    assert renewed.manifest.expires_at == first.manifest.expires_at + timedelta(days=6)
+
+
+def test_without_a_home_there_is_nothing_to_work_for(tmp_path: Path, make_office: Callable[..., Office]) -> None:
+    settings = dataclasses.replace(make_office().home.settings, home=tmp_path / "nowhere")
+    with pytest.raises(SettingsError, match="init"):
+        require_home(settings)
+    assert not (tmp_path / "nowhere").exists()
