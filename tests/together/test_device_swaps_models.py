@@ -6,7 +6,7 @@ import threading
 from pathlib import Path
 
 from tests.fakes.release_server import FakeServer, running
-from tests.fakes.tiny_whisper import say, save_tiny
+from tests.fakes.tiny_whisper import save_tiny, say
 
 from projectone.device.settings import DeviceSettings
 from projectone.device.wiring import open_client

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,6 +31,7 @@ from projectone.waveform.wav import encode_wav, parse_wav
 
 if TYPE_CHECKING:
     from projectone.speech.checkpoint import WhisperCheckpoint
+    from projectone.speech.threads import MlxThread
 
 # Numbered, append-only: `PRAGMA user_version` counts them.
 MIGRATIONS = (M001_RECORDINGS, M002_CONSENT, M003_OUTBOX)
@@ -126,43 +126,33 @@ def read_clip(wav: bytes) -> Clip:
 
 
 class _SpeechEngine:
-    """A Whisper checkpoint as the transcriber wants it.
+    """A Whisper checkpoint as the transcriber wants it, on a thread of its own (see `speech.threads`)."""
 
-    It lives on a thread of its own: mlx ties work that it has put off to the thread that asked for it, and a weight
-    that was never used yet is such work.
-    """
-
-    def __init__(self, folder: Path, language: str) -> None:
+    def __init__(self, thread: MlxThread, checkpoint: WhisperCheckpoint, language: str) -> None:
+        self._thread = thread
+        self._checkpoint: WhisperCheckpoint | None = checkpoint
         self._language = language
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="projectone-engine")
-        self._checkpoint: WhisperCheckpoint | None = None
-        try:
-            self._thread.submit(self._load, folder).result()
-        except BaseException:
-            self._thread.shutdown(wait=False)
-            raise
 
     def transcribe(self, samples: Samples) -> str:
-        """The text in 16 kHz mono samples."""
-        return self._thread.submit(self._transcribe, samples).result()
+        """The text in 16 kHz mono samples.
+
+        Raises:
+            SettingsError: if the model does not know the language.
+        """
+        return self._thread.run(lambda: self._transcribe(samples))
 
     def close(self) -> None:
         """Let go of the weights, on their own thread."""
-        self._thread.submit(self._forget)
-        self._thread.shutdown(wait=False)
-
-    def _load(self, folder: Path) -> None:
-        # Imported here: mlx takes a second to load, and `status` or `sync` need none of it.
-        try:
-            from projectone.speech.checkpoint import load_checkpoint
-        except ImportError as error:
-            raise SettingsError(f"transcription needs pip install 'projectone[device]' ({error})") from error
-        self._checkpoint = load_checkpoint(folder)
+        self._thread.run(self._forget)
+        self._thread.close()
 
     def _transcribe(self, samples: Samples) -> str:
         from projectone.speech.transcribe import TranscribeOptions, transcribe
 
         assert self._checkpoint is not None, "a closed engine is never used"
+        known = self._checkpoint.tokenizer.languages
+        if known and self._language not in known:
+            raise SettingsError(f"PROJECTONE_LANGUAGE: expected one of {', '.join(known)}, got {self._language!r}")
         return transcribe(self._checkpoint, samples, options=TranscribeOptions(language=self._language)).text
 
     def _forget(self) -> None:
@@ -170,7 +160,18 @@ class _SpeechEngine:
 
 
 def _load_engine(folder: Path, language: str) -> Engine:
-    return _SpeechEngine(folder, language)
+    # Imported here: mlx takes a second to load, and `status` or `sync` need none of it.
+    try:
+        from projectone.speech.checkpoint import load_checkpoint
+        from projectone.speech.threads import MlxThread
+    except ImportError as error:
+        raise SettingsError(f"transcription needs pip install 'projectone[device]' ({error})") from error
+    thread = MlxThread("projectone-engine")
+    try:
+        return _SpeechEngine(thread, thread.run(lambda: load_checkpoint(folder)), language)
+    except BaseException:
+        thread.close()
+        raise
 
 
 def _own_clips(recordings: Recordings) -> Sequence[TrialClip]:

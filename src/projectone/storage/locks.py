@@ -7,7 +7,7 @@ import fcntl
 from collections.abc import Iterator
 from pathlib import Path
 
-from projectone.errors import LeaseError
+from projectone.errors import LeaseError, StorageError
 from projectone.storage.files import make_folder
 
 
@@ -22,9 +22,14 @@ def exclusive_lock(path: Path, *, what: str, is_waiting: bool = False) -> Iterat
 
     Raises:
         LeaseError: if another process or thread holds it.
+        StorageError: if the disk refused the lock file.
     """
-    make_folder(path.parent)
-    with path.open("ab") as stream:
+    try:
+        make_folder(path.parent)
+        stream = path.open("ab")
+    except OSError as error:
+        raise StorageError(f"{str(path)!r}: {error.strerror}") from error
+    with stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | (0 if is_waiting else fcntl.LOCK_NB))
         except BlockingIOError as error:

@@ -10,7 +10,7 @@ from tests.fakes.device_rooms import text_model
 from tests.fakes.release_server import make_release
 
 from projectone.device.installed import Installed, InstallState, Slot
-from projectone.errors import ArtifactError, StorageError
+from projectone.errors import ArtifactError, SettingsError, StorageError
 
 KEY = Ed25519PrivateKey.generate()
 
@@ -139,3 +139,18 @@ def test_a_damaged_state_file_is_said_with_the_way_out(installed: Installed) -> 
     (installed.folder / "state.json").write_text("{")
     with pytest.raises(StorageError, match="remove the folder 'models'"):
         installed.recover()
+
+
+def test_a_missing_setting_speaks_for_itself_and_not_against_the_model(installed: Installed) -> None:
+    installed.begin_trial(add(installed, "new", 1))
+
+    def lack_a_setting(folder: Path) -> None:
+        raise SettingsError("PROJECTONE_LANGUAGE: expected one of en, got 'de'")
+
+    for _ in range(3):
+        with pytest.raises(SettingsError):
+            installed.settle_trial(lack_a_setting)
+        assert installed.recover().trial is not None
+    outcome = installed.settle_trial(lambda folder: "fine")
+    assert outcome is not None
+    assert outcome.result == "fine"

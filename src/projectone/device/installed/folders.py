@@ -14,7 +14,7 @@ from projectone.contracts.base import sha256_hex
 from projectone.contracts.releases import ReleaseManifest
 from projectone.device.installed.package import find_damage, unpack
 from projectone.device.installed.state import MAX_TRIES, InstallState, Slot
-from projectone.errors import ArtifactError, ContractError, LeaseError, StorageError
+from projectone.errors import ArtifactError, ContractError, LeaseError, SettingsError, StorageError
 from projectone.storage.files import building_directory, sweep_temporary, write_atomically
 from projectone.storage.locks import exclusive_lock
 
@@ -123,15 +123,21 @@ class Installed:
         """Try the model on trial, if there is one: in use from now on, or dropped. Only inside `changing`.
 
         The try is on the disk before the model is touched, so a model that ends the process is noticed at the next
-        start. `check` loads and exercises it; whatever it raises speaks against the model.
+        start. `check` loads and exercises it; whatever it raises speaks against the model, but for a missing setting.
+
+        Raises:
+            SettingsError: if no model could be tried with these settings; the trial waits.
         """
         state = self.state()
         if state.trial is None:
             return None
-        slot = state.trial
+        slot, untried = state.trial, state
         state = self._save(state.with_try())
         try:
             result = check(self.path_of(slot))
+        except SettingsError:
+            self._save(untried)
+            raise
         except Exception as error:
             reason = f"{type(error).__name__}: {error}"
             self._collect(self._save(state.dropped(reason)))
