@@ -212,7 +212,9 @@ class DeviceClient:
             LeaseError: if another process is updating.
             TransportError: if the server could not be reached; the next call goes on from here.
         """
-        return self._rooms.updater.update(is_again=is_again, on_progress=on_progress)
+        report = self._rooms.updater.update(is_again=is_again, on_progress=on_progress)
+        self._rooms.transcriber.reload()  # another process may have brought it before
+        return report
 
     def roll_back(self) -> str:
         """Use the model before from now on; gives its version.

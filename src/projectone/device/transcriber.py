@@ -111,9 +111,10 @@ class Transcriber:
         return Outcome(outcome.slot, None, outcome.reason)
 
     def reload(self) -> None:
-        """Use the model that is current now, if one was in use at all."""
+        """Use the model that is current now, where another one is in use."""
         with self._loading:
-            if self._held is not None:
+            current = self._installed.state().current
+            if self._held is not None and current is not None and self._held.folder != current.folder:
                 held = self._load_current()
                 held.engine.transcribe(_SILENCE)  # warm before anybody waits for it
                 self._swap(held)

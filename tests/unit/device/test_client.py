@@ -10,7 +10,8 @@ from tests.fakes.device_rooms import text_model, tone
 from tests.fakes.release_server import FakeServer
 
 from projectone.device.client import DeviceClient
-from projectone.device.wiring import read_clip
+from projectone.device.settings import DeviceSettings
+from projectone.device.wiring import open_client, read_clip
 from projectone.errors import DataError
 from projectone.waveform.wav import encode_wav
 
@@ -52,9 +53,6 @@ def test_a_client_opened_again_goes_on(client: DeviceClient, server: FakeServer,
     client.grant("corrections", "demo")
     client.correct(recording.recording_id, "hello there")
     before = client.status()
-    from projectone.device.settings import DeviceSettings
-    from projectone.device.wiring import open_client
-
     with open_client(DeviceSettings(home=before.home, server=server.url)) as again:
         status = again.status()
         assert (status.device_id, status.corrections, status.waiting) == (before.device_id, 1, 2)
@@ -87,3 +85,16 @@ def test_what_is_no_sound_is_refused_and_not_kept(content: bytes, client: Device
     with pytest.raises(DataError):
         client.transcribe(content)
     assert client.recordings() == []
+
+
+def test_a_model_that_another_process_brought_is_taken_up(client: DeviceClient, server: FakeServer) -> None:
+    server.release(text_model("won"), seq=1)
+    client.update()
+    assert client.transcribe(tone()).text == "won"
+    server.release(text_model("one"), seq=2, version="1.1.0")
+    settings = DeviceSettings(home=client.status().home, server=server.url, release_keys=(server.public_key,))
+    with open_client(settings) as other:
+        assert other.update().status == "updated"
+    assert client.transcribe(tone()).text == "won"
+    assert client.update().status == "current"
+    assert client.transcribe(tone()).text == "one"
