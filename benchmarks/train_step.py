@@ -36,6 +36,7 @@ from mlx.utils import tree_flatten, tree_unflatten  # noqa: E402
 
 from projectone.server.training.adamw import AdamW, Tensors, clip_by_global_norm  # noqa: E402
 from projectone.server.training.loss import Batch, Target, collate_targets, mean_cross_entropy  # noqa: E402
+from projectone.server.training.memory import keep_freed_memory  # noqa: E402
 from projectone.speech.blas import load_blas  # noqa: E402
 from projectone.speech.checkpoint import (  # noqa: E402
     FeatureSettings,
@@ -75,6 +76,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="fewer runs")
     parser.add_argument("--json", action="store_true", help="no table, only the last line")
     arguments = parser.parse_args()
+    keep_freed_memory()  # as `finetune` does; the peer gets the same
     n_runs = 2 if arguments.quick else 7
     seconds: dict[str, dict[str, float]] = {}
     left_out: dict[str, str] = {}

@@ -24,6 +24,7 @@ from projectone.server.training.features import BatchMaker
 from projectone.server.training.fingerprint import fingerprint_of
 from projectone.server.training.log import TrainingLog
 from projectone.server.training.loss import Batch, mean_cross_entropy
+from projectone.server.training.memory import keep_freed_memory
 from projectone.server.training.selection import DevJudge, better_than, choose_alpha
 from projectone.server.training.splitting import SplitKind, hold_back
 from projectone.server.training.state import DevScore, StateFolder, TrainingState
@@ -64,6 +65,7 @@ def finetune(
 
     On the CPU the same base, clips and config give the same bytes, however often the run was killed on the way.
     """
+    keep_freed_memory()
     checkpoint = load_checkpoint(base)
     fingerprint = fingerprint_of(checkpoint.folder_digest, (clips, dev_clips or (), replay_clips), config)
     if (finished := _finished(work_folder, out, fingerprint)) is not None:
