@@ -12,7 +12,14 @@ MODULES = sorted(SOURCE.rglob("*.py"))
 MAX_FILE_LINES, MAX_FUNCTION_LINES = 500, 80
 ATTICS = {"utils", "util", "common", "misc", "helpers", "helper", "base_utils"}
 # Settings are read once, at the door. `cli` modules are the door; the sandbox's child gets a clean environment.
-MAY_READ_ENVIRONMENT = {"device/cli/main.py", "server/cli.py", "demo/__main__.py", "speech/blas.py"}
+# `server/pipeline` sets one switch that LangGraph reads at its import.
+MAY_READ_ENVIRONMENT = {
+    "device/cli/main.py",
+    "server/cli.py",
+    "server/pipeline/__init__.py",
+    "demo/__main__.py",
+    "speech/blas.py",
+}
 
 
 def relative(path: Path) -> str:
@@ -60,7 +67,7 @@ def test_no_path_of_one_machine_is_in_the_repository() -> None:
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=REPOSITORY, capture_output=True, check=False)
     if listed.returncode != 0:
         pytest.skip("not a git checkout")
-    machine = re.compile(rb"/(?:work|farm|root|home/[a-z]+)/[a-z.]")
+    machine = re.compile(rb"(?<![\w.])/(?:work|farm|root|home/[a-z]+)/[a-z.]")
     wrong = []
     for name in filter(None, listed.stdout.decode().split("\0")):
         path = REPOSITORY / name
