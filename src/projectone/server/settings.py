@@ -230,7 +230,7 @@ def _read_key(path: Path) -> str:
     """The secret in a file that `init` made; empty before."""
     try:
         return path.read_text().strip()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return ""
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path.name}: could not be read: {error}") from error

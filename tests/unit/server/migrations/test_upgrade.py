@@ -1,0 +1,53 @@
+"""The migrated tables are the ones the code uses, and newer ones are left alone."""
+
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import inspect, text
+
+from projectone.errors import StorageError
+from projectone.server.database import open_engine, reading, writing
+from projectone.server.migrations.tables import all_tables
+from projectone.server.migrations.upgrade import upgrade_database
+
+
+def test_migrating_gives_exactly_the_tables_of_the_code(tmp_path: Path) -> None:
+    engine = open_engine(f"sqlite:///{tmp_path}/rows.sqlite")
+    upgrade_database(engine)
+    with reading(engine) as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, all_tables()) == []
+        found = set(inspect(connection).get_table_names())
+    assert found == {*all_tables().tables, "alembic_version"}
+    engine.dispose()
+
+
+def test_migrating_again_changes_nothing(tmp_path: Path) -> None:
+    engine = open_engine(f"sqlite:///{tmp_path}/rows.sqlite")
+    assert upgrade_database(engine) == upgrade_database(engine)
+    engine.dispose()
+
+
+def test_rows_of_newer_code_are_refused_and_left_as_they_are(tmp_path: Path) -> None:
+    engine = open_engine(f"sqlite:///{tmp_path}/rows.sqlite")
+    upgrade_database(engine)
+    with writing(engine) as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(StorageError, match="update the server"):
+        upgrade_database(engine)
+    with reading(engine) as connection:
+        assert connection.execute(text("SELECT version_num FROM alembic_version")).scalar() == "9999"
+    engine.dispose()
+
+
+def test_a_revision_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
+    engine = open_engine(f"sqlite:///{tmp_path}/rows.sqlite")
+    with writing(engine) as connection:
+        connection.execute(text("CREATE TABLE samples (in_the_way TEXT)"))
+    with pytest.raises(StorageError):
+        upgrade_database(engine)
+    with reading(engine) as connection:
+        assert inspect(connection).get_table_names() == ["samples"]
+    engine.dispose()

@@ -1,0 +1,76 @@
+"""The database keeps its promises, or does not open."""
+
+import threading
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Column, Integer, MetaData, Table, insert, select, text
+
+from projectone.errors import SettingsError, StorageError
+from projectone.server.database import assert_database, describe_database, open_engine, reading, writing
+
+NUMBERS = Table("numbers", MetaData(), Column("n", Integer))
+
+
+def test_the_settings_that_make_a_commit_durable_are_on(tmp_path: Path) -> None:
+    engine = open_engine(f"sqlite:///{tmp_path}/rows.sqlite")
+    names = ("journal_mode", "synchronous", "foreign_keys", "busy_timeout", "trusted_schema", "secure_delete")
+    with reading(engine) as connection:
+        found = [connection.execute(text(f"PRAGMA {name}")).scalar() for name in names]
+    assert found == ["wal", 2, 1, 10_000, 0, 1]
+    engine.dispose()
+
+
+def test_a_database_that_cannot_keep_them_is_refused() -> None:
+    engine = open_engine("sqlite://")  # in memory there is no journal to write ahead
+    with pytest.raises(StorageError, match="journal_mode: expected 'wal', got 'memory'"):
+        assert_database(engine)
+    engine.dispose()
+
+
+def test_a_failed_block_changes_nothing(tmp_path: Path) -> None:
+    engine = open_engine(f"sqlite:///{tmp_path}/rows.sqlite")
+    with writing(engine) as connection:
+        NUMBERS.metadata.create_all(connection)
+    with pytest.raises(RuntimeError), writing(engine) as connection:
+        connection.execute(insert(NUMBERS).values(n=1))
+        raise RuntimeError
+    with reading(engine) as connection:
+        assert connection.execute(select(NUMBERS)).all() == []
+    engine.dispose()
+
+
+def test_what_a_writer_has_read_stays_true_until_it_commits(tmp_path: Path) -> None:
+    engine = open_engine(f"sqlite:///{tmp_path}/rows.sqlite")
+    with writing(engine) as connection:
+        NUMBERS.metadata.create_all(connection)
+        connection.execute(insert(NUMBERS).values(n=0))
+
+    def add_one() -> None:
+        for _ in range(20):
+            with writing(engine) as connection:
+                n = connection.execute(select(NUMBERS.c.n)).scalar_one()
+                connection.execute(NUMBERS.update().values(n=n + 1))
+
+    threads = [threading.Thread(target=add_one) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with reading(engine) as connection:
+        assert connection.execute(select(NUMBERS.c.n)).scalar_one() == 80
+    engine.dispose()
+
+
+def test_a_refusal_of_the_database_is_a_storage_error(tmp_path: Path) -> None:
+    (tmp_path / "rows.sqlite").write_bytes(b"no database" * 100)
+    engine = open_engine(f"sqlite:///{tmp_path}/rows.sqlite")
+    with pytest.raises(StorageError), reading(engine) as connection:
+        connection.execute(text("SELECT 1"))
+    engine.dispose()
+
+
+def test_a_url_that_makes_no_sense_is_explained_without_its_password() -> None:
+    with pytest.raises(SettingsError, match="database URL"):
+        open_engine("nonsense")
+    assert "secret" not in describe_database("postgresql://u:secret@host/db")
