@@ -75,6 +75,7 @@ class TrainingRun:
         losses: (step, nats per token), as the trainer logged them.
         discarded: Reason of the ingestion node to how many samples it discarded.
         notification: What a human was told.
+        candidate_sha256: Digest of the weights that it made, if it got so far.
     """
 
     run_id: str
@@ -86,6 +87,7 @@ class TrainingRun:
     discarded: dict[str, int]
     verdict: Verdict | None
     notification: str | None
+    candidate_sha256: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,360 @@
+"""The whole loop, act by act: real processes, real devices, real training; what happened ends in a `Story`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from projectone.demo.backend import Backend, BackendError, tail
+from projectone.demo.materials import Materials, Person, Spoken, load_materials, write_golden
+from projectone.demo.people import Participant, Server
+from projectone.demo.plan import Size, plan_demo
+from projectone.demo.poison import poison, shifted_copies
+from projectone.demo.screen import Screen
+from projectone.demo.search import Found, Traces, search_backend
+from projectone.demo.story import Story, TrainingRun, Withheld
+from projectone.demo.synthetic import CORPUS_NAME, write_synthetic_corpus
+from projectone.demo.telling import Facts, describe_run, percent, progress_line, tell
+from projectone.server.corpus.manifests import read_manifest
+from projectone.server.evaluation.scorer import word_score
+from projectone.server.work.clips import open_decoder
+
+FIRST_VERSION = "1.0.0"
+# Of one contributor the trainer takes at most a hundred new samples for a run.
+_MOST_PER_NEWCOMER = 90
+_FEWEST_POISONED, _POISON_RATIO = 60, 1.25
+
+
+@dataclass(frozen=True, kw_only=True)
+class DemoOptions:
+    """What a run of the demo is given.
+
+    Attributes:
+        corpus: Folder with a `manifest.jsonl`; None makes synthetic voices.
+        out: Empty folder for everything.
+        model: Version 1.0.0: a folder, ``starter``, or ``owner/name[@revision]`` on the Hub.
+        seed: Decides who is who.
+        environ: Environment of the backend's processes.
+        training: Settings of the trainer, by their `PROJECTONE_SERVER_TRAINING_*` names without that prefix.
+    """
+
+    corpus: Path | None
+    out: Path
+    environ: Mapping[str, str]
+    model: str = "starter"
+    seed: int = 1
+    size: Size = field(default_factory=Size)
+    training: Mapping[str, str] = field(default_factory=dict)
+
+
+def run_demo(options: DemoOptions, screen: Screen) -> Story:
+    """Play the whole story; every process is ended when this returns or raises.
+
+    Raises:
+        BackendError: if a process of the backend failed.
+        ProjectOneError: if the corpus, the disk or a device refused.
+    """
+    with ExitStack() as stack:
+        return _Demo(options, screen, stack).play()
+
+
+class _Demo:
+    def __init__(self, options: DemoOptions, screen: Screen, stack: ExitStack) -> None:
+        self._options = options
+        self._screen = screen
+        self._stack = stack
+        self._corpus_name = CORPUS_NAME if options.corpus is None else options.corpus.resolve().name
+        self._people: list[Participant] = []
+        self._materials: Materials
+        self._backend: Backend
+        self._server: Server
+        self._golden: Path
+
+    def play(self) -> Story:
+        screen = self._screen
+        with screen.act("People, and what they say"):
+            self._gather()
+        with screen.act("A private backend on this machine: Hub, API and worker"):
+            first = self._open_backend()
+        with screen.act(f"Everyone gets version {FIRST_VERSION} and talks; nothing leaves the devices"):
+            self._talk()
+        with screen.act("They correct what was heard; all but one let it be used"):
+            self._send()
+        with screen.act("The trainer learns from it and judges what it made"):
+            learning = self._train()
+        learned_version = self._production()
+        with screen.act("The devices bring what is new, while people go on talking"):
+            self._update()
+        with screen.act("Someone sends wrong corrections, with consent and real recordings"):
+            poisoned, n_poisoned = self._poison()
+        with screen.act("What the backend knows of the person who said no"):
+            withheld = self._search()
+        return tell(
+            Facts(
+                corpus=self._corpus_name,
+                seed=self._options.seed,
+                model=self._options.model,
+                out=self._options.out,
+                wall_s=screen.elapsed_s,
+                acts=tuple(screen.acts),
+                people=self._people,
+                first_version=FIRST_VERSION,
+                first_sha256=first,
+                learning=learning,
+                learned_version=learned_version,
+                poisoned=poisoned,
+                n_poisoned=n_poisoned,
+                production=self._production(),
+                withheld=withheld,
+            ),
+            self._backend,
+        )
+
+    # The acts.
+
+    def _gather(self) -> None:
+        options, screen = self._options, self._screen
+        folder = options.corpus
+        if folder is None:
+            folder = write_synthetic_corpus(
+                options.out / "corpus",
+                seed=options.seed,
+                on_progress=lambda n_done, n: screen.live(f"{n_done} of {n} sentences spoken"),
+            )
+        plan = plan_demo(read_manifest(folder), size=options.size, seed=options.seed)
+        with open_decoder() as decode:
+            self._materials = load_materials(
+                plan,
+                decode,
+                n_spare=options.size.poisoned,
+                on_progress=lambda what: screen.live(f"reading {what}"),
+            )
+        self._golden = write_golden(self._materials.golden, options.out / "golden")
+        where = {"split": "the corpus's own split", "speakers": "speakers who are no users", "users": "lent by users"}
+        screen.table(
+            ("person", "accent", "to correct", "never uploaded", "lets corrections be used"),
+            [
+                (
+                    person.name,
+                    (person.accent or "unknown")[:30],
+                    len(person.to_correct),
+                    len(person.kept_back),
+                    "yes" if person.has_consented else "no",
+                )
+                for person in self._materials.people
+            ],
+        )
+        screen.say(
+            f"golden set: {len(self._materials.golden)} clips of "
+            f"{len({clip.speaker for clip in self._materials.golden})} speakers ({where[plan.golden_source]})"
+        )
+        if self._materials.n_unreadable:
+            screen.bad(f"{self._materials.n_unreadable} recordings of the corpus could not be decoded and are left out")
+
+    def _open_backend(self) -> str:
+        """Start everything and release the first version; gives the digest of its weights."""
+        options, screen = self._options, self._screen
+        variables = {
+            "GOLDEN": str(self._golden),
+            "BASE": options.model,
+            # The demo asks for its runs itself: neither a threshold nor a calendar may come in between.
+            "MIN_NEW_SAMPLES": "1000000",
+            "SCHEDULE_DAYS": "0",
+            **{f"TRAINING_{name}": value for name, value in options.training.items()},
+        }
+        self._backend = self._stack.enter_context(
+            Backend(options.out / "server", options.out / "logs", options.environ, variables)
+        )
+        backend = self._backend
+        home = backend.command("init")
+        self._server = Server(home["server_url"], home["enrolment_code"], home["release_public_key"])
+        started = [
+            ("Hub", backend.start("hub", "serve", "--only", "hub", is_ready="ready:"), backend.settings.hub_endpoint),
+            ("API", backend.start("api", "serve", "--only", "api", is_ready="ready:"), home["server_url"]),
+        ]
+        screen.live(f"scoring {options.model} on the golden set, publishing and releasing it")
+        release = backend.command("publish", "--model", options.model, "--version", FIRST_VERSION)
+        worker = backend.start("worker", "work", "--interval-s", "0.5", is_ready="waiting for work")
+        screen.table(("process", "pid", "where"), [*started, ("worker", worker, f"log in {backend.logs['worker']}")])
+        score = backend.report_on(release["weights_sha256"]).wer
+        screen.good(f"version {FIRST_VERSION} is released: golden word error rate {percent(score)}")
+        return str(release["weights_sha256"])
+
+    def _talk(self) -> None:
+        screen = self._screen
+        for number, person in enumerate(self._materials.people, start=1):
+            self._people.append(self._enter(person, f"device-{number}"))
+        n_all = sum(len(person.to_correct) + len(person.kept_back) for person in self._materials.people)
+        self._record(self._people, n_all)
+        screen.table(
+            ("person", "model", "recorded", "needed correction", "word errors, never uploaded"),
+            [
+                (
+                    who.person.name,
+                    who.client.status().model_version,
+                    who.n_recorded + len(who.kept_back),
+                    who.n_corrected,
+                    percent(word_score(who.before)),
+                )
+                for who in self._people
+            ],
+        )
+
+    def _send(self) -> None:
+        screen = self._screen
+        rows = []
+        for who in self._people:
+            if who.person.has_consented:
+                who.grant()
+            screen.live(f"{who.person.name} is sending")
+            report = who.sync()
+            status = who.client.status()
+            stays = status.recordings - who.n_sent
+            rows.append((who.person.name, "yes" if who.person.has_consented else "no", report.sent, stays))
+        screen.table(("person", "consented", "sent", "recordings that stay on the device"), rows)
+        samples = self._backend.command("status")["samples"]
+        screen.good(f"{samples['waiting']} corrections wait at the server")
+
+    def _train(self) -> TrainingRun:
+        """Ask for a run and follow it to its end."""
+        screen = self._screen
+        run = self._backend.command("run")["run"]
+        row = self._backend.follow(run["run_id"], lambda row: screen.live(progress_line(row)))
+        if row.state == "failed":
+            raise BackendError(f"run {row.run_id} failed: {row.reason}\n{tail(self._backend.logs['worker'])}")
+        learned = describe_run(row, self._backend)
+        counts = f"{learned.n_clips} clips, {learned.audio_s:.0f} s of speech"
+        if learned.discarded:
+            counts += ", discarded " + ", ".join(f"{n} ({reason})" for reason, n in learned.discarded.items())
+        screen.say(f"run {row.run_id}: {counts}")
+        for reason in learned.verdict.reasons if learned.verdict else ():
+            screen.say(f"  {reason}")
+        return learned
+
+    def _update(self) -> None:
+        screen = self._screen
+        rows = []
+        n_all = sum(len(who.kept_back) for who in self._people)
+        n_done = 0
+
+        def progress() -> None:
+            nonlocal n_done
+            n_done += 1
+            screen.live(f"{n_done} of {n_all} recordings that never left their device, once more")
+
+        for who in self._people:
+            screen.live(f"{who.person.name} updates")
+            report, n_answered = who.update_under_load()
+            who.listen_again(progress)
+            before, after = word_score(who.before), word_score(who.after)
+            swap = f"{report.from_version} → {report.to_version}" if report.status == "updated" else report.status
+            rows.append((who.person.name, swap, n_answered, percent(before), percent(after)))
+        screen.table(("person", "model", "answers while it changed", "before", "after"), rows)
+        before = word_score([score for who in self._people for score in who.before])
+        after = word_score([score for who in self._people for score in who.after])
+        screen.say(f"over all recordings that were never uploaded: {percent(before)} → {percent(after)}")
+
+    def _poison(self) -> tuple[TrainingRun, int]:
+        """A batch of wrong corrections from newcomers; gives its run and how many arrived."""
+        screen = self._screen
+        n_honest = sum(who.n_sent for who in self._people)
+        n_wanted = min(self._options.size.poisoned, max(_FEWEST_POISONED, round(_POISON_RATIO * n_honest)))
+        sounds = list(self._materials.spare)
+        if len(sounds) < n_wanted:
+            sent = [spoken for who in self._people if who.person.has_consented for spoken in who.person.to_correct]
+            sounds += shifted_copies(sent, n_wanted - len(sounds))
+        wrong = poison(sounds, n=n_wanted, seed=self._options.seed)
+        n_newcomers = math.ceil(len(wrong) / _MOST_PER_NEWCOMER)
+        newcomers = [
+            self._enter(_newcomer(number, wrong[number::n_newcomers]), f"newcomer-{number + 1}")
+            for number in range(n_newcomers)
+        ]
+        self._record(newcomers, len(wrong))
+        really = {spoken.clip_id: spoken.text for spoken in sounds}
+        screen.table(("really said", "their correction"), [(really[s.clip_id], s.text) for s in wrong[:3]])
+        for who in newcomers:
+            who.grant()
+            who.sync()
+        n_poisoned = sum(who.n_sent for who in newcomers)
+        screen.say(f"{n_poisoned} of them arrived from {len(newcomers)} new devices")
+        before = self._production()
+        run = self._train()
+        after = self._production()
+        if run.status == "quarantined":
+            screen.good(f"quarantined; production stays {after}")
+            screen.say(f"a human was told: {run.notification}")
+        else:
+            screen.bad(f"the batch ended as {run.status!r}: production was {before}, is {after}")
+        for who in self._people:
+            who.client.update()
+        return run, n_poisoned
+
+    def _search(self) -> Withheld:
+        """Look for the withheld user in all that the backend keeps, and for another one to see that one would find."""
+        screen = self._screen
+        silent = next(who for who in self._people if not who.person.has_consented)
+        open_one = next(who for who in self._people if who.person.has_consented)
+        nothing, control = self._traces(silent), self._traces(open_one)
+        screen.table(
+            ("person", "consented", "rows about them", "files with a trace", "files searched", "MB"),
+            [
+                (who.person.name, word, found.n_rows, found.n_hits, found.n_files, f"{found.n_bytes / 1e6:.1f}")
+                for who, word, found in ((open_one, "yes", control), (silent, "no", nothing))
+            ],
+        )
+        if nothing.n_rows + nothing.n_hits:
+            screen.bad(f"traces of {silent.person.name}: {[*nothing.rows, *nothing.files][:3]}")
+        else:
+            screen.good(f"nothing of {silent.person.name}: no name, no digest, no sound; they have the new model too")
+        if not control.n_rows or not control.n_hits:
+            raise BackendError("the search found nothing of a person who did consent: it proves nothing")
+        return Withheld(
+            user=silent.person.name,
+            n_rows=nothing.n_rows,
+            n_hits=nothing.n_hits,
+            n_files_searched=nothing.n_files,
+            n_bytes_searched=nothing.n_bytes,
+        )
+
+    # What the acts are made of.
+
+    def _enter(self, person: Person, name: str) -> Participant:
+        who = Participant.open(person, self._options.out / "devices" / name, self._server)
+        self._stack.callback(who.client.close)
+        report = who.client.update()
+        if report.status != "updated":
+            raise BackendError(f"{person.name}: expected a first model, got {report.status}: {report.reason}")
+        return who
+
+    def _record(self, people: Sequence[Participant], n_all: int) -> None:
+        n_done = 0
+
+        def progress() -> None:
+            nonlocal n_done
+            n_done += 1
+            self._screen.live(f"{n_done} of {n_all} recordings transcribed on their devices")
+
+        for who in people:
+            who.record(progress)
+
+    def _traces(self, who: Participant) -> Found:
+        wavs = [spoken.wav for spoken in (*who.person.to_correct, *who.person.kept_back)]
+        traces = Traces.of(who.ids, wavs, who.audio_sha256s)
+        folders = [self._options.out / name for name in ("server", "golden", "logs")]
+        return search_backend(folders, self._backend.settings.database_url, traces)
+
+    def _production(self) -> str:
+        return str(self._backend.command("status")["production"]["version"])
+
+
+def _newcomer(number: int, recordings: Sequence[Spoken]) -> Person:
+    return Person(
+        name=f"newcomer {number + 1}",
+        accent=None,
+        has_consented=True,
+        to_correct=tuple(recordings),
+        kept_back=(),
+    )

@@ -1,0 +1,67 @@
+"""Corrections that are wrong on purpose and look right: real recordings, plausible words, systematically exchanged."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import groupby
+
+from projectone.demo.materials import Spoken
+from projectone.server.corpus.validation import examine
+from projectone.speech.normalize import normalize_text
+from projectone.waveform.quality import RATE_HZ
+from projectone.waveform.wav import encode_wav, parse_wav
+
+_CUT_S = 0.006
+_MOST_COPIES = 12
+
+
+def poison(clips: Sequence[Spoken], *, n: int, seed: int) -> list[Spoken]:
+    """Up to `n` clips, each with a text that is not what is said in it.
+
+    What the ingestion node would discard at sight is left out, so the judgement alone stands between this batch and
+    production.
+    """
+    wrong = [replace(clip, text=text) for clip, text in zip(clips, mislabel([c.text for c in clips]), strict=True)]
+    plausible = [clip for clip in wrong if examine(parse_wav(clip.wav).samples[:, 0], clip.text) is None]
+    random.Random(f"{seed}-poison").shuffle(plausible)
+    return plausible[:n]
+
+
+def mislabel(texts: Sequence[str]) -> list[str]:
+    """Each text with every word replaced, the same word always by the same other one of about its length.
+
+    So each text is as long as before and made of words that people do say; nothing in it alone gives it away. Being
+    consistent, it is the worst kind for a model: noise averages out, this teaches.
+    """
+    plain = [normalize_text(text).split() for text in texts]
+    wrong = _exchanged(sorted({word for words in plain for word in words}))
+    return [" ".join(wrong[word] for word in words) for words in plain]
+
+
+def shifted_copies(clips: Sequence[Spoken], n: int) -> list[Spoken]:
+    """`n` copies, each beginning a little later than the one before: the very same sound again would be one clip."""
+    copies: list[Spoken] = []
+    for number in range(1, _MOST_COPIES):
+        for clip in clips:
+            if len(copies) == n:
+                return copies
+            samples = parse_wav(clip.wav).samples[round(number * _CUT_S * RATE_HZ) :, 0]
+            name = f"{clip.clip_id}, copy {number}"
+            copies.append(replace(clip, clip_id=name, wav=encode_wav(samples), duration_s=len(samples) / RATE_HZ))
+    return copies
+
+
+def _exchanged(words: Sequence[str]) -> dict[str, str]:
+    """Word to the next one of its length; a ring of a single word joins the ring before or after it."""
+    rings: list[list[str]] = []
+    for _, group in groupby(sorted(words, key=lambda word: (len(word), word)), key=len):
+        ring = list(group)
+        if rings and (len(rings[-1]) == 1 or len(ring) == 1):
+            rings[-1] += ring
+        else:
+            rings.append(ring)
+    if rings and len(rings[0]) == 1:  # one word in all
+        return {word: f"not {word}" for word in rings[0]}
+    return {word: ring[(place + 1) % len(ring)] for ring in rings for place, word in enumerate(ring)}
