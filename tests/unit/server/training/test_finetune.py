@@ -147,3 +147,12 @@ def test_an_interrupted_run_goes_on_and_ends_in_the_same_bytes(base: Path, tmp_p
             continue
     assert again.weights_sha256 == whole.weights_sha256
     assert again.best_step == whole.best_step
+
+
+def test_a_run_that_diverges_ends_with_a_reason_and_no_model(base: Path, tmp_path: Path) -> None:
+    config = TrainingConfig(epochs=2, max_steps=9, learning_rate=1e12, warmup_share=0.0, checkpoint_every_steps=2)
+    with pytest.raises(TrainingError, match="3 returns to a checkpoint"):
+        finetune(base, clips(20), config, work_folder=tmp_path / "work", out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    events = [json.loads(line)["event"] for line in (tmp_path / "work" / "training.jsonl").read_text().splitlines()]
+    assert events.count("rollback") == 3

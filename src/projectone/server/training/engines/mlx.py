@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import mlx.core as mx
+import numpy as np
 from mlx.utils import tree_flatten, tree_unflatten
 
 from projectone.errors import StorageError, TrainingError
@@ -203,7 +204,10 @@ class _Run:
         return mean_cross_entropy(self._model, batch)
 
     def _loss_and_gradients(self, weights: Tensors, batch: Batch) -> tuple[mx.array, Tensors]:
-        loss, gradients = self._gradients(weights, batch)
+        # Numbers that are not finite are the loop's business, after the step: no warnings on the way there.
+        with np.errstate(all="ignore"):
+            loss, gradients = self._gradients(weights, batch)
+            mx.eval(loss, gradients)
         return loss, gradients
 
 
