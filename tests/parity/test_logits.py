@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from dataclasses import replace
 from pathlib import Path
 
 import mlx.core as mx
@@ -11,6 +12,7 @@ import pytest
 from tests.parity.materials import BASE, SMALL, TINY, TURBO, random_checkpoint, small_checkpoint, tokenizer_of_size
 
 from projectone.speech.checkpoint import WhisperCheckpoint, load_checkpoint, save_checkpoint
+from projectone.speech.encoding import embed_windows
 from projectone.speech.whisper import ModelDimensions
 
 torch = pytest.importorskip("torch", reason="parity needs the parity extra (torch, transformers)")
@@ -74,6 +76,19 @@ def test_published_sizes_give_the_same_scores(dims: ModelDimensions, tmp_path: P
 def test_a_small_vocabulary_and_a_window_of_ten_seconds_give_the_same_scores(tmp_path: Path) -> None:
     checkpoint = small_checkpoint()
     assert_same_logits(saved(checkpoint, tmp_path / "model"), checkpoint.dims, n_tokens=20, n_rows=3)
+
+
+@pytest.mark.parametrize("n_mels", [80, 128])
+def test_the_encoder_used_for_transcribing_gives_the_same_features(n_mels: int, tmp_path: Path) -> None:
+    dims = replace(TINY, n_mels=n_mels)
+    folder = saved(random_checkpoint(dims, tokenizer_of_size(dims.n_vocab)), tmp_path / "model")
+    mel = np.random.default_rng(0).normal(size=(1, 3000, n_mels)).astype(np.float32)
+    encoder = transformers.WhisperModel.from_pretrained(folder, dtype=torch.float32).eval().get_encoder()
+    with torch.no_grad():
+        expected = encoder(torch.from_numpy(mel.transpose(0, 2, 1).copy())).last_hidden_state.numpy()
+    got = np.array(embed_windows(load_checkpoint(folder).model, mx.array(mel)))
+    assert np.abs(expected).max() > 1
+    assert np.abs(expected - got).max() <= TOLERANCE
 
 
 def test_a_folder_that_transformers_wrote_opens_here(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import mlx.core as mx
 import numpy as np
 
 from projectone.speech.checkpoint import WhisperCheckpoint
+from projectone.speech.encoding import embed_windows
 from projectone.speech.generation import never_written
 from projectone.speech.logit_rules import LogitRules, Scores, logsumexp
 from projectone.speech.prefix import decoder_prefix
@@ -87,7 +88,7 @@ def decode(
     Raises:
         ValueError: if the model has no token for the language or task.
     """
-    return decode_features(checkpoint, checkpoint.model.embed_audio(mels), options)
+    return decode_features(checkpoint, embed_windows(checkpoint.model, mels), options)
 
 
 def decode_features(

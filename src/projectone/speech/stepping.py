@@ -7,18 +7,15 @@ weights for the latter than they cost.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 import mlx.core as mx
-import mlx.nn as nn
 import numpy as np
 
 from projectone.speech.logit_rules import Scores
-from projectone.speech.whisper import KeyValues, KvCache, LayerNorm, MultiHeadAttention, ResidualAttentionBlock, Whisper
-
-Floats = np.ndarray[Any, np.dtype[np.float32]]
+from projectone.speech.numpy_layers import Floats, Linear, Norm, gelu, is_plain, view
+from projectone.speech.whisper import KeyValues, KvCache, MultiHeadAttention, ResidualAttentionBlock, Whisper
 
 
 class Stepper(Protocol):
@@ -49,7 +46,7 @@ def open_stepper(
     tokens = mx.array([list(prefix) for prefix in prefixes], dtype=mx.int32)
     hidden, cache, _ = model.decoder.hidden_states(tokens, features)
     hidden = hidden[:, mx.array([position % len(prefixes[0]) for position in positions])]
-    if mx.default_device() == mx.cpu and _is_plain(model):
+    if is_plain(model.decoder):
         stepper = NumpyStepper(model, cache, n_steps=n_steps)
         return stepper.project(np.array(hidden)), stepper
     scores = model.decoder.token_embedding.as_linear(hidden).astype(mx.float32)
@@ -82,14 +79,14 @@ class NumpyStepper:
 
     def __init__(self, model: Whisper, cache: KvCache, *, n_steps: int) -> None:
         decoder = model.decoder
-        self._embedding = _view(decoder.token_embedding.weight)
-        self._positions = _view(decoder.positional_embedding)
+        self._embedding = view(decoder.token_embedding.weight)
+        self._positions = view(decoder.positional_embedding)
         self._blocks = [
             _Block(block, own, cross, n_steps=n_steps)
             for block, (own, cross) in zip(decoder.blocks, cache, strict=True)
             if own is not None and cross is not None
         ]
-        self._ln = _Norm(decoder.ln)
+        self._ln = Norm(decoder.ln)
         own = cache[0][0]
         self._position = own[0].shape[1] if own is not None else 0
 
@@ -116,9 +113,9 @@ class _Block:
     """One decoder block on one new token per row; keys and values are (rows, heads, positions, width)."""
 
     def __init__(self, block: ResidualAttentionBlock, own: KeyValues, cross: KeyValues, *, n_steps: int) -> None:
-        self._attn, self._attn_ln = _Attention(block.attn), _Norm(block.attn_ln)
-        self._cross, self._cross_ln = _Attention(block.cross_attn), _Norm(block.cross_attn_ln)
-        self._mlp1, self._mlp2, self._mlp_ln = _Linear(block.mlp1), _Linear(block.mlp2), _Norm(block.mlp_ln)
+        self._attn, self._attn_ln = _Attention(block.attn), Norm(block.attn_ln)
+        self._cross, self._cross_ln = _Attention(block.cross_attn), Norm(block.cross_attn_ln)
+        self._mlp1, self._mlp2, self._mlp_ln = Linear(block.mlp1), Linear(block.mlp2), Norm(block.mlp_ln)
         n_head = block.attn.n_head
         n_room = own[0].shape[1] + n_steps
         self._keys, self._values = (_split_heads(np.array(part), n_head, n_room) for part in own)
@@ -131,7 +128,7 @@ class _Block:
         self._values[:, :, position] = self._attn.value(h).reshape(rows, n_head, width)
         x = x + self._attn(h, self._keys[:, :, : position + 1], self._values[:, :, : position + 1])
         x = x + self._cross(self._cross_ln(x), self._cross_keys, self._cross_values)
-        return x + self._mlp2(_gelu(self._mlp1(self._mlp_ln(x))))
+        return x + self._mlp2(gelu(self._mlp1(self._mlp_ln(x))))
 
     def keep(self, rows: list[int]) -> None:
         self._keys, self._values = self._keys[rows], self._values[rows]
@@ -140,8 +137,8 @@ class _Block:
 
 class _Attention:
     def __init__(self, attention: MultiHeadAttention) -> None:
-        self.key, self.value = _Linear(attention.key), _Linear(attention.value)
-        self._query, self._out = _Linear(attention.query), _Linear(attention.out)
+        self.key, self.value = Linear(attention.key), Linear(attention.value)
+        self._query, self._out = Linear(attention.query), Linear(attention.out)
 
     def __call__(self, x: Floats, keys: Floats, values: Floats) -> Floats:
         rows, n_head, _, width = keys.shape
@@ -152,39 +149,6 @@ class _Attention:
         return self._out((shares @ values).reshape(rows, n_head * width))
 
 
-class _Linear:
-    def __init__(self, linear: nn.Linear) -> None:
-        self._weight = _view(linear.weight).T
-        self._bias = _view(linear.bias) if "bias" in linear else None
-
-    def __call__(self, x: Floats) -> Floats:
-        product: Floats = x @ self._weight
-        return product if self._bias is None else product + self._bias
-
-
-class _Norm:
-    def __init__(self, norm: LayerNorm) -> None:
-        self._weight, self._bias, self._eps = _view(norm.weight), _view(norm.bias), np.float32(norm.eps)
-
-    def __call__(self, x: Floats) -> Floats:
-        centred = x - x.mean(axis=-1, keepdims=True)
-        variance = np.einsum("rs,rs->r", centred, centred)[:, None] / np.float32(x.shape[-1])
-        scaled: Floats = centred / np.sqrt(variance + self._eps) * self._weight + self._bias
-        return scaled
-
-
-def _gelu(x: Floats) -> Floats:
-    """The exact GELU, with an error function that is right to 1.5e-7.
-
-    Source: Abramowitz and Stegun, Handbook of Mathematical Functions, 7.1.26.
-    """
-    z = np.abs(x) * np.float32(math.sqrt(0.5))
-    t = 1 / (1 + np.float32(0.3275911) * z)
-    tail = t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429))))
-    below: Floats = (0.5 * tail * np.exp(-z * z)).astype(np.float32)  # the normal distribution below -|x|
-    return x * np.where(x < 0, below, 1 - below)
-
-
 def _split_heads(array: Floats, n_head: int, n_room: int | None = None) -> Floats:
     """(rows, positions, state) to (rows, heads, positions or room, width), laid out so that products need no copy."""
     rows, n_positions, n_state = array.shape
@@ -193,16 +157,5 @@ def _split_heads(array: Floats, n_head: int, n_room: int | None = None) -> Float
     return split
 
 
-def _view(array: mx.array) -> Floats:
-    return np.array(array, copy=False)
-
-
 def _rows(pair: KeyValues | None, index: mx.array) -> KeyValues | None:
     return None if pair is None else (pair[0][index], pair[1][index])
-
-
-def _is_plain(model: Whisper) -> bool:
-    """Whether every layer of the decoder is the plain one, in float32: no adapter, nothing quantised."""
-    layers = (module for _, module in model.decoder.named_modules() if not module.children())
-    known = all(type(layer) in (nn.Linear, nn.Embedding, LayerNorm) for layer in layers)
-    return known and model.decoder.token_embedding.weight.dtype == mx.float32

@@ -13,6 +13,7 @@ from projectone.errors import DataError
 from projectone.speech.audio import SAMPLE_RATE, log_mel_spectrogram
 from projectone.speech.checkpoint import WhisperCheckpoint
 from projectone.speech.decoding import DecodingOptions, DecodingResult, decode_features, detect_language
+from projectone.speech.encoding import embed_windows
 from projectone.speech.segments import Segment, split_window
 from projectone.speech.tokenizer import Task
 from projectone.speech.windows import next_window
@@ -21,7 +22,6 @@ __all__ = ["GREEDY", "Segment", "TranscribeOptions", "Transcription", "transcrib
 
 Samples = np.ndarray[Any, np.dtype[np.float32]]
 
-_ENCODED_AT_ONCE = 4
 _SHORT_STEP_S = 1.0  # short contexts are rounded up to whole seconds, so that shapes repeat
 
 
@@ -168,7 +168,7 @@ def _transcribe_batch(
         [log_mel_spectrogram(clip, checkpoint.dims.n_mels, padding=n_samples - clip.size) for clip in clips]
     )
     decoding = _decoding_options(options, _prompt(checkpoint, options))
-    results = _decode_with_fallback(checkpoint, _embed(checkpoint, mels), options, decoding)
+    results = _decode_with_fallback(checkpoint, embed_windows(checkpoint.model, mels), options, decoding)
     transcriptions = []
     for clip, result in zip(clips, results, strict=True):
         n_frames = -(-clip.size // checkpoint.features.hop_length)
@@ -176,15 +176,6 @@ def _transcribe_batch(
         segments, _ = split_window(result, checkpoint.tokenizer, start_frame=0, n_frames=n_frames)
         transcriptions.append(_transcription(segments if heard else [], result.language, clip))
     return transcriptions
-
-
-def _embed(checkpoint: WhisperCheckpoint, mels: mx.array) -> mx.array:
-    """The encoder's output, a few windows at a time: the scores of one 30 s window take 54 MB in whisper-tiny."""
-    features = []
-    for first in range(0, mels.shape[0], _ENCODED_AT_ONCE):
-        features.append(checkpoint.model.embed_audio(mels[first : first + _ENCODED_AT_ONCE]))
-        mx.eval(features[-1])
-    return mx.concatenate(features)
 
 
 def _transcribe_long(checkpoint: WhisperCheckpoint, samples: Samples, options: TranscribeOptions) -> Transcription:
@@ -200,7 +191,7 @@ def _transcribe_long(checkpoint: WhisperCheckpoint, samples: Samples, options: T
     while start < n_content:
         window, n_frames = next_window(mel, start, n_content, n_window, is_cut_freely=not options.timestamps)
         decoding = replace(_decoding_options(options, prompt), language=language)
-        features = checkpoint.model.embed_audio(window[None])
+        features = embed_windows(checkpoint.model, window[None])
         result = _decode_with_fallback(checkpoint, features, options, decoding, stream=start)[0]
         if _is_silence(result, options):
             start += n_frames
@@ -252,7 +243,7 @@ def _is_silence(result: DecodingResult, options: TranscribeOptions) -> bool:
 def _language_of(checkpoint: WhisperCheckpoint, mel: mx.array, options: TranscribeOptions) -> str | None:
     if options.language is not None or not checkpoint.tokenizer.is_multilingual:
         return options.language if checkpoint.tokenizer.is_multilingual else None
-    return next(iter(detect_language(checkpoint, checkpoint.model.embed_audio(mel[None]))[0]))
+    return next(iter(detect_language(checkpoint, embed_windows(checkpoint.model, mel[None]))[0]))
 
 
 def _prompt(checkpoint: WhisperCheckpoint, options: TranscribeOptions) -> tuple[int, ...]:

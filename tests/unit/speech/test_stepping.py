@@ -20,7 +20,7 @@ def whole(checkpoint: WhisperCheckpoint, tokens: list[list[int]], features: mx.a
 def test_steps_give_the_scores_of_one_pass_over_all_tokens(
     checkpoint: WhisperCheckpoint, is_plain: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stepping, "_is_plain", lambda model: is_plain)
+    monkeypatch.setattr(stepping, "is_plain", lambda module: is_plain)
     features = mx.random.normal((3, 100, 16))
     tokens = np.random.default_rng(1).integers(0, checkpoint.dims.n_vocab, (3, 9)).tolist()
     expected = whole(checkpoint, tokens, features)

@@ -12,7 +12,9 @@ from projectone.errors import DataError
 from projectone.speech import transcribe as transcribe_module
 from projectone.speech.checkpoint import WhisperCheckpoint
 from projectone.speech.decoding import DecodingOptions, DecodingResult, compression_ratio
+from projectone.speech.encoding import embed_windows
 from projectone.speech.transcribe import GREEDY, TranscribeOptions, transcribe, transcribe_many
+from projectone.speech.whisper import Whisper
 from projectone.speech.windows import quietest_frame
 
 Answer = Callable[[DecodingOptions], DecodingResult]
@@ -168,13 +170,12 @@ def test_a_short_context_is_as_long_as_the_clip_in_whole_seconds(
     checkpoint: WhisperCheckpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     n_frames: list[int] = []
-    embed_audio = checkpoint.model.embed_audio
 
-    def watched(mel: mx.array) -> mx.array:
-        n_frames.append(mel.shape[1])
-        return embed_audio(mel)
+    def watched(model: Whisper, mels: mx.array) -> mx.array:
+        n_frames.append(mels.shape[1])
+        return embed_windows(model, mels)
 
-    monkeypatch.setattr(checkpoint.model, "embed_audio", watched)
+    monkeypatch.setattr(transcribe_module, "embed_windows", watched)
     clips = [noise(duration_s) for duration_s in (0.5, 1.0, 1.1, 2.0)]
     transcribe_many(checkpoint, clips, options=replace(GREEDY, short_context=True))
     assert n_frames == [100, 200]
