@@ -1,0 +1,71 @@
+import pytest
+from tests.fakes.tiny_whisper import say
+
+from projectone.contracts.base import sha256_hex
+from projectone.demo.materials import Spoken
+from projectone.demo.poison import mislabel, poison, shifted_copies
+from projectone.server.corpus.validation import examine
+from projectone.waveform.wav import encode_wav, parse_wav
+
+
+def spoken(text: str, number: int, *, word_s: float = 0.3) -> Spoken:
+    samples = say(text, seed=number, word_s=word_s)
+    return Spoken(f"clip{number}", "ann", "tones", text, encode_wav(samples), len(samples) / 16_000)
+
+
+CLIPS = [spoken(text, number) for number, text in enumerate(["red green", "blue", "black", "green", "red red"] * 4)]
+
+
+def test_every_word_is_wrong_and_every_text_as_long_as_before() -> None:
+    texts = ["zero one two three", "four five six", "seven eight nine", "go", "b o y d", "february"]
+    for right, wrong in zip(texts, mislabel(texts), strict=True):
+        pairs = list(zip(right.split(), wrong.split(), strict=True))
+        assert all(before != after for before, after in pairs)
+        assert all(abs(len(before) - len(after)) <= 3 for before, after in pairs)
+
+
+def test_the_same_word_is_always_the_same_other_word_that_people_say() -> None:
+    texts = ["one two six", "six one", "two two"]
+    wrong = mislabel(texts)
+    taught = {
+        (before, after)
+        for right, other in zip(texts, wrong, strict=True)
+        for before, after in zip(right.split(), other.split(), strict=True)
+    }
+    assert len(taught) == 3
+    assert {after for _, after in taught} == {"one", "two", "six"}
+
+
+@pytest.mark.parametrize("texts", [["yes"], ["alexa", "alexa"], ["a", "bb"], ["a", "bb", "cc", "dddddd"]])
+def test_even_a_tiny_vocabulary_leaves_no_text_right(texts: list[str]) -> None:
+    assert all(right != wrong for right, wrong in zip(texts, mislabel(texts), strict=True))
+
+
+def test_the_batch_is_as_large_as_asked_and_the_same_for_the_same_seed() -> None:
+    batch = poison(CLIPS, n=12, seed=3)
+    assert len(batch) == 12
+    assert batch == poison(CLIPS, n=12, seed=3)
+    assert batch != poison(CLIPS, n=12, seed=4)
+    assert len(poison(CLIPS, n=1000, seed=3)) == len(CLIPS)
+
+
+def test_nothing_in_a_poisoned_sample_alone_gives_it_away() -> None:
+    """The ingestion node must not be what stops the batch: the judgement of the model is what is shown."""
+    hasty = spoken("black", 70, word_s=0.1)
+    really = {clip.clip_id: clip.text for clip in [*CLIPS, hasty]}
+    for clip in poison([*CLIPS, hasty], n=100, seed=1):
+        assert clip.text != really[clip.clip_id]
+        assert examine(parse_wav(clip.wav).samples[:, 0], clip.text) is None
+
+
+def test_copies_are_other_clips_with_the_same_words() -> None:
+    copies = shifted_copies(CLIPS[:3], 8)
+    assert len(copies) == 8
+    digests = {sha256_hex(clip.wav) for clip in [*CLIPS[:3], *copies]}
+    assert len(digests) == 11
+    assert [copy.text for copy in copies[:3]] == [clip.text for clip in CLIPS[:3]]
+    assert all(copy.duration_s == pytest.approx(parse_wav(copy.wav).duration_s) for copy in copies)
+
+
+def test_copies_end_where_they_would_be_no_speech_any_more() -> None:
+    assert len(shifted_copies(CLIPS[:1], 1000)) < 20
