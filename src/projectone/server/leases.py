@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from sqlalchemy import Column, Connection, Engine, Float, Integer, String, Table, insert, literal_column, select, update
@@ -75,19 +75,31 @@ class Leases:
             raise
         return Lease(name=name, holder=holder, fence=int(fence), ttl_s=ttl_s)
 
-    def take_over(self, name: str, holder: str, *, ttl_s: float) -> Lease:
+    def take_over(
+        self, name: str, holder: str, *, ttl_s: float, on_wait: Callable[[str], None] = lambda why: None
+    ) -> Lease:
         """The lease, waiting out a holder that has stopped renewing it.
+
+        Args:
+            name: Which lease.
+            holder: Who takes it.
+            ttl_s: How long it holds without a renewal.
+            on_wait: Told once, if there is something to wait for.
 
         Raises:
             LeaseError: if the holder lives: its lease was renewed while we watched.
         """
         first_seen = self._expiry_of(name)
+        has_told = False
         while True:
             try:
                 return self.take(name, holder, ttl_s=ttl_s)
-            except LeaseError:
+            except LeaseError as error:
                 if self._expiry_of(name) != first_seen:
                     raise
+                if not has_told:
+                    on_wait(str(error))
+                    has_told = True
             time.sleep(_WATCH_INTERVAL_S)
 
     def renew(self, lease: Lease) -> None:

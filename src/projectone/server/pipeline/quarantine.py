@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import asdict
+from pathlib import Path
 
 from projectone.contracts.base import canonical_json
 from projectone.server.notifications.outbox import Message
@@ -71,13 +72,22 @@ def _keep(state: TrainingGraphState, ports: Ports, sealed: SealedSamples | None,
         return
     with building_directory(target) as building:
         if "new_model_path" in state:
-            shutil.copytree(ModelFolders(ports.home / "models").find(state["new_model_path"]), building / "model")
+            model = ModelFolders(ports.home / "models").find(state["new_model_path"])
+            shutil.copytree(model, building / "model", copy_function=_link_or_copy)
         # Ids and a digest, no texts: what is erased later leaves nothing here.
         (building / "dataset.json").write_bytes(canonical_json(asdict(sealed) if sealed else {}))
         log = ports.home / state.get("training_log_path", f"runs/{state['run_id']}/train.jsonl")
         if log.is_file():
             shutil.copyfile(log, building / "train.jsonl")
         (building / "why.json").write_text(_summary(state, reason))
+
+
+def _link_or_copy(source: str, target: str) -> None:
+    """Model folders never change, so a second name is as good as a second copy and costs nothing."""
+    try:
+        Path(target).hardlink_to(source)
+    except OSError:  # another file system, or one without links
+        shutil.copyfile(source, target)
 
 
 def _summary(state: TrainingGraphState, reason: str) -> str:

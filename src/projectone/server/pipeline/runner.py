@@ -63,13 +63,15 @@ class Trainer:
         self._should_stop = should_stop
 
     @contextmanager
-    def permit(self, holder: str, *, ttl_s: float) -> Iterator[WorkPermit]:
+    def permit(
+        self, holder: str, *, ttl_s: float, on_wait: Callable[[str], None] = lambda why: None
+    ) -> Iterator[WorkPermit]:
         """The lease, renewed until the block ends.
 
         Raises:
             LeaseError: if another worker holds it and lives.
         """
-        lease = self._leases.take_over(LEASE_NAME, holder, ttl_s=ttl_s)
+        lease = self._leases.take_over(LEASE_NAME, holder, ttl_s=ttl_s, on_wait=on_wait)
         try:
             with self._leases.heartbeat(lease) as is_lost:
                 yield self._permit(lease, is_lost)
@@ -115,7 +117,7 @@ class Trainer:
             graph = build_graph(ports, checkpointer)
             thread: RunnableConfig = {"configurable": {"thread_id": thread_id(run.run_id, GRAPH_VERSION)}}
             saved = graph.get_state(thread)
-            # Not `saved.next`: it is also empty after a kill between a node's writes and the checkpoint that holds them.
+            # Not `saved.next`: it is empty too after a kill between a node's writes and the checkpoint that holds them.
             if "deployment_status" in saved.values:
                 return cast(TrainingGraphState, saved.values)
             is_new = saved.created_at is None

@@ -113,7 +113,7 @@ class Worker:
         ended: list[RunRow] = []
         try:
             while not self._should_stop.is_set() and (run := self._next_run()) is not None:
-                with self._trainer.permit(self._holder, ttl_s=self._lease_s) as permit:
+                with self._trainer.permit(self._holder, ttl_s=self._lease_s, on_wait=self._workshop.line.say) as permit:
                     # Another worker may have ended it while we waited for the lease.
                     fresh = self._workshop.runs.get(run.run_id)
                     if fresh.state in ("requested", "running"):

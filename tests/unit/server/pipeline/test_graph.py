@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -167,3 +169,36 @@ def test_versions_rise_from_release_to_release(world: World) -> None:
     assert state["deployment_status"] == "deployed 1.1.0"
     entries = world.datasets[state["processed_data_path"]]
     assert [(entry.sample_id, entry.is_new) for entry in entries] == [("a", False), ("b", True)]
+
+
+def test_a_withdrawal_during_the_judgement_leaves_the_run_whole(world: World) -> None:
+    world.add("stays")
+    world.add("leaves")
+
+    def enter(run_id: str, node: str) -> None:
+        if node == EVALUATION:
+            world.withdraw("leaves")
+
+    state = run(world.ports(enter=enter))
+    assert state["deployment_status"] == "deployed 1.0.0"
+    assert world.released[0].n_clips == 2
+
+
+def test_a_quarantined_model_takes_no_second_place_on_the_disk(world: World) -> None:
+    world.add("a")
+    world.wer = lambda sha256: 0.2 if sha256 == world.base_sha256 else 0.6
+    state = run(world.ports())
+    kept = world.home / "quarantine" / "run1" / "model" / "model.safetensors"
+    assert kept.samefile(world.home / "models" / state["new_model_path"] / "model.safetensors")
+
+
+def test_no_run_is_reported_to_a_service_outside() -> None:
+    program = """
+import os
+os.environ["LANGSMITH_TRACING"] = os.environ["LANGCHAIN_TRACING_V2"] = "true"
+import projectone.server.pipeline.graph
+from langsmith.utils import tracing_is_enabled
+print(tracing_is_enabled())
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
