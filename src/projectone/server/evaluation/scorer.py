@@ -12,11 +12,13 @@ from projectone.server.evaluation.bootstrap import N_RESAMPLES, ratio_interval
 from projectone.server.evaluation.golden import GoldenClip, GoldenSet
 from projectone.speech.checkpoint import load_checkpoint
 from projectone.speech.normalize import normalize_text
-from projectone.speech.transcribe import TranscribeOptions, transcribe_many
+from projectone.speech.transcribe import GREEDY, TranscribeOptions, transcribe_many
 from projectone.speech.wer import character_errors, word_errors
 from projectone.storage.files import digest_of
 
 WEIGHTS = "model.safetensors"
+# One try without chance, so that two models differ by nothing but themselves.
+SCORING = TranscribeOptions(temperatures=GREEDY.temperatures, language="en")
 
 
 def score_model(
@@ -33,24 +35,28 @@ def score_model(
     Args:
         folder: Model in the Hugging Face layout, with the numbers that ship.
         golden: The set.
-        options: How to transcribe; as devices do by default.
+        options: How to transcribe; greedy and English by default.
         batch_size: Clips decoded together.
         on_progress: Told how many clips are done, of how many.
         clock: Seconds, monotonic.
 
     Raises:
         ArtifactError: if `folder` is not a model.
-        EvaluationError: if the set is empty.
+        EvaluationError: if the set is empty, or the model does not know the language.
     """
     if not golden.clips:
         raise EvaluationError("golden set: expected clips, got none")
+    options = options or SCORING
     begun = clock()
     checkpoint = load_checkpoint(folder)
+    known = checkpoint.tokenizer.languages
+    if checkpoint.tokenizer.is_multilingual and options.language is not None and options.language not in known:
+        raise EvaluationError(f"language: expected one of {', '.join(known)}, got {options.language!r}")
     heard = transcribe_many(
         checkpoint,
         [clip.samples for clip in golden.clips],
         batch_size=batch_size,
-        options=options or TranscribeOptions(),
+        options=options,
         on_progress=on_progress,
     )
     utterances = [score_utterance(clip, said.text) for clip, said in zip(golden.clips, heard, strict=True)]

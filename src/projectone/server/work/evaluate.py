@@ -7,6 +7,7 @@ import json
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,12 @@ from projectone.contracts.scores import EvaluationReport, Score, UtteranceScore
 from projectone.server.corpus.manifests import read_manifest
 from projectone.server.evaluation.gate import judge
 from projectone.server.evaluation.golden import GoldenSet, load_golden
-from projectone.server.evaluation.scorer import character_score, score_model, word_score
+from projectone.server.evaluation.scorer import SCORING, character_score, score_model, word_score
 from projectone.server.settings import ServerSettings
 from projectone.server.work.clips import open_decoder
 from projectone.server.work.progress import ProgressLine
 from projectone.server.work.references import resolve_model
-from projectone.speech.transcribe import GREEDY, TranscribeOptions
+from projectone.speech.transcribe import TranscribeOptions
 
 SUMMARY = "Score a model on any manifest of speech: word and character error rates with 95 % intervals."
 EXAMPLES = """  projectone-server evaluate --model starter --data speech/manifest.jsonl
@@ -36,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--against", help="a second model: whether the first may replace it, and why")
     parser.add_argument("--split", help="only rows with this `split`")
-    parser.add_argument("--language", help="language of the texts; detected if not given and the model knows several")
+    parser.add_argument("--language", default="en", help="language of the texts (default en)")
     parser.add_argument("--batch-size", type=int, default=16, help="clips decoded together (default 16)")
     parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
 
@@ -49,7 +50,7 @@ def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
     line = ProgressLine(sys.stderr)
     with open_decoder() as decode:
         golden = load_golden(rows, _counted(decode, len(rows), line))
-    options = TranscribeOptions(temperatures=GREEDY.temperatures, language=arguments.language)
+    options = replace(SCORING, language=arguments.language)
     report = _score(folder, golden, options, arguments.batch_size, line, name=arguments.model)
     answer: dict[str, Any] = {
         "model": arguments.model,

@@ -99,6 +99,8 @@ def test_the_same_command_goes_on_after_it_was_stopped(
         (["evaluate", "--model", "BASE", "--data", "missing.jsonl"], "cannot be read"),
         (["evaluate", "--model", "BASE", "--data", "DATA", "--split", "none"], "no clip of split 'none'"),
         (["evaluate", "--model", "DATA", "--data", "DATA"], "no model.safetensors"),
+        (["evaluate", "--model", "BASE", "--data", "DATA", "--language", "fr"], "expected one of en, got 'fr'"),
+        (["train", "--base", "BASE", "--data", "DATA", "--out", "NEW", "--language", "fr"], "the base knows en"),
         (["train", "--base", "BASE", "--data", "DATA", "--out", "BASE"], "exists already"),
         (["train", "--base", "BASE", "--data", "DATA", "--out", "NEW", "--epochs", "0"], "--epochs: expected"),
     ],

@@ -221,8 +221,11 @@ def _sort(
     """What is trained on, what is replayed, what is held back; clips that do not fit are left out first.
 
     Raises:
-        TrainingError: if nothing is left to learn from.
+        TrainingError: if nothing is left to learn from, or the base does not know the language.
     """
+    known = checkpoint.tokenizer.languages
+    if checkpoint.tokenizer.is_multilingual and config.language not in known:
+        raise TrainingError(f"language: the base knows {', '.join(known)}, got {config.language!r}")
     builder = ExampleBuilder(checkpoint, language=config.language)
     fitting, skipped = builder.build(clips)
     if not fitting:
