@@ -1,8 +1,14 @@
-"""The graph's memory: LangGraph's SQLite saver, opened durable, strict and under the lease."""
+"""The graph's memory: LangGraph's SQLite saver, opened durable, strict, sealed and under the lease.
+
+Strict reading makes a row that names a function harmless, but reads it. The seal refuses it: every value carries a
+keyed digest, so a row that somebody else wrote, changed or moved here from another run ends the reading.
+"""
 
 from __future__ import annotations
 
+import hmac
 import logging
+import secrets
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,7 +21,11 @@ from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.checkpoint.sqlite import SqliteSaver
 
 from projectone.errors import StorageError
+from projectone.storage.files import write_atomically
 from projectone.storage.sqlite import open_connection
+
+_KEY_BYTES = 32
+_SEAL_BYTES = 32
 
 
 @dataclass(frozen=True)
@@ -25,11 +35,46 @@ class _Probe:
     word: str
 
 
+class SealedSerializer(JsonPlusSerializer):
+    """LangGraph's serialiser with a keyed digest (HMAC-SHA-256) in front of every value."""
+
+    def __init__(self, key: bytes) -> None:
+        super().__init__()
+        self._key = key
+
+    def dumps_typed(self, obj: Any) -> tuple[str, bytes]:  # noqa: ANN401 - as LangGraph's own
+        """The value's type and its bytes, sealed."""
+        kind, content = super().dumps_typed(obj)
+        return kind, self._seal(kind, content) + content
+
+    def loads_typed(self, data: tuple[str, bytes]) -> Any:  # noqa: ANN401 - as LangGraph's own
+        """The value, if its seal holds.
+
+        Raises:
+            StorageError: if it does not.
+        """
+        kind, sealed = data
+        seal, content = sealed[:_SEAL_BYTES], sealed[_SEAL_BYTES:]
+        if not hmac.compare_digest(seal, self._seal(kind, content)):
+            raise StorageError(
+                "checkpoints: a saved value is not one that this run saved; restore the file, or remove it"
+            )
+        return super().loads_typed((kind, content))
+
+    def _seal(self, kind: str, content: bytes) -> bytes:
+        return hmac.digest(self._key, kind.encode() + b"\0" + content, "sha256")
+
+
 class FencedSaver(SqliteSaver):
     """Saves nothing for a worker whose lease is stale."""
 
-    def __init__(self, connection: Any, check: Callable[[], None]) -> None:  # noqa: ANN401 - the driver's own type
-        super().__init__(connection)
+    def __init__(
+        self,
+        connection: Any,  # noqa: ANN401 - the driver's own type
+        serializer: SealedSerializer,
+        check: Callable[[], None],
+    ) -> None:
+        super().__init__(connection, serde=serializer)
         self._check = check
 
     def put(
@@ -52,11 +97,13 @@ class FencedSaver(SqliteSaver):
 
 
 @contextmanager
-def open_checkpointer(path: Path, check: Callable[[], None]) -> Iterator[FencedSaver]:
-    """The saver over the file at `path`.
+def open_checkpointer(path: Path, thread: str, key: bytes, check: Callable[[], None]) -> Iterator[FencedSaver]:
+    """The saver over the file at `path`, for one thread.
 
     Args:
         path: Its database; made if it is missing.
+        thread: The run's thread id. Its values are sealed with a key of their own.
+        key: The secret that the keys of all threads come from.
         check: Raises LeaseError if this worker may no longer write.
 
     Raises:
@@ -68,9 +115,20 @@ def open_checkpointer(path: Path, check: Callable[[], None]) -> Iterator[FencedS
     connection.row_factory = None
     connection.isolation_level = "IMMEDIATE"
     try:
-        yield FencedSaver(connection, check)
+        yield FencedSaver(connection, SealedSerializer(hmac.digest(key, thread.encode(), "sha256")), check)
     finally:
         connection.close()
+
+
+def load_key(path: Path) -> bytes:
+    """The secret in the file at `path`; made if it is missing. Call it under the lease: two must not make one."""
+    if not path.exists():
+        write_atomically(path, secrets.token_bytes(_KEY_BYTES))
+        path.chmod(0o600)
+    key = path.read_bytes()
+    if len(key) != _KEY_BYTES:
+        raise StorageError(f"{path.name!r}: expected {_KEY_BYTES} bytes, got {len(key)}; restore it from the backup")
+    return key
 
 
 def assert_strict_reader() -> None:

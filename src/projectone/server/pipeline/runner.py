@@ -13,7 +13,7 @@ from langchain_core.runnables import RunnableConfig
 
 from projectone.errors import LeaseError, ProjectOneError
 from projectone.server.leases import Lease, Leases
-from projectone.server.pipeline.checkpoints import open_checkpointer
+from projectone.server.pipeline.checkpoints import load_key, open_checkpointer
 from projectone.server.pipeline.graph import build_graph
 from projectone.server.pipeline.ports import Ports
 from projectone.server.pipeline.quarantine import quarantine
@@ -113,9 +113,11 @@ class Trainer:
         return self._close(run, state, permit)
 
     def _invoke(self, run: RunRow, ports: Ports, permit: WorkPermit) -> TrainingGraphState:
-        with open_checkpointer(self._home / "checkpoints.sqlite", permit.check) as checkpointer:
+        name = thread_id(run.run_id, GRAPH_VERSION)
+        key = load_key(self._home / "keys" / "checkpoints.key")
+        with open_checkpointer(self._home / "checkpoints.sqlite", name, key, permit.check) as checkpointer:
             graph = build_graph(ports, checkpointer)
-            thread: RunnableConfig = {"configurable": {"thread_id": thread_id(run.run_id, GRAPH_VERSION)}}
+            thread: RunnableConfig = {"configurable": {"thread_id": name}}
             saved = graph.get_state(thread)
             # Not `saved.next`: it is empty too after a kill between a node's writes and the checkpoint that holds them.
             if "deployment_status" in saved.values:

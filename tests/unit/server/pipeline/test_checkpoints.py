@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from projectone.errors import LeaseError
-from projectone.server.pipeline.checkpoints import assert_strict_reader, open_checkpointer
+from projectone.errors import LeaseError, StorageError
+from projectone.server.pipeline.checkpoints import SealedSerializer, assert_strict_reader, load_key, open_checkpointer
 
 PERMISSIVE = """
 import langgraph.checkpoint.serde.jsonplus
@@ -41,14 +41,14 @@ def test_a_reader_that_was_imported_without_the_switch_is_refused() -> None:
 
 
 def test_the_memory_is_durable(tmp_path: Path) -> None:
-    with open_checkpointer(tmp_path / "c.sqlite", lambda: None) as saver:
+    with open_checkpointer(tmp_path / "c.sqlite", "t", b"key", lambda: None) as saver:
         saver.setup()
         assert saver.conn.execute("PRAGMA synchronous").fetchone() == (2,)
         assert saver.conn.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
 def test_a_node_s_writes_appear_together_or_not_at_all(tmp_path: Path) -> None:
-    with open_checkpointer(tmp_path / "c.sqlite", lambda: None) as saver:
+    with open_checkpointer(tmp_path / "c.sqlite", "t", b"key", lambda: None) as saver:
         saver.setup()
         saver.conn.execute("INSERT INTO writes VALUES ('t', '', 'c', 'task', 0, 'channel', 'null', NULL, '')")
         assert saver.conn.in_transaction
@@ -60,7 +60,7 @@ def test_a_stale_worker_saves_nothing(tmp_path: Path) -> None:
     def stale() -> None:
         raise LeaseError("stale")
 
-    with open_checkpointer(tmp_path / "c.sqlite", stale) as saver:
+    with open_checkpointer(tmp_path / "c.sqlite", "t", b"key", stale) as saver:
         saver.setup()
         config = {"configurable": {"thread_id": "t", "checkpoint_ns": "", "checkpoint_id": "c"}}
         with pytest.raises(LeaseError):
@@ -69,3 +69,47 @@ def test_a_stale_worker_saves_nothing(tmp_path: Path) -> None:
             saver.put(config, {"id": "c"}, {}, {})  # type: ignore[typeddict-item]
         assert saver.conn.execute("SELECT count(*) FROM writes").fetchone() == (0,)
         assert saver.conn.execute("SELECT count(*) FROM checkpoints").fetchone() == (0,)
+
+
+@pytest.mark.parametrize("change", ["content", "type", "cut", "unsealed", "another run's", "another server's"])
+def test_a_row_that_this_run_did_not_save_is_refused(change: str) -> None:
+    mine, others = SealedSerializer(b"mine"), SealedSerializer(b"other")
+    kind, content = mine.dumps_typed({"run_id": "r"})
+    plain = super(SealedSerializer, mine).dumps_typed({"run_id": "r"})
+    changed = {
+        "content": (kind, content[:-1] + b"x"),
+        "type": ("bytes", content),
+        "cut": (kind, content[:-1]),
+        "unsealed": plain,
+        "another run's": others.dumps_typed({"run_id": "r"}),
+        "another server's": others.dumps_typed({"run_id": "s"}),
+    }[change]
+    assert mine.loads_typed((kind, content)) == {"run_id": "r"}
+    with pytest.raises(StorageError, match="not one that this run saved"):
+        mine.loads_typed(changed)
+
+
+def test_a_row_moved_from_another_run_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "c.sqlite"
+    for thread in ("t", "other"):
+        with open_checkpointer(path, thread, b"key", lambda: None) as saver:
+            config = {"configurable": {"thread_id": thread, "checkpoint_ns": ""}}
+            saver.put(config, {"id": "1", "v": 4, "channel_values": {"run_id": thread}}, {}, {})  # type: ignore[typeddict-item]
+    with open_checkpointer(path, "t", b"key", lambda: None) as saver:
+        config = {"configurable": {"thread_id": "t"}}
+        assert saver.get_tuple(config) is not None
+        saver.conn.execute(
+            "UPDATE checkpoints SET checkpoint = (SELECT checkpoint FROM checkpoints WHERE thread_id = 'other')"
+        )
+        saver.conn.commit()
+        with pytest.raises(StorageError):
+            saver.get_tuple(config)
+
+
+def test_the_key_is_made_once_and_closed_to_others(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoints.key"
+    assert load_key(path) == load_key(path)
+    assert path.stat().st_mode & 0o777 == 0o600
+    path.write_bytes(b"short")
+    with pytest.raises(StorageError, match="32 bytes"):
+        load_key(path)

@@ -28,13 +28,13 @@ def world(tmp_path: Path) -> World:
 
 def run(ports: Ports, run_id: str = "run1") -> Any:
     state: TrainingGraphState = {"run_id": run_id, "graph_version": 1}
-    with open_checkpointer(ports.home / "checkpoints.sqlite", lambda: None) as checkpointer:
+    with open_checkpointer(ports.home / "c.sqlite", run_id, b"key", lambda: None) as checkpointer:
         graph = build_graph(ports, checkpointer)
         return graph.invoke(state, {"configurable": {"thread_id": run_id}}, durability="sync")
 
 
 def test_the_graph_has_the_five_nodes_of_the_design_and_no_other(world: World) -> None:
-    with open_checkpointer(world.home / "checkpoints.sqlite", lambda: None) as checkpointer:
+    with open_checkpointer(world.home / "c.sqlite", "run1", b"key", lambda: None) as checkpointer:
         nodes = set(build_graph(world.ports(), checkpointer).get_graph().nodes)
     assert nodes == {"__start__", "__end__", INGESTION, FINE_TUNING, EVALUATION, DEPLOYMENT, QUARANTINE}
 
