@@ -82,7 +82,8 @@ def resampled_sums(
     times = random.multinomial(len(names), np.full(len(names), 1 / len(names)), size=n_resamples)
     if len(names) >= MANY_SPEAKERS:
         own_tops, own_bottoms = (np.bincount(owner, counts, len(names)) for counts in (numerators, denominators))
-        return times @ own_tops, times @ own_bottoms
+        weights = times.astype(np.float64)
+        return weights @ own_tops, weights @ own_bottoms
     tops, bottoms = np.zeros(n_resamples), np.zeros(n_resamples)
     for index in range(len(names)):
         own = np.flatnonzero(owner == index)
