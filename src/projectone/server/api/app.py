@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
 from projectone import __version__
+from projectone.contracts.endpoints import MAX_BATCH_BYTES
 from projectone.server.api import consents, devices, health, releases, samples, uploads
 from projectone.server.api.answers import PROBLEM
 from projectone.server.api.auth import Policy
@@ -24,14 +25,28 @@ _Application = Callable[[_Scope, _Receive, _Send], Awaitable[None]]
 _OPENAPI_PATH = "/openapi.json"
 
 
-class SafeHeaders:
-    """Adds to every answer what keeps browsers and caches from doing more than they are told."""
+class SafeAnswers:
+    """Adds to every answer what keeps browsers and caches in bounds, and hangs up on bodies without an end.
+
+    What is left of a refused body of known length is read and dropped by the server, so that the caller gets to the
+    answer; one without a length, or of an absurd one, could go on for ever.
+    """
 
     def __init__(self, app: _Application) -> None:
         self._app = app
 
     async def __call__(self, scope: _Scope, receive: _Receive, send: _Send) -> None:
         """Pass the request on, and add the headers to its answer."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        is_whole = False
+
+        async def receive_counting() -> _Message:
+            nonlocal is_whole
+            message = await receive()
+            is_whole = not message.get("more_body", False)
+            return message
 
         async def send_safely(message: _Message) -> None:
             if message["type"] == "http.response.start":
@@ -39,10 +54,18 @@ class SafeHeaders:
                 extra = [(b"x-content-type-options", b"nosniff")]
                 if b"cache-control" not in names:
                     extra.append((b"cache-control", b"no-store"))
+                if not is_whole and _is_endless(scope):
+                    extra.append((b"connection", b"close"))
                 message["headers"] = [*message["headers"], *extra]
             await send(message)
 
-        await self._app(scope, receive, send_safely)
+        await self._app(scope, receive_counting, send_safely)
+
+
+def _is_endless(scope: _Scope) -> bool:
+    headers = dict(scope["headers"])
+    stated = headers.get(b"content-length", b"0")
+    return b"transfer-encoding" in headers or not stated.isdigit() or int(stated[:19]) > MAX_BATCH_BYTES
 
 
 def create_app(services: Services) -> FastAPI:
@@ -104,5 +127,5 @@ def _bare_app() -> FastAPI:
         app.include_router(room.router)
     require_policies(app)
     add_problems(app)
-    app.add_middleware(SafeHeaders)
+    app.add_middleware(SafeAnswers)
     return app

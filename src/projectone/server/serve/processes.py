@@ -42,7 +42,7 @@ EXAMPLES = (
 
 # The sample header may hold 24 KiB; far longer ones still get a clear answer instead of a cut connection.
 _MAX_HEADER_BYTES = 4 * 1024 * 1024
-_MAX_CONNECTIONS = 256
+_MAX_CONNECTIONS = 800
 _SHUTDOWN_S = 10
 
 

@@ -1,0 +1,73 @@
+"""The server as its operator meets it: it says when it is ready, ends when asked, and comes back after a kill."""
+
+import socket
+import threading
+from pathlib import Path
+
+import httpx2
+import pytest
+from tests.fakes.caller import Caller, a_clip
+from tests.fakes.server_process import running
+
+from projectone.server.cli import main
+
+
+def test_api_and_hub_answer_each_on_its_port_and_end_when_asked(tmp_path: Path) -> None:
+    with running(tmp_path / "home") as server:
+        assert httpx2.get(f"{server.api}/health/ready").status_code == 200
+        assert httpx2.get(f"{server.hub}/api/whoami-v2", headers={"Authorization": "Bearer wrong"}).status_code == 401
+        token = (server.home / "keys" / "hub-token").read_text()
+        who = httpx2.get(f"{server.hub}/api/whoami-v2", headers={"Authorization": f"Bearer {token}"})
+        assert who.json()["name"] == "trainer"
+        code, said = server.stop()
+    assert code == 0
+    assert "ready: api on http://127.0.0.1:" in said
+    assert "Traceback" not in said
+
+
+def test_a_taken_port_is_explained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PROJECTONE_SERVER_HOME", str(tmp_path / "other"))
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        assert main(["serve", "--only", "api", "--api-port", port]) == 2
+    assert "PROJECTONE_SERVER_API_PORT: expected a free port" in capsys.readouterr().err
+
+
+def test_what_was_acknowledged_survives_a_kill_and_the_rest_can_be_sent_again(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    acknowledged: list[tuple[int, bytes]] = []
+    with running(home, "--only", "api") as server, httpx2.Client(base_url=server.api) as http:
+        assert server.hub == ""
+        ada = Caller(http, server.enrolment_code)
+        assert ada.enrol().status_code == 201
+        ada.grant()
+
+        def send(start: int) -> None:
+            for n in range(start, 400, 2):
+                try:
+                    response = ada.put(a_clip(n), name=str(n))
+                except httpx2.TransportError:
+                    return
+                assert response.status_code == 201
+                acknowledged.append((n, response.content))
+                if len(acknowledged) == 25:
+                    server.kill()
+
+        threads = [threading.Thread(target=send, args=(start,)) for start in (0, 1)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert 25 <= len(acknowledged) < 400
+    with running(home, "--only", "api") as server, httpx2.Client(base_url=server.api) as http:
+        ada.http = http
+        for n, receipt in acknowledged:
+            again = ada.put(a_clip(n), name=str(n))
+            assert (again.status_code, again.content) == (200, receipt)
+        n = max(n for n, _ in acknowledged) + 1
+        assert ada.put(a_clip(n), name=str(n)).status_code in (200, 201)
+    left = [path.name for path in (home / "blobs").rglob("*") if path.name.startswith(".tmp")]
+    assert left == []
+    assert list((home / "staging").iterdir()) == []
