@@ -1,4 +1,4 @@
-"""Writes the pages that are made from the code: map, settings, schemas, OpenAPI. `make docs`; a test keeps them fresh."""
+"""Writes the pages made from the code: map, settings, schemas, OpenAPI. `make docs`; a test keeps them fresh."""
 
 from __future__ import annotations
 

@@ -4,9 +4,9 @@ import importlib.util
 import re
 
 import pytest
+from tests.conftest import REPOSITORY
 
 from projectone.server.cli import COMMANDS
-from tests.conftest import REPOSITORY
 
 
 def generated() -> dict[str, str]:
