@@ -23,6 +23,7 @@ METADATA = MetaData(
     }
 )
 _BUSY_TIMEOUT_MS = 10_000
+_CHECKPOINT_TIMEOUT_MS = 1_000
 # Asked for on every connection, then read back: a setting that did not take is a promise that does not hold.
 _SQLITE_SETTINGS: dict[str, str | int] = {
     "journal_mode": "wal",
@@ -101,7 +102,9 @@ def forget_freed_pages(engine: Engine) -> None:
     """Empty SQLite's write-ahead log, so that no old page keeps what was erased; nothing where others read just now."""
     if engine.dialect.name == "sqlite":
         with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.exec_driver_sql(f"PRAGMA busy_timeout = {_CHECKPOINT_TIMEOUT_MS}")
             connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+            connection.exec_driver_sql(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
 
 
 def describe_database(url: str) -> str:

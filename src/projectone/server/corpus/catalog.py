@@ -158,8 +158,10 @@ class Catalog:
 
     def waiting_since(self) -> datetime | None:
         """When the oldest waiting sample came; None if none waits."""
-        rows = self.waiting()
-        return rows[0].received_at if rows else None
+        oldest = _under_consent(select(func.min(SAMPLES.c.received_at)), "waiting")
+        with reading(self._engine) as connection:
+            found = connection.execute(oldest).scalar()
+        return None if found is None else _utc(found)
 
     def note_sealed(self, dataset_sha256: str, sample_ids: Iterable[UUID | str]) -> None:
         """Remember which samples a sealed dataset names, so that a withdrawal finds it.
@@ -254,7 +256,7 @@ class Catalog:
         """End a consent and empty what was sent under it, in one transaction; None for a consent of someone else."""
         theirs = (CONSENTS.c.receipt_id == receipt_id, CONSENTS.c.contributor_id == contributor_id)
         with writing(self._engine) as connection:
-            row = connection.execute(select(CONSENTS).where(*theirs)).one_or_none()
+            row = connection.execute(select(CONSENTS).where(*theirs).with_for_update()).one_or_none()
             if row is None:
                 return None
             if row.withdrawn_at is None:
@@ -291,14 +293,14 @@ class Catalog:
         return n_removed
 
     def _kept(self, *states: State) -> list[SampleRow]:
-        query = (
-            select(SAMPLES)
-            .join(CONSENTS, CONSENTS.c.receipt_id == SAMPLES.c.consent_receipt_id)
-            .where(SAMPLES.c.state.in_(states), CONSENTS.c.withdrawn_at.is_(None))
-            .order_by(SAMPLES.c.received_at, SAMPLES.c.sample_id)
-        )
+        query = _under_consent(select(SAMPLES), *states).order_by(SAMPLES.c.received_at, SAMPLES.c.sample_id)
         with reading(self._engine) as connection:
             return [_sample(row) for row in connection.execute(query)]
+
+
+def _under_consent(query: Any, *states: State) -> Any:  # noqa: ANN401 - a SQLAlchemy query
+    joined = query.join(CONSENTS, CONSENTS.c.receipt_id == SAMPLES.c.consent_receipt_id)
+    return joined.where(SAMPLES.c.state.in_(states), CONSENTS.c.withdrawn_at.is_(None))
 
 
 def _known(connection: Connection, correction: Correction) -> UploadReceipt | None:
@@ -323,7 +325,8 @@ def _require_consent(connection: Connection, correction: Correction) -> None:
         CONSENTS.c.scope == SCOPE_OF_KIND[correction.kind],
         CONSENTS.c.withdrawn_at.is_(None),
     )
-    if connection.execute(query).one_or_none() is None:
+    # Locked until the commit where a database has row locks; SQLite has its one write lock already.
+    if connection.execute(query.with_for_update()).one_or_none() is None:
         scope = SCOPE_OF_KIND[correction.kind]
         raise ConsentError(f"sample {correction.sample_id}: no valid consent of this person for {scope!r}")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from datetime import datetime
 
@@ -24,6 +25,8 @@ Decode = Callable[[bytes], tuple[npt.NDArray[np.float32], int]]
 
 # What a device says about its clip and what we measure may differ by rounding, not by more.
 _DURATION_TOLERANCE_S = 0.05
+# The longest clip takes about 100 MB while it is decoded and resampled.
+_MAX_AT_ONCE = 4
 
 
 class Intake:
@@ -41,6 +44,7 @@ class Intake:
         self._blobs = blobs
         self._decode = decode
         self._clock = clock
+        self._room = threading.BoundedSemaphore(_MAX_AT_ONCE)
 
     def accept(self, correction: Correction, content: bytes, device_id: str) -> tuple[UploadReceipt, bool]:
         """The receipt of a sample, and whether it is new. When this returns, clip and row are on the disk.
@@ -57,9 +61,11 @@ class Intake:
         if (known := self._catalog.receipt_of(correction)) is not None:
             return known, False
         _check_texts(correction)
-        samples, rate = self._decode(content)
-        duration_s = _check_audio(correction, samples, rate)
-        clip = encode_wav(to_16k_mono(samples, rate))
+        with self._room:
+            samples, rate = self._decode(content)
+            duration_s = _check_audio(correction, samples, rate)
+            clip = encode_wav(to_16k_mono(samples, rate))
+            del samples
         clip_sha256 = self._blobs.put([clip])
 
         def keep_clip() -> None:

@@ -22,7 +22,7 @@ from projectone.server.api.services import Services
 from projectone.server.corpus.catalog import Catalog
 from projectone.server.corpus.intake import Intake
 from projectone.server.corpus.retention import sweep
-from projectone.server.database import Engine, open_engine
+from projectone.server.database import Engine, forget_freed_pages, open_engine
 from projectone.server.delivery.ledger import Ledger
 from projectone.server.devices.catalog import DeviceCatalog
 from projectone.server.hubd.app import create_app as create_hub
@@ -74,6 +74,7 @@ def api_services(settings: ServerSettings, engine: Engine) -> Services:
     blobs = FileBlobs(settings.home / "blobs")
     catalog = Catalog(engine)
     sweep(catalog, blobs)
+    forget_freed_pages(engine)
     return Services(
         catalog=catalog,
         blobs=blobs,
