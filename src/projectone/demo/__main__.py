@@ -51,7 +51,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--json", action="store_true", help="print the summary as the last line on standard output")
     parser.add_argument("--keep", action="store_true", help="move what an earlier demo left in --out aside, not away")
     parser.add_argument(
-        "--model", default="starter", metavar="REF", help="version 1.0.0: `starter`, a folder, or owner/name on the Hub"
+        "--base", default="starter", metavar="REF", help="version 1.0.0: `starter`, or a folder in the Hub's layout"
     )
     parser.add_argument("--seed", type=int, default=1, help="decides who is who (default 1)")
     parser.add_argument("--version", action="version", version=f"projectone-demo {__version__}")
@@ -84,7 +84,7 @@ def _play(arguments: argparse.Namespace) -> int:
     out = prepare_folder(arguments.out, arguments.corpus, is_kept=arguments.keep)
     screen = Screen(sys.stderr if arguments.json else sys.stdout)
     options = DemoOptions(
-        corpus=arguments.corpus, out=out, environ=os.environ, model=arguments.model, seed=arguments.seed
+        corpus=arguments.corpus, out=out, environ=os.environ, model=arguments.base, seed=arguments.seed
     )
     story = run_demo(options, screen)
     page = write_report(story, out)

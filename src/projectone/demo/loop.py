@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from projectone.demo.backend import Backend, BackendError, tail
 from projectone.demo.materials import Materials, Person, Spoken, load_materials, write_golden
@@ -23,9 +26,14 @@ from projectone.server.evaluation.scorer import word_score
 from projectone.server.work.clips import open_decoder
 
 FIRST_VERSION = "1.0.0"
+# Both runs end within minutes on two cores, however many corrections there are.
+TRAINING = {"MAX_STEPS": "150"}
+_DEVICES_AT_A_TIME = 2
 # Of one contributor the trainer takes at most a hundred new samples for a run.
 _MOST_PER_NEWCOMER = 90
 _FEWEST_POISONED, _POISON_RATIO = 60, 1.25
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +55,7 @@ class DemoOptions:
     model: str = "starter"
     seed: int = 1
     size: Size = field(default_factory=Size)
-    training: Mapping[str, str] = field(default_factory=dict)
+    training: Mapping[str, str] = field(default_factory=lambda: dict(TRAINING))
 
 
 def run_demo(options: DemoOptions, screen: Screen) -> Story:
@@ -67,6 +75,7 @@ class _Demo:
         self._screen = screen
         self._stack = stack
         self._corpus_name = CORPUS_NAME if options.corpus is None else options.corpus.resolve().name
+        self._is_over = threading.Event()
         self._people: list[Participant] = []
         self._materials: Materials
         self._backend: Backend
@@ -85,7 +94,8 @@ class _Demo:
             self._send()
         with screen.act("The trainer learns from it and judges what it made"):
             learning = self._train()
-        learned_version = self._production()
+            learned_version = self._production()
+            self._announce(learning, learned_version)
         with screen.act("The devices bring what is new, while people go on talking"):
             self._update()
         with screen.act("Someone sends wrong corrections, with consent and real recordings"):
@@ -234,24 +244,28 @@ class _Demo:
             screen.say(f"  {reason}")
         return learned
 
+    def _announce(self, learning: TrainingRun, version: str) -> None:
+        if learning.status == "deployed":
+            commit = self._backend.hub_tags()[f"v{version}"]
+            self._screen.good(
+                f"version {version} is deployed: commit {commit[:12]}, tag v{version} on the Hub, released"
+            )
+        else:
+            self._screen.bad(f"no better model came out of it ({learning.status}): production stays {version}")
+
     def _update(self) -> None:
         screen = self._screen
-        rows = []
         n_all = sum(len(who.kept_back) for who in self._people)
-        n_done = 0
+        progress = self._counter(n_all, "recordings that never left their device, once more")
 
-        def progress() -> None:
-            nonlocal n_done
-            n_done += 1
-            screen.live(f"{n_done} of {n_all} recordings that never left their device, once more")
-
-        for who in self._people:
-            screen.live(f"{who.person.name} updates")
+        def bring(who: Participant) -> tuple[object, ...]:
             report, n_answered = who.update_under_load()
             who.listen_again(progress)
-            before, after = word_score(who.before), word_score(who.after)
             swap = f"{report.from_version} → {report.to_version}" if report.status == "updated" else report.status
-            rows.append((who.person.name, swap, n_answered, percent(before), percent(after)))
+            before, after = word_score(who.before), word_score(who.after)
+            return who.person.name, swap, n_answered, percent(before), percent(after)
+
+        rows = self._each(self._people, bring)
         screen.table(("person", "model", "answers while it changed", "before", "after"), rows)
         before = word_score([score for who in self._people for score in who.before])
         after = word_score([score for who in self._people for score in who.after])
@@ -290,6 +304,8 @@ class _Demo:
             screen.bad(f"the batch ended as {run.status!r}: production was {before}, is {after}")
         for who in self._people:
             who.client.update()
+        in_use = sorted({who.client.status().model_version or "none" for who in self._people})
+        screen.say(f"every device asked again and uses {', '.join(in_use)}")
         return run, n_poisoned
 
     def _search(self) -> Withheld:
@@ -308,7 +324,10 @@ class _Demo:
         if nothing.n_rows + nothing.n_hits:
             screen.bad(f"traces of {silent.person.name}: {[*nothing.rows, *nothing.files][:3]}")
         else:
-            screen.good(f"nothing of {silent.person.name}: no name, no digest, no sound; they have the new model too")
+            version = silent.client.status().model_version
+            screen.good(
+                f"nothing of {silent.person.name}: no name, no digest, no sound. They use {version} all the same."
+            )
         if not control.n_rows or not control.n_hits:
             raise BackendError("the search found nothing of a person who did consent: it proves nothing")
         return Withheld(
@@ -330,15 +349,33 @@ class _Demo:
         return who
 
     def _record(self, people: Sequence[Participant], n_all: int) -> None:
+        progress = self._counter(n_all, "recordings transcribed on their devices")
+        self._each(people, lambda who: who.record(progress))
+
+    def _counter(self, n_all: int, what: str) -> Callable[[], None]:
+        """A function that counts its calls on the live line, from any thread."""
         n_done = 0
+        lock = threading.Lock()
 
-        def progress() -> None:
+        def count() -> None:
             nonlocal n_done
-            n_done += 1
-            self._screen.live(f"{n_done} of {n_all} recordings transcribed on their devices")
+            if self._is_over.is_set():
+                raise InterruptedError("the demo is ending")
+            with lock:
+                n_done += 1
+                self._screen.live(f"{n_done} of {n_all} {what}")
 
-        for who in people:
-            who.record(progress)
+        return count
+
+    def _each(self, people: Sequence[Participant], do: Callable[[Participant], T]) -> list[T]:
+        """Several people at a time: one device alone does not use every core."""
+        with ThreadPoolExecutor(_DEVICES_AT_A_TIME) as pool:
+            try:
+                return list(pool.map(do, people))
+            except BaseException:
+                self._is_over.set()  # those still at it stop at their next recording
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
 
     def _traces(self, who: Participant) -> Found:
         wavs = [spoken.wav for spoken in (*who.person.to_correct, *who.person.kept_back)]

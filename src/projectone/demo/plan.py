@@ -28,8 +28,8 @@ class Size:
 
     Attributes:
         users: Speakers that become users; up to twice as many where each has few recordings.
-        to_correct: Recordings of each user to correct and upload.
-        kept_back: Recordings of each user that are never uploaded.
+        to_correct: Recordings of each user to correct and upload; half as many more where users are fewer.
+        kept_back: Recordings of each user that are never uploaded; half as many more where users are fewer.
         golden: Clips of the golden set.
         poisoned: Wrong corrections that arrive at the end, at most.
         to_correct_s: Seconds of all recordings to correct; the kept-back, golden and poisoned ones get as many.
@@ -98,7 +98,7 @@ def plan_demo(rows: Sequence[ManifestRow], *, size: Size, seed: int) -> Plan:
         if golden_source == "users" and name != withheld:
             cut = min(n_lent, len(own) // 4)
             golden, own = [*golden, *own[:cut]], own[cut:]
-        person, rest = _person(own, name != withheld, size, size.to_correct_s / len(chosen))
+        person, rest = _person(own, name != withheld, size, n_users=len(chosen))
         people.append(person)
         spare += rest if person.has_consented else []
     random.Random(f"{seed}-spare").shuffle(spare)
@@ -140,12 +140,15 @@ def _choose_users(speakers: dict[str, list[ManifestRow]], size: Size, seed: int)
 
 
 def _person(
-    own: Sequence[ManifestRow], has_consented: bool, size: Size, budget_s: float
+    own: Sequence[ManifestRow], has_consented: bool, size: Size, *, n_users: int
 ) -> tuple[PersonPlan, list[ManifestRow]]:
-    n_kept_back = max(1, min(size.kept_back, round(0.4 * len(own))))
+    budget_s = size.to_correct_s / n_users
+    more = min(1.5, max(1.0, size.users / n_users))
+    n_to_correct = round(more * size.to_correct)
+    n_kept_back = max(1, min(round(more * size.kept_back), round(0.4 * len(own))))
     kept_back = _within(own[:n_kept_back], budget_s)
     rest = own[n_kept_back:]
-    to_correct = _within(rest[: size.to_correct], budget_s)
+    to_correct = _within(rest[:n_to_correct], budget_s)
     person = PersonPlan(
         name=own[0].speaker,
         accent=own[0].accent,

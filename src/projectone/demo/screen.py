@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ _BOLD, _DIM, _GREEN, _RED = "\033[1m", "\033[2m", "\033[32m", "\033[31m"
 _RESET = "\033[0m"
 _WIDTH = 92
 _INDENT = "    "
+_KEPT_INTERVAL_S = 15.0
 
 
 class Screen:
@@ -23,7 +25,8 @@ class Screen:
     def __init__(self, stream: TextIO) -> None:
         self._is_live = stream.isatty()
         self._line = ProgressLine(stream)
-        self._began_s = time.monotonic()
+        self._lock = threading.Lock()
+        self._began_s = self._last_kept_s = time.monotonic()
         self.acts: list[Act] = []
 
     @property
@@ -37,6 +40,7 @@ class Screen:
         started_s = self.elapsed_s
         heading = f"{len(self.acts) + 1}  {title}"
         self._line.say(f"\n{self._styled(_BOLD, heading)}")
+        self._last_kept_s = time.monotonic()
         yield
         wall_s = self.elapsed_s - started_s
         self.acts.append(Act(title=title, started_s=round(started_s, 2), wall_s=round(wall_s, 2)))
@@ -55,8 +59,12 @@ class Screen:
         self._marked(self._styled(_RED, "✗"), text)
 
     def live(self, text: str) -> None:
-        """A line that the next one replaces; where the output is kept, one now and then."""
-        self._line.show(f"{_INDENT}{text[: _WIDTH + 20]}")
+        """A line that the next one replaces; where the output is kept, one now and then. For any thread."""
+        with self._lock:
+            now_s = time.monotonic()
+            if self._is_live or now_s - self._last_kept_s >= _KEPT_INTERVAL_S:
+                self._last_kept_s = now_s
+                self._line.show(f"{_INDENT}{text[: _WIDTH + 20]}")
 
     def table(self, head: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """Columns as wide as they need; numbers to the right."""

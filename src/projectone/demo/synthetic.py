@@ -12,10 +12,12 @@ from projectone.demo.voices import UNHEARD_VOICES, Voice, synthesize
 from projectone.storage.files import write_atomically
 from projectone.waveform.wav import encode_wav
 
-N_USERS = 6
-N_GOLDEN_SPEAKERS = 6
+# Names for voices in the order of `_cast`: one accent after the other, in turn.
+_USERS = ("Ailsa", "Winston", "Nigel", "Fergus", "Marcia", "Tracey")
+_JUDGES = ("Isla", "Delroy", "Sharon", "Hamish", "Beverley", "Darren")
+_ACCENTS = {"en-gb-scotland": "Scotland", "en-029": "Caribbean", "en-gb-x-gbcwmd": "West Midlands"}
 CLIPS_PER_USER = 90
-CLIPS_PER_GOLDEN_SPEAKER = 18
+CLIPS_PER_JUDGE = 18
 CORPUS_NAME = "synthetic voices"
 
 
@@ -33,24 +35,24 @@ def write_synthetic_corpus(
     """
     rng = random.Random(f"{seed}-people")
     users, golden = _cast(rng)
-    wanted = [(voice, "train", CLIPS_PER_USER) for voice in users]
-    wanted += [(voice, "golden", CLIPS_PER_GOLDEN_SPEAKER) for voice in golden]
-    n_clips = sum(n for _, _, n in wanted)
+    wanted = [(name, voice, "train", CLIPS_PER_USER) for name, voice in zip(_USERS, users, strict=True)]
+    wanted += [(name, voice, "golden", CLIPS_PER_JUDGE) for name, voice in zip(_JUDGES, golden, strict=True)]
+    n_clips = sum(n for _, _, _, n in wanted)
     rows: list[dict[str, object]] = []
-    for voice, split, n in wanted:
-        texts = random.Random(f"{seed}-{voice.name}")
-        (folder / "audio" / voice.name).mkdir(parents=True, exist_ok=True)
+    for name, voice, split, n in wanted:
+        texts = random.Random(f"{seed}-{name}")
+        (folder / "audio" / name).mkdir(parents=True, exist_ok=True)
         for number in range(n):
             text = sentence(texts)
             samples = synthesize(text, voice)
-            audio = f"audio/{voice.name}/{number:03}.wav"
+            audio = f"audio/{name}/{number:03}.wav"
             (folder / audio).write_bytes(encode_wav(samples))
             rows.append(
                 {
                     "audio": audio,
                     "text": text,
-                    "speaker": voice.name,
-                    "accent": voice.accent,
+                    "speaker": name,
+                    "accent": _ACCENTS.get(voice.accent, voice.accent),
                     "split": split,
                     "duration_s": round(len(samples) / 16_000, 3),
                 }
@@ -68,4 +70,4 @@ def _cast(rng: random.Random) -> tuple[list[Voice], list[Voice]]:
     for voices in by_language.values():
         rng.shuffle(voices)
     in_turn = [voice for group in zip(*by_language.values(), strict=False) for voice in group]
-    return in_turn[:N_USERS], in_turn[N_USERS : N_USERS + N_GOLDEN_SPEAKERS]
+    return in_turn[: len(_USERS)], in_turn[len(_USERS) : len(_USERS) + len(_JUDGES)]
