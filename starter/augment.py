@@ -32,7 +32,7 @@ def change_speed(sound: Sound, rng: np.random.Generator, *, most: float = 0.15) 
 
 def place(sound: Sound, rng: np.random.Generator, *, room: int) -> tuple[Sound, int]:
     """Put up to half a second of silence before and after it, within `room` samples; gives the offset too."""
-    before, after = (int(SAMPLE_RATE * rng.uniform(0, 0.5)) if rng.random() < 0.55 else 0 for _ in range(2))
+    before, after = (int(SAMPLE_RATE * rng.uniform(0, 0.5)) if rng.random() < 0.4 else 0 for _ in range(2))
     spare = max(0, room - sound.size)
     before = min(before, spare)
     after = min(after, spare - before)
@@ -43,9 +43,9 @@ def _microphone(n_bins: int, rng: np.random.Generator) -> npt.NDArray[np.float64
     """A smooth random frequency response, sometimes of a telephone."""
     hz = np.linspace(0, SAMPLE_RATE / 2, n_bins)
     knots_hz = np.geomspace(60, 8000, 9)
-    gains_db = rng.normal(0, rng.uniform(0, 5), size=9)
+    gains_db = rng.normal(0, rng.uniform(0, 4), size=9)
     response = 10 ** (np.interp(hz, knots_hz, gains_db) / 20)
-    if rng.random() < 0.3:
+    if rng.random() < 0.2:
         response *= 1 / (1 + (rng.uniform(60, 350) / np.maximum(hz, 1.0)) ** 4)
     return response
 
@@ -79,14 +79,14 @@ def record(sound: Sound, rng: np.random.Generator) -> Sound:
     n_fft = 1 << int(np.ceil(np.log2(max(sound.size, 2048))))
     spectrum = np.fft.rfft(sound, n_fft).astype(np.complex64)
     spectrum *= _microphone(spectrum.size, rng)
-    if rng.random() < 0.3:
+    if rng.random() < 0.2:
         spectrum *= _room(n_fft, rng)
-    if rng.random() < 0.7:
+    if rng.random() < 0.6:
         noise = _noise(spectrum.size, rng)
         # Speech fills only part of the transform, so its power is that of the loud part, not of the whole.
         share = max(0.2, sound.size / n_fft)
         power = np.sum(np.abs(spectrum) ** 2) / share
-        noise *= np.sqrt(power / np.sum(np.abs(noise) ** 2) * 10 ** (-rng.uniform(8, 42) / 10))
+        noise *= np.sqrt(power / np.sum(np.abs(noise) ** 2) * 10 ** (-rng.uniform(12, 45) / 10))
         spectrum += noise
     if rng.random() < 0.4:
         spectrum *= _telephone(spectrum.size, rng)
@@ -100,10 +100,10 @@ def hide(mel: npt.NDArray[np.float32], n_real: int, rng: np.random.Generator) ->
     """SpecAugment, in place: up to two bands and two stretches of time take the mean value."""
     mean = float(mel[:n_real].mean())
     for _ in range(2):
-        width = int(rng.integers(0, 14))
+        width = int(rng.integers(0, 11))
         start = int(rng.integers(0, mel.shape[1] - width))
         mel[:n_real, start : start + width] = mean
     for _ in range(2):
-        width = int(rng.integers(0, max(1, min(30, n_real // 8))))
+        width = int(rng.integers(0, max(1, min(20, n_real // 10))))
         start = int(rng.integers(0, max(1, n_real - width)))
         mel[start : start + width] = mean

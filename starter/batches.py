@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import signal
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -31,6 +32,8 @@ class Batch:
         targets: The next token at each place; `IGNORED` where nothing is learnt.
         pieces: Base tokens of the text for the connectionist loss, and how many.
         phonemes: The same for phonemes, from 1 on; none where `labels` says more.
+        spans: Where the decoder should listen when it predicts each target: first and last encoder step, (batch,
+            tokens, 2); -1 where it is not known.
         labels: The phoneme in each second frame, (batch, frames / 2); `IGNORED` where it is not known.
     """
 
@@ -42,6 +45,7 @@ class Batch:
     n_pieces: npt.NDArray[np.int64]
     phonemes: npt.NDArray[np.int64]
     n_phonemes: npt.NDArray[np.int64]
+    spans: npt.NDArray[np.int64]
     labels: npt.NDArray[np.int64]
 
 
@@ -66,7 +70,7 @@ class Mixture:
     joined: float = 0.12
     silent: float = 0.02
     timestamps: float = 0.12
-    masked: float = 0.9
+    masked: float = 0.6
     longest_s: float = float(WINDOW_S)
 
 
@@ -79,6 +83,7 @@ class _Example:
     end_s: float
     is_timed: bool
     labels: npt.NDArray[np.int64]  # every 10 ms
+    words: list[tuple[float, float]]  # seconds; empty if any is not known
 
 
 def _labels_of(clip: Clip, cut: int, n_samples: int, gap: int) -> npt.NDArray[np.int16]:
@@ -143,7 +148,7 @@ class Drawer:
         kind = rng.random()
         if kind < self._mixture.full_window:
             return FULL_FRAMES
-        wanted = longest + int(rng.integers(0, longest + 1)) if kind < self._mixture.full_window + 0.2 else longest
+        wanted = longest + int(rng.integers(0, longest + 1)) if kind < self._mixture.full_window + 0.12 else longest
         return min(FULL_FRAMES, -(-wanted // SHAPE_STEP) * SHAPE_STEP)
 
     def _clip(self, rng: np.random.Generator) -> Clip:
@@ -159,7 +164,7 @@ class Drawer:
                 sound = rng.standard_normal(sound.size, dtype=np.float32) * 10 ** rng.uniform(-4, -1)
                 sound = record(np.cumsum(sound) * 0.02 if kind > 0.6 else sound, rng)
             mel = _mel_of(sound)
-            return _Example(mel, "", "", 0.0, 0.0, False, np.zeros(mel.shape[0], dtype=np.int64))
+            return _Example(mel, "", "", 0.0, 0.0, False, np.zeros(mel.shape[0], dtype=np.int64), [])
         clips = [self._clip(rng)]
         n_joined = int(rng.integers(2, 5)) if rng.random() < self._mixture.joined else 1
         while len(clips) < n_joined:
@@ -169,6 +174,8 @@ class Drawer:
             clips.append(other)
         parts: list[npt.NDArray[np.float32]] = []
         labels: list[npt.NDArray[np.int16]] = []
+        words: list[tuple[float, float]] = []
+        n_before = 0
         for clip in clips:
             part = clip.sound.astype(np.float32) / 32768.0
             cut = 0
@@ -176,7 +183,10 @@ class Drawer:
                 part, cut = trim_edges(part, rng)
             part = part / max(1e-4, float(np.abs(part).max())) * rng.uniform(0.5, 1.0)
             gap = int(SAMPLE_RATE * rng.uniform(0, 0.25)) if len(clips) > 1 else 0
+            words += [(start + (n_before - cut) / SAMPLE_RATE, end + (n_before - cut) / SAMPLE_RATE)
+                      for start, end in clip.words or ()]  # fmt: skip
             parts.append(np.pad(part, (0, gap)))
+            n_before += parts[-1].size
             labels.append(_labels_of(clip, cut, part.size, gap))
         sound, track = np.concatenate(parts), np.concatenate(labels)
         factor = 1.0
@@ -201,6 +211,9 @@ class Drawer:
             (before + n_speech) / SAMPLE_RATE,
             bool(rng.random() < self._mixture.timestamps),
             found if is_labelled else np.full(mel.shape[0], IGNORED, dtype=np.int64),
+            []
+            if any(clip.words is None for clip in clips)
+            else [(start / factor + before / SAMPLE_RATE, end / factor + before / SAMPLE_RATE) for start, end in words],
         )
 
     def _decoder_tokens(self, example: _Example) -> tuple[list[int], list[int]]:
@@ -229,7 +242,7 @@ class Drawer:
         end = self._vocabulary.id_of("<|endoftext|>")
         decoder = [self._decoder_tokens(example) for example in examples]
         pieces = [self._vocabulary.encode(example.clip_text) for example in examples]
-        phonemes = [[SYMBOLS[symbol] for symbol in example.phonemes if symbol in SYMBOLS] for example in examples]
+        phonemes = [[SYMBOLS[name] for name in example.phonemes if name in SYMBOLS] for example in examples]
         return Batch(
             mels,
             np.array([example.mel.shape[0] for example in examples]),
@@ -239,8 +252,20 @@ class Drawer:
             np.array([len(row) for row in pieces]),
             _padded(phonemes, 0),
             np.array([len(row) for row in phonemes]),
+            self._span_table(examples, decoder),
             self._label_table(examples, n_frames),
         )
+
+    def _span_table(
+        self, examples: list[_Example], decoder: list[tuple[list[int], list[int]]]
+    ) -> npt.NDArray[np.int64]:
+        table = np.full((len(examples), max(len(tokens) for tokens, _ in decoder), 2), -1, dtype=np.int64)
+        for row, example, (_, targets) in zip(table, examples, decoder, strict=True):
+            places = [at for at, target in enumerate(targets) if 0 <= target < self._vocabulary.n_base]
+            if len(places) == len(example.words):  # every word is one token
+                for place, (start_s, end_s) in zip(places, example.words, strict=True):
+                    row[place] = max(0, round(start_s * 50) - 1), round(end_s * 50) + 1
+        return table
 
     def _label_table(self, examples: list[_Example], n_frames: int) -> npt.NDArray[np.int64]:
         table = np.zeros((len(examples), n_frames), dtype=np.int64)
@@ -256,23 +281,28 @@ def _padded(rows: Sequence[Sequence[int]], filler: int) -> npt.NDArray[np.int64]
     return out
 
 
-def stream(drawer_of: Callable[[int], Drawer], *, first_group: int, n_ahead: int = 24) -> Generator[tuple[int, Batch], None, None]:
-    """Batches with the number of their group, made ahead of time by a child process."""
+def stream(
+    drawer_of: Callable[[int], Drawer], *, first_group: int, end_group: int, n_ahead: int = 24
+) -> Generator[tuple[int, Batch], None, None]:
+    """Batches of the groups before `end_group`, each with its group's number, made ahead by a child process."""
     context = multiprocessing.get_context("fork")  # the pools are hundreds of megabytes: shared, not copied
     queue = context.Queue(n_ahead)
 
     def produce() -> None:
-        number = first_group
-        while True:
+        # The parent's orderly way of stopping is not the child's: it just ends.
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        for number in range(first_group, end_group):
             for batch in drawer_of(number).group(number):
                 queue.put((number, batch))
-            number += 1
+        queue.put(None)
 
     child = context.Process(target=produce, daemon=True)
     child.start()
     try:
-        while True:
-            yield queue.get(timeout=300)
+        while (item := queue.get(timeout=300)) is not None:
+            yield item
     finally:
         child.terminate()
         child.join()
+        queue.cancel_join_thread()

@@ -30,7 +30,8 @@ SYMBOLS = {symbol: index for index, symbol in enumerate(PHONEMES, start=1)}  # 0
 class Clip:
     """One utterance: sound as 16-bit integers at 16 kHz, its text in lower case, who spoke, and how it sounds.
 
-    `labels` says which phoneme sounds in every 10 ms, 0 for none; only synthetic voices have it.
+    `labels` says which phoneme sounds in every 10 ms, 0 for none; `words` when each word begins and ends, in seconds.
+    Synthetic voices come with both, recordings get them by alignment.
     """
 
     sound: npt.NDArray[np.int16]
@@ -38,6 +39,7 @@ class Clip:
     speaker: str
     phonemes: str
     labels: npt.NDArray[np.int16] | None = None
+    words: tuple[tuple[float, float], ...] | None = None
 
     @property
     def duration_s(self) -> float:
@@ -107,11 +109,11 @@ def synthetic_clips(n_clips: int, *, sentences: Sequence[str], names: Sequence[s
     clips: list[Clip] = []
     while len(clips) < n_clips:
         kind = rng.random()
-        if kind < 0.62:
+        if kind < 0.7:
             text = domain_sentence(rng, names)
-        elif kind < 0.76:
+        elif kind < 0.86:
             text = rng.choice(DIGITS)
-        elif kind < 0.85:
+        elif kind < 0.95:
             text = rng.choice(CLOSED_WORDS)
         else:
             words = rng.choice(sentences).split()
@@ -127,5 +129,7 @@ def synthetic_clips(n_clips: int, *, sentences: Sequence[str], names: Sequence[s
             continue
         if 0.1 < timed.samples.size / SAMPLE_RATE < WINDOW_S - 0.5:
             sound = (timed.samples * 32767).astype(np.int16)
-            clips.append(Clip(sound, text, voice.name, bare_phonemes(text), frame_labels(timed)))
+            ends = (*timed.words[1:], timed.samples.size / SAMPLE_RATE)
+            words = tuple(zip(timed.words, ends, strict=True)) if len(timed.words) == len(text.split()) else None
+            clips.append(Clip(sound, text, voice.name, bare_phonemes(text), frame_labels(timed), words))
     return clips

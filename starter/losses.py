@@ -15,12 +15,13 @@ from starter.model import Student
 
 @dataclass(frozen=True)
 class Losses:
-    """Mean losses of a batch, in nats: per token, per word piece, per phoneme, per labelled step."""
+    """Mean losses of a batch, in nats: per token, word piece, phoneme, labelled step, and word listened to."""
 
     decoder: Tensor
     pieces: Tensor
     phonemes: Tensor
     labels: Tensor
+    listening: Tensor
 
 
 def _connectionist(scores: Tensor, n_steps: Tensor, labels: Tensor, n_labels: Tensor) -> Tensor:
@@ -68,4 +69,22 @@ def losses_of(student: Student, batch: Batch, *, smoothing: float) -> Losses:
         # Synthetic voices say when each phoneme sounds: with that nothing has to be aligned before anything is learnt.
         known = torch.from_numpy(batch.labels).flatten()
         labels = functional.cross_entropy(phoneme_scores.float().flatten(0, 1), known, ignore_index=IGNORED)
-    return Losses(decoder, pieces, phonemes, labels)
+    listening = _listening(student, torch.from_numpy(batch.spans), features.shape[1])
+    return Losses(decoder, pieces, phonemes, labels, listening)
+
+
+def _listening(student: Student, spans: Tensor, n_steps: int) -> Tensor:
+    """How little of the first head's attention lies on the word that comes next, as minus its logarithm."""
+    is_known = spans[..., 0] >= 0
+    if not bool(is_known.any()):
+        return torch.zeros(())
+    places = torch.arange(n_steps)
+    chosen = spans[is_known]
+    outside = (places < chosen[:, :1]) | (places > chosen[:, 1:])
+    outside &= ~outside.all(dim=1, keepdim=True)
+    losses = []
+    for layer in student.model.decoder.layers:
+        scores = layer.encoder_attn.guided[is_known].float()
+        inside = scores.masked_fill(outside, -torch.inf).logsumexp(-1)
+        losses.append((scores.logsumexp(-1) - inside).clamp(max=8.0).mean())
+    return torch.stack(losses).mean()

@@ -11,13 +11,13 @@ import math
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from starter.batches import Drawer, Mixture, stream
+from starter.batches import Batch, Drawer, Mixture, stream
 from starter.data import (
     DEV_SPEAKERS,
     PHONEMES,
@@ -32,6 +32,7 @@ from starter.export import export
 from starter.judge import judge
 from starter.losses import losses_of
 from starter.model import Shape, Student
+from starter.splice import align_clips, cut_words, spliced_clips
 from starter.state import Average, Progress, load_run, save_run
 from starter.vocabulary import Vocabulary, build_vocabulary
 
@@ -62,7 +63,7 @@ def _settings(arguments: Sequence[str] | None) -> Settings:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--peak-rate", type=float, default=1.5e-3, help="learning rate after the warm-up")
     parser.add_argument("--synthetic", type=int, default=9000, help="clips by synthetic voices")
-    parser.add_argument("--full-window", type=float, default=0.12, help="share of batches padded to the whole window")
+    parser.add_argument("--full-window", type=float, default=0.05, help="share of batches padded to the whole window")
     parser.add_argument("--warm-from", type=Path, help="a run's folder whose weights to start from")
     got = parser.parse_args(arguments)
     return Settings(
@@ -109,8 +110,12 @@ def _rate(settings: Settings, progress: Progress) -> float:
     return settings.peak_rate * warm_up * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * share)))
 
 
-SHARES = {"an4": 0.5, "speechocean762": 0.1, "synthetic": 0.4}
+EASY_SHARES = {"an4": 0.35, "synthetic": 0.65}
+SHARES = {"an4": 0.48, "spliced": 0.22, "speechocean762": 0.02, "synthetic": 0.28}
 N_EASY_GROUPS = 130
+# Every so often the words of the recordings are cut out anew, better than before, and spliced.
+N_SPLICE_GROUPS = 150
+N_SPLICED = 4000
 
 
 class Run:
@@ -138,6 +143,16 @@ class Run:
         save_run(self.settings.work, self.student, self.average, self.optimizer, self.progress)
         export(self.average.weights, self.shape, self.material.vocabulary, self.settings.out)
 
+    def splice(self) -> None:
+        """Cut the training speakers' words out with the average's ears, and put them together anew."""
+        own = {name: value.clone() for name, value in self.student.state_dict().items()}
+        self.student.load_state_dict(self.average.weights)
+        pools = self.material.pools
+        pools["an4"] = align_clips(self.student, pools["an4"])
+        self.student.load_state_dict(own)
+        seed = self.settings.seed + self.progress.group
+        pools["spliced"] = spliced_clips(cut_words(pools["an4"]), N_SPLICED, seed=seed)
+
     def judge(self) -> dict[str, float]:
         """Word error rates of the average on speakers never heard."""
         own = {name: value.clone() for name, value in self.student.state_dict().items()}
@@ -157,27 +172,42 @@ class Run:
 
 def _drawers(run: Run) -> Callable[[int], Drawer]:
     """The drawer of each group: short and easy clips first, then everything."""
-    easy = Mixture({"an4": 0.35, "synthetic": 0.65}, full_window=0.0, joined=0.0, masked=0.2, longest_s=2.2)
-    every = Mixture(SHARES, full_window=run.settings.full_window)
+    easy = Mixture(EASY_SHARES, full_window=0.0, joined=0.0, masked=0.2, longest_s=2.2)
+    # The whole window is dear, and what every other implementation feeds: it comes last.
+    is_late = run.progress.spent_s > 0.7 * 60 * run.settings.minutes
+    every = Mixture(SHARES, full_window=run.settings.full_window * (6 if is_late else 1))
     drawers = [
         Drawer(run.material.pools, run.material.vocabulary, mixture, run.settings.seed) for mixture in (easy, every)
     ]
     return lambda group: drawers[group >= N_EASY_GROUPS]
 
 
+def _batches(run: Run) -> Iterator[Batch]:
+    """Batches without end; the spliced clips are made again now and then."""
+    while True:
+        group = run.progress.group
+        if group >= N_EASY_GROUPS:
+            run.splice()
+        until = (group // N_SPLICE_GROUPS + 1) * N_SPLICE_GROUPS if group >= N_EASY_GROUPS else N_EASY_GROUPS
+        batches = stream(_drawers(run), first_group=group, end_group=until)
+        for number, batch in batches:
+            run.progress.group = number
+            yield batch
+        run.progress.group = until
+
+
 def train(run: Run) -> None:
     """Train until the time is spent."""
     settings, progress = run.settings, run.progress
-    batches = stream(_drawers(run), first_group=progress.group)
     torch.set_num_threads(settings.threads)
     torch.manual_seed(settings.seed + progress.step)
-    sums, n_summed = [0.0] * 4, 0
+    sums, n_summed = [0.0] * 5, 0
     judged_s = kept_s = progress.spent_s
     run.student.train()
-    for group, batch in batches:
+    for batch in _batches(run):
         started = time.monotonic()
         losses = losses_of(run.student, batch, smoothing=0.1)
-        total = losses.decoder + 0.4 * losses.pieces + 0.3 * losses.phonemes + 1.0 * losses.labels
+        total = losses.decoder + 0.4 * losses.pieces + 0.3 * losses.phonemes + losses.labels + 0.3 * losses.listening
         for options in run.optimizer.param_groups:
             options["lr"] = _rate(settings, progress)
         run.optimizer.zero_grad()
@@ -185,16 +215,15 @@ def train(run: Run) -> None:
         torch.nn.utils.clip_grad_norm_(run.student.parameters(), 1.0)
         run.optimizer.step()
         progress.step += 1
-        progress.group = group
         run.average.update(run.student, progress.step)
-        for index, loss in enumerate((losses.decoder, losses.pieces, losses.phonemes, losses.labels)):
+        for index, loss in enumerate((losses.decoder, losses.pieces, losses.phonemes, losses.labels, losses.listening)):
             sums[index] += float(loss.detach())
         n_summed += 1
         progress.spent_s += time.monotonic() - started
         if n_summed == 50:
-            names = ("decoder", "pieces", "phonemes", "labels")
+            names = ("decoder", "pieces", "phonemes", "labels", "listening")
             run.log(**{name: round(value / n_summed, 4) for name, value in zip(names, sums, strict=True)})
-            sums, n_summed = [0.0] * 4, 0
+            sums, n_summed = [0.0] * 5, 0
         if progress.spent_s - judged_s > 240:
             judged_s = progress.spent_s
             run.log(**run.judge())
@@ -203,7 +232,6 @@ def train(run: Run) -> None:
             run.keep()
         if progress.spent_s > 60 * settings.minutes:
             break
-    batches.close()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -18,7 +18,7 @@ SAMPLE_RATE_HZ = 16_000
 # speak_lib.h
 _SYNCHRONOUS, _WITH_PHONEMES, _IN_IPA = 2, 1, 2
 _UTF8, _PHONEME_NAMES = 1, 0x100
-_END_OF_EVENTS, _PHONEME = 0, 7
+_END_OF_EVENTS, _WORD, _PHONEME = 0, 1, 7
 _RATE, _PITCH, _RANGE = 1, 3, 4
 # espeak-ng keeps one voice and one callback for the whole process.
 _lock = threading.Lock()
@@ -82,10 +82,12 @@ class TimedSound:
     Attributes:
         samples: One channel at 16 kHz, within -1 and 1.
         phonemes: Start in seconds and phoneme in the international phonetic alphabet, in order; empty for a pause.
+        words: Start in seconds of each word, as espeak-ng counts words.
     """
 
     samples: npt.NDArray[np.float32]
     phonemes: tuple[tuple[float, str], ...]
+    words: tuple[float, ...]
 
 
 def synthesize(text: str, voice: Voice) -> npt.NDArray[np.float32]:
@@ -106,6 +108,7 @@ def synthesize_timed(text: str, voice: Voice) -> TimedSound:
         engine = _engine()
         engine.chunks.clear()
         engine.phonemes.clear()
+        engine.words.clear()
         if engine.library.espeak_SetVoiceByName(f"{voice.language}+{voice.variant}".encode()) != 0:
             raise DataError("voice", f"espeak-ng knows no voice {voice.language!r} with variant {voice.variant!r}")
         for parameter, value in ((_RATE, voice.rate), (_PITCH, voice.pitch), (_RANGE, voice.pitch_range)):
@@ -113,11 +116,11 @@ def synthesize_timed(text: str, voice: Voice) -> TimedSound:
         encoded = spoken.encode() + b"\0"
         engine.library.espeak_Synth(encoded, len(encoded), 0, 1, 0, _UTF8 | _PHONEME_NAMES, None, None)
         sound = np.frombuffer(b"".join(engine.chunks), dtype=np.int16)
-        phonemes = tuple(engine.phonemes)
+        phonemes, words = tuple(engine.phonemes), tuple(engine.words)
         rate_hz = engine.rate_hz
     if not np.any(sound):
         raise DataError("no-speech", f"espeak-ng said nothing for {text!r}")
-    return TimedSound(_to_16_khz(sound.astype(np.float32) / 32768.0, rate_hz), phonemes)
+    return TimedSound(_to_16_khz(sound.astype(np.float32) / 32768.0, rate_hz), phonemes, words)
 
 
 def pronounce(text: str, *, language: str = "en-us") -> str:
@@ -163,6 +166,7 @@ class _Engine:
     rate_hz: int
     chunks: list[bytes]
     phonemes: list[tuple[float, str]]
+    words: list[float]
     callback: object  # ctypes keeps no reference of its own
 
 
@@ -177,6 +181,7 @@ def _engine() -> _Engine:
         raise DataError("voice", f"espeak-ng did not start: {rate_hz}")
     chunks: list[bytes] = []
     phonemes: list[tuple[float, str]] = []
+    words: list[float] = []
 
     def collect(samples: int | None, n_samples: int, events: ctypes.Array[_Event]) -> int:
         if samples and n_samples > 0:
@@ -186,6 +191,8 @@ def _engine() -> _Engine:
             if event.type == _PHONEME:
                 # A long name may be cut within a character: eight bytes are all there is.
                 phonemes.append((event.audio_position_ms / 1000, event.string.decode("utf-8", "ignore")))
+            elif event.type == _WORD:
+                words.append(event.audio_position_ms / 1000)
             index += 1
         return 0
 
@@ -196,4 +203,4 @@ def _engine() -> _Engine:
         ctypes.c_char_p, ctypes.c_size_t, ctypes.c_uint, ctypes.c_int, ctypes.c_uint, ctypes.c_uint,
         ctypes.c_void_p, ctypes.c_void_p,
     ]  # fmt: skip
-    return _Engine(library, rate_hz, chunks, phonemes, callback)
+    return _Engine(library, rate_hz, chunks, phonemes, words, callback)
