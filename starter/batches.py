@@ -10,15 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from projectone.speech.audio import HOP_LENGTH, log_mel
-from starter.augment import change_speed, hide, place, record, trim_edges
-from starter.data import SAMPLE_RATE, SYMBOLS, Clip
+from starter.data import SYMBOLS, Clip
+from starter.examples import FULL_FRAMES, IGNORED, Example, floor_of, silent_example, spoken_example
 from starter.vocabulary import WINDOW_S, Vocabulary
 
-FULL_FRAMES = WINDOW_S * 100
-LABEL_STEP = 16  # samples; divides a hop
 SHAPE_STEP = 40  # frames; divides a full window
-IGNORED = -100
 
 
 @dataclass(frozen=True)
@@ -74,43 +70,6 @@ class Mixture:
     longest_s: float = float(WINDOW_S)
 
 
-@dataclass(frozen=True)
-class _Example:
-    mel: npt.NDArray[np.float32]
-    clip_text: str
-    phonemes: str
-    start_s: float
-    end_s: float
-    is_timed: bool
-    labels: npt.NDArray[np.int64]  # every 10 ms
-    words: list[tuple[float, float]]  # seconds; empty if any is not known
-
-
-def _labels_of(clip: Clip, cut: int, n_samples: int, gap: int) -> npt.NDArray[np.int16]:
-    """Labels of a cut clip and the gap after it, one for every `LABEL_STEP` samples; `IGNORED` for real speech."""
-    n_labels, n_gap = n_samples // LABEL_STEP, gap // LABEL_STEP
-    if clip.labels is None:
-        return np.full(n_labels + n_gap, IGNORED, dtype=np.int16)
-    fine = np.repeat(clip.labels, HOP_LENGTH // LABEL_STEP)[cut // LABEL_STEP :][:n_labels]
-    return np.pad(fine, (0, n_labels - fine.size + n_gap))
-
-
-def full_window_mel(sound: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Log-mel frames of `sound`, zeros after it up to the window's end: what any Whisper implementation feeds."""
-    room = WINDOW_S * SAMPLE_RATE
-    return log_mel(np.pad(sound[:room], (0, max(0, room - sound.size))))
-
-
-def _mel_of(sound: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    tail = -sound.size % HOP_LENGTH + 2 * HOP_LENGTH  # the last frames see the silence that follows
-    return log_mel(np.pad(sound, (0, tail)))
-
-
-def _floor(mel: npt.NDArray[np.float32]) -> float:
-    """What digital silence looks like beside this sound."""
-    return max(-1.5, float(mel.max()) - 2.0)
-
-
 class Drawer:
     """Draws examples from pools of clips, the same for the same seed and number."""
 
@@ -133,7 +92,7 @@ class Drawer:
         rng = np.random.default_rng([self._seed, number])
         examples = [self._example(rng) for _ in range(192)]
         examples.sort(key=lambda example: example.mel.shape[0])
-        batches: list[tuple[list[_Example], int]] = []
+        batches: list[tuple[list[Example], int]] = []
         while examples:
             # From the long end, in few distinct shapes: the matrix kernels are made anew for each shape.
             n_frames = self._window(examples[-1].mel.shape[0], rng)
@@ -155,16 +114,9 @@ class Drawer:
         pool = self._pools[self._names[int(rng.choice(len(self._names), p=self._weights))]]
         return pool[int(rng.integers(len(pool)))]
 
-    def _example(self, rng: np.random.Generator) -> _Example:
-        room = WINDOW_S * SAMPLE_RATE
+    def _example(self, rng: np.random.Generator) -> Example:
         if rng.random() < self._mixture.silent:
-            sound = np.zeros(int(SAMPLE_RATE * rng.uniform(0.5, 4.0)), dtype=np.float32)
-            kind = rng.random()
-            if kind > 0.2:
-                sound = rng.standard_normal(sound.size, dtype=np.float32) * 10 ** rng.uniform(-4, -1)
-                sound = record(np.cumsum(sound) * 0.02 if kind > 0.6 else sound, rng)
-            mel = _mel_of(sound)
-            return _Example(mel, "", "", 0.0, 0.0, False, np.zeros(mel.shape[0], dtype=np.int64), [])
+            return silent_example(rng)
         clips = [self._clip(rng)]
         n_joined = int(rng.integers(2, 5)) if rng.random() < self._mixture.joined else 1
         while len(clips) < n_joined:
@@ -172,51 +124,9 @@ class Drawer:
             if sum(clip.duration_s for clip in clips) + other.duration_s > 8:
                 break
             clips.append(other)
-        parts: list[npt.NDArray[np.float32]] = []
-        labels: list[npt.NDArray[np.int16]] = []
-        words: list[tuple[float, float]] = []
-        n_before = 0
-        for clip in clips:
-            part = clip.sound.astype(np.float32) / 32768.0
-            cut = 0
-            if len(clips) > 1 or rng.random() < 0.5:
-                part, cut = trim_edges(part, rng)
-            part = part / max(1e-4, float(np.abs(part).max())) * rng.uniform(0.5, 1.0)
-            gap = int(SAMPLE_RATE * rng.uniform(0, 0.25)) if len(clips) > 1 else 0
-            words += [(start + (n_before - cut) / SAMPLE_RATE, end + (n_before - cut) / SAMPLE_RATE)
-                      for start, end in clip.words or ()]  # fmt: skip
-            parts.append(np.pad(part, (0, gap)))
-            n_before += parts[-1].size
-            labels.append(_labels_of(clip, cut, part.size, gap))
-        sound, track = np.concatenate(parts), np.concatenate(labels)
-        factor = 1.0
-        if rng.random() < 0.8:
-            sound, factor = change_speed(sound, rng)
-        sound = sound[:room]
-        n_speech = sound.size
-        sound, before = place(sound, rng, room=room)
-        sound = record(sound, rng)
-        mel = _mel_of(sound)[:FULL_FRAMES]
-        if rng.random() < self._mixture.masked:
-            hide(mel, mel.shape[0], rng)
-        source = ((np.arange(mel.shape[0]) * HOP_LENGTH - before) * factor / LABEL_STEP).astype(np.int64)
-        is_inside = (source >= 0) & (source < track.size)
-        is_labelled = any(clip.labels is not None for clip in clips)
-        found = np.where(is_inside, track[np.clip(source, 0, track.size - 1)], 0).astype(np.int64)
-        return _Example(
-            mel,
-            " ".join(clip.text for clip in clips),
-            "" if is_labelled else "".join(clip.phonemes for clip in clips),
-            before / SAMPLE_RATE,
-            (before + n_speech) / SAMPLE_RATE,
-            bool(rng.random() < self._mixture.timestamps),
-            found if is_labelled else np.full(mel.shape[0], IGNORED, dtype=np.int64),
-            []
-            if any(clip.words is None for clip in clips)
-            else [(start / factor + before / SAMPLE_RATE, end / factor + before / SAMPLE_RATE) for start, end in words],
-        )
+        return spoken_example(clips, rng, masked=self._mixture.masked, timestamps=self._mixture.timestamps)
 
-    def _decoder_tokens(self, example: _Example) -> tuple[list[int], list[int]]:
+    def _decoder_tokens(self, example: Example) -> tuple[list[int], list[int]]:
         """Decoder input and the next token at each place."""
         id_of = self._vocabulary.id_of
         prefix = [id_of("<|startoftranscript|>"), id_of("<|en|>"), id_of("<|transcribe|>")]
@@ -234,11 +144,11 @@ class Drawer:
         targets[0] = id_of("<|en|>") if pieces else id_of("<|nospeech|>")
         return sequence[:-1], targets
 
-    def _batch(self, examples: list[_Example], n_frames: int) -> Batch:
+    def _batch(self, examples: list[Example], n_frames: int) -> Batch:
         mels = np.empty((len(examples), n_frames, 80), dtype=np.float16)
         for row, example in zip(mels, examples, strict=True):
             row[: example.mel.shape[0]] = example.mel
-            row[example.mel.shape[0] :] = _floor(example.mel)
+            row[example.mel.shape[0] :] = floor_of(example.mel)
         end = self._vocabulary.id_of("<|endoftext|>")
         decoder = [self._decoder_tokens(example) for example in examples]
         pieces = [self._vocabulary.encode(example.clip_text) for example in examples]
@@ -256,9 +166,7 @@ class Drawer:
             self._label_table(examples, n_frames),
         )
 
-    def _span_table(
-        self, examples: list[_Example], decoder: list[tuple[list[int], list[int]]]
-    ) -> npt.NDArray[np.int64]:
+    def _span_table(self, examples: list[Example], decoder: list[tuple[list[int], list[int]]]) -> npt.NDArray[np.int64]:
         table = np.full((len(examples), max(len(tokens) for tokens, _ in decoder), 2), -1, dtype=np.int64)
         for row, example, (_, targets) in zip(table, examples, decoder, strict=True):
             places = [at for at, target in enumerate(targets) if 0 <= target < self._vocabulary.n_base]
@@ -267,7 +175,7 @@ class Drawer:
                     row[place] = max(0, round(start_s * 50) - 1), round(end_s * 50) + 1
         return table
 
-    def _label_table(self, examples: list[_Example], n_frames: int) -> npt.NDArray[np.int64]:
+    def _label_table(self, examples: list[Example], n_frames: int) -> npt.NDArray[np.int64]:
         table = np.zeros((len(examples), n_frames), dtype=np.int64)
         for row, example in zip(table, examples, strict=True):
             row[: example.labels.size] = example.labels

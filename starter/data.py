@@ -116,9 +116,9 @@ def synthetic_clips(n_clips: int, *, sentences: Sequence[str], names: Sequence[s
         elif kind < 0.95:
             text = rng.choice(CLOSED_WORDS)
         else:
-            words = rng.choice(sentences).split()
-            start = rng.randrange(max(1, len(words) - 6))
-            text = " ".join(words[start : start + 8])
+            row = rng.choice(sentences).split()
+            start = rng.randrange(max(1, len(row) - 6))
+            text = " ".join(row[start : start + 8])
         voice = replace(
             rng.choice(STARTER_VOICES), pitch=rng.randint(15, 85), rate=rng.randint(115, 230),
             pitch_range=rng.randint(20, 80),

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from starter.batches import full_window_mel
 from starter.data import Clip
+from starter.examples import full_window_mel
 from starter.model import Student
 from starter.vocabulary import Vocabulary
 
