@@ -77,9 +77,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _play(arguments: argparse.Namespace) -> int:
     # Only now: `--help` needs none of the speech code.
-    from projectone.demo.loop import DemoOptions, run_demo
+    from projectone.demo.loop import run_demo
     from projectone.demo.report import summary_of, write_report
     from projectone.demo.screen import Screen
+    from projectone.demo.stage import DemoOptions
 
     out = prepare_folder(arguments.out, arguments.corpus, is_kept=arguments.keep)
     screen = Screen(sys.stderr if arguments.json else sys.stdout)

@@ -4,58 +4,28 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TypeVar
 
 from projectone.demo.backend import Backend, BackendError, tail
-from projectone.demo.materials import Materials, Person, Spoken, load_materials, write_golden
+from projectone.demo.materials import Person, Spoken
 from projectone.demo.people import Participant, Server
-from projectone.demo.plan import Size, plan_demo
 from projectone.demo.poison import poison, shifted_copies
 from projectone.demo.screen import Screen
 from projectone.demo.search import Found, Traces, search_backend
+from projectone.demo.stage import FIRST_VERSION, DemoOptions, Stage, backend_for, gather, start
 from projectone.demo.story import Story, TrainingRun, Withheld
-from projectone.demo.synthetic import CORPUS_NAME, write_synthetic_corpus
 from projectone.demo.telling import Facts, describe_run, percent, progress_line, tell
-from projectone.server.corpus.manifests import read_manifest
 from projectone.server.evaluation.scorer import word_score
-from projectone.server.work.clips import open_decoder
 
-FIRST_VERSION = "1.0.0"
-# Both runs end within minutes on two cores, however many corrections there are.
-TRAINING = {"MAX_STEPS": "150"}
 _DEVICES_AT_A_TIME = 2
 # Of one contributor the trainer takes at most a hundred new samples for a run.
 _MOST_PER_NEWCOMER = 90
 _FEWEST_POISONED, _POISON_RATIO = 60, 1.25
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, kw_only=True)
-class DemoOptions:
-    """What a run of the demo is given.
-
-    Attributes:
-        corpus: Folder with a `manifest.jsonl`; None makes synthetic voices.
-        out: Empty folder for everything.
-        model: Version 1.0.0: a folder, ``starter``, or ``owner/name[@revision]`` on the Hub.
-        seed: Decides who is who.
-        environ: Environment of the backend's processes.
-        training: Settings of the trainer, by their `PROJECTONE_SERVER_TRAINING_*` names without that prefix.
-    """
-
-    corpus: Path | None
-    out: Path
-    environ: Mapping[str, str]
-    model: str = "starter"
-    seed: int = 1
-    size: Size = field(default_factory=Size)
-    training: Mapping[str, str] = field(default_factory=lambda: dict(TRAINING))
 
 
 def run_demo(options: DemoOptions, screen: Screen) -> Story:
@@ -74,37 +44,36 @@ class _Demo:
         self._options = options
         self._screen = screen
         self._stack = stack
-        self._corpus_name = CORPUS_NAME if options.corpus is None else options.corpus.resolve().name
         self._is_over = threading.Event()
         self._people: list[Participant] = []
-        self._materials: Materials
+        self._stage: Stage
         self._backend: Backend
         self._server: Server
-        self._golden: Path
 
     def play(self) -> Story:
         screen = self._screen
         with screen.act("People, and what they say"):
-            self._gather()
-        with screen.act("A private backend on this machine: Hub, API and worker"):
-            first = self._open_backend()
-        with screen.act(f"Everyone gets version {FIRST_VERSION} and talks; nothing leaves the devices"):
+            self._stage = gather(self._options, screen)
+        with screen.act("A private backend on this machine"):
+            self._backend = self._stack.enter_context(backend_for(self._options, self._stage))
+            self._server, first = start(self._backend, self._options.model, screen)
+        with screen.act(f"Everyone talks to version {FIRST_VERSION}"):
             self._talk()
-        with screen.act("They correct what was heard; all but one let it be used"):
+        with screen.act("Corrections, from all but one"):
             self._send()
-        with screen.act("The trainer learns from it and judges what it made"):
+        with screen.act("The trainer learns and judges"):
             learning = self._train()
             learned_version = self._production()
             self._announce(learning, learned_version)
-        with screen.act("The devices bring what is new, while people go on talking"):
+        with screen.act("The devices swap models under load"):
             self._update()
-        with screen.act("Someone sends wrong corrections, with consent and real recordings"):
+        with screen.act("Wrong corrections arrive"):
             poisoned, n_poisoned = self._poison()
-        with screen.act("What the backend knows of the person who said no"):
+        with screen.act("What is known of who said no"):
             withheld = self._search()
         return tell(
             Facts(
-                corpus=self._corpus_name,
+                corpus=self._options.corpus_name,
                 seed=self._options.seed,
                 model=self._options.model,
                 out=self._options.out,
@@ -119,85 +88,18 @@ class _Demo:
                 n_poisoned=n_poisoned,
                 production=self._production(),
                 withheld=withheld,
+                golden_from=self._stage.golden_from,
             ),
             self._backend,
         )
 
     # The acts.
 
-    def _gather(self) -> None:
-        options, screen = self._options, self._screen
-        folder = options.corpus
-        if folder is None:
-            folder = write_synthetic_corpus(
-                options.out / "corpus",
-                seed=options.seed,
-                on_progress=lambda n_done, n: screen.live(f"{n_done} of {n} sentences spoken"),
-            )
-        plan = plan_demo(read_manifest(folder), size=options.size, seed=options.seed)
-        with open_decoder() as decode:
-            self._materials = load_materials(
-                plan,
-                decode,
-                n_spare=options.size.poisoned,
-                on_progress=lambda what: screen.live(f"reading {what}"),
-            )
-        self._golden = write_golden(self._materials.golden, options.out / "golden")
-        where = {"split": "the corpus's own split", "speakers": "speakers who are no users", "users": "lent by users"}
-        screen.table(
-            ("person", "accent", "to correct", "never uploaded", "lets corrections be used"),
-            [
-                (
-                    person.name,
-                    (person.accent or "unknown")[:30],
-                    len(person.to_correct),
-                    len(person.kept_back),
-                    "yes" if person.has_consented else "no",
-                )
-                for person in self._materials.people
-            ],
-        )
-        screen.say(
-            f"golden set: {len(self._materials.golden)} clips of "
-            f"{len({clip.speaker for clip in self._materials.golden})} speakers ({where[plan.golden_source]})"
-        )
-        if self._materials.n_unreadable:
-            screen.bad(f"{self._materials.n_unreadable} recordings of the corpus could not be decoded and are left out")
-
-    def _open_backend(self) -> str:
-        """Start everything and release the first version; gives the digest of its weights."""
-        options, screen = self._options, self._screen
-        variables = {
-            "GOLDEN": str(self._golden),
-            "BASE": options.model,
-            # The demo asks for its runs itself: neither a threshold nor a calendar may come in between.
-            "MIN_NEW_SAMPLES": "1000000",
-            "SCHEDULE_DAYS": "0",
-            **{f"TRAINING_{name}": value for name, value in options.training.items()},
-        }
-        self._backend = self._stack.enter_context(
-            Backend(options.out / "server", options.out / "logs", options.environ, variables)
-        )
-        backend = self._backend
-        home = backend.command("init")
-        self._server = Server(home["server_url"], home["enrolment_code"], home["release_public_key"])
-        started = [
-            ("Hub", backend.start("hub", "serve", "--only", "hub", is_ready="ready:"), backend.settings.hub_endpoint),
-            ("API", backend.start("api", "serve", "--only", "api", is_ready="ready:"), home["server_url"]),
-        ]
-        screen.live(f"scoring {options.model} on the golden set, publishing and releasing it")
-        release = backend.command("publish", "--model", options.model, "--version", FIRST_VERSION)
-        worker = backend.start("worker", "work", "--interval-s", "0.5", is_ready="waiting for work")
-        screen.table(("process", "pid", "where"), [*started, ("worker", worker, f"log in {backend.logs['worker']}")])
-        score = backend.report_on(release["weights_sha256"]).wer
-        screen.good(f"version {FIRST_VERSION} is released: golden word error rate {percent(score)}")
-        return str(release["weights_sha256"])
-
     def _talk(self) -> None:
         screen = self._screen
-        for number, person in enumerate(self._materials.people, start=1):
+        for number, person in enumerate(self._stage.materials.people, start=1):
             self._people.append(self._enter(person, f"device-{number}"))
-        n_all = sum(len(person.to_correct) + len(person.kept_back) for person in self._materials.people)
+        n_all = sum(len(person.to_correct) + len(person.kept_back) for person in self._stage.materials.people)
         self._record(self._people, n_all)
         screen.table(
             ("person", "model", "recorded", "needed correction", "word errors, never uploaded"),
@@ -276,7 +178,7 @@ class _Demo:
         screen = self._screen
         n_honest = sum(who.n_sent for who in self._people)
         n_wanted = min(self._options.size.poisoned, max(_FEWEST_POISONED, round(_POISON_RATIO * n_honest)))
-        sounds = list(self._materials.spare)
+        sounds = list(self._stage.materials.spare)
         if len(sounds) < n_wanted:
             sent = [spoken for who in self._people if who.person.has_consented for spoken in who.person.to_correct]
             sounds += shifted_copies(sent, n_wanted - len(sounds))

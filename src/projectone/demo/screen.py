@@ -73,7 +73,9 @@ class Screen:
 
     def box(self, lines: Sequence[str]) -> None:
         """The end of the story."""
-        wrapped = [part for line in lines for part in (textwrap.wrap(line, _WIDTH - 4) if "  " not in line else [line])]
+        wrapped = [
+            part for line in lines for part in ([line] if "  " in line else textwrap.wrap(line, _WIDTH - 4) or [""])
+        ]
         width = max(len(line) for line in wrapped)
         framed = [f"│ {line.ljust(width)} │" for line in wrapped]
         self._line.say("\n".join(["", f"╭{'─' * (width + 2)}╮", *framed, f"╰{'─' * (width + 2)}╯"]))

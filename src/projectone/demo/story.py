@@ -112,6 +112,7 @@ class Story:
         learning: The run on honest corrections; `poisoned` the run on the poisoned ones.
         n_poisoned: How many poisoned corrections arrived.
         production_after_poison: The version in production at the end.
+        golden_from: Where the golden set is from, in words.
         folders: What to look at next, name to path below the output folder.
     """
 
@@ -132,4 +133,5 @@ class Story:
     n_poisoned: int
     production_after_poison: str
     withheld: Withheld
+    golden_from: str = ""
     folders: dict[str, str] = field(default_factory=dict)

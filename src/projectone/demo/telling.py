@@ -45,6 +45,7 @@ class Facts:
     n_poisoned: int
     production: str
     withheld: Withheld
+    golden_from: str = ""
 
 
 def percent(score: Score) -> str:
@@ -109,6 +110,7 @@ def tell(facts: Facts, backend: Backend) -> Story:
         n_poisoned=facts.n_poisoned,
         production_after_poison=facts.production,
         withheld=facts.withheld,
+        golden_from=facts.golden_from,
         folders=_folders(facts, backend),
     )
 
