@@ -85,8 +85,9 @@ def _in_a_row(clips: Sequence[Clip], rng: np.random.Generator) -> _Row:
     for clip in clips:
         part = clip.sound.astype(np.float32) / 32768.0
         cut = 0
-        if len(clips) > 1 or rng.random() < 0.5:
-            part, cut = trim_edges(part, rng)
+        is_one_word = len(clips) == 1 and " " not in clip.text
+        if len(clips) > 1 or rng.random() < (0.8 if is_one_word else 0.5):
+            part, cut = trim_edges(part, rng, is_hard=is_one_word and rng.random() < 0.6)
         part = part / max(1e-4, float(np.abs(part).max())) * rng.uniform(0.5, 1.0)
         gap = int(SAMPLE_RATE * rng.uniform(0, 0.25)) if len(clips) > 1 else 0
         shift_s = (n_before - cut) / SAMPLE_RATE

@@ -20,6 +20,7 @@ import torch
 from starter.batches import Batch, Drawer, Mixture, stream
 from starter.data import (
     DEV_SPEAKERS,
+    HEARD_DIGIT_SPEAKERS,
     PHONEMES,
     TEST_SPEAKERS,
     Clip,
@@ -90,16 +91,17 @@ def gather(settings: Settings) -> Material:
     synthetic = synthetic_clips(
         settings.n_synthetic, sentences=sentences, names=spelled_names(heard, sentences), seed=settings.seed
     )
+    digits = load_clips(settings.data / "fsdd")
     pools = {
         "an4": heard,
+        "fsdd": [clip for clip in digits if clip.speaker in HEARD_DIGIT_SPEAKERS],
         "speechocean762": load_clips(settings.data / "speechocean762"),
         "synthetic": synthetic,
     }
-    digits = load_clips(settings.data / "fsdd")
     return Material(
         pools,
         [clip for clip in an4 if clip.speaker in DEV_SPEAKERS],
-        digits[::5],  # watched, never trained on
+        [clip for clip in digits if clip.speaker not in HEARD_DIGIT_SPEAKERS][::3],
         build_vocabulary(sentences, seed=settings.seed),
     )
 
@@ -111,7 +113,7 @@ def _rate(settings: Settings, progress: Progress) -> float:
 
 
 EASY_SHARES = {"an4": 0.35, "synthetic": 0.65}
-SHARES = {"an4": 0.48, "spliced": 0.22, "speechocean762": 0.02, "synthetic": 0.28}
+SHARES = {"an4": 0.44, "spliced": 0.2, "fsdd": 0.1, "speechocean762": 0.01, "synthetic": 0.25}
 N_EASY_GROUPS = 130
 # Every so often the words of the recordings are cut out anew, better than before, and spliced.
 N_SPLICE_GROUPS = 150
@@ -148,7 +150,8 @@ class Run:
         own = {name: value.clone() for name, value in self.student.state_dict().items()}
         self.student.load_state_dict(self.average.weights)
         pools = self.material.pools
-        pools["an4"] = align_clips(self.student, pools["an4"])
+        for name in ("an4", "fsdd"):
+            pools[name] = align_clips(self.student, pools[name])
         self.student.load_state_dict(own)
         seed = self.settings.seed + self.progress.group
         pools["spliced"] = spliced_clips(cut_words(pools["an4"]), N_SPLICED, seed=seed)
