@@ -124,7 +124,8 @@ class Backend:
                 output, _ = process.communicate()
             finally:
                 if process.poll() is None:
-                    _end(process)
+                    process.send_signal(signal.SIGTERM)
+                    _end(process, _STOP_TIMEOUT_S)
         if process.returncode != 0:
             raise BackendError(
                 f"projectone-server {arguments[0]} ended with exit code {process.returncode}\n{tail(log)}"
@@ -196,13 +197,15 @@ class Backend:
         return {tag["name"]: tag["targetCommit"] for tag in refs["tags"]}
 
     def stop(self) -> None:
-        """End every process, the youngest first; one that does not listen is killed."""
-        while self._processes:
-            process = self._processes.pop()
-            try:
-                _end(process.popen)
-            finally:
-                process.stream.close()
+        """End every process: all are asked first, then one that does not listen is killed. Harmless when repeated."""
+        processes, self._processes = self._processes, []
+        for process in processes:
+            if process.popen.poll() is None:
+                process.popen.send_signal(signal.SIGTERM)
+        deadline_s = time.monotonic() + _STOP_TIMEOUT_S
+        for process in reversed(processes):
+            _end(process.popen, max(0.1, deadline_s - time.monotonic()))
+            process.stream.close()
 
     @property
     def logs(self) -> dict[str, Path]:
@@ -238,14 +241,13 @@ def _command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "projectone.server.cli", *arguments]
 
 
-def _end(process: subprocess.Popen[str]) -> None:
-    if process.poll() is None:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(_STOP_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+def _end(process: subprocess.Popen[str], timeout_s: float) -> None:
+    """Wait for a process that was asked to end; kill it if it does not."""
+    try:
+        process.wait(timeout_s)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def _free_ports(n: int) -> list[int]:
