@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
-import subprocess
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -121,6 +121,9 @@ def test_the_story_is_whole_and_can_be_read(played: tuple[Story, Path, str]) -> 
 
 
 def test_nothing_is_left_running(played: tuple[Story, Path, str]) -> None:
-    _, out, _ = played
-    listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
-    assert "projectone.server.cli" not in listed or str(out) not in listed
+    _, _, shown = played
+    pids = [int(pid) for pid in re.findall(r"^ +(?:Hub|API|worker) +(\d+) ", shown, re.MULTILINE)]
+    assert len(pids) == 3
+    for pid in pids:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
