@@ -17,7 +17,7 @@ def resolve_model(reference: str, settings: ServerSettings) -> Path:
     """The folder of a model.
 
     Args:
-        reference: A folder in the Hugging Face layout; ``starter`` for the model in this repository; or
+        reference: ``starter`` for the model in this repository; a folder in the Hugging Face layout; or
             ``owner/name``, ``owner/name@revision`` on the configured Hub. A Hub model is fetched once, into the
             server's home, and the same bytes are used from then on: name a revision to move on.
         settings: Home and Hub.
@@ -27,11 +27,11 @@ def resolve_model(reference: str, settings: ServerSettings) -> Path:
         TransportError: if the Hub could not be reached; RegistryError if it refused.
         ArtifactError: if what came is not what the Hub lists.
     """
+    if reference == STARTER:  # first: a checkout's root has a folder of that name, which holds the training script
+        return _starter()
     folder = Path(reference).expanduser()
     if folder.is_dir():
         return folder
-    if reference == STARTER:
-        return _starter()
     match = _HUB_NAME.fullmatch(reference)
     if match is None or reference.startswith((".", "/", "~")):
         raise SettingsError(

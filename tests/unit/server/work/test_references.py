@@ -34,6 +34,16 @@ def test_a_folder_is_itself(settings: ServerSettings, tmp_path: Path) -> None:
     assert resolve_model(str(folder), settings) == folder
 
 
+def test_the_starter_is_meant_where_a_folder_of_that_name_is_near(
+    settings: ServerSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_tiny(tmp_path / "starter")
+    monkeypatch.chdir(tmp_path)
+    starter = resolve_model("starter", settings)
+    assert starter.parts[-2:] == ("models", "starter")
+    assert resolve_model("./starter", settings) == Path("starter")
+
+
 def test_a_hub_model_is_fetched_once_and_stays_the_same(
     settings: ServerSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
