@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
-from projectone.demo.voices import STARTER_VOICES, TimedSound, pronounce, synthesize_timed
+from projectone.demo.voices import STARTER_VOICES, TimedSound, Voice, pronounce, synthesize_timed
 from projectone.errors import DataError
-from starter.text import CLOSED_WORDS, DIGITS, domain_sentence
+from starter.text import ACCENTED_DIGITS, CLOSED_WORDS, DIGITS, domain_sentence
 from starter.vocabulary import WINDOW_S
 
 # Whole AN4 speakers that training never sees: four to watch it by, six to judge it by.
@@ -121,17 +121,38 @@ def synthetic_clips(n_clips: int, *, sentences: Sequence[str], names: Sequence[s
             row = rng.choice(sentences).split()
             start = rng.randrange(max(1, len(row) - 6))
             text = " ".join(row[start : start + 8])
-        voice = replace(
-            rng.choice(STARTER_VOICES), pitch=rng.randint(15, 85), rate=rng.randint(115, 230),
-            pitch_range=rng.randint(20, 80),
-        )  # fmt: skip
-        try:
-            timed = synthesize_timed(text, voice)
-        except DataError:
-            continue
-        if 0.1 < timed.samples.size / SAMPLE_RATE < WINDOW_S - 0.5:
-            sound = (timed.samples * 32767).astype(np.int16)
-            ends = (*timed.words[1:], timed.samples.size / SAMPLE_RATE)
-            words = tuple(zip(timed.words, ends, strict=True)) if len(timed.words) == len(text.split()) else None
-            clips.append(Clip(sound, text, voice.name, bare_phonemes(text), frame_labels(timed), words))
+        clip = _read_aloud(text, text, rng.choice(STARTER_VOICES), rng)
+        if clip is not None:
+            clips.append(clip)
     return clips
+
+
+def accented_digits(n_clips: int, *, seed: int) -> list[Clip]:
+    """Single digits and short rows of them with the accents of other languages."""
+    rng = random.Random(seed)
+    clips: list[Clip] = []
+    while len(clips) < n_clips:
+        language = rng.choice(tuple(ACCENTED_DIGITS))
+        spellings = dict(zip(DIGITS, ACCENTED_DIGITS[language].split(), strict=True))
+        chosen = rng.choices(DIGITS, k=1 if rng.random() < 0.65 else rng.randint(2, 5))
+        voice = replace(rng.choice(STARTER_VOICES), language=language)
+        clip = _read_aloud(" ".join(chosen), " ".join(spellings[digit] for digit in chosen), voice, rng)
+        if clip is not None:
+            clips.append(clip)
+    return clips
+
+
+def _read_aloud(text: str, spelling: str, voice: Voice, rng: random.Random) -> Clip | None:
+    """`spelling` by a voice of random pitch and rate, as a clip of `text`; None if nothing usable comes out."""
+    changed = replace(voice, pitch=rng.randint(15, 85), rate=rng.randint(115, 230), pitch_range=rng.randint(20, 80))
+    try:
+        timed = synthesize_timed(spelling, changed)
+    except DataError:
+        return None
+    duration_s = timed.samples.size / SAMPLE_RATE
+    if not 0.1 < duration_s < WINDOW_S - 0.5:
+        return None
+    ends = (*timed.words[1:], duration_s)
+    words = tuple(zip(timed.words, ends, strict=True)) if len(timed.words) == len(text.split()) else None
+    sound = (timed.samples * 32767).astype(np.int16)
+    return Clip(sound, text, f"{voice.language}+{voice.variant}", bare_phonemes(text), frame_labels(timed), words)

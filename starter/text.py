@@ -22,6 +22,18 @@ MONTHS = (
 COMMANDS = ("yes", "no", "stop", "start", "go", "help", "repeat", "erase", "rubout", "enter")
 OTHERS = ("hundred", "thousand", "and", "oh", "half", "of", "area", "code", "apostrophe", "double", "point")
 LETTERS = tuple("abcdefghijklmnopqrstuvwxyz")
+# The digits as a reader of another language would spell what English speakers say: read by that language's voices, they
+# are the digits of learners.
+ACCENTED_DIGITS = {
+    "de": "siro wann tu sri foor faif sicks sewwen eht nain",
+    "fr": "ziro ouane tou sri faur faïve sixe sévène éïte naïne",
+    "it": "siro uan tu tri for faiv sics seven eit nain",
+    "es": "siro uan tu tri for faif sics seven eit nain",
+    "el": "ζίρο ουάν του θρι φορ φάιβ σιξ σέβεν έιτ νάιν",
+    "nl": "ziero wan toe srie foor faaiv siks sevven eet nain",
+    "pl": "ziro łan tu tri for fajw siks sewen ejt najn",
+    "ru": "зиро уан ту сри фор файв сикс сэвэн эйт найн",
+}
 CLOSED_WORDS = (*DIGITS, *TEENS, *TENS, *ORDINALS, *MONTHS, *COMMANDS, *OTHERS, *LETTERS)
 
 

@@ -24,6 +24,7 @@ from starter.data import (
     PHONEMES,
     TEST_SPEAKERS,
     Clip,
+    accented_digits,
     load_clips,
     read_sentences,
     spelled_names,
@@ -97,6 +98,7 @@ def gather(settings: Settings) -> Material:
         "fsdd": [clip for clip in digits if clip.speaker in HEARD_DIGIT_SPEAKERS],
         "speechocean762": load_clips(settings.data / "speechocean762"),
         "synthetic": synthetic,
+        "accented": accented_digits(settings.n_synthetic // 4, seed=settings.seed),
     }
     return Material(
         pools,
@@ -113,7 +115,9 @@ def _rate(settings: Settings, progress: Progress) -> float:
 
 
 EASY_SHARES = {"an4": 0.35, "synthetic": 0.65}
-SHARES = {"an4": 0.44, "spliced": 0.2, "fsdd": 0.1, "speechocean762": 0.01, "synthetic": 0.25}
+SHARES = {
+    "an4": 0.4, "spliced": 0.2, "fsdd": 0.07, "accented": 0.14, "speechocean762": 0.01, "synthetic": 0.18,
+}  # fmt: skip
 N_EASY_GROUPS = 130
 # Every so often the words of the recordings are cut out anew, better than before, and spliced.
 N_SPLICE_GROUPS = 150
