@@ -52,7 +52,7 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Story, Pa
     options = DemoOptions(
         corpus=write_corpus(folder / "corpus"),
         out=folder / "out",
-        environ={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
+        environment={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
         model=str(save_tiny(folder / "base")),
         seed=1,
         size=SIZE,

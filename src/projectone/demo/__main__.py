@@ -85,7 +85,7 @@ def _play(arguments: argparse.Namespace) -> int:
     out = prepare_folder(arguments.out, arguments.corpus, is_kept=arguments.keep)
     screen = Screen(sys.stderr if arguments.json else sys.stdout)
     options = DemoOptions(
-        corpus=arguments.corpus, out=out, environ=os.environ, model=arguments.base, seed=arguments.seed
+        corpus=arguments.corpus, out=out, environment=os.environ, model=arguments.base, seed=arguments.seed
     )
     story = run_demo(options, screen)
     page = write_report(story, out)

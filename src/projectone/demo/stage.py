@@ -31,13 +31,13 @@ class DemoOptions:
         out: Empty folder for everything.
         model: Version 1.0.0: ``starter``, or a folder in the Hub's layout.
         seed: Decides who is who.
-        environ: Environment of the backend's processes.
+        environment: That of the backend's processes.
         training: Settings of the trainer, by their `PROJECTONE_SERVER_TRAINING_*` names without that prefix.
     """
 
     corpus: Path | None
     out: Path
-    environ: Mapping[str, str]
+    environment: Mapping[str, str]
     model: str = "starter"
     seed: int = 1
     size: Size = field(default_factory=Size)
@@ -111,7 +111,7 @@ def backend_for(options: DemoOptions, stage: Stage) -> Backend:
         "SCHEDULE_DAYS": "0",
         **{f"TRAINING_{name}": value for name, value in options.training.items()},
     }
-    return Backend(options.out / "server", options.out / "logs", options.environ, variables)
+    return Backend(options.out / "server", options.out / "logs", options.environment, variables)
 
 
 def start(backend: Backend, model: str, screen: Screen) -> tuple[Server, str]:
