@@ -82,20 +82,22 @@ class DevJudge:
         return total / n_tokens
 
 
-def better_than(before: DevScore) -> Callable[[DevScore, DevScore], bool]:
-    """Compares two scores of a run that began with `before`.
+def cost_since(before: DevScore) -> Callable[[DevScore], float]:
+    """What a score costs in a run that began with `before`: its error, and in full what general speech lost."""
 
-    A rise of the error on general speech counts in full against a fall on the clips to learn from; between equal
-    error rates the loss decides.
-    """
-
-    def cost(score: DevScore) -> tuple[float, float]:
+    def cost(score: DevScore) -> float:
         lost = 0.0
         if score.general_wer is not None and before.general_wer is not None:
             lost = max(0.0, score.general_wer - before.general_wer)
-        return score.wer + lost, score.loss
+        return score.wer + lost
 
-    return lambda first, second: cost(first) < cost(second)
+    return cost
+
+
+def better_than(before: DevScore) -> Callable[[DevScore, DevScore], bool]:
+    """Compares two scores of a run that began with `before`: by cost, and where that is equal by loss."""
+    cost = cost_since(before)
+    return lambda first, second: (cost(first), first.loss) < (cost(second), second.loss)
 
 
 def choose_alpha(
@@ -104,17 +106,20 @@ def choose_alpha(
     judge: Callable[[Tensors], DevScore],
     alphas: Sequence[float],
     *,
-    is_better: Callable[[DevScore, DevScore], bool],
+    cost: Callable[[DevScore], float],
     on_judged: Callable[[float, DevScore], None],
 ) -> tuple[float, Tensors, DevScore]:
-    """The share of the fine-tuned weights that does best on the held-back clips, those weights, and their score.
+    """The share of the fine-tuned weights that costs least on the held-back clips, those weights, and their score.
+
+    Of shares that cost the same the smallest is taken: held-back clips are few and from the same people, and what
+    stays nearer to the base forgets less and does better on people it has never heard.
 
     Args:
         base: Weights before training.
         best: The best weights of the run; their score is known.
         judge: Scores weights.
         alphas: Shares to try.
-        is_better: Compares two scores.
+        cost: Of a score; lower is better.
         on_judged: Told of every share and its score.
     """
     chosen: tuple[float, Tensors, DevScore] | None = None
@@ -122,7 +127,7 @@ def choose_alpha(
         weights = interpolate(base, best.weights, alpha)
         score = best.score if alpha == 1 else judge(weights)
         on_judged(alpha, score)
-        if chosen is None or is_better(score, chosen[2]):
+        if chosen is None or cost(score) <= cost(chosen[2]):
             chosen = (alpha, weights, score)
     assert chosen is not None
     return chosen

@@ -2,7 +2,7 @@ import mlx.core as mx
 import pytest
 
 from projectone.server.training.interpolation import interpolate
-from projectone.server.training.selection import better_than, choose_alpha
+from projectone.server.training.selection import better_than, choose_alpha, cost_since
 from projectone.server.training.state import Best, DevScore
 
 
@@ -42,10 +42,22 @@ def test_the_share_that_does_best_is_taken(ideal: float, expected: float) -> Non
         best,
         lambda weights: score(abs(float(weights["w"].item()) - ideal)),
         (0.5, 0.75, 1.0),
-        is_better=better_than(score(1.0)),
+        cost=cost_since(score(1.0)),
         on_judged=lambda alpha, _: tried.append(alpha),
     )
     assert alpha == expected
     assert weights["w"].item() == pytest.approx(expected)
     assert found.wer == pytest.approx(abs(expected - ideal))
     assert sorted(tried) == [0.5, 0.75, 1.0]
+
+
+def test_of_equal_shares_the_one_nearest_to_the_base_is_taken() -> None:
+    base, best = {"w": mx.array([0.0])}, Best(step=9, score=score(0.1), weights={"w": mx.array([1.0])})
+
+    def judge(weights: dict[str, mx.array]) -> DevScore:
+        return score(0.1 if weights["w"].item() > 0.6 else 0.2, loss=9.0)
+
+    alpha, _, _ = choose_alpha(
+        base, best, judge, (0.5, 0.75, 1.0), cost=cost_since(score(1.0)), on_judged=lambda *_: None
+    )
+    assert alpha == 0.75

@@ -26,7 +26,7 @@ from projectone.server.training.fingerprint import fingerprint_of
 from projectone.server.training.log import TrainingLog
 from projectone.server.training.loss import Batch, mean_cross_entropy
 from projectone.server.training.memory import keep_freed_memory
-from projectone.server.training.selection import DevJudge, better_than, choose_alpha
+from projectone.server.training.selection import DevJudge, better_than, choose_alpha, cost_since
 from projectone.server.training.splitting import SplitKind, hold_back
 from projectone.server.training.state import DevScore, StateFolder, TrainingState
 from projectone.server.training.trainer import LoopParts, train
@@ -127,7 +127,7 @@ class _Run:
         )
         rate = self._config.rate_for(self._checkpoint.dims.n_audio_state)
         state = train(state, parts, self._config, n_steps=len(self._plan), rate=rate)
-        alpha, weights, score = self._choose(state, is_better)
+        alpha, weights, score = self._choose(state)
         self._report.phase("save", state.step)
         digest = self._save(weights, out)
         result = self._result(state, digest, alpha, score)
@@ -148,11 +148,9 @@ class _Run:
         folder.save(state)
         return state
 
-    def _choose(
-        self, state: TrainingState, is_better: Callable[[DevScore, DevScore], bool]
-    ) -> tuple[float, Tensors, DevScore | None]:
+    def _choose(self, state: TrainingState) -> tuple[float, Tensors, DevScore | None]:
         """Share of the tuned weights, the weights that come of it, and their score."""
-        if self._judge is None or state.best is None:
+        if self._judge is None or state.best is None or state.before is None:
             return 1.0, state.weights, None
         self._report.phase("interpolate", state.step)
         return choose_alpha(
@@ -160,7 +158,7 @@ class _Run:
             state.best,
             self._judge,
             self._config.alphas,
-            is_better=is_better,
+            cost=cost_since(state.before),
             on_judged=self._report.alpha,
         )
 
