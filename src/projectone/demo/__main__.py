@@ -76,7 +76,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _play(arguments: argparse.Namespace) -> int:
-    # Only now: `--help` needs none of the speech code.
+    environ = dict(os.environ)
+    # Several devices listen at a time in this process: a core for each is better than all cores for each in turn.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    # Only now: `--help` needs none of the speech code, and the BLAS counts its threads when it is loaded.
     from projectone.demo.loop import run_demo
     from projectone.demo.report import summary_of, write_report
     from projectone.demo.screen import Screen
@@ -85,7 +88,7 @@ def _play(arguments: argparse.Namespace) -> int:
     out = prepare_folder(arguments.out, arguments.corpus, is_kept=arguments.keep)
     screen = Screen(sys.stderr if arguments.json else sys.stdout)
     options = DemoOptions(
-        corpus=arguments.corpus, out=out, environment=os.environ, model=arguments.base, seed=arguments.seed
+        corpus=arguments.corpus, out=out, environment=environ, model=arguments.base, seed=arguments.seed
     )
     story = run_demo(options, screen)
     page = write_report(story, out)

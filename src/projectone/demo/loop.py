@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +21,7 @@ from projectone.demo.story import Story, TrainingRun, Withheld
 from projectone.demo.telling import Facts, describe_run, percent, progress_line, tell
 from projectone.server.evaluation.scorer import word_score
 
-_DEVICES_AT_A_TIME = 2
+_DEVICES_AT_A_TIME = min(4, os.cpu_count() or 1)
 # Of one contributor the trainer takes at most a hundred new samples for a run.
 _MOST_PER_NEWCOMER = 90
 _FEWEST_POISONED, _POISON_RATIO = 60, 1.25
