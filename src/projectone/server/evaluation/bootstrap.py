@@ -3,8 +3,9 @@
 Clips of one speaker fail together, so resampling clips alone makes intervals far too narrow (Liu and Peng, 2019,
 "Statistical testing on ASR performance via blockwise bootstrap"). So whole speakers are drawn, with all their clips.
 With few speakers that alone pretends too much certainty (with one, all of it): then the clips of each drawn speaker
-are drawn again, too, which errs on the wide side. No interval can know how other people would do: with two or three
-speakers it speaks of these.
+are drawn again, too, which errs on the wide side. A handful of speakers cannot stand for others however they are drawn
+(of three, every 27th draw is one of them three times over): `are_speakers_fixed` keeps each as often as they are and
+draws their clips alone. The interval then speaks of these speakers and of no others.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ def ratio_interval(
     *,
     n_resamples: int = N_RESAMPLES,
     confidence: float = CONFIDENCE,
+    are_speakers_fixed: bool = False,
     seed: int = 0,
 ) -> Interval:
     """Sum of numerators over sum of denominators, and how sure of it one can be.
@@ -52,6 +54,7 @@ def ratio_interval(
         speakers: Who speaks, one per clip.
         n_resamples: Draws; 10,000 make the bounds steady to about a hundredth of the interval.
         confidence: Share of the draws between the bounds.
+        are_speakers_fixed: Speak of these speakers, not of all there may be.
         seed: Of the draws.
 
     Raises:
@@ -64,7 +67,9 @@ def ratio_interval(
     if total == 0:
         return Interval(0.0, 0.0, 0.0)
     value = float(top.sum()) / total
-    tops, bottoms = resampled_sums(top, bottom, speakers, n_resamples=n_resamples, seed=seed)
+    tops, bottoms = resampled_sums(
+        top, bottom, speakers, n_resamples=n_resamples, are_speakers_fixed=are_speakers_fixed, seed=seed
+    )
     # Draws without a single word say nothing; they occur only in tiny sets.
     ratios = tops[bottoms > 0] / bottoms[bottoms > 0]
     tail = (1 - confidence) / 2
@@ -73,19 +78,28 @@ def ratio_interval(
 
 
 def resampled_sums(
-    numerators: Counts, denominators: Counts, speakers: Sequence[str], *, n_resamples: int, seed: int
+    numerators: Counts,
+    denominators: Counts,
+    speakers: Sequence[str],
+    *,
+    n_resamples: int,
+    are_speakers_fixed: bool = False,
+    seed: int,
 ) -> tuple[Counts, Counts]:
     """Sums of both over `n_resamples` draws: speakers with replacement and, if they are few, each one's clips, too."""
     random = np.random.Generator(np.random.PCG64(seed))
     names, owner = np.unique(np.asarray(speakers), return_inverse=True)
+    n_names = len(names)
     # How often each speaker is drawn: (draws, speakers).
-    times = random.multinomial(len(names), np.full(len(names), 1 / len(names)), size=n_resamples)
-    if len(names) >= MANY_SPEAKERS:
-        own_tops, own_bottoms = (np.bincount(owner, counts, len(names)) for counts in (numerators, denominators))
-        weights = times.astype(np.float64)
-        return weights @ own_tops, weights @ own_bottoms
+    times = np.ones((n_resamples, n_names), np.int64)
+    if not are_speakers_fixed:
+        times = random.multinomial(n_names, np.full(n_names, 1 / n_names), size=n_resamples)
+        if n_names >= MANY_SPEAKERS:
+            own_tops, own_bottoms = (np.bincount(owner, counts, n_names) for counts in (numerators, denominators))
+            weights = times.astype(np.float64)
+            return weights @ own_tops, weights @ own_bottoms
     tops, bottoms = np.zeros(n_resamples), np.zeros(n_resamples)
-    for index in range(len(names)):
+    for index in range(n_names):
         own = np.flatnonzero(owner == index)
         # A speaker drawn twice draws twice as many clips: (draws, clips) says how often each one counts.
         counts = random.multinomial(times[:, index] * len(own), np.full(len(own), 1 / len(own)))

@@ -24,6 +24,8 @@ class GateConfig:
         max_empty_share: Share of spoken clips left without any word, unless production leaves as many.
         max_wordy_share: Share of clips with runaway text, unless production has as many.
         max_silence_share: Share of speechless clips with any word, unless production has as many.
+        few_speakers: With fewer speakers than this the verdict speaks of them alone: they are not drawn, only their
+            clips are, and the reasons say so.
         seed: Of the draws.
     """
 
@@ -33,6 +35,7 @@ class GateConfig:
     max_empty_share: float = 0.02
     max_wordy_share: float = 0.02
     max_silence_share: float = 0.01
+    few_speakers: int = 6
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -57,11 +60,13 @@ def judge(production: EvaluationReport, candidate: EvaluationReport, config: Gat
     pairs = _paired(production, candidate)
     spoken = [pair for pair in pairs if pair[0].n_words]
     gain = paired_gain(spoken, config)
+    n_speakers = len({before.speaker for before, _ in spoken})
     objections = [*_catastrophes(pairs, config), *_worse_slices(spoken, config)]
     doubts = _doubtful_slices(spoken, config)
     overall = (
         f"word error rate {_percent(production.wer.value)} -> {_percent(candidate.wer.value)}: "
-        f"{_describe(gain)} over {len(spoken)} clips of {len({pair[0].speaker for pair in spoken})} speakers"
+        f"{_describe(gain)} over {len(spoken)} clips of {n_speakers} speakers"
+        + (", and of no others: they are too few to stand for more" if n_speakers < config.few_speakers else "")
     )
     decision: Decision
     if objections or gain.high < 0:
@@ -79,11 +84,13 @@ def judge(production: EvaluationReport, candidate: EvaluationReport, config: Gat
 
 def paired_gain(pairs: Sequence[Pair], config: GateConfig) -> Interval:
     """Production's word error rate minus the candidate's on the same clips, resampled together."""
+    n_speakers = len({before.speaker for before, _ in pairs})
     return ratio_interval(
         [before.word_errors - after.word_errors for before, after in pairs],
         [before.n_words for before, _ in pairs],
         [before.speaker for before, _ in pairs],
         n_resamples=config.n_resamples,
+        are_speakers_fixed=n_speakers < config.few_speakers,
         seed=config.seed,
     )
 

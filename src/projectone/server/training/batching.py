@@ -13,7 +13,7 @@ from projectone.speech.audio import HOP_LENGTH, SAMPLE_RATE
 # Frames are rounded up, so that shapes repeat: 32 frames are 0.32 s.
 FRAME_MULTIPLE = 32
 _ORDER = 1  # which stream of random numbers
-_PADDED_FACTOR = 8  # a step padded to the window may hold this many times the usual seconds
+_PADDED_FACTOR = 4  # a step padded to the window may hold this many times the usual seconds
 
 
 @dataclass(frozen=True)

@@ -68,6 +68,7 @@ class TrainingConfig:
         language: Of the texts; English-only models ignore it.
         replay_fraction: Share of general-domain clips in every epoch, if any are given.
         dev_share: Share of the clips held back to choose the checkpoint.
+        max_dev_clips: No more than this are held back: they are decoded several times.
         min_dev_clips: With fewer than this held back, nothing is held back and the last weights are taken.
         evaluate_times: How often the held-back clips are decoded, spread evenly over the run.
         alphas: Shares of the fine-tuned weights to try against the base's; 1 is the fine-tuned model itself.
@@ -77,7 +78,7 @@ class TrainingConfig:
     """
 
     trainable: Trainable = "all"
-    epochs: int = 12
+    epochs: int = 6
     max_steps: int | None = None
     learning_rate: float | None = None
     warmup_share: float = 0.1
@@ -86,11 +87,12 @@ class TrainingConfig:
     batch_size: int = 16
     clip_norm: float = 1.0
     context: AudioContext = "short"
-    full_window_share: float = 0.2
+    full_window_share: float = 0.1
     timestamps_share: float = 0.1
     language: str = "en"
     replay_fraction: float = 0.2
     dev_share: float = 0.15
+    max_dev_clips: int = 64
     min_dev_clips: int = 8
     evaluate_times: int = 4
     alphas: tuple[float, ...] = (0.5, 0.75, 1.0)
@@ -100,7 +102,7 @@ class TrainingConfig:
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
 
     def __post_init__(self) -> None:
-        _expect_at_least_one(self, "epochs", "batch_size", "checkpoint_every_steps", "min_dev_clips")
+        _expect_at_least_one(self, "epochs", "batch_size", "checkpoint_every_steps", "min_dev_clips", "max_dev_clips")
         if self.max_steps is not None:
             _expect_at_least_one(self, "max_steps")
         _expect_between(self, 0, 1, "warmup_share", "full_window_share", "timestamps_share")

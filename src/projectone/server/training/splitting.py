@@ -32,7 +32,8 @@ def hold_back(clips: Sequence[TrainingClip], config: TrainingConfig) -> Split:
 
     The choice depends on the seed and the names alone, so a clip that arrives later moves no other one across.
     """
-    n_wanted = round(len(clips) * config.dev_share)
+    share = min(config.dev_share, config.max_dev_clips / max(1, len(clips)))
+    n_wanted = round(len(clips) * share)
     if n_wanted < config.min_dev_clips:
         return Split(list(clips), [], "none")
     by_speaker: dict[str, list[TrainingClip]] = defaultdict(list)
@@ -46,7 +47,7 @@ def hold_back(clips: Sequence[TrainingClip], config: TrainingConfig) -> Split:
             clip.clip_id
             for speaker_clips in by_speaker.values()
             for clip in sorted(speaker_clips, key=lambda c: _rank(config.seed, c.clip_id))[
-                : round(len(speaker_clips) * config.dev_share)
+                : round(len(speaker_clips) * share)
             ]
         }
     training = [clip for clip in clips if clip.clip_id not in chosen]
@@ -62,7 +63,7 @@ def _whole_speakers(by_speaker: dict[str, list[TrainingClip]], n_wanted: int, se
     for speaker in sorted(by_speaker, key=lambda name: _rank(seed, name)):
         if len(chosen) >= n_wanted:
             break
-        if len(chosen) + len(by_speaker[speaker]) <= 2 * n_wanted:
+        if len(chosen) + len(by_speaker[speaker]) <= 1.5 * n_wanted:
             chosen |= {clip.clip_id for clip in by_speaker[speaker]}
     return chosen
 

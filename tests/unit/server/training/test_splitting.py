@@ -14,7 +14,13 @@ def test_many_speakers_are_kept_on_one_side() -> None:
     split = hold_back(clips(20, 10), TrainingConfig(dev_share=0.15))
     assert split.kind == "speakers"
     assert {clip.speaker for clip in split.training} & {clip.speaker for clip in split.held_back} == set()
-    assert 20 <= len(split.held_back) <= 60
+    assert 30 <= len(split.held_back) <= 45
+
+
+def test_no_more_is_held_back_than_can_be_decoded_again_and_again() -> None:
+    for n_speakers in (4, 40):
+        split = hold_back(clips(n_speakers, 2000 // n_speakers), TrainingConfig(max_dev_clips=60))
+        assert 55 <= len(split.held_back) <= 90
 
 
 def test_few_speakers_each_give_some_clips() -> None:
