@@ -39,17 +39,11 @@ def hold_back(clips: Sequence[TrainingClip], config: TrainingConfig) -> Split:
     by_speaker: dict[str, list[TrainingClip]] = defaultdict(list)
     for clip in clips:
         by_speaker[clip.speaker].append(clip)
-    kind: SplitKind = "speakers" if len(by_speaker) >= MIN_SPEAKERS else "clips"
-    if kind == "speakers":
-        chosen = _whole_speakers(by_speaker, n_wanted, config.seed)
-    else:
-        chosen = {
-            clip.clip_id
-            for speaker_clips in by_speaker.values()
-            for clip in sorted(speaker_clips, key=lambda c: _rank(config.seed, c.clip_id))[
-                : round(len(speaker_clips) * share)
-            ]
-        }
+    kind: SplitKind = "speakers"
+    chosen = _whole_speakers(by_speaker, n_wanted, config.seed) if len(by_speaker) >= MIN_SPEAKERS else set()
+    if len(chosen) < n_wanted / 2:  # few speakers, or each has more than is wanted of all
+        kind = "clips"
+        chosen = _some_of_each(by_speaker, share, config.seed)
     training = [clip for clip in clips if clip.clip_id not in chosen]
     held_back = [clip for clip in clips if clip.clip_id in chosen]
     if not training or len(held_back) < config.min_dev_clips:
@@ -65,6 +59,15 @@ def _whole_speakers(by_speaker: dict[str, list[TrainingClip]], n_wanted: int, se
             break
         if len(chosen) + len(by_speaker[speaker]) <= 1.5 * n_wanted:
             chosen |= {clip.clip_id for clip in by_speaker[speaker]}
+    return chosen
+
+
+def _some_of_each(by_speaker: dict[str, list[TrainingClip]], share: float, seed: int) -> set[str]:
+    """The same share of every speaker's clips."""
+    chosen: set[str] = set()
+    for own in by_speaker.values():
+        ordered = sorted(own, key=lambda clip: _rank(seed, clip.clip_id))
+        chosen |= {clip.clip_id for clip in ordered[: round(len(own) * share)]}
     return chosen
 
 
