@@ -54,16 +54,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not arguments or arguments[0] not in COMMANDS:
         return _explain(arguments)
     name = arguments[0]
-    command = cast(Command, importlib.import_module(COMMANDS[name][0]))
-    parser = argparse.ArgumentParser(
-        prog=f"projectone-server {name}",
-        description=command.SUMMARY,
-        epilog=f"examples:\n{command.EXAMPLES}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    command.add_arguments(parser)
-    parsed = parser.parse_args(arguments[1:])
     try:
+        # Loading takes seconds with some commands: Ctrl-C finds its words there too.
+        command = cast(Command, importlib.import_module(COMMANDS[name][0]))
+        parsed = _parser(name, command).parse_args(arguments[1:])
         return command.execute(parsed, ServerSettings.from_env(os.environ))
     except ProjectOneError as error:
         print(f"projectone-server {name}: {error}", file=sys.stderr)
@@ -75,6 +69,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader of a pipe (`| head`) went away: not our error, but the interpreter must not flush into it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_OK
+
+
+def _parser(name: str, command: Command) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=f"projectone-server {name}",
+        description=command.SUMMARY,
+        epilog=f"examples:\n{command.EXAMPLES}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.add_arguments(parser)
+    return parser
 
 
 def _explain(arguments: list[str]) -> int:
