@@ -43,6 +43,7 @@ from projectone.server.runs import Effects, Runs
 from projectone.server.settings import ServerSettings
 from projectone.server.training import TrainingClip, TrainingConfig, TrainingProgress, finetune
 from projectone.server.training.engines.mlx import LOG_NAME
+from projectone.server.training.fingerprint import fingerprint_of
 from projectone.server.work.clips import open_decoder, training_clips
 from projectone.server.work.handout import Handout
 from projectone.server.work.home import require_home
@@ -218,19 +219,25 @@ class Workshop:
             )
             for entry in request.entries
         ]
+        config, replay_clips = TrainingConfig(**self.settings.training), self._replay_clips()
+        # Settings, base and defaults may change while a run waits for its worker. Its samples are not to blame: it
+        # begins again, in a folder of these settings, instead of taking up what the others left.
+        work_folder = request.work_folder / fingerprint_of(request.base_sha256, (clips, replay_clips), config)[:16]
+        if not work_folder.exists():
+            shutil.rmtree(request.out, ignore_errors=True)
         try:
             result = finetune(
                 self.models.find(request.base_sha256),
                 clips,
-                TrainingConfig(**self.settings.training),
-                work_folder=request.work_folder,
+                config,
+                work_folder=work_folder,
                 out=request.out,
                 on_progress=lambda progress: request.on_progress(_describe(progress)),
-                replay_clips=self._replay_clips(),
+                replay_clips=replay_clips,
             )
         finally:
             with suppress(FileNotFoundError):
-                shutil.copyfile(request.work_folder / LOG_NAME, request.log_path)
+                shutil.copyfile(work_folder / LOG_NAME, request.log_path)
         return result.weights_sha256
 
     def _replay_clips(self) -> list[TrainingClip]:

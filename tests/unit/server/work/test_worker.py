@@ -19,7 +19,7 @@ from projectone.errors import SettingsError, TransportError
 from projectone.server.database import writing
 from projectone.server.pipeline import runner
 from projectone.server.pipeline.ports import Ports
-from projectone.server.pipeline.runner import WorkPermit
+from projectone.server.pipeline.runner import WorkPermit, WorkStoppedError
 from projectone.server.runs import RUNS, RunRow
 from projectone.server.work.home import require_home
 from projectone.server.work.worker import Worker
@@ -36,8 +36,18 @@ class Office:
         self.should_stop = Event()
         self.changes: dict[str, Any] = {}
         self.candidate_wer = 0.3
+        self.is_training_real = False
+        self._hire()
+
+    def _hire(self) -> None:
         trainer = self.workshop.trainer(self.should_stop, ports=self.ports)
         self.worker = Worker(self.workshop, trainer, self.should_stop, lease_s=30)
+
+    def reopen(self, **settings: object) -> None:
+        """Go on as a new process would, with other settings."""
+        self.workshop.close()
+        self.workshop = Workshop(dataclasses.replace(self.home.settings, **settings), stream=self.screen)
+        self._hire()
 
     def ports(self, permit: WorkPermit) -> Ports:
         base = self.workshop.base()
@@ -48,6 +58,8 @@ class Office:
             "judge": tiny_trainer.judge,
             "register": lambda deployment: {"repo_id": "acme/whisper", "commit": "0" * 40, "tag": "v"},
         }
+        if self.is_training_real:
+            del tiny["train"]
         return dataclasses.replace(self.workshop.ports(permit), **{**tiny, **self.changes})
 
     def newest(self) -> RunRow:
@@ -232,3 +244,27 @@ def test_without_a_home_there_is_nothing_to_work_for(tmp_path: Path, make_office
     with pytest.raises(SettingsError, match="init"):
         require_home(settings)
     assert not (tmp_path / "nowhere").exists()
+
+
+def test_a_stopped_run_that_finds_other_settings_begins_again_and_blames_no_sample(
+    make_office: Callable[..., Office],
+) -> None:
+    office = make_office(TRAINING_CHECKPOINT_EVERY_STEPS="1", TRAINING_EPOCHS="2")
+    office.is_training_real = True
+    office.home.send_many(6, seed=3)
+    office.workshop.runs.request("on-demand")
+
+    def stop(run_id: str, progress: Any) -> None:
+        if progress.step >= 1:
+            raise WorkStoppedError
+
+    office.changes["progress"] = stop
+    assert office.worker.work_once() == []
+    checkpoints = list((office.home.folder / "runs").rglob("checkpoint-*"))
+    assert checkpoints
+    del office.changes["progress"]
+    office.reopen(training_learning_rate=1e-3)
+    (run,) = office.worker.work_once()
+    assert (run.state, run.reason) == ("succeeded", None)
+    assert office.home.catalog.counts()["quarantined"] == 0
+    assert not any(checkpoint.exists() for checkpoint in checkpoints)
