@@ -111,6 +111,8 @@ def synthesize_timed(text: str, voice: Voice) -> TimedSound:
         engine.words.clear()
         if engine.library.espeak_SetVoiceByName(f"{voice.language}+{voice.variant}".encode()) != 0:
             raise DataError("voice", f"espeak-ng knows no voice {voice.language!r} with variant {voice.variant!r}")
+        # Some timbres breathe (f5): their noise is drawn, by default from a seed that is the time of day.
+        engine.library.espeak_ng_SetRandSeed(1)
         for parameter, value in ((_RATE, voice.rate), (_PITCH, voice.pitch), (_RANGE, voice.pitch_range)):
             engine.library.espeak_SetParameter(parameter, value, 0)
         encoded = spoken.encode() + b"\0"
@@ -199,6 +201,7 @@ def _engine() -> _Engine:
     kind = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes.POINTER(_Event))
     callback = kind(collect)
     library.espeak_SetSynthCallback(callback)
+    library.espeak_ng_SetRandSeed.argtypes = [ctypes.c_long]
     library.espeak_Synth.argtypes = [
         ctypes.c_char_p, ctypes.c_size_t, ctypes.c_uint, ctypes.c_int, ctypes.c_uint, ctypes.c_uint,
         ctypes.c_void_p, ctypes.c_void_p,
