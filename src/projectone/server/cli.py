@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -51,24 +52,36 @@ class Command(Protocol):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; gives the exit code (0 well, 2 an error that was explained, 130 interrupted)."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    if not arguments or arguments[0] not in COMMANDS:
-        return _explain(arguments)
-    name = arguments[0]
+    prog = " ".join(["projectone-server", *arguments[:1]])
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a name that the terminal's encoding lacks is no reason to stop
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        # Loading takes seconds with some commands: Ctrl-C finds its words there too.
-        command = cast(Command, importlib.import_module(COMMANDS[name][0]))
-        parsed = _parser(name, command).parse_args(arguments[1:])
-        return command.execute(parsed, ServerSettings.from_env(os.environ))
+        code = _run(arguments)
+        sys.stdout.flush()
     except ProjectOneError as error:
-        print(f"projectone-server {name}: {error}", file=sys.stderr)
+        print(f"{prog}: {error}", file=sys.stderr)
         return EXIT_ERROR
     except KeyboardInterrupt:
-        print(f"\nprojectone-server {name}: interrupted; the same command goes on from here", file=sys.stderr)
+        print(f"\n{prog}: interrupted; the same command goes on from here", file=sys.stderr)
         return EXIT_INTERRUPTED
     except BrokenPipeError:
         # The reader of a pipe (`| head`) went away: not our error, but the interpreter must not flush into it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_OK
+    except OSError as error:  # a full disk, a folder that may not be written to
+        print(f"{prog}: {error}", file=sys.stderr)
+        return EXIT_ERROR
+    return code
+
+
+def _run(arguments: list[str]) -> int:
+    if not arguments or arguments[0] not in COMMANDS:
+        return _explain(arguments)
+    name = arguments[0]
+    # Loading takes seconds with some commands: Ctrl-C finds its words there too.
+    command = cast(Command, importlib.import_module(COMMANDS[name][0]))
+    parsed = _parser(name, command).parse_args(arguments[1:])
+    return command.execute(parsed, ServerSettings.from_env(os.environ))
 
 
 def _parser(name: str, command: Command) -> argparse.ArgumentParser:

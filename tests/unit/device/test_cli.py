@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -161,3 +163,27 @@ def test_a_wrong_setting_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: py
     assert "release key" in refuse(capsys, "status")
     monkeypatch.setenv("PROJECTONE_SERVER", "nonsense")
     assert "PROJECTONE_SERVER" in refuse(capsys, "status")
+
+
+def test_a_disk_that_refuses_is_one_line_and_no_traceback(
+    wav: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse_to_write(settings: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    # The package has a function of the module's name.
+    monkeypatch.setattr(sys.modules["projectone.device.cli.main"], "open_client", refuse_to_write)
+    assert "No space left on device" in refuse(capsys, "transcribe", wav)
+
+
+def test_words_that_the_terminal_cannot_show_do_not_end_a_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PROJECTONE_HOME", str(tmp_path / "gerät"))
+    for arguments in (["status"], ["status", "--json"]):
+        terminal = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+        monkeypatch.setattr("sys.stdout", terminal)
+        assert main(arguments) == 0
+        terminal.flush()
+        shown = terminal.buffer.getvalue().decode()
+        assert "ger\\xe4t" in shown or json.loads(shown)["home"].endswith("gerät")

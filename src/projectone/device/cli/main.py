@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 import sys
@@ -21,9 +22,9 @@ first steps:
   export PROJECTONE_SERVER=... PROJECTONE_ENROLMENT_CODE=... PROJECTONE_RELEASE_KEY=...   (printed by the server's init)
   projectone update                        bring the newest model
   projectone transcribe note.wav           say what is in a recording, on this machine
+  projectone consent grant corrections     allow corrections to be sent (what was corrected before stays here)
   projectone correct last "what I said"    keep the correction
-  projectone consent grant corrections     allow corrections to be sent
-  projectone sync                          send them
+  projectone sync                          send it
 
 `projectone COMMAND --help` shows options and examples. Settings come from PROJECTONE_* variables (docs/settings.md).
 Exit codes: 0 done, 1 not done (the output says why), 2 an error, 130 interrupted."""
@@ -61,26 +62,33 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; gives the exit code."""
-    arguments = build_parser().parse_args(argv)
+    prog = "projectone"
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a word that the terminal's encoding lacks is no reason to stop
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
+        arguments = build_parser().parse_args(argv)
+        prog = f"projectone {arguments.command}"
         return _run(COMMANDS[arguments.command], arguments)
     except ProjectOneError as error:
-        print(f"projectone {arguments.command}: {error}", file=sys.stderr)
+        print(f"{prog}: {error}", file=sys.stderr)
         return EXIT_ERROR
     except KeyboardInterrupt:
-        print(f"\nprojectone {arguments.command}: interrupted; the same command goes on from here", file=sys.stderr)
+        print(f"\n{prog}: interrupted; the same command goes on from here", file=sys.stderr)
         return EXIT_INTERRUPTED
     except BrokenPipeError:
         # The reader of a pipe (`| head`) went away: not our error, but the interpreter must not flush into it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_OK
+    except OSError as error:  # a full disk, a folder that may not be written to
+        print(f"{prog}: {error}", file=sys.stderr)
+        return EXIT_ERROR
 
 
 def _run(command: Command, arguments: argparse.Namespace) -> int:
     with open_client(DeviceSettings.from_env(os.environ)) as client:
         result = command.execute(client, arguments)
     if arguments.json:
-        print(json.dumps(result.facts, ensure_ascii=False))
+        print(json.dumps(result.facts))
     elif result.text:
         print(result.text)
     sys.stdout.flush()
