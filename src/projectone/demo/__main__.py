@@ -49,7 +49,11 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--corpus", type=Path, metavar="DIR", help="folder with a manifest.jsonl (default: synthetic)")
     parser.add_argument("--out", type=Path, metavar="DIR", default=Path("out/demo"), help="default: out/demo")
     parser.add_argument("--json", action="store_true", help="print the summary as the last line on standard output")
-    parser.add_argument("--keep", action="store_true", help="move what an earlier demo left in --out aside, not away")
+    parser.add_argument(
+        "--keep",
+        action="store_true",
+        help="keep what an earlier demo left in --out: it is renamed to DIR-1, DIR-2, and so on",
+    )
     parser.add_argument(
         "--base", default="starter", metavar="REF", help="version 1.0.0: `starter`, or a folder in the Hub's layout"
     )
