@@ -156,6 +156,14 @@ class Catalog:
             found = {state: n for state, n in connection.execute(query)}
         return {state: found.get(state, 0) for state in STATES}
 
+    def discard_reasons(self) -> dict[str, int]:
+        """Why samples were discarded, and how many for each reason, the most frequent first."""
+        n = func.count()
+        query = select(SAMPLES.c.reason, n).where(SAMPLES.c.state == "discarded").group_by(SAMPLES.c.reason)
+        with reading(self._engine) as connection:
+            found = connection.execute(query.order_by(n.desc(), SAMPLES.c.reason)).all()
+        return {reason or "unknown": number for reason, number in found}
+
     def waiting_since(self) -> datetime | None:
         """When the oldest waiting sample came; None if none waits."""
         oldest = _under_consent(select(func.min(SAMPLES.c.received_at)), "waiting")

@@ -32,7 +32,8 @@ def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
         upgrade_database(engine)
         runs = Runs(engine).newest()
         releases = Ledger(engine, public_url=settings.public_url).releases()
-        samples = Catalog(engine).counts()
+        catalog = Catalog(engine)
+        samples, discarded = catalog.counts(), catalog.discard_reasons()
         n_unsent = len(NotificationOutbox(engine).waiting())
     finally:
         engine.dispose()
@@ -44,6 +45,7 @@ def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
             "runs": to_json(runs),
             "releases": [_release(release) for release in releases],
             "samples": samples,
+            "discarded": discarded,
             "unsent_notifications": n_unsent,
         }
         print(json.dumps(status))
@@ -51,6 +53,8 @@ def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
     version = "none yet" if in_production is None else in_production.manifest.version
     print(f"production  {version} (channel {settings.channel})")
     print("samples     " + ", ".join(f"{n} {state}" for state, n in samples.items()))
+    if discarded:
+        print("discarded   " + ", ".join(f"{n} {reason}" for reason, n in discarded.items()))
     if n_unsent:
         print(f"messages    {n_unsent} not sent yet")
     for release in releases:
