@@ -52,6 +52,7 @@ TINY = ModelDimensions(80, 1500, 384, 6, 4, 51865, 448, 384, 6, 4)
 STARTER = ModelDimensions(80, 500, 192, 3, 5, 1534, 128, 192, 3, 2)
 RATE, CLIP_NORM, WEIGHT_DECAY = 1e-5, 1.0, 0.01
 N_GIVEN, N_TEXT = 4, 12  # a short sentence
+N_WARM_UP = 2  # rounds until the process has grown to its size
 
 
 @dataclass(frozen=True)
@@ -183,11 +184,11 @@ def their_step(work: Work) -> Callable[[], object]:
 def measure(steps: dict[str, Callable[[], object]], n_runs: int) -> dict[str, float]:
     """Median CPU seconds of each; they take turns, so that a busy moment hits all of them."""
     times: dict[str, list[float]] = {peer: [] for peer in steps}
-    for run in range(n_runs + 1):
+    for run in range(N_WARM_UP + n_runs):
         for peer, step in steps.items():
             start = time.process_time()
             step()
-            if run:  # the first round warms up
+            if run >= N_WARM_UP:
                 times[peer].append(time.process_time() - start)
     return {peer: statistics.median(taken) for peer, taken in times.items()}
 

@@ -7,27 +7,26 @@ import json
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import mlx.core as mx
 import numpy as np
 from mlx.utils import tree_flatten, tree_unflatten
 
-from projectone.errors import StorageError, TrainingError
+from projectone.errors import StorageError
 from projectone.server.training.adamw import AdamW, Tensors
 from projectone.server.training.batching import PlannedBatch, plan_batches
 from projectone.server.training.config import TrainingConfig
 from projectone.server.training.engines.protocol import TrainingProgress, TrainingResult
 from projectone.server.training.engines.reporting import Reporter
-from projectone.server.training.examples import Example, ExampleBuilder, Skipped, TrainingClip
+from projectone.server.training.examples import ExampleBuilder, Skipped, TrainingClip
 from projectone.server.training.features import BatchMaker
 from projectone.server.training.fingerprint import fingerprint_of
 from projectone.server.training.log import TrainingLog
 from projectone.server.training.loss import Batch, mean_cross_entropy
+from projectone.server.training.material import Material, sort_clips
 from projectone.server.training.memory import keep_freed_memory
 from projectone.server.training.selection import DevJudge, better_than, choose_alpha, cost_since
-from projectone.server.training.splitting import SplitKind, hold_back
 from projectone.server.training.state import DevScore, StateFolder, TrainingState
 from projectone.server.training.trainer import LoopParts, train
 from projectone.speech.checkpoint import WhisperCheckpoint, load_checkpoint, save_checkpoint
@@ -36,19 +35,6 @@ from projectone.storage.files import building_directory, digest_of, write_atomic
 LOG_NAME = "training.jsonl"
 RESULT_NAME = "result.json"
 _WEIGHTS = "model.safetensors"
-_MAX_GENERAL_DEV_CLIPS = 64
-
-
-@dataclass(frozen=True)
-class _Material:
-    """The examples of a run, sorted by use."""
-
-    own: list[Example]
-    replay: list[Example]
-    held_back: list[Example]
-    general: list[Example]
-    split: SplitKind
-    skipped: tuple[Skipped, ...]
 
 
 def finetune(
@@ -71,7 +57,9 @@ def finetune(
     fingerprint = fingerprint_of(checkpoint.folder_digest, (clips, dev_clips or (), replay_clips), config)
     if (finished := _finished(work_folder, out, fingerprint)) is not None:
         return finished
-    run = _Run(checkpoint, config, _sort(checkpoint, clips, dev_clips, replay_clips, config), work_folder, on_progress)
+    run = _Run(
+        checkpoint, config, sort_clips(checkpoint, clips, dev_clips, replay_clips, config), work_folder, on_progress
+    )
     result = run.execute(StateFolder(work_folder, fingerprint), out)
     note = {"fingerprint": fingerprint, **dataclasses.asdict(result)}
     write_atomically(work_folder / RESULT_NAME, json.dumps(note, indent=1).encode())
@@ -85,7 +73,7 @@ class _Run:
         self,
         checkpoint: WhisperCheckpoint,
         config: TrainingConfig,
-        material: _Material,
+        material: Material,
         work_folder: Path,
         on_progress: Callable[[TrainingProgress], None] | None,
     ) -> None:
@@ -207,53 +195,6 @@ class _Run:
             loss, gradients = self._gradients(weights, batch)
             mx.eval(loss, gradients)
         return loss, gradients
-
-
-def _sort(
-    checkpoint: WhisperCheckpoint,
-    clips: Sequence[TrainingClip],
-    dev_clips: Sequence[TrainingClip] | None,
-    replay_clips: Sequence[TrainingClip],
-    config: TrainingConfig,
-) -> _Material:
-    """What is trained on, what is replayed, what is held back; clips that do not fit are left out first.
-
-    Raises:
-        TrainingError: if nothing is left to learn from, or the base does not know the language.
-    """
-    known = checkpoint.tokenizer.languages
-    if checkpoint.tokenizer.is_multilingual and config.language not in known:
-        raise TrainingError(f"language: the base knows {', '.join(known)}, got {config.language!r}")
-    builder = ExampleBuilder(checkpoint, language=config.language)
-    fitting, skipped = builder.build(clips)
-    if not fitting:
-        why = f": {skipped[0].clip_id!r}: {skipped[0].reason}" if skipped else ""
-        raise TrainingError(f"no clip to learn from: {len(clips)} given, {len(skipped)} left out{why}")
-    by_id = {example.clip.clip_id: example for example in fitting}
-    if len(by_id) != len(fitting):
-        raise TrainingError("clips: expected every clip_id once, got the same one twice")
-    replay, skipped_replay = builder.build(replay_clips)
-    if dev_clips is None:
-        split = hold_back([example.clip for example in fitting], config)
-        own = [by_id[clip.clip_id] for clip in split.training]
-        held_back, kind = [by_id[clip.clip_id] for clip in split.held_back], split.kind
-    else:
-        held_back, skipped_dev = builder.build(dev_clips)
-        own, kind = fitting, "given" if held_back else "none"
-        skipped += skipped_dev
-    n_general = min(_MAX_GENERAL_DEV_CLIPS, round(len(replay) * config.dev_share)) if held_back else 0
-    # Every n-th clip, so that general speech is judged on all of its speakers and not on the first ones.
-    every = max(1, len(replay) // n_general) if n_general else len(replay) + 1
-    general = replay[::every][:n_general]
-    kept = {id(example) for example in general}
-    return _Material(
-        own=own,
-        replay=[example for example in replay if id(example) not in kept],
-        held_back=held_back,
-        general=general,
-        split=kind,
-        skipped=(*skipped, *skipped_replay),
-    )
 
 
 def _finished(work_folder: Path, out: Path, fingerprint: str) -> TrainingResult | None:
