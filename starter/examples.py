@@ -87,7 +87,7 @@ def _in_a_row(clips: Sequence[Clip], rng: np.random.Generator) -> _Row:
         cut = 0
         is_one_word = len(clips) == 1 and " " not in clip.text
         if len(clips) > 1 or rng.random() < (0.8 if is_one_word else 0.5):
-            part, cut = trim_edges(part, rng, is_hard=is_one_word and rng.random() < 0.6)
+            part, cut = trim_edges(part, rng, is_hard=is_one_word and rng.random() < 0.45)
         part = part / max(1e-4, float(np.abs(part).max())) * rng.uniform(0.5, 1.0)
         gap = int(SAMPLE_RATE * rng.uniform(0, 0.25)) if len(clips) > 1 else 0
         shift_s = (n_before - cut) / SAMPLE_RATE
@@ -108,7 +108,9 @@ def spoken_example(clips: Sequence[Clip], rng: np.random.Generator, *, masked: f
         timestamps: How often the decoder is to place the words in time.
     """
     row = _in_a_row(clips, rng)
-    sound, factor = change_speed(row.sound, rng) if rng.random() < 0.8 else (row.sound, 1.0)
+    # A single word has no neighbours to tell the speaker's rate by: it must be known at any.
+    most = 0.15 if len(row.words) > 1 else 0.22
+    sound, factor = change_speed(row.sound, rng, most=most) if rng.random() < 0.8 else (row.sound, 1.0)
     sound = sound[: WINDOW_S * SAMPLE_RATE]
     n_speech = sound.size
     sound, before = place(sound, rng, room=WINDOW_S * SAMPLE_RATE)

@@ -157,11 +157,11 @@ def spliced_clips(words: Mapping[str, Sequence[Word]], n_clips: int, *, seed: in
         known = words[speaker]
         digits = [word for word in known if word.text in DIGITS]
         kind = rng.random()
-        if kind < 0.3 and digits:
+        if kind < 0.4 and digits:
             chosen = [rng.choice(digits)]
-        elif kind < 0.4:
+        elif kind < 0.48:
             chosen = [rng.choice(known)]
-        elif kind < 0.55 and digits:
+        elif kind < 0.62 and digits:
             chosen = rng.choices(digits, k=rng.randint(2, 6))
         else:
             chosen = rng.choices(known, k=rng.randint(2, 7))

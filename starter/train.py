@@ -115,9 +115,7 @@ def _rate(settings: Settings, progress: Progress) -> float:
 
 
 EASY_SHARES = {"an4": 0.35, "synthetic": 0.65}
-SHARES = {
-    "an4": 0.4, "spliced": 0.2, "fsdd": 0.07, "accented": 0.14, "speechocean762": 0.01, "synthetic": 0.18,
-}  # fmt: skip
+SHARES = {"an4": 0.34, "spliced": 0.22, "fsdd": 0.14, "accented": 0.14, "speechocean762": 0.01, "synthetic": 0.15}
 N_EASY_GROUPS = 130
 # Every so often the words of the recordings are cut out anew, better than before, and spliced.
 N_SPLICE_GROUPS = 150
@@ -182,7 +180,7 @@ def _drawers(run: Run) -> Callable[[int], Drawer]:
     easy = Mixture(EASY_SHARES, full_window=0.0, joined=0.0, masked=0.2, longest_s=2.2)
     # The whole window is dear, and what every other implementation feeds: it comes last.
     is_late = run.progress.spent_s > 0.7 * 60 * run.settings.minutes
-    every = Mixture(SHARES, full_window=run.settings.full_window * (6 if is_late else 1))
+    every = Mixture(SHARES, full_window=run.settings.full_window * (3 if is_late else 1))
     drawers = [
         Drawer(run.material.pools, run.material.vocabulary, mixture, run.settings.seed) for mixture in (easy, every)
     ]
