@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from projectone import __version__
+from projectone.contracts.devices import Enrolment
 from projectone.device.client import DeviceClient, DeviceRooms
 from projectone.device.consent import M002_CONSENT, ConsentLedger
 from projectone.device.corrections import Corrections
@@ -93,7 +94,7 @@ def open_client(settings: DeviceSettings) -> DeviceClient:
                 recordings,
                 transport,
                 lock=settings.home / "sync.lock",
-                introduce=lambda: keys.enrolment(settings.enrolment_code),
+                introduce=lambda: _introduction(keys, settings.enrolment_code),
                 clock=_now,
             ),
             updater=Updater(
@@ -110,6 +111,15 @@ def open_client(settings: DeviceSettings) -> DeviceClient:
             clock=_now,
         )
     )
+
+
+def _introduction(keys: DeviceKeys, code: str) -> Enrolment:
+    """What is said to a server that does not know this device yet."""
+    if not code:
+        raise SettingsError(
+            "the server does not know this device yet: set PROJECTONE_ENROLMENT_CODE to the code its `init` printed"
+        )
+    return keys.enrolment(code)
 
 
 def read_clip(wav: bytes) -> Clip:

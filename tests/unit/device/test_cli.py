@@ -187,3 +187,18 @@ def test_words_that_the_terminal_cannot_show_do_not_end_a_command(
         terminal.flush()
         shown = terminal.buffer.getvalue().decode()
         assert "ger\\xe4t" in shown or json.loads(shown)["home"].endswith("gerät")
+
+
+def test_without_an_enrolment_code_sync_says_which_setting_is_missing(
+    server: FakeServer, wav: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("PROJECTONE_ENROLMENT_CODE")
+    server.release(text_model("won too"))
+    main(["update"])
+    main(["transcribe", str(wav)])
+    main(["consent", "grant", "corrections", "--yes"])
+    main(["correct", "last", "one two"])
+    assert "PROJECTONE_ENROLMENT_CODE" in refuse(capsys, "sync")
+    assert run(capsys, "status")[1]["waiting"] == 2
+    monkeypatch.setenv("PROJECTONE_ENROLMENT_CODE", ENROLMENT_CODE)
+    assert run(capsys, "sync")[1]["sent"] == 1
