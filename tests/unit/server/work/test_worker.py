@@ -43,7 +43,7 @@ class Office:
         trainer = self.workshop.trainer(self.should_stop, ports=self.ports)
         self.worker = Worker(self.workshop, trainer, self.should_stop, lease_s=30)
 
-    def reopen(self, **settings: object) -> None:
+    def reopen(self, **settings: Any) -> None:
         """Go on as a new process would, with other settings."""
         self.workshop.close()
         self.workshop = Workshop(dataclasses.replace(self.home.settings, **settings), stream=self.screen)
