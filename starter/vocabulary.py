@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import Tokenizer
 
+from projectone.speech.vocabulary import train_tokenizer
 from starter.text import CLOSED_WORDS, domain_sentence
 
 WINDOW_S = 10
@@ -19,9 +20,6 @@ SPECIALS = (
     "<|endoftext|>", "<|startoftranscript|>", "<|en|>", "<|translate|>", "<|transcribe|>", "<|startoflm|>",
     "<|startofprev|>", "<|nospeech|>", "<|notimestamps|>",
 )  # fmt: skip
-# Whisper's clock: one token for every 20 ms of a window, both ends included.
-TIMESTAMPS = tuple(f"<|{index / 50:.2f}|>" for index in range(50 * WINDOW_S + 1))
-# The model's table is a little larger than the tokens, so that its width is a multiple of 16.
 N_TEXT_CTX = 128
 
 
@@ -56,12 +54,6 @@ class Vocabulary:
 def build_vocabulary(sentences: Sequence[str], *, seed: int) -> Vocabulary:
     """Learn the merges: every closed-domain word becomes one token, `sentences` share what is left."""
     rng = random.Random(seed)
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
-    tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=N_BASE, initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()), show_progress=False
-    )
 
     def corpus() -> Iterator[str]:
         for word in CLOSED_WORDS:
@@ -69,11 +61,8 @@ def build_vocabulary(sentences: Sequence[str], *, seed: int) -> Vocabulary:
         yield from (" " + domain_sentence(rng, ("anna", "smith")) for _ in range(2000))
         yield from (" " + sentence.lower() for sentence in sentences)
 
-    tokenizer.train_from_iterator(corpus(), trainer)
-    n_base = int(tokenizer.get_vocab_size())
-    tokenizer.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in SPECIALS])
-    tokenizer.add_tokens([AddedToken(token, special=False, normalized=False) for token in TIMESTAMPS])
-    return Vocabulary(tokenizer, n_base)
+    trained = train_tokenizer(corpus(), n_text_tokens=N_BASE, languages=["en"], window_s=float(WINDOW_S))
+    return Vocabulary(Tokenizer.from_str(trained.source), trained.eot)
 
 
 def save_vocabulary(vocabulary: Vocabulary, folder: Path) -> None:
