@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from projectone.contracts.base import canonical_json
-from projectone.contracts.scores import EvaluationReport, Score, UtteranceScore, Verdict
+from projectone.contracts.scores import Decision, EvaluationReport, Score, UtteranceScore, Verdict
 from projectone.errors import TrainingError
 from projectone.server.pipeline.ports import Progress, TrainingRequest
 from projectone.storage.files import building_directory, digest_of, write_atomically
@@ -77,7 +77,7 @@ def score_by(error_of: Callable[[str], float]) -> Callable[[str], EvaluationRepo
 
 
 def judge(production: EvaluationReport, candidate: EvaluationReport) -> Verdict:
-    """Better is better."""
+    """Better is better, worse is worse, and the same may be chance."""
     gain = production.wer.value - candidate.wer.value
-    decision = "promote" if gain > 0 else "reject"
+    decision: Decision = "promote" if gain > 0 else "reject" if gain < 0 else "hold"
     return Verdict(decision=decision, reasons=(f"gain {gain:.2f}",), gain=gain, gain_low=gain, gain_high=gain)

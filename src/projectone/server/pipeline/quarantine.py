@@ -20,15 +20,16 @@ from projectone.storage.files import building_directory
 def quarantine(state: TrainingGraphState, ports: Ports) -> TrainingGraphState:
     """Set the run's work aside and say so.
 
-    New samples are quarantined with it only where they are what is suspected: they were judged, or training on them
-    broke. A golden set that is missing or a Hub that is down says nothing about them, so they go on waiting.
+    New samples are quarantined with it only where they are what is suspected: the model they made was rejected, or
+    training on them broke. A model that is held because the difference may be chance says nothing against them, nor
+    does a golden set that is missing or a Hub that is down: they go on waiting, and more may come to join them.
     """
     run_id = state["run_id"]
     reason = why(state, ports)
     sealed = read_sealed(run_id, ports)
     ports.check()
     _keep(state, ports, sealed, reason)
-    is_suspect = sealed is not None and are_samples_suspect(state)
+    is_suspect = sealed is not None and are_samples_suspect(state, ports)
     if sealed is not None and is_suspect:
         code = "not-better" if "new_model_path" in state else "training-failed"
         ports.mark(sealed.new, "quarantined", code, run_id)
@@ -39,7 +40,7 @@ def quarantine(state: TrainingGraphState, ports: Ports) -> TrainingGraphState:
             subject=f"Training run {run_id} is in quarantine",
             body="\n".join(
                 (
-                    reason,
+                    f"{reason}.",
                     f"{0 if sealed is None else len(sealed.new)} new samples "
                     f"{'are set aside with it' if is_suspect else 'go on waiting'}. Production is unchanged.",
                     f"Model, dataset manifest and log: quarantine/{run_id}/ in the server's home.",
@@ -50,11 +51,12 @@ def quarantine(state: TrainingGraphState, ports: Ports) -> TrainingGraphState:
     return {"deployment_status": "quarantined"}
 
 
-def are_samples_suspect(state: TrainingGraphState) -> bool:
+def are_samples_suspect(state: TrainingGraphState, ports: Ports) -> bool:
     """Whether the new samples themselves may be at fault."""
-    was_judged_worse = state.get("is_new_model_better") is False
+    judged = ports.find_effect(state["run_id"], EVALUATION, VERDICT)
+    was_rejected = judged is not None and judged["verdict"]["decision"] == "reject"
     did_training_break = "processed_data_path" in state and "new_model_path" not in state
-    return was_judged_worse or did_training_break
+    return was_rejected or did_training_break
 
 
 def why(state: TrainingGraphState, ports: Ports) -> str:

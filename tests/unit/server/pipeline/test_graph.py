@@ -64,6 +64,19 @@ def test_a_worse_model_goes_to_quarantine_with_its_data_and_log(world: World) ->
     assert "Production is unchanged" in world.messages["run1-quarantined"].body
 
 
+def test_a_model_that_is_better_by_chance_alone_sets_no_sample_aside(world: World) -> None:
+    world.add("few")
+    world.wer = lambda sha256: 0.5
+    assert run(world.ports())["deployment_status"] == "quarantined"
+    assert world.marks == {}
+    assert "go on waiting" in world.messages["run1-quarantined"].body
+    world.add("more")
+    world.wer = lambda sha256: 0.5 if sha256 == world.base_sha256 else 0.3
+    state = run(world.ports(), "run2")
+    assert {entry.sample_id for entry in world.datasets[state["processed_data_path"]]} == {"few", "more"}
+    assert state["deployment_status"] == "deployed 1.0.0"
+
+
 def test_quarantined_samples_are_left_out_of_the_next_run(world: World) -> None:
     world.add("bad")
     world.wer = lambda sha256: 0.2 if sha256 == world.base_sha256 else 0.6
