@@ -91,9 +91,10 @@ def test_the_end_of_a_log_is_short_and_an_empty_one_says_so(tmp_path: Path) -> N
 
 
 INTERRUPTED = """
-import os, sys, time
+import os, signal, sys, time
 from pathlib import Path
 from projectone.demo import backend as b
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a test run in the background inherits it ignored
 from projectone.demo.__main__ import _ended_by_signals
 b._command = lambda *arguments: [sys.executable, "-c", "import time; print('up', flush=True); time.sleep(60)"]
 try:
