@@ -20,9 +20,10 @@ from projectone.storage.files import building_directory
 def quarantine(state: TrainingGraphState, ports: Ports) -> TrainingGraphState:
     """Set the run's work aside and say so.
 
-    New samples are quarantined with it only where they are what is suspected: the model they made was rejected, or
-    training on them broke. A model that is held because the difference may be chance says nothing against them, nor
-    does a golden set that is missing or a Hub that is down: they go on waiting, and more may come to join them.
+    New samples are quarantined with it only where they are what is suspected: the model they made is worse than
+    production, if only by appearance, or training on them broke. A model that is held because its gain may be chance
+    says nothing against them, nor does a golden set that is missing or a Hub that is down: they go on waiting, and
+    more may come to join them.
     """
     run_id = state["run_id"]
     reason = why(state, ports)
@@ -54,9 +55,11 @@ def quarantine(state: TrainingGraphState, ports: Ports) -> TrainingGraphState:
 def are_samples_suspect(state: TrainingGraphState, ports: Ports) -> bool:
     """Whether the new samples themselves may be at fault."""
     judged = ports.find_effect(state["run_id"], EVALUATION, VERDICT)
-    was_rejected = judged is not None and judged["verdict"]["decision"] == "reject"
+    verdict = judged["verdict"] if judged else None
+    # Of poison the golden set may be too small to be sure; whoever appears to harm is not trained on again unseen.
+    is_model_worse = verdict is not None and (verdict["decision"] == "reject" or verdict["gain"] < 0)
     did_training_break = "processed_data_path" in state and "new_model_path" not in state
-    return was_rejected or did_training_break
+    return is_model_worse or did_training_break
 
 
 def why(state: TrainingGraphState, ports: Ports) -> str:

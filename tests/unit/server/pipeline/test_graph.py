@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from tests.fakes.pipeline_ports import World
 
+from projectone.contracts.scores import EvaluationReport, Verdict
 from projectone.errors import EvaluationError, LeaseError, RegistryError
 from projectone.server.pipeline.checkpoints import open_checkpointer
 from projectone.server.pipeline.graph import build_graph
@@ -75,6 +76,18 @@ def test_a_model_that_is_better_by_chance_alone_sets_no_sample_aside(world: Worl
     state = run(world.ports(), "run2")
     assert {entry.sample_id for entry in world.datasets[state["processed_data_path"]]} == {"few", "more"}
     assert state["deployment_status"] == "deployed 1.0.0"
+
+
+def test_samples_whose_model_looks_worse_are_set_aside_even_if_it_may_be_chance(world: World) -> None:
+    world.add("poison")
+    world.wer = lambda sha256: 0.4 if sha256 == world.base_sha256 else 0.5
+
+    def unsure(production: EvaluationReport, candidate: EvaluationReport) -> Verdict:
+        gain = production.wer.value - candidate.wer.value
+        return Verdict(decision="hold", reasons=("may be chance",), gain=gain, gain_low=-0.2, gain_high=0.0)
+
+    run(world.ports(judge=unsure))
+    assert world.marks == {"poison": ("quarantined", "not-better")}
 
 
 def test_quarantined_samples_are_left_out_of_the_next_run(world: World) -> None:
