@@ -36,7 +36,7 @@ class DeviceSettings:
         repr=False,
         metadata={
             "variable": "PROJECTONE_ENROLMENT_CODE",
-            "help": "The code that the server's `init` printed; needed at the first contact",
+            "help": "The code that the server's `init` printed; needed at the first sync",
         },
     )
     release_keys: tuple[str, ...] = field(

@@ -121,6 +121,12 @@ class ServerSettings:
     min_new_samples: int = _setting(
         "MIN_NEW_SAMPLES", "New samples that start a training run", _number(int, 1, 10**9), default=50
     )
+    max_new_per_contributor: int = _setting(
+        "MAX_NEW_PER_CONTRIBUTOR",
+        "New samples of one person that one run learns from, the oldest first; the others wait for a later run",
+        _number(int, 1, 10**9),
+        default=100,
+    )
     schedule_days: float = _setting(
         "SCHEDULE_DAYS",
         "Days after which a run starts even with fewer; 0 switches the schedule off",

@@ -139,6 +139,7 @@ class Ports:
         package: Packs a model; gives the digest and size of the package and its files.
         release: Writes the signed release row; gives its number.
         notify: Says something to a human, once per key.
+        max_new_per_contributor: New samples of one person in one run; the others wait.
     """
 
     home: Path

@@ -135,6 +135,7 @@ class Workshop:
             package=self.handout.package,
             release=lambda *parts: self.handout.release(*parts, guard=permit.guard),
             notify=lambda message: self.notify(message, permit),
+            max_new_per_contributor=self.settings.max_new_per_contributor,
         )
 
     def base(self) -> str:

@@ -99,6 +99,17 @@ def test_a_request_runs_with_a_single_sample(make_office: Callable[..., Office])
     assert office.home.catalog.counts()["used"] == 1
 
 
+def test_no_person_gives_a_run_more_new_samples_than_the_operator_allows(make_office: Callable[..., Office]) -> None:
+    office = make_office(MAX_NEW_PER_CONTRIBUTOR="2")
+    office.home.send_many(5, seed=3, contributors=1)
+    office.home.send_many(1, seed=4, contributors=1)
+    office.workshop.runs.request("on-demand")
+    (run,) = office.worker.work_once()
+    assert run.n_new == 2
+    counts = office.home.catalog.counts()
+    assert (counts["used"], counts["waiting"]) == (2, 4)
+
+
 def test_a_quiet_week_starts_a_run(make_office: Callable[..., Office]) -> None:
     office = make_office()
     office.home.send_many(1, seed=3)  # received three weeks before the clock of the last run below
