@@ -117,6 +117,19 @@ def test_the_texts_for_people_say_what_happened(
         assert words in out
 
 
+def test_a_recording_in_which_nothing_was_heard_is_not_an_empty_line(
+    server: FakeServer, wav: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.release(text_model(""))
+    main(["update"])
+    capsys.readouterr()
+    main(["transcribe", str(wav)])
+    assert capsys.readouterr().out.endswith("  (no speech was heard)\n")
+    main(["recordings"])
+    assert "(no speech was heard)" in capsys.readouterr().out
+    assert run(capsys, "transcribe", wav)[1]["recordings"][0]["text"] == ""
+
+
 def test_a_donation_takes_its_text_from_a_file(
     server: FakeServer, wav: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

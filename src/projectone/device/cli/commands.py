@@ -52,7 +52,7 @@ def _transcribe(client: DeviceClient, arguments: argparse.Namespace) -> Result:
         "recordings": [{"file": str(path), **_recording_facts(recording)} for path, recording in recordings],
         "errors": [{"file": str(path), "reason": error.reason, "message": str(error)} for path, error in errors],
     }
-    text = "\n".join(f"{recording.recording_id[:8]}  {recording.text}" for _, recording in recordings)
+    text = "\n".join(f"{recording.recording_id[:8]}  {_shown(recording)}" for _, recording in recordings)
     return Result(facts, text, is_done=not errors)
 
 
@@ -67,7 +67,7 @@ def _recordings(client: DeviceClient, arguments: argparse.Namespace) -> Result:
         said = f"  -> {item.corrected_text}" if item.corrected_text is not None else ""
         lines.append(
             f"{item.recording_id[:8]}  {item.recorded_at:%Y-%m-%d %H:%M}  {item.duration_s:5.1f} s  "
-            f"{item.model_version:8}  {item.text}{said}"
+            f"{item.model_version:8}  {_shown(item)}{said}"
         )
     text = "\n".join(lines) or "no recordings yet: projectone transcribe FILE"
     return Result({"recordings": [_recording_facts(item) for item in recordings]}, text)
@@ -248,6 +248,11 @@ def _status(client: DeviceClient, arguments: argparse.Namespace) -> Result:
         f"home        {status.home}",
     ]
     return Result(facts, "\n".join(lines))
+
+
+def _shown(recording: Recording) -> str:
+    """For people; programs get the empty text as it is."""
+    return recording.text or "(no speech was heard)"
 
 
 def _recording_facts(recording: Recording) -> dict[str, Any]:
