@@ -24,6 +24,7 @@ METADATA = MetaData(
 )
 _BUSY_TIMEOUT_MS = 10_000
 _CHECKPOINT_TIMEOUT_MS = 1_000
+_DIALECTS = ("sqlite", "postgresql")
 # Asked for on every connection, then read back: a setting that did not take is a promise that does not hold.
 _SQLITE_SETTINGS: dict[str, str | int] = {
     "journal_mode": "wal",
@@ -48,8 +49,12 @@ def open_engine(url: str) -> Engine:
     """
     try:
         engine = create_engine(url)
-    except (ArgumentError, ImportError) as error:
+    except ArgumentError as error:
         raise SettingsError(f"database URL: expected one such as 'sqlite:////path/file.sqlite': {error}") from error
+    except ModuleNotFoundError as error:
+        raise SettingsError(f"database URL: {_how_to_install(url, error.name)}") from error
+    if engine.dialect.name not in _DIALECTS:
+        raise SettingsError(f"database URL: expected one of {', '.join(_DIALECTS)}, got {engine.dialect.name!r}")
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _set_up_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
@@ -110,6 +115,16 @@ def forget_freed_pages(engine: Engine) -> None:
 def describe_database(url: str) -> str:
     """The URL without its password, for logs and reports."""
     return make_url(url).render_as_string(hide_password=True)
+
+
+def _how_to_install(url: str, driver: str | None) -> str:
+    """What to do about a driver that is not installed."""
+    if make_url(url).get_backend_name() == "postgresql":
+        return (
+            f"PostgreSQL needs the driver {driver!r}, which is not installed here; "
+            "run `pip install 'psycopg[binary]'` and write the URL as postgresql+psycopg://user@host/database"
+        )
+    return f"expected one of {', '.join(_DIALECTS)}, got {make_url(url).get_backend_name()!r}"
 
 
 def _set_up_sqlite(connection: Any, _record: Any) -> None:  # noqa: ANN401 - the driver's own types

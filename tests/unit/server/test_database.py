@@ -1,5 +1,6 @@
 """The database keeps its promises, or does not open."""
 
+import sys
 import threading
 from pathlib import Path
 
@@ -70,7 +71,17 @@ def test_a_refusal_of_the_database_is_a_storage_error(tmp_path: Path) -> None:
     engine.dispose()
 
 
+def test_a_missing_driver_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)  # as where it is not installed
+    with pytest.raises(SettingsError, match=r"pip install 'psycopg\[binary\]'.*postgresql\+psycopg://") as caught:
+        open_engine("postgresql://u:secret@host/db")
+    assert "secret" not in str(caught.value)
+
+
 def test_a_url_that_makes_no_sense_is_explained_without_its_password() -> None:
     with pytest.raises(SettingsError, match="database URL"):
         open_engine("nonsense")
+    with pytest.raises(SettingsError, match="expected one of sqlite, postgresql, got 'mysql'") as caught:
+        open_engine("mysql://u:secret@host/db")
+    assert "secret" not in str(caught.value)
     assert "secret" not in describe_database("postgresql://u:secret@host/db")
