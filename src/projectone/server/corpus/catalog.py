@@ -137,13 +137,23 @@ class Catalog:
         return self._kept("waiting", "used")
 
     def mark(
-        self, sample_ids: Iterable[UUID | str], state: State, *, reason: str | None = None, run_id: str | None = None
+        self,
+        sample_ids: Iterable[UUID | str],
+        state: State,
+        *,
+        reason: str | None = None,
+        run_id: str | None = None,
+        guard: Callable[[Connection], None] = lambda connection: None,
     ) -> int:
-        """Say what became of samples; gives how many were changed. What is erased stays erased."""
+        """Say what became of samples; gives how many were changed. What is erased stays erased.
+
+        `guard` refuses the transaction it is called in, as a worker's stale lease does: all are marked, or none.
+        """
         if state not in STATES or state == "erased":
             raise ValueError(f"state: expected one of {STATES[:-1]}, got {state!r}; only a withdrawal erases")
         n_changed = 0
         with writing(self._engine) as connection:
+            guard(connection)
             for batch in _batches(_uuids(sample_ids)):
                 statement = update(SAMPLES).where(SAMPLES.c.sample_id.in_(batch), SAMPLES.c.state != "erased")
                 n_changed += connection.execute(statement.values(state=state, reason=reason, run_id=run_id)).rowcount

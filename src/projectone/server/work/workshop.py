@@ -123,7 +123,7 @@ class Workshop:
             read_clip=self._read_clip,
             examine=examine,
             golden_clips=self.scores.clip_digests,
-            mark=self._mark,
+            mark=lambda *marks: self._mark(*marks, permit),
             seal=self._seal,
             read_dataset=self._read_dataset,
             base=self.base,
@@ -195,8 +195,10 @@ class Workshop:
             raise DataError("clip-missing", f"clip {clip_sha256}: expected it in the store")
         return parse_wav(self.blobs.get(clip_sha256)).samples[:, 0]
 
-    def _mark(self, sample_ids: Sequence[str], outcome: SampleOutcome, reason: str | None, run_id: str) -> None:
-        self.catalog.mark(sample_ids, outcome, reason=reason, run_id=run_id)
+    def _mark(
+        self, sample_ids: Sequence[str], outcome: SampleOutcome, reason: str | None, run_id: str, permit: WorkPermit
+    ) -> None:
+        self.catalog.mark(sample_ids, outcome, reason=reason, run_id=run_id, guard=permit.guard)
 
     def _seal(self, entries: Sequence[DatasetEntry]) -> str:
         return seal_dataset(self.catalog, self.blobs, [DatasetItem(**vars(entry)) for entry in entries]).sha256

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from io import StringIO
 from pathlib import Path
@@ -15,8 +17,9 @@ from sqlalchemy import update
 from tests.fakes import tiny_trainer
 from tests.fakes.trainer_home import TrainerHome
 
-from projectone.errors import SettingsError, TransportError
+from projectone.errors import LeaseError, SettingsError, TransportError
 from projectone.server.database import writing
+from projectone.server.leases import LEASES
 from projectone.server.pipeline import runner
 from projectone.server.pipeline.ports import Ports
 from projectone.server.pipeline.runner import WorkPermit, WorkStoppedError
@@ -110,6 +113,22 @@ def test_no_person_gives_a_run_more_new_samples_than_the_operator_allows(make_of
     assert (counts["used"], counts["waiting"]) == (2, 4)
 
 
+def test_a_worker_whose_lease_went_to_another_marks_no_sample(make_office: Callable[..., Office]) -> None:
+    office = make_office()
+    office.home.send_many(2, seed=3)
+    sample_ids = [str(row.sample_id) for row in office.home.catalog.waiting()]
+    trainer = office.workshop.trainer(office.should_stop)
+    with trainer.permit("paused", ttl_s=60) as permit:
+        ports = office.workshop.ports(permit)
+        ports.mark(sample_ids[:1], "discarded", "silence", "run1")
+        with writing(office.home.engine) as connection:
+            connection.execute(update(LEASES).values(fence=LEASES.c.fence + 1, holder="new"))
+        with pytest.raises(LeaseError, match="stale"):
+            ports.mark(sample_ids[1:], "discarded", "silence", "run1")
+    counts = office.home.catalog.counts()
+    assert (counts["waiting"], counts["discarded"]) == (1, 1)
+
+
 def test_a_quiet_week_starts_a_run(make_office: Callable[..., Office]) -> None:
     office = make_office()
     office.home.send_many(1, seed=3)  # received three weeks before the clock of the last run below
@@ -159,6 +178,37 @@ def test_what_fails_outside_is_tried_again_and_not_quarantined(make_office: Call
     del office.changes["register"]
     (run,) = office.worker.work_once()
     assert (run.state, run.reason, run.version) == ("succeeded", None, "1.0.0")
+
+
+def test_a_worker_whose_memory_is_locked_waits_and_goes_on(
+    make_office: Callable[..., Office], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("projectone.storage.sqlite._BUSY_TIMEOUT_MS", 20)
+    office = make_office()
+    office.home.send_many(1, seed=3)
+    office.workshop.runs.request("on-demand")
+    with closing(sqlite3.connect(office.home.folder / "checkpoints.sqlite", isolation_level=None)) as other:
+        other.execute("PRAGMA journal_mode=WAL")
+        other.execute("BEGIN IMMEDIATE")
+        reasons: list[str | None] = []
+
+        class Pauses(Event):
+            def wait(self, timeout: float | None = None) -> bool:
+                reasons.append(office.newest().reason)
+                if other.in_transaction:
+                    other.execute("ROLLBACK")
+                else:
+                    self.set()
+                return True
+
+        office.should_stop = Pauses()
+        office._hire()
+        office.worker.work_forever(0.01)
+    first, last = reasons
+    assert "attempt 1: checkpoints: database is locked" in str(first)
+    assert "database is locked" in office.screen.getvalue()
+    assert "trying again in" in office.screen.getvalue()
+    assert (office.newest().state, last) == ("succeeded", None)
 
 
 def test_a_run_that_never_ends_is_given_up_so_that_others_can_run(make_office: Callable[..., Office]) -> None:
