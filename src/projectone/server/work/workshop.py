@@ -123,7 +123,7 @@ class Workshop:
             read_clip=self._read_clip,
             examine=examine,
             golden_clips=self.scores.clip_digests,
-            mark=lambda *marks: self._mark(*marks, permit),
+            mark=lambda ids, outcome, reason, run_id: self._mark(ids, outcome, reason, run_id, permit),
             seal=self._seal,
             read_dataset=self._read_dataset,
             base=self.base,
