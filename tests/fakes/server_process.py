@@ -42,7 +42,7 @@ class ServerProcess:
 @contextlib.contextmanager
 def running(home: Path, *arguments: str) -> Iterator[ServerProcess]:
     """A server on `home` for the block."""
-    command = [sys.executable, "-m", "projectone.server.cli", "serve", "--json", *arguments]
+    command = [sys.executable, "-m", "projectone.server.cli", "serve", "--init", "--json", *arguments]
     environment = {
         **os.environ,
         "PROJECTONE_SERVER_HOME": str(home),

@@ -84,7 +84,7 @@ def check_disk_flush(settings: ServerSettings) -> Finding:
     """How long a durable write takes here, which every acknowledged upload pays."""
     from projectone.storage.files import write_atomically
 
-    settings.home.mkdir(parents=True, exist_ok=True)
+    settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
     probe = settings.home / "doctor.probe"
     started = time.perf_counter()
     write_atomically(probe, os.urandom(480_000))

@@ -12,6 +12,7 @@ from pathlib import Path
 from projectone.errors import StorageError
 from projectone.server.database import open_engine
 from projectone.server.delivery.signing import load_signer, new_key
+from projectone.server.home import RELEASE_KEY
 from projectone.server.hubd.auth import issue_token
 from projectone.server.hubd.repos import HubStore
 from projectone.server.migrations.upgrade import upgrade_database
@@ -26,7 +27,6 @@ EXAMPLES = (
 )
 
 FOLDERS = ("blobs", "packages", "models", "runs", "quarantine", "hub", "logs", "staging")
-RELEASE_KEY = "release.key"
 ENROLMENT_CODE = "enrolment-code"
 HUB_TOKEN = "hub-token"
 _HUB_USER = "trainer"

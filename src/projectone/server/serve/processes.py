@@ -25,6 +25,7 @@ from projectone.server.corpus.retention import sweep
 from projectone.server.database import Engine, forget_freed_pages, open_engine
 from projectone.server.delivery.ledger import Ledger
 from projectone.server.devices.catalog import DeviceCatalog
+from projectone.server.home import require_home
 from projectone.server.hubd.app import create_app as create_hub
 from projectone.server.hubd.repos import HubStore
 from projectone.server.hubd.settings import HubSettings
@@ -36,6 +37,7 @@ from projectone.storage.blobs import FileBlobs
 SUMMARY = "Answer devices (API) and publishers (Hub), each on its own port."
 EXAMPLES = (
     "  projectone-server serve\n"
+    "  projectone-server serve --init      make the home first if there is none, as in a fresh container\n"
     "  projectone-server serve --only api --api-port 9000\n"
     "  projectone-server serve --json      a line of JSON with the addresses when it is ready"
 )
@@ -48,6 +50,7 @@ _SHUTDOWN_S = 10
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare which processes, where, and `--json`."""
+    parser.add_argument("--init", action="store_true", help="make the home first, as `init` does, if there is none")
     parser.add_argument("--only", choices=("api", "hub"), help="only one of the two")
     parser.add_argument("--api-port", type=int, help="instead of the setting; 0 takes a free one")
     parser.add_argument("--hub-port", type=int, help="instead of the setting; 0 takes a free one")
@@ -58,7 +61,9 @@ def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
     """Serve until SIGTERM or Ctrl-C; requests that are under way are finished."""
     ports = {"api_port": arguments.api_port, "hub_port": arguments.hub_port}
     settings = replace(settings, **{name: port for name, port in ports.items() if port is not None})
-    initialise(settings)
+    if not arguments.init:
+        require_home(settings)
+    initialise(settings)  # what an older version did not make yet; rows to the newest revision
     settings = with_secrets(settings)
     engine = open_engine(settings.database_url)
     try:

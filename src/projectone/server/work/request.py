@@ -6,10 +6,10 @@ import argparse
 import json
 
 from projectone.server.database import open_engine
+from projectone.server.home import require_home
 from projectone.server.migrations.upgrade import upgrade_database
 from projectone.server.runs import Runs, to_json
 from projectone.server.settings import ServerSettings
-from projectone.server.work.home import require_home
 
 SUMMARY = "Ask for a training run now; a running worker takes it within seconds."
 EXAMPLES = """\

@@ -9,11 +9,11 @@ from typing import Any
 from projectone.server.corpus.catalog import Catalog
 from projectone.server.database import open_engine
 from projectone.server.delivery.ledger import Ledger, Release
+from projectone.server.home import require_home
 from projectone.server.migrations.upgrade import upgrade_database
 from projectone.server.notifications.outbox import NotificationOutbox
 from projectone.server.runs import RunRow, Runs, to_json
 from projectone.server.settings import ServerSettings
-from projectone.server.work.home import require_home
 
 SUMMARY = "Show what runs, what is released and what waits."
 EXAMPLES = "  projectone-server status\n  projectone-server status --json"

@@ -22,6 +22,7 @@ from projectone.server.database import open_engine
 from projectone.server.delivery.ledger import Ledger
 from projectone.server.delivery.signing import load_signer
 from projectone.server.evaluation.gate import judge
+from projectone.server.home import require_home
 from projectone.server.leases import Leases
 from projectone.server.migrations.upgrade import upgrade_database
 from projectone.server.notifications.outbox import Message, NotificationOutbox
@@ -46,7 +47,6 @@ from projectone.server.training.engines.mlx import LOG_NAME
 from projectone.server.training.fingerprint import fingerprint_of
 from projectone.server.work.clips import open_decoder, training_clips
 from projectone.server.work.handout import Handout
-from projectone.server.work.home import require_home
 from projectone.server.work.progress import ProgressLine
 from projectone.server.work.references import resolve_model
 from projectone.server.work.scoring import Scores

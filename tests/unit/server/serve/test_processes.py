@@ -25,13 +25,34 @@ def test_api_and_hub_answer_each_on_its_port_and_end_when_asked(tmp_path: Path) 
     assert "Traceback" not in said
 
 
+def test_a_server_without_a_home_makes_none_and_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home = tmp_path / "mistyped"
+    monkeypatch.setenv("PROJECTONE_SERVER_HOME", str(home))
+    assert main(["serve"]) == 2
+    assert "run `projectone-server init`" in capsys.readouterr().err
+    assert not home.exists()
+
+
+def test_a_lost_release_key_is_not_replaced_in_silence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PROJECTONE_SERVER_HOME", str(tmp_path))
+    assert main(["init"]) == 0
+    (tmp_path / "keys" / "release.key").unlink()
+    assert main(["serve"]) == 2
+    assert "restore it from the backup" in capsys.readouterr().err
+    assert not (tmp_path / "keys" / "release.key").exists()
+
+
 def test_a_taken_port_is_explained(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("PROJECTONE_SERVER_HOME", str(tmp_path / "other"))
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        assert main(["serve", "--only", "api", "--api-port", port]) == 2
+        assert main(["serve", "--init", "--only", "api", "--api-port", port]) == 2
     assert "PROJECTONE_SERVER_API_PORT: expected a free port" in capsys.readouterr().err
 
 

@@ -19,12 +19,12 @@ from tests.fakes.trainer_home import TrainerHome
 
 from projectone.errors import LeaseError, SettingsError, TransportError
 from projectone.server.database import writing
+from projectone.server.home import require_home
 from projectone.server.leases import LEASES
 from projectone.server.pipeline import runner
 from projectone.server.pipeline.ports import Ports
 from projectone.server.pipeline.runner import WorkPermit, WorkStoppedError
 from projectone.server.runs import RUNS, RunRow
-from projectone.server.work.home import require_home
 from projectone.server.work.worker import Worker
 from projectone.server.work.workshop import Workshop
 

@@ -1,0 +1,26 @@
+"""Whether there is a server here to work for."""
+
+from __future__ import annotations
+
+from projectone.errors import SettingsError
+from projectone.server.settings import ServerSettings
+
+RELEASE_KEY = "release.key"
+
+
+def require_home(settings: ServerSettings) -> None:
+    """Refuse to work without a home, before rows and keys would be made in a wrong place.
+
+    Raises:
+        SettingsError: if `init` never ran for this home, or its release key is gone: devices trust no other one, so
+            nothing but `init` makes a key.
+    """
+    if not settings.keys_folder.is_dir():
+        raise SettingsError(
+            f"no server at {str(settings.home)!r}: run `projectone-server init`, or set PROJECTONE_SERVER_HOME"
+        )
+    if not (settings.keys_folder / RELEASE_KEY).is_file():
+        raise SettingsError(
+            f"{str(settings.keys_folder / RELEASE_KEY)!r}: expected the release key; restore it from the backup. "
+            "`projectone-server init` makes a new one, which devices trust once they are told its public half"
+        )
