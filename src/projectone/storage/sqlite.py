@@ -11,6 +11,7 @@ from pathlib import Path
 from projectone.errors import StorageError
 
 Row = sqlite3.Row
+Cursor = sqlite3.Cursor
 
 _BUSY_TIMEOUT_MS = 10_000
 # Asked for, then read back: WAL with NORMAL loses every commit since the last checkpoint when the power goes.
@@ -72,6 +73,23 @@ def open_database(path: Path, migrations: Sequence[str]) -> sqlite3.Connection:
             connection.close()
             raise StorageError(f"{path.name!r}: migration {number}: {error}") from error
     return connection
+
+
+@contextlib.contextmanager
+def refusals_told(what: str, then: str) -> Iterator[None]:
+    """Raise our error for what the database refuses in the block.
+
+    Args:
+        what: Whose database it is.
+        then: What happens now and what to do.
+
+    Raises:
+        StorageError: if it refused: it is locked, full, or no longer a database.
+    """
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise StorageError(f"{what}: {error}; {then}") from error
 
 
 @contextlib.contextmanager

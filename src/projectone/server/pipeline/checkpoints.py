@@ -22,7 +22,7 @@ from langgraph.checkpoint.sqlite import SqliteSaver
 
 from projectone.errors import StorageError
 from projectone.storage.files import write_atomically
-from projectone.storage.sqlite import open_connection
+from projectone.storage.sqlite import Cursor, open_connection, refusals_told
 
 _KEY_BYTES = 32
 _SEAL_BYTES = 32
@@ -66,7 +66,7 @@ class SealedSerializer(JsonPlusSerializer):
 
 
 class FencedSaver(SqliteSaver):
-    """Saves nothing for a worker whose lease is stale."""
+    """Saves nothing for a worker whose lease is stale, and raises our errors where the database refuses."""
 
     def __init__(
         self,
@@ -76,6 +76,21 @@ class FencedSaver(SqliteSaver):
     ) -> None:
         super().__init__(connection, serde=serializer)
         self._check = check
+
+    @contextmanager
+    def cursor(self, transaction: bool = True) -> Iterator[Cursor]:
+        """What every reading and writing of the saver goes through. A write that fails leaves nothing behind.
+
+        Raises:
+            StorageError: if the database refused: it is locked, full, or no longer a database.
+        """
+        then = "the run goes on from its last checkpoint once no other program holds the file and the disk has room"
+        with refusals_told("checkpoints", then), super().cursor(transaction) as cursor:
+            try:
+                yield cursor
+            except BaseException:
+                self.conn.rollback()  # the saver's own way out is to commit what it has
+                raise
 
     def put(
         self,

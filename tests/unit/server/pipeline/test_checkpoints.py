@@ -1,13 +1,17 @@
 import os
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from projectone.errors import LeaseError, StorageError
 from projectone.server.pipeline.checkpoints import SealedSerializer, assert_strict_reader, load_key, open_checkpointer
 
+CONFIG: Any = {"configurable": {"thread_id": "t", "checkpoint_ns": "", "checkpoint_id": "c"}}
 PERMISSIVE = """
 import langgraph.checkpoint.serde.jsonplus
 from projectone.errors import StorageError
@@ -62,13 +66,54 @@ def test_a_stale_worker_saves_nothing(tmp_path: Path) -> None:
 
     with open_checkpointer(tmp_path / "c.sqlite", "t", b"key", stale) as saver:
         saver.setup()
-        config = {"configurable": {"thread_id": "t", "checkpoint_ns": "", "checkpoint_id": "c"}}
         with pytest.raises(LeaseError):
-            saver.put_writes(config, [("channel", 1)], "task")
+            saver.put_writes(CONFIG, [("channel", 1)], "task")
         with pytest.raises(LeaseError):
-            saver.put(config, {"id": "c"}, {}, {})  # type: ignore[typeddict-item]
+            saver.put(CONFIG, {"id": "c"}, {}, {})  # type: ignore[typeddict-item]
         assert saver.conn.execute("SELECT count(*) FROM writes").fetchone() == (0,)
         assert saver.conn.execute("SELECT count(*) FROM checkpoints").fetchone() == (0,)
+
+
+def test_a_locked_memory_is_an_error_that_is_tried_again_later(tmp_path: Path) -> None:
+    path = tmp_path / "c.sqlite"
+    with open_checkpointer(path, "t", b"key", lambda: None) as saver, closing(sqlite3.connect(path)) as other:
+        saver.setup()
+        saver.conn.execute("PRAGMA busy_timeout=20")
+        other.isolation_level = None
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StorageError, match="database is locked; the run goes on from its last checkpoint"):
+            saver.put(CONFIG, {"id": "c"}, {}, {})  # type: ignore[typeddict-item]
+        with pytest.raises(StorageError, match="database is locked"):
+            saver.put_writes(CONFIG, [("channel", 1)], "task")
+        other.execute("ROLLBACK")
+        saver.put(CONFIG, {"id": "c"}, {}, {})  # type: ignore[typeddict-item]
+        assert saver.get_tuple(CONFIG) is not None
+
+
+def test_a_memory_that_cannot_be_opened_or_read_is_told_as_such(tmp_path: Path) -> None:
+    path = tmp_path / "c.sqlite"
+    with open_checkpointer(path, "t", b"key", lambda: None) as saver, closing(sqlite3.connect(path)) as other:
+        saver.conn.execute("PRAGMA busy_timeout=20")
+        other.isolation_level = None
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StorageError, match="database is locked"):
+            saver.get_tuple(CONFIG)  # its tables are not made yet
+        other.execute("ROLLBACK")
+        assert saver.get_tuple(CONFIG) is None
+        saver.conn.execute("DROP TABLE checkpoints")
+        with pytest.raises(StorageError, match="no such table"):
+            saver.get_tuple(CONFIG)
+
+
+def test_a_node_s_result_that_fails_halfway_leaves_nothing(tmp_path: Path) -> None:
+    with open_checkpointer(tmp_path / "c.sqlite", "t", b"key", lambda: None) as saver:
+        saver.setup()
+        saver.conn.execute(
+            "CREATE TRIGGER full BEFORE INSERT ON writes WHEN new.idx = 1 BEGIN SELECT RAISE(ABORT, 'disk full'); END"
+        )
+        with pytest.raises(StorageError, match="disk full"):
+            saver.put_writes(CONFIG, [("one", 1), ("two", 2)], "task")
+        assert saver.conn.execute("SELECT count(*) FROM writes").fetchone() == (0,)
 
 
 @pytest.mark.parametrize("change", ["content", "type", "cut", "unsealed", "another run's", "another server's"])
