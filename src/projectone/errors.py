@@ -16,9 +16,12 @@ ProjectOneError
     StageError          a pipeline stage failed: quarantine, tell a human
         TrainingError, EvaluationError, ConversionError, RegistryError
     SettingsError       a setting is missing or wrong: fix it and start again
+    UsageError          the command line makes no sense: read the usage
 """
 
 from __future__ import annotations
+
+import re
 
 
 class ProjectOneError(Exception):
@@ -119,3 +122,37 @@ class RegistryError(StageError):
 
 class SettingsError(ProjectOneError):
     """A setting is missing or wrong. The message names it, what was expected and how to set it."""
+
+
+class UsageError(ProjectOneError):
+    """The command line makes no sense. Read the usage.
+
+    Attributes:
+        usage: How the command is called, in one or more lines.
+    """
+
+    def __init__(self, message: str, *, usage: str = "") -> None:
+        super().__init__(message)
+        self.usage = usage
+
+
+def error_document(error: BaseException) -> dict[str, dict[str, str]]:
+    """What `--json` prints where a command ends with an error: `{"error": {"kind": ..., "message": ...}}`.
+
+    `kind` is the error's class without "Error", in lower case with hyphens (``"settings"``, ``"digest-mismatch"``);
+    ``"interrupted"`` for Ctrl-C and ``"system"`` for what the operating system refused. `reason` is there where the
+    error has a code of its own.
+    """
+    if isinstance(error, ProjectOneError):
+        kind = re.sub(r"(?<=[a-z])(?=[A-Z])", "-", type(error).__name__.removesuffix("Error")).lower()
+    else:
+        kind = "interrupted" if isinstance(error, KeyboardInterrupt) else "system"
+    reason = getattr(error, "reason", None)
+    described = {"kind": kind, "message": str(error) or kind}
+    return {"error": described | ({"reason": reason} if isinstance(reason, str) else {})}
+
+
+def is_json_asked(argv: list[str]) -> bool:
+    """Whether a command line asks for JSON, also where it cannot be parsed."""
+    options = argv[: argv.index("--")] if "--" in argv else argv
+    return "--json" in options

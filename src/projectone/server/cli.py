@@ -8,13 +8,14 @@ from __future__ import annotations
 import argparse
 import importlib
 import io
+import json
 import os
 import sys
 from collections.abc import Sequence
-from typing import Protocol, cast
+from typing import NoReturn, Protocol, cast
 
 from projectone import __version__
-from projectone.errors import ProjectOneError
+from projectone.errors import ProjectOneError, UsageError, error_document, is_json_asked
 from projectone.server.settings import ServerSettings
 
 # Module and one line for `--help`, so that asking for help loads no model code.
@@ -52,26 +53,41 @@ class Command(Protocol):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; gives the exit code (0 well, 2 an error that was explained, 130 interrupted)."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    prog = " ".join(["projectone-server", *arguments[:1]])
     if isinstance(sys.stdout, io.TextIOWrapper):  # a name that the terminal's encoding lacks is no reason to stop
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        code = _run(arguments)
-        sys.stdout.flush()
-    except ProjectOneError as error:
-        print(f"{prog}: {error}", file=sys.stderr)
-        return EXIT_ERROR
-    except KeyboardInterrupt:
-        print(f"\n{prog}: interrupted; the same command goes on from here", file=sys.stderr)
-        return EXIT_INTERRUPTED
+        try:
+            code = _run(arguments)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            raise
+        except (ProjectOneError, KeyboardInterrupt, OSError) as error:  # OSError: a full disk, a folder that is closed
+            return _explain_error(error, arguments)
     except BrokenPipeError:
         # The reader of a pipe (`| head`) went away: not our error, but the interpreter must not flush into it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_OK
-    except OSError as error:  # a full disk, a folder that may not be written to
-        print(f"{prog}: {error}", file=sys.stderr)
-        return EXIT_ERROR
     return code
+
+
+def _explain_error(error: BaseException, arguments: list[str]) -> int:
+    """A line for people on stderr, with `--json` also an object for programs on stdout; gives the exit code."""
+    prog = " ".join(["projectone-server", *(word for word in arguments[:1] if word in COMMANDS)])
+    if isinstance(error, UsageError):
+        print(error.usage, file=sys.stderr)
+    if isinstance(error, KeyboardInterrupt):
+        error = KeyboardInterrupt("interrupted; the same command goes on from here")
+        print(file=sys.stderr)
+    print(f"{prog}: {error}", file=sys.stderr)
+    if is_json_asked(arguments):
+        print(json.dumps(error_document(error)), flush=True)
+    return EXIT_INTERRUPTED if isinstance(error, KeyboardInterrupt) else EXIT_ERROR
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """Leave what is said, and where, to `main`."""
+        raise UsageError(message, usage=self.format_usage().rstrip())
 
 
 def _run(arguments: list[str]) -> int:
@@ -85,7 +101,7 @@ def _run(arguments: list[str]) -> int:
 
 
 def _parser(name: str, command: Command) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog=f"projectone-server {name}",
         description=command.SUMMARY,
         epilog=f"examples:\n{command.EXAMPLES}",
@@ -108,10 +124,8 @@ def _explain(arguments: list[str]) -> int:
     if arguments and arguments[0] == "--version":
         print(f"projectone-server {__version__}")
         return EXIT_OK
-    if arguments:
-        print(f"projectone-server: no command {arguments[0]!r}\n", file=sys.stderr)
-    print(text, file=sys.stderr)
-    return EXIT_ERROR
+    wanted = next((word for word in arguments if word != "--json"), None)
+    raise UsageError("which command?" if wanted is None else f"no command {wanted!r}", usage=f"{text}\n")
 
 
 if __name__ == "__main__":

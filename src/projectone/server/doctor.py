@@ -50,12 +50,15 @@ def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
         check_checkpoint_reader,
     )
     findings = [_guarded(check, settings) for check in checks]
+    broken = [finding for finding in findings if finding.level == "error"]
     if arguments.json:
-        print(json.dumps({"findings": [asdict(finding) for finding in findings]}))
+        told = "; ".join(f"{finding.name}: {finding.detail}" for finding in broken)
+        error = {"error": {"kind": "not-done", "message": told}} if broken else {}
+        print(json.dumps({"findings": [asdict(finding) for finding in findings], **error}))
     else:
         for finding in findings:
             print(f"{finding.level:8} {finding.name:20} {finding.detail}")
-    return 1 if any(finding.level == "error" for finding in findings) else 0
+    return 1 if broken else 0
 
 
 def _guarded(check: Callable[[ServerSettings], Finding], settings: ServerSettings) -> Finding:

@@ -150,6 +150,42 @@ def test_errors_are_one_line(server: FakeServer, wav: Path, tmp_path: Path, caps
     assert "closed" in refuse(capsys, "update")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "kind", "words"),
+    [
+        (["transcribe", "note.wav"], "artifact", "projectone update"),
+        (["donate", "missing.wav", "--text", "fox"], "data", "missing.wav"),
+        (["correct", "0123abcd", "one"], "data", "no such recording"),
+        (["correct", "0123abcd"], "usage", "TEXT"),
+        (["sing"], "usage", "invalid choice: 'sing'"),
+        ([], "usage", "COMMAND"),
+    ],
+)
+def test_with_json_an_error_is_an_object_too(
+    arguments: list[str], kind: str, words: str, wav: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.chdir(wav.parent)
+    assert main([*arguments, "--json"]) == 2
+    captured = capsys.readouterr()
+    error = json.loads(captured.out)["error"]
+    assert error["kind"] == kind
+    assert words in error["message"]
+    assert captured.err.endswith(f": {error['message']}\n")  # people find the same words where they were
+    assert main(arguments) == 2
+    assert capsys.readouterr().out == ""
+
+
+def test_an_interruption_is_told_to_programs_too(
+    wav: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(settings: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sys.modules["projectone.device.cli.main"], "open_client", interrupt)
+    assert main(["transcribe", str(wav), "--json"]) == 130
+    assert json.loads(capsys.readouterr().out)["error"]["kind"] == "interrupted"
+
+
 def test_a_bad_file_does_not_cost_the_others(
     server: FakeServer, wav: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -161,6 +197,8 @@ def test_a_bad_file_does_not_cost_the_others(
     assert code == 1
     assert [item["text"] for item in facts["recordings"]] == ["hello"]
     assert [item["reason"] for item in facts["errors"]] == ["wav-not-riff", "file-unreadable"]
+    assert facts["error"]["kind"] == "not-done"
+    assert "missing.wav" in facts["error"]["message"]
 
 
 def test_what_could_not_be_sent_is_exit_code_one(server: FakeServer, capsys: pytest.CaptureFixture[str]) -> None:
@@ -168,6 +206,7 @@ def test_what_could_not_be_sent_is_exit_code_one(server: FakeServer, capsys: pyt
     server.faults.answer = lambda method, path: (451, "closed")
     code, facts = run(capsys, "sync")
     assert (code, facts["waiting"]) == (1, 1)
+    assert facts["error"] == {"kind": "not-done", "message": facts["problem"]}
     assert "closed" in facts["problem"]
 
 

@@ -34,3 +34,6 @@ def test_a_check_that_fails_is_an_error_and_the_others_go_on(
     printed = capsys.readouterr().out
     assert "no space left" in printed
     assert "checkpoint reader" in printed
+    assert main(["doctor", "--json"]) == 1
+    error = json.loads(capsys.readouterr().out)["error"]
+    assert error == {"kind": "not-done", "message": "disk flush: no space left"}

@@ -19,11 +19,12 @@ from projectone.errors import ConsentError, DataError
 
 @dataclass(frozen=True)
 class Result:
-    """What a command has to say: for programs, for people, and whether it did what it was asked."""
+    """What a command has to say: for programs, for people, whether it did what it was asked, and if not, why not."""
 
     facts: dict[str, Any]
     text: str
     is_done: bool = True
+    problem: str | None = None
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ def _transcribe(client: DeviceClient, arguments: argparse.Namespace) -> Result:
         "errors": [{"file": str(path), "reason": error.reason, "message": str(error)} for path, error in errors],
     }
     text = "\n".join(f"{recording.recording_id[:8]}  {_shown(recording)}" for _, recording in recordings)
-    return Result(facts, text, is_done=not errors)
+    return Result(facts, text, is_done=not errors, problem="; ".join(str(error) for _, error in errors))
 
 
 def _recordings_arguments(parser: argparse.ArgumentParser) -> None:
@@ -179,7 +180,7 @@ def _sync(client: DeviceClient, arguments: argparse.Namespace) -> Result:
     text = f"{report.sent} sent, {report.refused} refused, {report.waiting} waiting"
     text += "".join(f"\n  refused {sample_id}: {reason}" for sample_id, reason in report.refusals)
     text += f"\n  {report.problem}; run it again later" if report.problem else ""
-    return Result(facts, text, is_done=report.problem is None)
+    return Result(facts, text, is_done=report.problem is None, problem=report.problem)
 
 
 def _update_arguments(parser: argparse.ArgumentParser) -> None:

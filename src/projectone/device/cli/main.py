@@ -1,4 +1,4 @@
-"""Parse, wire, call, print. Every error of ours is one line on stderr and exit code 2."""
+"""Parse, wire, call, print. Every error of ours is one line on stderr, with `--json` also an object on stdout."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from projectone import __version__
 from projectone.device.cli.commands import COMMANDS, Command
 from projectone.device.settings import DeviceSettings
 from projectone.device.wiring import open_client
-from projectone.errors import ProjectOneError
+from projectone.errors import ProjectOneError, UsageError, error_document, is_json_asked
 
 EXIT_OK, EXIT_NOT_DONE, EXIT_ERROR, EXIT_INTERRUPTED = 0, 1, 2, 130
 
@@ -27,7 +28,8 @@ first steps:
   projectone sync                          send it
 
 `projectone COMMAND --help` shows options and examples. Settings come from PROJECTONE_* variables (docs/settings.md).
-Exit codes: 0 done, 1 not done (the output says why), 2 an error, 130 interrupted."""
+Exit codes: 0 done, 1 not done (the output says why), 2 an error, 130 interrupted. With --json, whatever is not done
+or fails prints an object with "error": {"kind": ..., "message": ...}."""
 
 
 class _Wide(argparse.RawDescriptionHelpFormatter):
@@ -37,9 +39,15 @@ class _Wide(argparse.RawDescriptionHelpFormatter):
         super().__init__(prog, max_help_position=16, width=110)
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """Leave what is said, and where, to `main`."""
+        raise UsageError(message, usage=self.format_usage().rstrip())
+
+
 def build_parser() -> argparse.ArgumentParser:
     """The whole command line, for `--help` and for the manual's tests."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="projectone",
         description="Speech recognition on this machine, which learns from your corrections.",
         epilog=_EPILOG,
@@ -62,33 +70,43 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; gives the exit code."""
-    prog = "projectone"
+    words = list(sys.argv[1:] if argv is None else argv)
     if isinstance(sys.stdout, io.TextIOWrapper):  # a word that the terminal's encoding lacks is no reason to stop
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        arguments = build_parser().parse_args(argv)
-        prog = f"projectone {arguments.command}"
-        return _run(COMMANDS[arguments.command], arguments)
-    except ProjectOneError as error:
-        print(f"{prog}: {error}", file=sys.stderr)
-        return EXIT_ERROR
-    except KeyboardInterrupt:
-        print(f"\n{prog}: interrupted; the same command goes on from here", file=sys.stderr)
-        return EXIT_INTERRUPTED
+        try:
+            arguments = build_parser().parse_args(words)
+            return _run(COMMANDS[arguments.command], arguments)
+        except BrokenPipeError:
+            raise
+        except (ProjectOneError, KeyboardInterrupt, OSError) as error:  # OSError: a full disk, a folder that is closed
+            return _explain_error(error, words)
     except BrokenPipeError:
         # The reader of a pipe (`| head`) went away: not our error, but the interpreter must not flush into it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_OK
-    except OSError as error:  # a full disk, a folder that may not be written to
-        print(f"{prog}: {error}", file=sys.stderr)
-        return EXIT_ERROR
+
+
+def _explain_error(error: BaseException, words: list[str]) -> int:
+    """A line for people on stderr, with `--json` also an object for programs on stdout; gives the exit code."""
+    prog = " ".join(["projectone", *(word for word in words[:1] if word in COMMANDS)])
+    if isinstance(error, UsageError):
+        print(error.usage, file=sys.stderr)
+    if isinstance(error, KeyboardInterrupt):
+        error = KeyboardInterrupt("interrupted; the same command goes on from here")
+        print(file=sys.stderr)
+    print(f"{prog}: {error}", file=sys.stderr)
+    if is_json_asked(words):
+        print(json.dumps(error_document(error)), flush=True)
+    return EXIT_INTERRUPTED if isinstance(error, KeyboardInterrupt) else EXIT_ERROR
 
 
 def _run(command: Command, arguments: argparse.Namespace) -> int:
     with open_client(DeviceSettings.from_env(os.environ)) as client:
         result = command.execute(client, arguments)
     if arguments.json:
-        print(json.dumps(result.facts))
+        not_done = {} if result.is_done else {"error": {"kind": "not-done", "message": result.problem or result.text}}
+        print(json.dumps(result.facts | not_done))
     elif result.text:
         print(result.text)
     sys.stdout.flush()
