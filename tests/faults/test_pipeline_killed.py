@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +14,7 @@ from huggingface_hub import constants
 from sqlalchemy import update
 from tests.conformance.hub.running import Hub, running_hub
 from tests.fakes.trainer_home import TrainerHome
-from tests.faults.pipeline_driver import REFUSED, KillAt, run, start
+from tests.faults.pipeline_driver import REFUSED, KillAt, PauseAt, paused, run
 
 from projectone.server.database import writing
 from projectone.server.delivery.ledger import Ledger
@@ -67,9 +66,13 @@ def make_home(tmp_path: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> Iter
 def run_killed(home: TrainerHome, kill: KillAt, **options: Any) -> int:
     """Runs the worker to its kill. Its lease then ends at once: how long that takes is another test's business."""
     code = run(home.settings, kill, **options)
+    end_lease(home)
+    return code
+
+
+def end_lease(home: TrainerHome) -> None:
     with writing(home.engine) as connection:
         connection.execute(update(LEASES).values(expires_at_s=0.0))
-    return code
 
 
 def outcome(home: TrainerHome, hub: Hub) -> dict[str, Any]:
@@ -174,29 +177,22 @@ def test_training_goes_on_from_its_last_checkpoint(make_home: Any) -> None:
 
 def test_a_second_worker_is_refused_while_the_first_one_works(make_home: Any) -> None:
     home = make_home("shared")
-    first = start(home.settings, slow_s=0.6, lease_s=1.2)
-    while not (home.folder / "runs").exists():
-        first.join(0.05)
-    assert run(home.settings) == REFUSED
-    first.join(60)
-    assert first.exitcode == 0
+    with paused(home.settings, PauseAt("after progress", is_asleep=False)) as go_on:
+        assert run(home.settings) == REFUSED
+        assert go_on() == 0
     (row,) = Runs(home.engine).newest()
     assert (row.state, row.attempts) == ("succeeded", 1)
 
 
-def test_a_worker_that_slept_past_its_lease_writes_nothing_more(make_home: Any, hub: Hub) -> None:
+@pytest.mark.parametrize("moment", ["after progress", "before release", "before checkpoint", "before finish"])
+def test_a_worker_that_slept_past_its_lease_writes_nothing_more(moment: str, make_home: Any, hub: Hub) -> None:
     home = make_home("paused")
-    paused = start(home.settings, slow_s=0.3, lease_s=1.0)
-    while not (home.folder / "runs").exists():
-        paused.join(0.05)
-    os.kill(paused.pid, signal.SIGSTOP)
-    try:
+    with paused(home.settings, PauseAt(moment, is_asleep=True)) as wake:
+        end_lease(home)
         assert run(home.settings) == 0
         ended = outcome(home, hub)
-    finally:
-        os.kill(paused.pid, signal.SIGCONT)
-    paused.join(60)
-    assert paused.exitcode == REFUSED
+        assert wake() == REFUSED
+    assert ended["state"] == "succeeded"
     assert outcome(home, hub) == ended
 
 
@@ -210,13 +206,7 @@ def test_control_without_one_release_for_each_run_a_killed_run_releases_twice(ma
 
 def test_control_without_the_fence_a_worker_that_slept_goes_on_writing(make_home: Any) -> None:
     home = make_home("control")
-    paused = start(home.settings, slow_s=0.3, lease_s=1.0, defence_off="fence")
-    while not (home.folder / "runs").exists():
-        paused.join(0.05)
-    os.kill(paused.pid, signal.SIGSTOP)
-    try:
+    with paused(home.settings, PauseAt("after progress", is_asleep=True), defence_off="fence") as wake:
+        end_lease(home)
         assert run(home.settings) == 0
-    finally:
-        os.kill(paused.pid, signal.SIGCONT)
-    paused.join(60)
-    assert paused.exitcode != REFUSED
+        assert wake() != REFUSED
