@@ -22,6 +22,7 @@ class Batch:
         columns: Position in `tokens` after which the target follows, (targets,).
         targets: The token that follows, (targets,).
         audio_s: Seconds of real audio, without padding.
+        features: What the encoder makes of `mel`, (clips, positions, state), if it is known: `mel` is not heard then.
     """
 
     mel: mx.array
@@ -30,14 +31,22 @@ class Batch:
     columns: mx.array
     targets: mx.array
     audio_s: float
+    features: mx.array | None = None
 
 
 @dataclass(frozen=True)
 class Target:
-    """One clip's decoder tokens: the opening ones are given, the others must be predicted."""
+    """One window's decoder tokens: the opening ones are given, the others must be predicted.
+
+    Attributes:
+        tokens: The opening ones first.
+        n_given: How many of them open.
+        marks: What else must be predicted: after which position, and which token, whatever follows there in `tokens`.
+    """
 
     tokens: tuple[int, ...]
     n_given: int
+    marks: tuple[tuple[int, int], ...] = ()
 
     def __post_init__(self) -> None:
         if not 1 <= self.n_given < len(self.tokens):
@@ -59,6 +68,10 @@ def collate_targets(
             rows.append(row)
             columns.append(column)
             wanted.append(target.tokens[column + 1])
+        for column, token in target.marks:
+            rows.append(row)
+            columns.append(column)
+            wanted.append(token)
     return tokens, np.array(rows, np.int32), np.array(columns, np.int32), np.array(wanted, np.int32)
 
 
@@ -68,7 +81,7 @@ def mean_cross_entropy(model: Whisper, batch: Batch) -> mx.array:
     Projecting onto the vocabulary only where a target is spares most of that product: a batch of short corrections
     is mostly padding.
     """
-    features = model.embed_audio(batch.mel)
+    features = model.embed_audio(batch.mel) if batch.features is None else batch.features
     return decoder_cross_entropy(model, features, batch)
 
 

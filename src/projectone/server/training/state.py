@@ -4,6 +4,7 @@ work folder/
   checkpoint-r0-s000025/     one per saved step; r counts the returns after bad numbers; the last two are kept
     tensors.safetensors        weights, first and second moments, float32
     state.json                 step (which is also the cursor and, with the seed, the state of all randomness), digests
+  paused-r0-s000031/         the same at the step where somebody stopped the run, until it has gone on
   best-r0-s000025/           the best weights so far, named by the checkpoints that need them
 
 Order and randomness need no state of their own: both are functions of the seed and the step (`batching.stream`).
@@ -27,7 +28,8 @@ from projectone.storage.files import building_directory, digest_of, sweep_tempor
 FORMAT = 1
 TENSORS = "tensors.safetensors"
 KEPT = 2
-_CHECKPOINT = re.compile(r"checkpoint-r(\d+)-s(\d+)")
+_CHECKPOINT = re.compile(r"(?:checkpoint|paused)-r(\d+)-s(\d+)")
+_SAVED, _PAUSED = "checkpoint", "paused"
 _PARTS = ("weights", "first", "second")
 
 
@@ -88,8 +90,30 @@ class StateFolder:
         Raises:
             StorageError: if the disk refused.
         """
+        self._write(state, _SAVED)
+        # What was stopped has gone on.
+        for path in self._found(_PAUSED):
+            if self._age(path) <= (state.n_rollbacks, state.step):
+                shutil.rmtree(path)
+        self._prune()
+
+    def pause(self, state: TrainingState) -> None:
+        """As `save`, for where a run was stopped by hand.
+
+        The run goes on from there, but after bad numbers it never returns to there: where somebody happened to stop
+        it must not decide its outcome.
+
+        Raises:
+            StorageError: if the disk refused.
+        """
+        self._write(state, _PAUSED)
+        for path in self._found(_PAUSED)[1:]:
+            shutil.rmtree(path)
+        self._prune()
+
+    def _write(self, state: TrainingState, kind: str) -> None:
         best = self._save_best(state.best, state.n_rollbacks) if state.best else None
-        path = self._folder / f"checkpoint-r{state.n_rollbacks}-s{state.step:06d}"
+        path = self._folder / f"{kind}-r{state.n_rollbacks}-s{state.step:06d}"
         if not path.exists():
             with building_directory(path) as building:
                 digest = _write_tensors(building, _flat(state))
@@ -104,16 +128,18 @@ class StateFolder:
                     "best": best,
                 }
                 (building / "state.json").write_text(json.dumps(facts, indent=1))
-        self._prune()
 
-    def latest(self) -> TrainingState | None:
+    def latest(self, *, is_saved: bool = False) -> TrainingState | None:
         """The newest checkpoint that is whole, or None if the run never got that far.
+
+        Args:
+            is_saved: Leave out where the run was stopped by hand.
 
         Raises:
             TrainingError: if the folder belongs to another run.
             StorageError: if there are checkpoints and none is whole.
         """
-        found = self._found()
+        found = self._found(_SAVED) if is_saved else self._found(_SAVED, _PAUSED)
         problems: list[str] = []
         for path in found:
             try:
@@ -126,7 +152,7 @@ class StateFolder:
 
     def clear(self) -> None:
         """Remove the checkpoints of a run that is finished."""
-        for path in [*self._found(), *self._folder.glob("best-*")]:
+        for path in [*self._found(_SAVED, _PAUSED), *self._folder.glob("best-*")]:
             shutil.rmtree(path)
 
     def _read(self, path: Path) -> TrainingState:
@@ -168,18 +194,22 @@ class StateFolder:
         digest = digest_of(path / TENSORS)
         return {"folder": path.name, "sha256": digest, "step": best.step, "score": asdict(best.score)}
 
-    def _found(self) -> list[Path]:
+    def _found(self, *kinds: str) -> list[Path]:
         """Checkpoints, the newest first: more returns mean later, whatever the step."""
-        matches = [(_CHECKPOINT.fullmatch(path.name), path) for path in self._folder.glob("checkpoint-*")]
-        ordered = sorted((int(match[1]), int(match[2]), path) for match, path in matches if match)
-        return [path for _, _, path in reversed(ordered)]
+        paths = [path for kind in kinds for path in self._folder.glob(f"{kind}-*") if _CHECKPOINT.fullmatch(path.name)]
+        return sorted(paths, key=self._age, reverse=True)
+
+    @staticmethod
+    def _age(path: Path) -> tuple[int, int]:
+        match = _CHECKPOINT.fullmatch(path.name)
+        assert match is not None
+        return int(match[1]), int(match[2])
 
     def _prune(self) -> None:
-        found = self._found()
-        for path in found[KEPT:]:
+        for path in self._found(_SAVED)[KEPT:]:
             shutil.rmtree(path)
         needed: set[str] = set()
-        for path in found[:KEPT]:
+        for path in self._found(_SAVED, _PAUSED):
             best = json.loads((path / "state.json").read_text())["best"]
             needed |= {best["folder"]} if best else set()
         for path in self._folder.glob("best-*"):

@@ -37,23 +37,25 @@ class LoopParts:
     """What the loop is made of.
 
     Attributes:
-        loss_and_gradients: Weights and batch to the mean loss and gradients by name.
+        loss_and_gradients: Weights, batch and number of the step to the mean loss and gradients by name.
         batch_of: The batch of a step, by its number.
         judge: Decodes the held-back clips with some weights; None if nothing was held back.
         is_better: Whether the first score is better than the second.
         save: Makes a state durable.
-        load: Gives the last durable state.
+        pause: The same for a state at which the run was stopped: one that `load` never gives.
+        load: Gives the last state that was saved.
         clock: Seconds, monotonic.
         on_step: Told of every step.
         on_judged: Told of every judgement: step and score.
         on_rollback: Told of every return: the step that failed, the step it goes on from, and why.
     """
 
-    loss_and_gradients: Callable[[Tensors, Batch], tuple[mx.array, Tensors]]
+    loss_and_gradients: Callable[[Tensors, Batch, int], tuple[mx.array, Tensors]]
     batch_of: Callable[[int], Batch]
     judge: Callable[[Tensors], DevScore] | None
     is_better: Callable[[DevScore, DevScore], bool]
     save: Callable[[TrainingState], None]
+    pause: Callable[[TrainingState], None]
     load: Callable[[], TrainingState]
     clock: Callable[[], float]
     on_step: Callable[[StepReport], None]
@@ -75,21 +77,29 @@ def train(
 
     Raises:
         TrainingError: if the numbers stop being finite more often than `max_rollbacks` allows.
+        KeyboardInterrupt: after the steps taken so far were saved.
     """
     optimiser = AdamW(weight_decay=config.weight_decay)
     judged = evaluation_steps(n_steps, config.evaluate_times) if parts.judge else set()
-    while state.step < n_steps:
-        begun = parts.clock()
-        taken, report, problem = _step(state, parts, config, optimiser, n_steps=n_steps, rate=rate)
-        if problem is not None:
-            state = _return_to_checkpoint(state, parts, config, problem)
-            continue
-        state = replace(taken, elapsed_s=state.elapsed_s + parts.clock() - begun)
-        parts.on_step(replace(report, elapsed_s=state.elapsed_s))
-        if state.step in judged:
-            state = _judge(state, parts)
-        if state.step in judged or state.step == n_steps or state.step % config.checkpoint_every_steps == 0:
-            parts.save(state)
+    settled = state  # the last state of which all is known: a step that is still to be judged is not
+    try:
+        while state.step < n_steps:
+            begun = parts.clock()
+            taken, report, problem = _step(state, parts, config, optimiser, n_steps=n_steps, rate=rate)
+            if problem is not None:
+                state = settled = _return_to_checkpoint(state, parts, config, problem)
+                continue
+            state = replace(taken, elapsed_s=state.elapsed_s + parts.clock() - begun)
+            if state.step not in judged:
+                settled = state
+            parts.on_step(replace(report, elapsed_s=state.elapsed_s))
+            if state.step in judged:
+                state = settled = _judge(state, parts)
+            if state.step in judged or state.step == n_steps or state.step % config.checkpoint_every_steps == 0:
+                parts.save(state)
+    except KeyboardInterrupt:
+        parts.pause(settled)
+        raise
     return state
 
 
@@ -109,7 +119,7 @@ def _step(
 ) -> tuple[TrainingState, StepReport, str | None]:
     """The state after one step, its report, and what was wrong with its numbers, if anything was."""
     batch = parts.batch_of(state.step)
-    loss, gradients = parts.loss_and_gradients(state.weights, batch)
+    loss, gradients = parts.loss_and_gradients(state.weights, batch, state.step)
     clipped, norm = clip_by_global_norm(gradients, config.clip_norm)
     now = learning_rate_at(state.step, n_steps=n_steps, highest=rate, warmup_share=config.warmup_share)
     now *= _RATE_AFTER_RETURN**state.n_rollbacks

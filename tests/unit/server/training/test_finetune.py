@@ -87,7 +87,7 @@ def test_a_finished_run_is_not_done_again(base: Path, tmp_path: Path) -> None:
 def test_an_output_that_holds_another_model_is_not_touched(base: Path, tmp_path: Path) -> None:
     other = save_tiny(tmp_path / "out", seed=9)
     before = digest_of(other / "model.safetensors")
-    with pytest.raises(StorageError, match="holds something else"):
+    with pytest.raises(StorageError, match="is not of this run"):
         finetune(base, clips(10), QUICK, work_folder=tmp_path / "work", out=other)
     assert digest_of(other / "model.safetensors") == before
 

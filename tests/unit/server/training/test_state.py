@@ -75,3 +75,27 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:
     StateFolder(tmp_path, "one").save(state(5))
     with pytest.raises(TrainingError, match="other clips, settings or base"):
         StateFolder(tmp_path, "two").latest()
+
+
+def test_a_run_that_was_stopped_goes_on_from_there_but_never_returns_there(tmp_path: Path) -> None:
+    folder = StateFolder(tmp_path, "print")
+    folder.save(state(5, best_step=5))
+    folder.pause(state(6, best_step=5))
+    folder.pause(state(8, best_step=5))
+    newest, saved = folder.latest(), folder.latest(is_saved=True)
+    assert newest is not None
+    assert newest.step == 8
+    assert newest.best is not None
+    assert saved is not None
+    assert saved.step == 5
+    assert sorted(path.name for path in tmp_path.glob("paused-*")) == ["paused-r0-s000008"]
+    folder.save(state(10))
+    assert not list(tmp_path.glob("paused-*"))
+
+
+def test_a_finished_run_keeps_no_checkpoint(tmp_path: Path) -> None:
+    folder = StateFolder(tmp_path, "print")
+    folder.save(state(5, best_step=5))
+    folder.pause(state(6, best_step=5))
+    folder.clear()
+    assert list(tmp_path.iterdir()) == []

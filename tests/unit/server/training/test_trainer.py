@@ -20,16 +20,23 @@ class Watched:
     """A loop over one weight that is pulled to zero, with everything that happened to it."""
 
     saved: list[TrainingState] = field(default_factory=list)
+    paused: list[TrainingState] = field(default_factory=list)
     steps: list[int] = field(default_factory=list)
     rates: list[float] = field(default_factory=list)
     judged: list[int] = field(default_factory=list)
     rollbacks: list[tuple[int, int, str]] = field(default_factory=list)
     n_asked: int = 0
 
+    stop_at: tuple[str, int] | None = None
+
+    def told(self, what: str, step: int) -> None:
+        if self.stop_at == (what, step):
+            raise KeyboardInterrupt
+
     def run(
         self, config: TrainingConfig, *, n_steps: int = 10, loss_of: Callable[[int, Tensors], mx.array] | None = None
     ) -> TrainingState:
-        def gradients(weights: Tensors, batch: Batch) -> tuple[mx.array, Tensors]:
+        def gradients(weights: Tensors, batch: Batch, step: int) -> tuple[mx.array, Tensors]:
             self.n_asked += 1
             loss = loss_of(self.n_asked, weights) if loss_of else mx.abs(weights["w"]).sum()
             return loss, {"w": mx.sign(weights["w"])}
@@ -43,10 +50,15 @@ class Watched:
             judge=judge,
             is_better=lambda first, second: first.wer < second.wer,
             save=self.saved.append,
+            pause=self.paused.append,
             load=lambda: self.saved[-1],
             clock=lambda: 0.0,
-            on_step=lambda report: (self.steps.append(report.step), self.rates.append(report.learning_rate)),
-            on_judged=lambda step, score: self.judged.append(step),
+            on_step=lambda report: (
+                self.steps.append(report.step),
+                self.rates.append(report.learning_rate),
+                self.told("step", report.step),
+            ),
+            on_judged=lambda step, score: (self.judged.append(step), self.told("judged", step)),
             on_rollback=lambda *event: self.rollbacks.append(event),
         )
         weights = {"w": mx.ones((1,))}
@@ -109,3 +121,19 @@ def test_the_last_step_is_always_judged() -> None:
     assert evaluation_steps(10, 3) == {3, 7, 10}
     assert evaluation_steps(2, 5) == {1, 2}
     assert evaluation_steps(10, 0) == set()
+
+
+@pytest.mark.parametrize(
+    ("stop_at", "paused_at"),
+    [
+        (("step", 3), 3),
+        (("step", 5), 4),  # step 5 was taken and not yet judged: its judgement must not be lost
+        (("judged", 5), 4),
+    ],
+)
+def test_whoever_stops_a_run_loses_no_finished_step(stop_at: tuple[str, int], paused_at: int) -> None:
+    watched = Watched(stop_at=stop_at)
+    with pytest.raises(KeyboardInterrupt):
+        watched.run(TrainingConfig(evaluate_times=2))
+    assert [state.step for state in watched.paused] == [paused_at]
+    assert [state.step for state in watched.saved] == [0]

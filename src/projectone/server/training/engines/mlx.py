@@ -9,21 +9,20 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import mlx.core as mx
-import numpy as np
-from mlx.utils import tree_flatten, tree_unflatten
+from mlx.utils import tree_unflatten
 
 from projectone.errors import StorageError
 from projectone.server.training.adamw import AdamW, Tensors
-from projectone.server.training.batching import PlannedBatch, plan_batches
 from projectone.server.training.config import TrainingConfig
+from projectone.server.training.encoder_outputs import EncodedBatches, EncoderOutputs, repeated_steps
+from projectone.server.training.engines.methods import TrainingMethod, open_method
 from projectone.server.training.engines.protocol import TrainingProgress, TrainingResult
 from projectone.server.training.engines.reporting import Reporter
 from projectone.server.training.examples import ExampleBuilder, Skipped, TrainingClip
-from projectone.server.training.features import BatchMaker
 from projectone.server.training.fingerprint import fingerprint_of
+from projectone.server.training.lessons import Lessons
 from projectone.server.training.log import TrainingLog
-from projectone.server.training.loss import Batch, mean_cross_entropy
+from projectone.server.training.loss import Batch
 from projectone.server.training.material import Material, sort_clips
 from projectone.server.training.memory import keep_freed_memory
 from projectone.server.training.selection import DevJudge, better_than, choose_alpha, cost_since
@@ -34,6 +33,7 @@ from projectone.storage.files import building_directory, digest_of, write_atomic
 
 LOG_NAME = "training.jsonl"
 RESULT_NAME = "result.json"
+_ENCODER_OUTPUTS = "encoder"
 _WEIGHTS = "model.safetensors"
 
 
@@ -47,23 +47,37 @@ def finetune(
     on_progress: Callable[[TrainingProgress], None] | None = None,
     dev_clips: Sequence[TrainingClip] | None = None,
     replay_clips: Sequence[TrainingClip] = (),
+    carrier_clips: Sequence[TrainingClip] = (),
 ) -> TrainingResult:
     """Fine-tune `base` on `clips` into the new folder `out`; see `Engine` for arguments and errors.
 
+    An adapter, if that is what was trained, is kept in the folder `adapter_folder` names.
     On the CPU the same base, clips and config give the same bytes, however often the run was killed on the way.
     """
     keep_freed_memory()
     checkpoint = load_checkpoint(base)
-    fingerprint = fingerprint_of(checkpoint.folder_digest, (clips, dev_clips or (), replay_clips), config)
+    fingerprint = fingerprint_of(
+        checkpoint.folder_digest, (clips, dev_clips or (), replay_clips, carrier_clips), config
+    )
     if (finished := _finished(work_folder, out, fingerprint)) is not None:
         return finished
-    run = _Run(
-        checkpoint, config, sort_clips(checkpoint, clips, dev_clips, replay_clips, config), work_folder, on_progress
-    )
-    result = run.execute(StateFolder(work_folder, fingerprint), out)
+    folder = StateFolder(work_folder, fingerprint)
+    opening = folder.latest()
+    if out.exists() and opening is None:
+        raise StorageError(f"{out.name!r} exists and is not of this run; give another name or remove it")
+    material = sort_clips(checkpoint, clips, dev_clips, replay_clips, config, carrier_clips)
+    method = open_method(checkpoint.model, base, config)
+    run = _Run(checkpoint, config, method, material, work_folder, on_progress)
+    result = run.execute(folder, opening, out)
     note = {"fingerprint": fingerprint, **dataclasses.asdict(result)}
     write_atomically(work_folder / RESULT_NAME, json.dumps(note, indent=1).encode())
+    run.clear(folder)
     return result
+
+
+def adapter_folder(out: Path) -> Path:
+    """Where the adapter of the model folder `out` lies: beside it, because a model folder is published whole."""
+    return out.with_name(f"{out.name}.adapter")
 
 
 class _Run:
@@ -73,76 +87,92 @@ class _Run:
         self,
         checkpoint: WhisperCheckpoint,
         config: TrainingConfig,
+        method: TrainingMethod,
         material: Material,
         work_folder: Path,
         on_progress: Callable[[TrainingProgress], None] | None,
     ) -> None:
-        self._checkpoint, self._config, self._material = checkpoint, config, material
-        self._model = checkpoint.model
-        if config.trainable == "decoder":
-            self._model.encoder.freeze()
-        self._base: Tensors = dict(tree_flatten(self._model.trainable_parameters()))
+        self._checkpoint, self._config, self._method, self._material = checkpoint, config, method, material
         builder = ExampleBuilder(checkpoint, language=config.language)
-        examples = [*material.own, *material.replay]
-        self._batches = BatchMaker(builder, examples, config)
-        self._plan: list[PlannedBatch] = plan_batches(
-            [example.clip.duration_s for example in examples],
-            len(material.replay),
-            config,
-            window_frames=checkpoint.features.n_frames,
-        )
-        self._judge = DevJudge(builder, material.held_back, material.general, config) if material.held_back else None
+        lessons = Lessons(builder, material, config)
+        self._batch_of: Callable[[int], Batch] = lessons.batch
+        self._epochs = lessons.epochs
+        self._outputs: EncoderOutputs | None = None
+        if config.trainable == "decoder" and config.encoded_epochs:
+            self._encode_once(work_folder / _ENCODER_OUTPUTS)
+        judge = DevJudge(builder, material.held_back, material.general, config) if material.held_back else None
+        self._judge: Callable[[Tensors], DevScore] | None = None
+        if judge is not None:
+            self._judge = lambda trained: judge(method.model_weights(trained))
         log = TrainingLog(work_folder / LOG_NAME, time.monotonic)
-        self._report = Reporter(log, on_progress, epochs=[batch.epoch for batch in self._plan], n_epochs=config.epochs)
-        self._gradients = mx.value_and_grad(self._loss)
+        self._report = Reporter(log, on_progress, epochs=self._epochs, n_epochs=config.epochs)
 
-    def execute(self, folder: StateFolder, out: Path) -> TrainingResult:
-        """Begin or go on, train, choose, save."""
-        state = self._opening_state(folder)
+    def execute(self, folder: StateFolder, opening: TrainingState | None, out: Path) -> TrainingResult:
+        """Begin, or go on from `opening`; train, choose, save."""
+        state = self._opening_state(folder, opening)
         before = state.before
         is_better = better_than(before) if before else lambda first, second: first.loss < second.loss
         parts = LoopParts(
-            loss_and_gradients=self._loss_and_gradients,
-            batch_of=lambda step: self._batches.make(step, self._plan[step]),
+            loss_and_gradients=self._method.loss_and_gradients,
+            batch_of=self._batch_of,
             judge=self._judge,
             is_better=is_better,
             save=folder.save,
-            load=lambda: _expect(folder.latest()),
+            pause=folder.pause,
+            load=lambda: _expect(folder.latest(is_saved=True)),
             clock=time.monotonic,
             on_step=self._report.step,
             on_judged=self._report.judged,
             on_rollback=self._report.rollback,
         )
         rate = self._config.rate_for(self._checkpoint.dims.n_audio_state)
-        state = train(state, parts, self._config, n_steps=len(self._plan), rate=rate)
-        alpha, weights, score = self._choose(state)
+        state = train(state, parts, self._config, n_steps=len(self._epochs), rate=rate)
+        alpha, trained, score = self._choose(state)
         self._report.phase("save", state.step)
-        digest = self._save(weights, out)
+        digest = self._save(trained, out)
         result = self._result(state, digest, alpha, score)
         self._report.finished(result)
-        folder.clear()
         return result
 
-    def _opening_state(self, folder: StateFolder) -> TrainingState:
-        state = folder.latest()
+    def clear(self, folder: StateFolder) -> None:
+        """Remove what only an unfinished run needs."""
+        folder.clear()
+        if self._outputs is not None:
+            self._outputs.clear()
+
+    def _encode_once(self, folder: Path) -> None:
+        config, planned = self._config, self._batch_of
+        sources, self._epochs = repeated_steps(
+            self._epochs, config.encoded_epochs, config.seed, max_steps=config.max_steps
+        )
+        self._outputs = EncoderOutputs(
+            folder,
+            self._checkpoint.model.embed_audio,
+            model_sha256=str(self._checkpoint.folder_digest),
+            max_bytes=config.encoder_cache_bytes,
+        )
+        self._batch_of = EncodedBatches(planned, sources, self._outputs).batch
+
+    def _opening_state(self, folder: StateFolder, state: TrainingState | None) -> TrainingState:
         if state is not None:
             self._report.resumed(state.step)
             return state
         self._report.started(self._config, n_clips=len(self._material.own), n_replay=len(self._material.replay))
-        before = self._judge(self._base) if self._judge else None
+        opening = self._method.opening
+        before = self._judge(opening) if self._judge else None
         if before is not None:
             self._report.judged(0, before)
-        state = TrainingState(step=0, weights=self._base, moments=AdamW().zeros(self._base), before=before)
+        state = TrainingState(step=0, weights=opening, moments=AdamW().zeros(opening), before=before)
         folder.save(state)
         return state
 
     def _choose(self, state: TrainingState) -> tuple[float, Tensors, DevScore | None]:
-        """Share of the tuned weights, the weights that come of it, and their score."""
+        """Share of what was trained, the tensors that come of it, and their score."""
         if self._judge is None or state.best is None or state.before is None:
             return 1.0, state.weights, None
         self._report.phase("interpolate", state.step)
         return choose_alpha(
-            self._base,
+            self._method.unchanged(state.best.weights),
             state.best,
             self._judge,
             self._config.alphas,
@@ -150,9 +180,14 @@ class _Run:
             on_judged=self._report.alpha,
         )
 
-    def _save(self, weights: Tensors, out: Path) -> str:
+    def _save(self, trained: Tensors, out: Path) -> str:
         """Put the model at `out`, or find the same one there; gives the digest of its weights."""
-        self._model.update(tree_unflatten(list(weights.items())))
+        self._checkpoint.model.update(tree_unflatten(list(self._method.model_weights(trained).items())))
+        digest = self._save_model(out)
+        self._method.save_beside(trained, out, adapter_folder(out))
+        return digest
+
+    def _save_model(self, out: Path) -> str:
         if not out.exists():
             with building_directory(out) as building:
                 save_checkpoint(self._checkpoint, building)
@@ -168,6 +203,7 @@ class _Run:
     def _result(self, state: TrainingState, digest: str, alpha: float, score: DevScore | None) -> TrainingResult:
         before = state.before
         return TrainingResult(
+            method=self._method.name,
             weights_sha256=digest,
             n_steps=state.step,
             n_clips=len(self._material.own),
@@ -184,17 +220,6 @@ class _Run:
             skipped=self._material.skipped,
             wall_s=round(state.elapsed_s, 3),
         )
-
-    def _loss(self, weights: Tensors, batch: Batch) -> mx.array:
-        self._model.update(tree_unflatten(list(weights.items())))
-        return mean_cross_entropy(self._model, batch)
-
-    def _loss_and_gradients(self, weights: Tensors, batch: Batch) -> tuple[mx.array, Tensors]:
-        # Numbers that are not finite are the loop's business, after the step: no warnings on the way there.
-        with np.errstate(all="ignore"):
-            loss, gradients = self._gradients(weights, batch)
-            mx.eval(loss, gradients)
-        return loss, gradients
 
 
 def _finished(work_folder: Path, out: Path, fingerprint: str) -> TrainingResult | None:

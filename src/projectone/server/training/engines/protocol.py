@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
-from projectone.server.training.config import TrainingConfig
+from projectone.server.training.config import Method, TrainingConfig
 from projectone.server.training.examples import Skipped, TrainingClip
 from projectone.server.training.splitting import SplitKind
 
@@ -53,6 +53,7 @@ class TrainingResult:
         alpha: Share of the fine-tuned weights in the result; the rest is the base's.
         skipped: Clips left out, with reasons.
         wall_s: Time spent, without interruptions.
+        method: What was trained: all weights, or adapters that were fused into them.
     """
 
     weights_sha256: str
@@ -70,6 +71,7 @@ class TrainingResult:
     n_rollbacks: int
     skipped: tuple[Skipped, ...]
     wall_s: float
+    method: Method = "full"
 
 
 class Engine(Protocol):
@@ -86,6 +88,7 @@ class Engine(Protocol):
         on_progress: Callable[[TrainingProgress], None] | None = None,
         dev_clips: Sequence[TrainingClip] | None = None,
         replay_clips: Sequence[TrainingClip] = (),
+        carrier_clips: Sequence[TrainingClip] = (),
     ) -> TrainingResult:
         """Fine-tune `base` on `clips` into the new folder `out`.
 
@@ -98,10 +101,11 @@ class Engine(Protocol):
             on_progress: Told where the run is.
             dev_clips: Clips to choose the checkpoint by; None holds some of `clips` back.
             replay_clips: General speech against forgetting.
+            carrier_clips: Synthetic sentences with words to learn, of which a share is mixed in.
 
         Raises:
             TrainingError: if there is nothing to learn from, or the numbers stop being finite.
             ArtifactError: if `base` is not a model.
-            StorageError: if `out` exists as another model, or the disk refused.
+            StorageError: at once, if `out` exists and is not of this run; or if the disk refused.
         """
         ...
