@@ -56,11 +56,13 @@ class Verdict(Contract):
     """Two reports compared: what to do, and why, in words a person can check.
 
     `gain` is production's word error rate minus the candidate's: positive is better. `low` and `high` bound it with
-    95 % confidence (paired bootstrap, blocked by speaker).
+    95 % confidence (paired bootstrap, blocked by speaker). With `no-train` there is no candidate: the gain is then what
+    a perfect one would have on the new samples, production's whole error there.
     """
 
     decision: Decision
     reasons: tuple[str, ...]
+    proposals: tuple[str, ...] = Field(default=(), description="what a person could do to get another verdict")
     gain: float
     gain_low: float
     gain_high: float

@@ -71,7 +71,7 @@ class TrainingRun:
     """One run of the AI Model Trainer.
 
     Attributes:
-        status: ``"deployed"``, ``"quarantined"``, ``"no-data"`` or ``"failed"``.
+        status: ``"deployed"``, ``"quarantined"``, ``"no-data"``, ``"no-train"`` or ``"failed"``.
         losses: (step, nats per token), as the trainer logged them.
         discarded: Reason of the ingestion node to how many samples it discarded.
         notification: What a human was told.

@@ -15,7 +15,13 @@ from projectone.server.evaluation.scorer import word_score
 from projectone.server.runs import RunRow
 
 _N_EXAMPLES = 12
-_STATUS = {"succeeded": "deployed", "quarantined": "quarantined", "no-data": "no-data", "failed": "failed"}
+_STATUS = {
+    "succeeded": "deployed",
+    "quarantined": "quarantined",
+    "no-data": "no-data",
+    "no-train": "no-train",
+    "failed": "failed",
+}
 _NODES = {
     None: "waiting for the worker",
     "data_ingestion_and_validation": "reading and checking the samples",

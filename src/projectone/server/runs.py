@@ -15,7 +15,7 @@ from projectone.contracts.base import canonical_json, sha256_hex
 from projectone.errors import StorageError
 from projectone.server.database import METADATA, reading, writing
 
-RunState = Literal["requested", "running", "succeeded", "quarantined", "failed", "no-data"]
+RunState = Literal["requested", "running", "succeeded", "quarantined", "failed", "no-data", "no-train"]
 Trigger = Literal["on-demand", "threshold", "schedule"]
 Guard = Callable[[Connection], None]
 """Refuses the transaction it is called in, if the lease is stale."""

@@ -139,6 +139,48 @@ class ServerSettings:
         _number(float, 0.01, 3650),
         default=90.0,
     )
+    triage: str = _setting(
+        "TRIAGE",
+        "Whether a run first asks if the new samples can teach anything that the gate could confirm (`on`), or trains "
+        "on whatever it has (`off`)",
+        _one_of("on", "off"),
+        default="on",
+    )
+    triage_max_clips: int | None = _setting(
+        "TRIAGE_MAX_CLIPS",
+        "New clips that production transcribes for this, at most",
+        _number(int, 1, 10**6),
+        default=None,
+        shown="200",
+    )
+    triage_min_speakers: int | None = _setting(
+        "TRIAGE_MIN_SPEAKERS",
+        "Fewer people with new samples than this start no training",
+        _number(int, 0, 10**6),
+        default=None,
+        shown="1",
+    )
+    triage_min_minutes: float | None = _setting(
+        "TRIAGE_MIN_MINUTES",
+        "Less new speech than this starts no training",
+        _number(float, 0, 10**6),
+        default=None,
+        shown="0.25",
+    )
+    triage_min_terms: int | None = _setting(
+        "TRIAGE_MIN_TERMS",
+        "Fewer distinct words that production gets wrong start no training",
+        _number(int, 0, 10**6),
+        default=None,
+        shown="1",
+    )
+    triage_negligible_wer: float | None = _setting(
+        "TRIAGE_NEGLIGIBLE_WER",
+        "Production's word error rate (a fraction) on the new samples that chance may explain",
+        _number(float, 0, 0.999),
+        default=None,
+        shown="0.005",
+    )
     training_trainable: str | None = _setting(
         "TRAINING_TRAINABLE", "Weights that are trained: `all` or `decoder`", _one_of("all", "decoder"), default=None
     )
@@ -205,12 +247,20 @@ class ServerSettings:
     @property
     def training(self) -> dict[str, Any]:
         """The training settings that were given, by the names of `TrainingConfig`; it knows the defaults."""
-        given = {
-            setting.name.removeprefix("training_"): getattr(self, setting.name)
+        return self._given("training_")
+
+    @property
+    def triage_limits(self) -> dict[str, Any]:
+        """The triage settings that were given, by the names of `TriageConfig`; it knows the defaults."""
+        return self._given("triage_")
+
+    def _given(self, prefix: str) -> dict[str, Any]:
+        found = {
+            setting.name.removeprefix(prefix): getattr(self, setting.name)
             for setting in dataclasses.fields(self)
-            if setting.name.startswith("training_")
+            if setting.name.startswith(prefix)
         }
-        return {name: value for name, value in given.items() if value is not None}
+        return {name: value for name, value in found.items() if value is not None}
 
 
 def _with_defaults(found: dict[str, Any], environ: Mapping[str, str]) -> dict[str, Any]:

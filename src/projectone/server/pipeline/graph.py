@@ -1,8 +1,8 @@
 """The edges of the AI Model Trainer, and nothing else.
 
     START -> data_ingestion_and_validation -> model_fine_tuning -> model_evaluation
-                 nothing new: END                                    better:    deploy_model -> END
-                                                                     otherwise: quarantine_and_notify -> END
+                 nothing new, or nothing                             better:    deploy_model -> END
+                 to gain (no-train): END                             otherwise: quarantine_and_notify -> END
 
 A stage that fails leads to quarantine from wherever it is.
 """
@@ -81,8 +81,9 @@ def _bind(name: str, node: Node, ports: Ports) -> BoundNode:
 def _after_ingestion(state: TrainingGraphState) -> str:
     if state.get("error_message"):
         return QUARANTINE
-    # Discards carry their reasons in the catalog; there is no model and no dataset to set aside.
-    return END if state.get("deployment_status") == "no-data" else FINE_TUNING
+    # Discards carry their reasons in the catalog, a `no-train` verdict stands in the run's row, and its samples go on
+    # waiting: there is no model to set aside.
+    return END if state.get("deployment_status") in ("no-data", "no-train") else FINE_TUNING
 
 
 def _after_fine_tuning(state: TrainingGraphState) -> str:

@@ -1,7 +1,8 @@
 """Node 1, Data Ingestion & Validation: take what waits, discard what cannot be learned from, seal the rest.
 
 The batch is fixed when the node first runs, so a repeated node sees the samples that the first try saw. Without a
-single new usable sample the run ends here: training is deterministic, so the same data would give the same model.
+single new usable sample the run ends here: training is deterministic, so the same data would give the same model. It
+ends here, too, if nothing that could be learned from the new ones would get past the gate: ``no-train``.
 """
 
 from __future__ import annotations
@@ -19,8 +20,10 @@ from projectone.errors import DataError, DigestMismatchError
 from projectone.server.evaluation.golden import pcm_digest
 from projectone.server.pipeline.ports import DatasetEntry, PipelineSample, Ports
 from projectone.server.pipeline.state import TrainingGraphState
+from projectone.server.pipeline.triage import refuse_training
 from projectone.storage.files import write_atomically
 
+_BATCH = "batch.json"
 _SEALED = "sealed.json"
 
 
@@ -35,7 +38,11 @@ class SealedSamples:
 
 
 def ingest(state: TrainingGraphState, ports: Ports) -> TrainingGraphState:
-    """Seal the dataset of this run, or end it with ``no-data``."""
+    """Seal the dataset of this run, or end it with ``no-data`` or ``no-train``.
+
+    Raises:
+        EvaluationError: if what is sealed could not be weighed.
+    """
     run_id = state["run_id"]
     batch, batch_sha256 = _take_batch(ports, run_id)
     waiting = [sample for sample in ports.usable() if sample.is_new and sample.sample_id in batch]
@@ -48,7 +55,10 @@ def ingest(state: TrainingGraphState, ports: Ports) -> TrainingGraphState:
     ports.record(run_id, {"n_discarded": n_discarded})
     if sealed is None:
         return {"raw_data_path": batch_sha256, "deployment_status": "no-data"}
-    return {"raw_data_path": batch_sha256, "processed_data_path": sealed.dataset_sha256}
+    ended: TrainingGraphState = {"raw_data_path": batch_sha256, "processed_data_path": sealed.dataset_sha256}
+    if refuse_training(run_id, sealed.dataset_sha256, ports) is not None:
+        ended["deployment_status"] = "no-train"
+    return ended
 
 
 def seal_batch(run_id: str, ports: Ports) -> SealedSamples | None:
@@ -120,8 +130,14 @@ def run_folder(home: Path, run_id: str) -> Path:
     return home / "runs" / run_id
 
 
+def read_batch(home: Path, run_id: str) -> frozenset[str]:
+    """Ids of the samples that waited when a run began; none if it took none yet."""
+    path = run_folder(home, run_id) / _BATCH
+    return frozenset(json.loads(path.read_bytes())) if path.is_file() else frozenset()
+
+
 def _take_batch(ports: Ports, run_id: str) -> tuple[frozenset[str], str]:
-    path = run_folder(ports.home, run_id) / "batch.json"
+    path = run_folder(ports.home, run_id) / _BATCH
     if not path.exists():
         write_atomically(path, canonical_json([sample.sample_id for sample in ports.waiting()]))
     content = path.read_bytes()

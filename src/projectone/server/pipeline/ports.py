@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from projectone.contracts.scores import EvaluationReport, Verdict
+from projectone.server.evaluation.triage import Triage
 from projectone.server.notifications.outbox import Message
 
 Samples = npt.NDArray[np.float32]
@@ -139,6 +140,7 @@ class Ports:
         package: Packs a model; gives the digest and size of the package and its files.
         release: Writes the signed release row; gives its number.
         notify: Says something to a human, once per key.
+        triage: Weighs the new pairs of a dataset before training; None trains whatever they are.
         max_new_per_contributor: New samples of one person in one run; the others wait.
     """
 
@@ -167,3 +169,4 @@ class Ports:
     release: Callable[[Deployment, Mapping[str, Any], Mapping[str, Any]], int]
     notify: Callable[[Message], None]
     max_new_per_contributor: int = 100
+    triage: Callable[[Sequence[DatasetEntry]], Triage] | None = None

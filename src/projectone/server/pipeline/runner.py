@@ -21,6 +21,7 @@ from projectone.server.pipeline.state import GRAPH_VERSION, TrainingGraphState, 
 from projectone.server.runs import Guard, RunRow, Runs, RunState
 
 LEASE_NAME = "trainer"
+_ENDS: dict[str, RunState] = {"no-data": "no-data", "no-train": "no-train"}
 MAX_ATTEMPTS = 5
 """A run that was begun this often without an end is set aside, so that one bad batch cannot stop all others."""
 
@@ -130,7 +131,7 @@ class Trainer:
 
     def _close(self, run: RunRow, state: TrainingGraphState, permit: WorkPermit) -> RunRow:
         status = state["deployment_status"]
-        ended: RunState = "no-data" if status == "no-data" else "quarantined"
+        ended: RunState = _ENDS.get(status, "quarantined")
         reason = "no new sample could be used" if ended == "no-data" else self._runs.get(run.run_id).reason
         if status.startswith("deployed"):
             ended, reason = "succeeded", None

@@ -37,6 +37,8 @@ class Situation:
         waiting_since: When the oldest of them came.
         last_ended_at: When the last run ended.
         n_fruitless: Runs in a row, up to the last one, that failed or were quarantined.
+        n_declined: Waiting samples that the last run found not worth training on. They count again with the calendar,
+            and train with whatever newcomers start a run.
     """
 
     now: datetime
@@ -44,6 +46,7 @@ class Situation:
     waiting_since: datetime | None
     last_ended_at: datetime | None
     n_fruitless: int = 0
+    n_declined: int = 0
 
 
 def due(policy: SchedulePolicy, situation: Situation) -> Literal["threshold", "schedule"] | None:
@@ -55,7 +58,7 @@ def due(policy: SchedulePolicy, situation: Situation) -> Literal["threshold", "s
         rest = min(policy.retry_after * 2**doublings, policy.every)
         if situation.now < situation.last_ended_at + rest:
             return None
-    if situation.n_waiting >= policy.min_new_samples:
+    if situation.n_waiting - situation.n_declined >= policy.min_new_samples:
         return "threshold"
     since = situation.last_ended_at or situation.waiting_since
     return "schedule" if since is not None and situation.now >= since + policy.every else None

@@ -6,21 +6,26 @@ import argparse
 import dataclasses
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from projectone.errors import SettingsError
+from projectone.errors import EvaluationError, SettingsError
 from projectone.server.corpus.manifests import read_manifest
+from projectone.server.evaluation.triage import TriageConfig
 from projectone.server.settings import ServerSettings
 from projectone.server.training import TrainingClip, TrainingConfig, TrainingProgress, TrainingResult, finetune
 from projectone.server.work.clips import open_decoder, training_clips
 from projectone.server.work.progress import ProgressLine
 from projectone.server.work.references import resolve_model
+from projectone.server.work.triage import NewClip, triage_clips
 
 SUMMARY = "Fine-tune a Whisper model on any manifest of speech. The same command goes on after an interruption."
 EXAMPLES = """  projectone-server train --base starter --data speech/manifest.jsonl --out models/mine
   projectone-server train --base openai/whisper-tiny --data speech --split train --dev speech --dev-split dev \\
       --out models/mine --epochs 3 --learning-rate 1e-5 --context full"""
+
+EXIT_NO_TRAIN = 3
 
 # Command-line options that are fields of `TrainingConfig`, with what they are.
 _KNOBS: dict[str, tuple[type, str]] = {
@@ -54,6 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(f"--{name.replace('_', '-')}", type=kind, help=what + shown)
     parser.add_argument("--trainable", choices=("all", "decoder"), help="all weights (default), or the decoder's")
     parser.add_argument("--context", choices=("short", "full"), help="pad to the clips (default), or to whole windows")
+    parser.add_argument("--force", action="store_true", help="train even if the clips have nothing to teach the base")
     parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
 
 
@@ -68,6 +74,9 @@ def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
     line = ProgressLine(sys.stderr)
     line.say("reading clips")
     clips, dev, replay = _read(arguments)
+    # An interrupted run was found worth its while when it began.
+    if not work_folder.exists() and not _is_worth_training(base, clips, config, line, arguments):
+        return EXIT_NO_TRAIN
     result = finetune(
         base,
         clips,
@@ -88,6 +97,33 @@ def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
     else:
         print(_describe(result, arguments.out, log))
     return 0
+
+
+def _is_worth_training(
+    base: Path, clips: Sequence[TrainingClip], config: TrainingConfig, line: ProgressLine, arguments: argparse.Namespace
+) -> bool:
+    """Print what the clips can teach the base; whether to train."""
+    try:
+        found = triage_clips(
+            base,
+            [NewClip.of(clip) for clip in clips],
+            # Whoever owns the manifest may read its words.
+            config=TriageConfig(min_term_speakers=1, min_minutes=0.0, seed=config.seed),
+            language=config.language,
+            on_progress=lambda n_done, n_clips: line.show(f"triage: the base has heard {n_done}/{n_clips} clips"),
+        )
+    except EvaluationError:
+        return True  # what is wrong with the clips or the language is the training's to say
+    line.say(f"triage: {found.decision}: {found.summary()}")
+    for text in (*found.reasons, *(f"proposal: {proposal}" for proposal in found.proposals)):
+        line.say(f"  {text}")
+    if found.is_worth_training or arguments.force:
+        return True
+    if arguments.json:
+        print(json.dumps({"out": None, "verdict": found.verdict().model_dump(mode="json"), "triage": found.to_json()}))
+    else:
+        print("no-train   nothing was trained (--force trains anyway)")
+    return False
 
 
 def _config(arguments: argparse.Namespace) -> TrainingConfig:

@@ -20,6 +20,7 @@ from threading import Event
 
 from projectone.errors import LeaseError, ProjectOneError
 from projectone.server.pipeline.checkpoints import assert_strict_reader
+from projectone.server.pipeline.ingest import read_batch
 from projectone.server.pipeline.runner import Trainer, WorkStoppedError
 from projectone.server.pipeline.schedule import SchedulePolicy, Situation, due
 from projectone.server.runs import RunRow, to_json
@@ -160,12 +161,15 @@ class Worker:
             if run.state not in ("failed", "quarantined"):
                 break
             fruitless += 1
+        was_declined = bool(newest) and newest[0].state == "no-train"
+        declined = read_batch(self._workshop.home, newest[0].run_id) if was_declined else frozenset()
         return Situation(
             now=datetime.now(UTC),
             n_waiting=len(waiting),
             waiting_since=waiting[0].received_at if waiting else None,
             last_ended_at=newest[0].finished_at if newest else None,
             n_fruitless=fruitless,
+            n_declined=sum(str(row.sample_id) in declined for row in waiting),
         )
 
     def _report(self, run: RunRow) -> RunRow:

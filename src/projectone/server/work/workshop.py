@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from threading import Event
 from typing import TextIO
@@ -22,6 +23,8 @@ from projectone.server.database import open_engine
 from projectone.server.delivery.ledger import Ledger
 from projectone.server.delivery.signing import load_signer
 from projectone.server.evaluation.gate import judge
+from projectone.server.evaluation.power import power_of
+from projectone.server.evaluation.triage import Triage, TriageConfig
 from projectone.server.home import require_home
 from projectone.server.leases import Leases
 from projectone.server.migrations.upgrade import upgrade_database
@@ -50,6 +53,7 @@ from projectone.server.work.handout import Handout
 from projectone.server.work.progress import ProgressLine
 from projectone.server.work.references import resolve_model
 from projectone.server.work.scoring import Scores
+from projectone.server.work.triage import NewClip, triage_clips
 from projectone.storage.blobs import FileBlobs
 from projectone.waveform.wav import parse_wav
 
@@ -135,6 +139,7 @@ class Workshop:
             package=self.handout.package,
             release=lambda *parts: self.handout.release(*parts, guard=permit.guard),
             notify=lambda message: self.notify(message, permit),
+            triage=(lambda new: self._triage(new, permit)) if self.settings.triage == "on" else None,
             max_new_per_contributor=self.settings.max_new_per_contributor,
         )
 
@@ -242,6 +247,33 @@ class Workshop:
             with suppress(FileNotFoundError):
                 shutil.copyfile(work_folder / LOG_NAME, request.log_path)
         return result.weights_sha256
+
+    def _triage(self, new: Sequence[DatasetEntry], permit: WorkPermit) -> Triage:
+        production = self.production().weights_sha256
+
+        def on_progress(n_done: int, n_clips: int) -> None:
+            self.line.show(f"triage: production has heard {n_done} of {n_clips} new clips")
+            permit.pause_point()
+
+        triage = triage_clips(
+            self.models.find(production),
+            [
+                NewClip(
+                    clip_id=entry.sample_id,
+                    speaker=entry.speaker,
+                    text=entry.text,
+                    duration_s=entry.duration_s,
+                    read=partial(self._read_clip, entry.clip_sha256),
+                )
+                for entry in new
+            ],
+            # Without a golden set there is no gate to pass: the evaluation says so, as it always did.
+            power=power_of(self.score(production, permit.pause_point)) if self.settings.golden is not None else None,
+            config=TriageConfig(**self.settings.triage_limits),
+            on_progress=on_progress,
+        )
+        self.line.say(f"triage: {triage.decision}: {triage.summary()}")
+        return triage
 
     def _replay_clips(self) -> list[TrainingClip]:
         if self.settings.replay is None:

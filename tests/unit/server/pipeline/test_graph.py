@@ -1,5 +1,8 @@
+import json
 import subprocess
 import sys
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +11,13 @@ from tests.fakes.pipeline_ports import World
 
 from projectone.contracts.scores import EvaluationReport, Verdict
 from projectone.errors import EvaluationError, LeaseError, RegistryError
+from projectone.server.evaluation.bootstrap import Interval
+from projectone.server.evaluation.triage import Triage
 from projectone.server.pipeline.checkpoints import open_checkpointer
 from projectone.server.pipeline.graph import build_graph
+from projectone.server.pipeline.ingest import ingest
 from projectone.server.pipeline.models import ModelFolders
-from projectone.server.pipeline.ports import Ports, Production
+from projectone.server.pipeline.ports import DatasetEntry, Ports, Production
 from projectone.server.pipeline.state import (
     DEPLOYMENT,
     EVALUATION,
@@ -108,6 +114,80 @@ def test_without_usable_data_the_run_ends_without_training(world: World) -> None
     assert state["deployment_status"] == "no-data"
     assert world.marks == {"silent": ("discarded", "silence")}
     assert world.messages == {}
+
+
+NO_GAIN = Triage(
+    decision="no-train",
+    reasons=("production already writes them",),
+    proposals=("collect others",),
+    wer=Interval(0.01, 0.0, 0.03),
+    n_clips=1,
+    n_heard=1,
+    n_speakers=1,
+    minutes=0.1,
+    n_terms=0,
+    terms=(),
+    smallest_gain=0.05,
+)
+
+
+def test_samples_that_teach_nothing_end_the_run_before_training_and_go_on_waiting(world: World) -> None:
+    world.add("known")
+    state = run(world.ports(triage=lambda new: NO_GAIN))
+    assert world.nodes == [INGESTION]
+    assert state["deployment_status"] == "no-train"
+    assert world.marks == {}
+    assert not (world.home / "quarantine").exists()
+    verdict = json.loads(str(world.row["verdict"]))
+    assert (verdict["decision"], verdict["proposals"]) == ("no-train", ["collect others"])
+    assert world.row["reason"] == "production already writes them. Proposal: collect others"
+    body = world.messages["run1-no-train"].body
+    assert "1 new samples go on waiting. Production is unchanged." in body
+    assert "Proposal: collect others." in body
+
+
+def test_declined_samples_are_learned_from_once_more_have_come(world: World) -> None:
+    world.add("known")
+    run(world.ports(triage=lambda new: NO_GAIN))
+    world.add("strange")
+    asked: list[list[str]] = []
+
+    def triage(new: Sequence[DatasetEntry]) -> Triage:
+        asked.append([entry.sample_id for entry in new])
+        return replace(NO_GAIN, decision="train", reasons=(), proposals=())
+
+    state = run(world.ports(triage=triage), "run2")
+    assert asked == [["known", "strange"]]
+    assert state["deployment_status"] == "deployed 1.0.0"
+    assert world.marks == {"known": ("used", None), "strange": ("used", None)}
+
+
+def test_only_new_samples_are_weighed_and_only_once_for_a_repeated_node(world: World) -> None:
+    world.add("old", is_new=False)
+    world.add("new")
+    asked: list[list[str]] = []
+
+    def triage(new: Sequence[DatasetEntry]) -> Triage:
+        asked.append([entry.sample_id for entry in new])
+        return NO_GAIN
+
+    ports = world.ports(triage=triage)
+    first = ingest({"run_id": "run1"}, ports)
+    assert ingest({"run_id": "run1"}, ports) == first
+    assert asked == [["new"]]
+    assert list(world.messages) == ["run1-no-train"]
+
+
+def test_a_triage_that_fails_leads_to_quarantine_and_says_nothing_about_the_samples(world: World) -> None:
+    world.add("a")
+
+    def triage(new: Sequence[DatasetEntry]) -> Triage:
+        raise EvaluationError("language: expected one of fr, got 'en'")
+
+    state = run(world.ports(triage=triage))
+    assert world.nodes == [INGESTION, QUARANTINE]
+    assert state["deployment_status"] == "quarantined"
+    assert world.marks == {}
 
 
 def test_training_that_breaks_leads_to_quarantine_and_sets_its_samples_aside(world: World) -> None:

@@ -45,3 +45,10 @@ def test_a_policy_checks_itself() -> None:
         SchedulePolicy(min_new_samples=0)
     with pytest.raises(ValueError, match="every"):
         SchedulePolicy(every=timedelta(0))
+
+
+def test_samples_that_were_not_worth_training_on_wait_for_others_or_for_the_week() -> None:
+    waiting = replace(QUIET, n_waiting=25, n_declined=20, waiting_since=NOW, last_ended_at=NOW - timedelta(days=6))
+    assert due(POLICY, waiting) is None
+    assert due(POLICY, replace(waiting, n_waiting=30)) == "threshold"
+    assert due(POLICY, replace(waiting, last_ended_at=NOW - timedelta(days=7))) == "schedule"
