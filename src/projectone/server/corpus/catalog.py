@@ -179,7 +179,7 @@ class Catalog:
         oldest = _under_consent(select(func.min(SAMPLES.c.received_at)), "waiting")
         with reading(self._engine) as connection:
             found = connection.execute(oldest).scalar()
-        return None if found is None else _utc(found)
+        return None if found is None else utc(found)
 
     def note_sealed(self, dataset_sha256: str, sample_ids: Iterable[UUID | str]) -> None:
         """Remember which samples a sealed dataset names, so that a withdrawal finds it.
@@ -247,7 +247,7 @@ class Catalog:
             row = connection.execute(query).one_or_none()
         if row is None:
             return None
-        received = _utc(row.received_at)
+        received = utc(row.received_at)
         return SampleState(sample_id=sample_id, state=row.state, reason=row.reason, received_at=received)
 
     def grant(self, receipt: ConsentReceipt, now: datetime) -> ConsentReceipt:
@@ -313,7 +313,7 @@ class Catalog:
     def _kept(self, *states: State) -> list[SampleRow]:
         query = _under_consent(select(SAMPLES), *states).order_by(SAMPLES.c.received_at, SAMPLES.c.sample_id)
         with reading(self._engine) as connection:
-            return [_sample(row) for row in connection.execute(query)]
+            return [sample_of(row) for row in connection.execute(query)]
 
 
 def _under_consent(query: Any, *states: State) -> Any:  # noqa: ANN401 - a SQLAlchemy query
@@ -332,7 +332,7 @@ def _known(connection: Connection, correction: Correction) -> UploadReceipt | No
     digests = (correction.audio.sha256, sha256_hex(correction.to_bytes()))
     if (row.upload_sha256, row.correction_sha256) != digests:
         raise DataError("sample-conflict", f"sample {correction.sample_id}: the id holds other content")
-    received = _utc(row.received_at)
+    received = utc(row.received_at)
     return UploadReceipt(sample_id=correction.sample_id, sha256=row.upload_sha256, received_at=received)
 
 
@@ -360,9 +360,10 @@ def _row_of(correction: Correction) -> dict[str, Any]:
     }
 
 
-def _sample(row: Any) -> SampleRow:  # noqa: ANN401 - a SQLAlchemy row has no type of its own
+def sample_of(row: Any) -> SampleRow:  # noqa: ANN401 - a SQLAlchemy row has no type of its own
+    """A row of `SAMPLES` that is not erased."""
     values = {name: getattr(row, name) for name in SampleRow.__dataclass_fields__}
-    return SampleRow(**values | {"received_at": _utc(row.received_at)})
+    return SampleRow(**values | {"received_at": utc(row.received_at)})
 
 
 def _receipt(row: Any) -> ConsentReceipt:  # noqa: ANN401 - a SQLAlchemy row has no type of its own
@@ -372,8 +373,8 @@ def _receipt(row: Any) -> ConsentReceipt:  # noqa: ANN401 - a SQLAlchemy row has
         scope=row.scope,
         text_version=row.text_version,
         method=row.method,
-        granted_at=_utc(row.granted_at),
-        withdrawn_at=None if row.withdrawn_at is None else _utc(row.withdrawn_at),
+        granted_at=utc(row.granted_at),
+        withdrawn_at=None if row.withdrawn_at is None else utc(row.withdrawn_at),
     )
 
 
@@ -382,7 +383,7 @@ def _tainted_datasets() -> Any:  # noqa: ANN401 - a SQLAlchemy query
     return joined.where(SAMPLES.c.state == "erased").distinct()
 
 
-def _utc(moment: datetime) -> datetime:
+def utc(moment: datetime) -> datetime:
     """SQLite forgets the zone; everything we write is UTC."""
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 

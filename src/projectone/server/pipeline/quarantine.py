@@ -45,6 +45,7 @@ def quarantine(state: TrainingGraphState, ports: Ports) -> TrainingGraphState:
                     f"{0 if sealed is None else len(sealed.new)} new samples "
                     f"{'are set aside with it' if is_suspect else 'go on waiting'}. Production is unchanged.",
                     f"Model, dataset manifest and log: quarantine/{run_id}/ in the server's home.",
+                    f"To look closer: projectone-server quarantine show {run_id}",
                 )
             ),
         )

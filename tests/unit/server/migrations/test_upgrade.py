@@ -30,6 +30,20 @@ def test_migrating_again_changes_nothing(tmp_path: Path) -> None:
     engine.dispose()
 
 
+def test_rows_of_the_first_revision_are_kept_and_get_the_tables_that_came_since(tmp_path: Path) -> None:
+    engine = open_engine(f"sqlite:///{tmp_path}/rows.sqlite")
+    upgrade_database(engine)
+    with writing(engine) as connection:  # as the first revision left it
+        connection.execute(text("DROP TABLE sample_returns"))
+        connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
+        connection.execute(text("INSERT INTO contributors VALUES ('ada', '2026-11-01')"))
+    upgrade_database(engine)
+    with reading(engine) as connection:
+        assert compare_metadata(MigrationContext.configure(connection), all_tables()) == []
+        assert connection.execute(text("SELECT contributor_id FROM contributors")).scalars().all() == ["ada"]
+    engine.dispose()
+
+
 def test_rows_of_newer_code_are_refused_and_left_as_they_are(tmp_path: Path) -> None:
     engine = open_engine(f"sqlite:///{tmp_path}/rows.sqlite")
     upgrade_database(engine)

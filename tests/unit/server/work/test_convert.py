@@ -43,7 +43,8 @@ def test_a_command_nobody_knows_is_explained(capsys: pytest.CaptureFixture[str])
 
 
 @pytest.mark.parametrize(
-    "name", ["init", "serve", "work", "run", "publish", "status", "train", "evaluate", "convert", "doctor"]
+    "name",
+    ["init", "serve", "work", "run", "publish", "status", "train", "evaluate", "convert", "doctor", "quarantine"],
 )
 def test_every_command_explains_itself_with_examples(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
