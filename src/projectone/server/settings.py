@@ -199,6 +199,13 @@ class ServerSettings:
     training_batch_size: int | None = _setting(
         "TRAINING_BATCH_SIZE", "Most clips in one step", _number(int, 1, 10_000), default=None
     )
+    training_max_forgetting: float | None = _setting(
+        "TRAINING_MAX_FORGETTING",
+        "What a candidate may lose on the general speech of PROJECTONE_SERVER_REPLAY (a fraction of its words)",
+        _number(float, 0, 1),
+        default=None,
+        shown="0.01",
+    )
     training_checkpoint_every_steps: int | None = _setting(
         "TRAINING_CHECKPOINT_EVERY_STEPS", "Steps that a crash can cost", _number(int, 1, 10**8), default=None
     )

@@ -148,6 +148,8 @@ class TrainingConfig:
         min_dev_clips: With fewer than this held back, nothing is held back and the last weights are taken.
         evaluate_times: How often the held-back clips are decoded, spread evenly over the run.
         alphas: Shares of the fine-tuned weights to try against the base's; 1 is the fine-tuned model itself.
+        max_forgetting: What the result may lose on general speech (a fraction of its words), if any is given to
+            watch; a smaller share of the fine-tuned weights is taken where more would be lost.
         checkpoint_every_steps: Steps that a crash can cost.
         max_rollbacks: Returns to the last checkpoint after numbers that are not finite, before giving up.
         seed: Decides order, held-back clips and augmentation.
@@ -181,6 +183,7 @@ class TrainingConfig:
     min_dev_clips: int = 8
     evaluate_times: int = 4
     alphas: tuple[float, ...] = (0.5, 0.75, 1.0)
+    max_forgetting: float = 0.01
     checkpoint_every_steps: int = 25
     max_rollbacks: int = 3
     seed: int = 0
@@ -196,7 +199,7 @@ class TrainingConfig:
         _expect_between(self, 0, 100, "carriers_per_term")
         _expect_between(self, 0, 0.9, "replay_fraction", "dev_share")
         _expect_between(self, 0, 1000, "evaluate_times", "max_rollbacks")
-        _expect_between(self, 0, 1, "weight_decay")
+        _expect_between(self, 0, 1, "weight_decay", "max_forgetting")
         _expect_between(self, 0, 2**32 - 1, "seed")
         _expect_positive(self, "batch_seconds", "clip_norm")
         if self.learning_rate is not None:

@@ -3,8 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import mlx.core as mx
+
+
+@dataclass(frozen=True)
+class AlphaPoint:
+    """What one share of the fine-tuned weights comes to; alpha 0 is the base, 1 the fine-tuned model.
+
+    Attributes:
+        dev_wer: Word error rate on the held-back clips of the people to learn from.
+        general_wer: The same on general speech; None if there is none to watch.
+    """
+
+    alpha: float
+    dev_wer: float
+    general_wer: float | None
 
 
 def interpolate(base: Mapping[str, mx.array], tuned: Mapping[str, mx.array], alpha: float) -> dict[str, mx.array]:

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from projectone.errors import TrainingError
 from projectone.server.training.config import TrainingConfig
 from projectone.server.training.examples import Example, ExampleBuilder, Skipped, TrainingClip
+from projectone.server.training.replay import split_replay
 from projectone.server.training.splitting import SplitKind, hold_back
 from projectone.speech.checkpoint import WhisperCheckpoint
-
-_MAX_GENERAL_DEV_CLIPS = 64
 
 
 @dataclass(frozen=True)
@@ -58,14 +57,10 @@ def sort_clips(
         held_back, skipped_dev = builder.build(dev_clips)
         own, kind = fitting, "given" if held_back else "none"
         skipped += skipped_dev
-    n_general = min(_MAX_GENERAL_DEV_CLIPS, round(len(replay) * config.dev_share)) if held_back else 0
-    # Every n-th clip, so that general speech is judged on all of its speakers and not on the first ones.
-    every = max(1, len(replay) // n_general) if n_general else len(replay) + 1
-    general = replay[::every][:n_general]
-    kept = {id(example) for example in general}
+    mixed_in, general = split_replay(replay, config) if held_back else (replay, [])
     return Material(
         own=own,
-        replay=[example for example in replay if id(example) not in kept],
+        replay=mixed_in,
         held_back=held_back,
         general=general,
         split=kind,

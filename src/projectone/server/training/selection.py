@@ -20,6 +20,7 @@ from projectone.speech.normalize import normalize_text
 from projectone.speech.wer import word_errors
 
 _DECODE_BATCH = 16
+_SMALLEST_SHARE = 1 / 16  # below it float16 rounds most of the change away
 
 
 class DevJudge:
@@ -94,6 +95,17 @@ def cost_since(before: DevScore) -> Callable[[DevScore], float]:
     return cost
 
 
+def forgets_at_most(limit: float, before: DevScore) -> Callable[[DevScore], bool]:
+    """Whether a score of a run that began with `before` lost at most `limit` (a fraction) of general speech."""
+
+    def is_allowed(score: DevScore) -> bool:
+        return (
+            score.general_wer is None or before.general_wer is None or score.general_wer - before.general_wer <= limit
+        )
+
+    return is_allowed
+
+
 def better_than(before: DevScore) -> Callable[[DevScore, DevScore], bool]:
     """Compares two scores of a run that began with `before`: by cost, and where that is equal by loss."""
     cost = cost_since(before)
@@ -108,11 +120,13 @@ def choose_alpha(
     *,
     cost: Callable[[DevScore], float],
     on_judged: Callable[[float, DevScore], None],
+    is_allowed: Callable[[DevScore], bool] = lambda score: True,
 ) -> tuple[float, Tensors, DevScore]:
-    """The share of the fine-tuned weights that costs least on the held-back clips, those weights, and their score.
+    """The allowed share of the fine-tuned weights that costs least on the held-back clips, its weights and its score.
 
     Of shares that cost the same the smallest is taken: held-back clips are few and from the same people, and what
-    stays nearer to the base forgets less and does better on people it has never heard.
+    stays nearer to the base forgets less and does better on people it has never heard. If none of the shares is
+    allowed the smallest is halved until one is; if that does not help either, the one that costs least is taken.
 
     Args:
         base: Weights before training.
@@ -121,13 +135,24 @@ def choose_alpha(
         alphas: Shares to try.
         cost: Of a score; lower is better.
         on_judged: Told of every share and its score.
+        is_allowed: What a score must keep, whatever it gains.
     """
     chosen: tuple[float, Tensors, DevScore] | None = None
-    for alpha in sorted(alphas, reverse=True):
+    shares = sorted(alphas)
+    while shares:
+        alpha = shares.pop()
         weights = interpolate(base, best.weights, alpha)
         score = best.score if alpha == 1 else judge(weights)
         on_judged(alpha, score)
-        if chosen is None or cost(score) <= cost(chosen[2]):
+        if chosen is None or _rank(score, cost, is_allowed) <= _rank(chosen[2], cost, is_allowed):
             chosen = (alpha, weights, score)
+        if not shares and not is_allowed(chosen[2]) and alpha / 2 >= _SMALLEST_SHARE:
+            shares.append(alpha / 2)
     assert chosen is not None
     return chosen
+
+
+def _rank(
+    score: DevScore, cost: Callable[[DevScore], float], is_allowed: Callable[[DevScore], bool]
+) -> tuple[bool, float]:
+    return not is_allowed(score), cost(score)

@@ -115,6 +115,13 @@ def test_given_dev_clips_are_used_and_general_speech_is_watched(base: Path, tmp_
     assert (result.dev_split, result.n_clips, result.n_dev_clips) == ("given", 20, 9)
     assert result.general_wer_before is not None
     assert result.general_wer_after is not None
+    assert [point.alpha for point in result.curve] == [0.0, 0.5, 1.0]
+    assert (result.curve[0].dev_wer, result.curve[0].general_wer) == (
+        result.dev_wer_before,
+        result.general_wer_before,
+    )
+    taken = next(point for point in result.curve if point.alpha == result.alpha)
+    assert (taken.dev_wer, taken.general_wer) == (result.dev_wer_after, result.general_wer_after)
 
 
 def test_a_folder_with_another_run_is_refused(base: Path, tmp_path: Path) -> None:

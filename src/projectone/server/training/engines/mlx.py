@@ -20,12 +20,13 @@ from projectone.server.training.engines.protocol import TrainingProgress, Traini
 from projectone.server.training.engines.reporting import Reporter
 from projectone.server.training.examples import ExampleBuilder, Skipped, TrainingClip
 from projectone.server.training.fingerprint import fingerprint_of
+from projectone.server.training.interpolation import AlphaPoint
 from projectone.server.training.lessons import Lessons
 from projectone.server.training.log import TrainingLog
 from projectone.server.training.loss import Batch
 from projectone.server.training.material import Material, sort_clips
 from projectone.server.training.memory import keep_freed_memory
-from projectone.server.training.selection import DevJudge, better_than, choose_alpha, cost_since
+from projectone.server.training.selection import DevJudge, better_than, choose_alpha, cost_since, forgets_at_most
 from projectone.server.training.state import DevScore, StateFolder, TrainingState
 from projectone.server.training.trainer import LoopParts, train
 from projectone.speech.checkpoint import WhisperCheckpoint, load_checkpoint, save_checkpoint
@@ -104,6 +105,7 @@ class _Run:
         self._judge: Callable[[Tensors], DevScore] | None = None
         if judge is not None:
             self._judge = lambda trained: judge(method.model_weights(trained))
+        self._curve: list[AlphaPoint] = []
         log = TrainingLog(work_folder / LOG_NAME, time.monotonic)
         self._report = Reporter(log, on_progress, epochs=self._epochs, n_epochs=config.epochs)
 
@@ -171,14 +173,20 @@ class _Run:
         if self._judge is None or state.best is None or state.before is None:
             return 1.0, state.weights, None
         self._report.phase("interpolate", state.step)
+        self._curve = [AlphaPoint(0.0, state.before.wer, state.before.general_wer)]
         return choose_alpha(
             self._method.unchanged(state.best.weights),
             state.best,
             self._judge,
             self._config.alphas,
             cost=cost_since(state.before),
-            on_judged=self._report.alpha,
+            on_judged=self._judged_alpha,
+            is_allowed=forgets_at_most(self._config.max_forgetting, state.before),
         )
+
+    def _judged_alpha(self, alpha: float, score: DevScore) -> None:
+        self._curve.append(AlphaPoint(alpha, score.wer, score.general_wer))
+        self._report.alpha(alpha, score)
 
     def _save(self, trained: Tensors, out: Path) -> str:
         """Put the model at `out`, or find the same one there; gives the digest of its weights."""
@@ -219,6 +227,7 @@ class _Run:
             n_rollbacks=state.n_rollbacks,
             skipped=self._material.skipped,
             wall_s=round(state.elapsed_s, 3),
+            curve=tuple(sorted(self._curve, key=lambda point: point.alpha)),
         )
 
 
@@ -231,6 +240,7 @@ def _finished(work_folder: Path, out: Path, fingerprint: str) -> TrainingResult 
     if facts.pop("fingerprint") != fingerprint or facts["weights_sha256"] != digest_of(out / _WEIGHTS):
         return None
     facts["skipped"] = tuple(Skipped(**entry) for entry in facts["skipped"])
+    facts["curve"] = tuple(AlphaPoint(**entry) for entry in facts["curve"])
     return TrainingResult(**facts)
 
 

@@ -9,6 +9,7 @@ from typing import Literal, Protocol
 
 from projectone.server.training.config import Method, TrainingConfig
 from projectone.server.training.examples import Skipped, TrainingClip
+from projectone.server.training.interpolation import AlphaPoint
 from projectone.server.training.splitting import SplitKind
 
 Phase = Literal["prepare", "train", "judge", "interpolate", "save"]
@@ -54,6 +55,8 @@ class TrainingResult:
         skipped: Clips left out, with reasons.
         wall_s: Time spent, without interruptions.
         method: What was trained: all weights, or adapters that were fused into them.
+        curve: What the shares of the fine-tuned weights came to that were tried, and the base (0), by alpha; empty if
+            nothing was held back.
     """
 
     weights_sha256: str
@@ -72,6 +75,7 @@ class TrainingResult:
     skipped: tuple[Skipped, ...]
     wall_s: float
     method: Method = "full"
+    curve: tuple[AlphaPoint, ...] = ()
 
 
 class Engine(Protocol):
