@@ -76,7 +76,7 @@ def _counted(decode: Callable[[Path], Any], n_clips: int, line: ProgressLine) ->
     def counting(path: Path) -> Any:  # noqa: ANN401 - passes on what the decoder gives
         nonlocal n_done
         n_done += 1
-        line.show(f"reading {n_done}/{n_clips} clips")
+        line.show(f"reading {n_done}/{n_clips} clips", is_last=n_done == n_clips)
         return decode(path)
 
     return counting
@@ -90,7 +90,9 @@ def _score(
         golden,
         options=options,
         batch_size=batch_size,
-        on_progress=lambda n_done, n_clips: line.show(f"{name}: {n_done}/{n_clips} clips transcribed"),
+        on_progress=lambda n_done, n_clips: line.show(
+            f"{name}: {n_done}/{n_clips} clips transcribed", is_last=n_done == n_clips
+        ),
     )
     line.say(f"{name}: {report.n_clips} clips transcribed in {report.wall_s:.1f} s")
     return report

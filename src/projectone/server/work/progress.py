@@ -20,10 +20,10 @@ class ProgressLine:
         self._last_shown_s = float("-inf")
         self._width = 0
 
-    def show(self, text: str) -> None:
-        """Show `text` instead of the text before, unless that was only just shown."""
+    def show(self, text: str, *, is_last: bool = False) -> None:
+        """Show `text` instead of the text before, unless that was only just shown; the last of its kind always."""
         now_s = self._clock()
-        if now_s - self._last_shown_s < (_LIVE_INTERVAL_S if self._is_live else _PLAIN_INTERVAL_S):
+        if not is_last and now_s - self._last_shown_s < (_LIVE_INTERVAL_S if self._is_live else _PLAIN_INTERVAL_S):
             return
         self._last_shown_s = now_s
         self._stream.write(f"\r{text.ljust(self._width)}" if self._is_live else f"{text}\n")

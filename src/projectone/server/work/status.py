@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from pathlib import Path
 from typing import Any
 
 from projectone.server.corpus.catalog import Catalog
@@ -42,7 +43,7 @@ def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
         status = {
             "production": None if in_production is None else _release(in_production),
             "channel": settings.channel,
-            "runs": to_json(runs),
+            "runs": [_existing(run, settings.home) for run in to_json(runs)],
             "releases": [_release(release) for release in releases],
             "samples": samples,
             "discarded": discarded,
@@ -66,6 +67,12 @@ def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
 
 def _is_of(release: Release, channel: str) -> bool:
     return release.manifest.channel == channel
+
+
+def _existing(run: dict[str, Any], home: Path) -> dict[str, Any]:
+    """A run that names its log only where there is one: a run that trained nothing has written none."""
+    has_log = run["log_path"] is not None and (home / run["log_path"]).is_file()
+    return run if has_log else {**run, "log_path": None}
 
 
 def _release(release: Release) -> dict[str, Any]:

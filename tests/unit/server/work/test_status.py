@@ -9,6 +9,7 @@ import pytest
 from tests.fakes.trainer_home import TrainerHome
 
 from projectone.server.cli import main
+from projectone.server.runs import Runs
 
 
 def test_status_says_why_samples_were_discarded(
@@ -25,3 +26,27 @@ def test_status_says_why_samples_were_discarded(
     assert "discarded   2 golden-overlap, 1 silence\n" in capsys.readouterr().out
     assert main(["status", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["discarded"] == {"golden-overlap": 2, "silence": 1}
+
+
+def test_status_names_a_log_only_where_there_is_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home = TrainerHome(tmp_path / "home", hub_url="http://127.0.0.1:1", hub_token="none")
+    for name, value in home.variables.items():
+        monkeypatch.setenv(name, value)
+    runs = Runs(home.engine)
+    run = runs.request("on-demand")
+    log_path = f"runs/{run.run_id}/train.jsonl"
+    runs.start(run.run_id, graph_version=1, log_path=log_path, guard=lambda connection: None)
+    home.close()
+
+    def shown() -> str | None:
+        assert main(["status", "--json"]) == 0
+        (only,) = json.loads(capsys.readouterr().out)["runs"]
+        answer: str | None = only["log_path"]
+        return answer
+
+    assert shown() is None
+    (home.folder / log_path).parent.mkdir(parents=True)
+    (home.folder / log_path).write_text("{}\n")
+    assert shown() == log_path
