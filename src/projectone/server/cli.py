@@ -77,7 +77,7 @@ def _explain_error(error: BaseException, arguments: list[str]) -> int:
     if isinstance(error, UsageError):
         print(error.usage, file=sys.stderr)
     if isinstance(error, KeyboardInterrupt):
-        error = KeyboardInterrupt("interrupted; the same command goes on from here")
+        error = KeyboardInterrupt(str(error) or "interrupted; the same command goes on from here")
         print(file=sys.stderr)
     print(f"{prog}: {error}", file=sys.stderr)
     if is_json_asked(arguments):

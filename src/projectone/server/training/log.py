@@ -27,3 +27,26 @@ class TrainingLog:
         line = json.dumps({"event": event, "wall_s": round(self._clock() - self._started, 3), **facts})
         with self._path.open("a", encoding="utf-8") as stream:
             stream.write(line + "\n")
+
+
+def last_run(path: Path) -> list[dict[str, Any]]:
+    """The events of the last run in a log, in order; a step that was taken again after an interruption counts once.
+
+    Half a line, as a kill may leave, is skipped.
+    """
+    events: list[dict[str, Any]] = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            event = json.loads(line)
+        except ValueError:
+            continue
+        if event["event"] == "start":
+            events = []
+        if event["event"] == "resume":
+            # What came after the checkpoint was lost, and comes again.
+            events = [e for e in events if e["event"] == "start" or e.get("step", 0) <= event["step"]]
+            events = [e for e in events if e["event"] != "alpha"]
+        if event["event"] == "rollback":
+            events = [e for e in events if e["event"] == "start" or e.get("step", 0) <= event["back_to"]]
+        events.append(event)
+    return events

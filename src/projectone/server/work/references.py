@@ -6,10 +6,15 @@ import re
 from pathlib import Path
 
 from projectone.errors import SettingsError
+from projectone.server.database import open_engine
+from projectone.server.delivery.ledger import Ledger
+from projectone.server.home import require_home
+from projectone.server.migrations.upgrade import upgrade_database
+from projectone.server.pipeline.models import ModelFolders
 from projectone.server.settings import ServerSettings
 from projectone.speech.checkpoint import WEIGHTS
 
-STARTER = "starter"
+STARTER, PRODUCTION = "starter", "production"
 _HUB_NAME = re.compile(r"(?P<repo>[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95})(@(?P<revision>[\w./-]{1,200}))?")
 
 
@@ -17,9 +22,9 @@ def resolve_model(reference: str, settings: ServerSettings) -> Path:
     """The folder of a model.
 
     Args:
-        reference: ``starter`` for the model in this repository; a folder in the Hugging Face layout; or
-            ``owner/name``, ``owner/name@revision`` on the configured Hub. A Hub model is fetched once, into the
-            server's home, and the same bytes are used from then on: name a revision to move on.
+        reference: ``starter`` for the model in this repository; ``production`` for what devices get now; a folder in
+            the Hugging Face layout; or ``owner/name``, ``owner/name@revision`` on the configured Hub. A Hub model is
+            fetched once, into the server's home, and the same bytes are used from then on: name a revision to move on.
         settings: Home and Hub.
 
     Raises:
@@ -29,13 +34,16 @@ def resolve_model(reference: str, settings: ServerSettings) -> Path:
     """
     if reference == STARTER:  # first: a checkout's root has a folder of that name, which holds the training script
         return _starter()
+    if reference == PRODUCTION:
+        return _production(settings)
     folder = Path(reference).expanduser()
     if folder.is_dir():
         return folder
     match = _HUB_NAME.fullmatch(reference)
     if match is None or reference.startswith((".", "/", "~")):
         raise SettingsError(
-            f"model {reference!r}: there is no such folder; expected a folder, {STARTER!r} or 'owner/name[@revision]'"
+            f"model {reference!r}: there is no such folder; expected a folder, {STARTER!r}, "
+            f"{PRODUCTION!r} or 'owner/name[@revision]'"
         )
     return _from_hub(match["repo"], match["revision"], settings)
 
@@ -49,6 +57,20 @@ def _starter() -> Path:
             f"model {STARTER!r}: no {WEIGHTS} in {folder}; run from a checkout of the repository, or name a folder"
         )
     return folder
+
+
+def _production(settings: ServerSettings) -> Path:
+    """The newest release of the channel, from the server's own store."""
+    require_home(settings)
+    engine = open_engine(settings.database_url)
+    try:
+        upgrade_database(engine)
+        newest = Ledger(engine, public_url=settings.public_url).newest(settings.channel)
+    finally:
+        engine.dispose()
+    if newest is None:
+        raise SettingsError(f"model {PRODUCTION!r}: nothing is released on channel {settings.channel!r} yet")
+    return ModelFolders(settings.home / "models").find(newest.manifest.weights_sha256)
 
 
 def _from_hub(repo_id: str, revision: str | None, settings: ServerSettings) -> Path:

@@ -15,15 +15,24 @@ from projectone.server.corpus.manifests import read_manifest
 from projectone.server.evaluation.triage import TriageConfig
 from projectone.server.settings import ServerSettings
 from projectone.server.training import TrainingClip, TrainingConfig, TrainingProgress, TrainingResult, finetune
+from projectone.server.training.config import LoraConfig
+from projectone.server.training.engines.mlx import LOG_NAME, adapter_folder
 from projectone.server.work.clips import open_decoder, training_clips
 from projectone.server.work.progress import ProgressLine
-from projectone.server.work.references import resolve_model
+from projectone.server.work.references import PRODUCTION, resolve_model
+from projectone.server.work.train_record import RunInputs, write_record
 from projectone.server.work.triage import NewClip, triage_clips
 
-SUMMARY = "Fine-tune a Whisper model on any manifest of speech. The same command goes on after an interruption."
+SUMMARY = (
+    "Fine-tune a Whisper model on any manifest of speech. Beside the model lies OUT.training with the log, run.json "
+    "(data, settings, versions, curves) and curves.svg; adapters are kept in OUT.adapter. Ctrl-C saves; the same "
+    "command with --resume goes on."
+)
 EXAMPLES = """  projectone-server train --base starter --data speech/manifest.jsonl --out models/mine
   projectone-server train --base openai/whisper-tiny --data speech --split train --dev speech --dev-split dev \\
-      --out models/mine --epochs 3 --learning-rate 1e-5 --context full"""
+      --out models/mine --epochs 3 --learning-rate 1e-5 --context full
+  projectone-server train --base openai/whisper-small --data speech --method lora --trainable decoder --out models/mine
+  projectone-server train --base openai/whisper-small --data speech --out models/mine --resume"""
 
 EXIT_NO_TRAIN = 3
 
@@ -37,13 +46,28 @@ _KNOBS: dict[str, tuple[type, str]] = {
     "dev_share": (float, "share of the clips held back to choose the checkpoint"),
     "checkpoint_every_steps": (int, "steps that a crash can cost"),
     "language": (str, "language of the texts"),
+    "encoded_epochs": (int, "with --trainable decoder: epochs that the encoder is run for; later ones repeat them"),
     "seed": (int, "decides order, held-back clips and augmentation"),
+}
+_METHODS = {"full": "all weights", "lora": "adapters"}
+_LORA_KNOBS: dict[str, tuple[type, str]] = {
+    "rank": (int, f"rank of the adapters (default {LoraConfig().rank})"),
+    "alpha": (float, "alpha of the adapters, the rank times a power of two (default: twice the rank)"),
+    "dropout": (float, "share of the adapters' inputs left out in a step (default 0)"),
 }
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's own options."""
-    parser.add_argument("--base", required=True, help="folder, `starter`, or owner/name[@revision] on the Hub")
+    base = parser.add_mutually_exclusive_group(required=True)
+    base.add_argument("--base", help="folder, `starter`, `production`, or owner/name[@revision] on the Hub")
+    base.add_argument(
+        "--from-production",
+        action="store_const",
+        const=PRODUCTION,
+        dest="base",
+        help="go on from the model in production instead of a fixed base (docs/adr/0001 says what that costs)",
+    )
     parser.add_argument("--data", required=True, type=Path, help="manifest.jsonl (or its folder): audio, text, speaker")
     parser.add_argument(
         "--out", required=True, type=Path, help="folder to make; the log goes to OUT.training beside it"
@@ -57,46 +81,99 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default = getattr(defaults, name)
         shown = "" if default is None else f" (default {default})"
         parser.add_argument(f"--{name.replace('_', '-')}", type=kind, help=what + shown)
-    parser.add_argument("--trainable", choices=("all", "decoder"), help="all weights (default), or the decoder's")
+    parser.add_argument(
+        "--method", choices=("auto", "full", "lora"), help="all weights, or adapters; auto (default): by the size"
+    )
+    for name, (kind, what) in _LORA_KNOBS.items():
+        parser.add_argument(f"--lora-{name}", type=kind, help=what)
+    parser.add_argument(
+        "--lora-targets", choices=("query_value", "attention", "attention_mlp"), help="layers (default query_value)"
+    )
+    parser.add_argument("--trainable", choices=("all", "decoder"), help="the whole model (default), or its decoder")
     parser.add_argument("--context", choices=("short", "full"), help="pad to the clips (default), or to whole windows")
     parser.add_argument("--force", action="store_true", help="train even if the clips have nothing to teach the base")
+    parser.add_argument("--resume", action="store_true", help="go on with the run that OUT.training holds")
     parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
 
 
 def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
     """Train, or go on; print the result."""
-    config = _config(arguments)
-    base = resolve_model(arguments.base, settings)
     out: Path = arguments.out.absolute()
     work_folder = out.with_name(f"{out.name}.training")
-    if out.exists() and not work_folder.exists():
-        raise SettingsError(f"--out {arguments.out}: exists already; name a new folder")
+    is_begun = _check_places(out, work_folder, arguments)
+    config = _config(arguments)
+    base = resolve_model(arguments.base, settings)
     line = ProgressLine(sys.stderr)
     line.say("reading clips")
     clips, dev, replay = _read(arguments)
     # An interrupted run was found worth its while when it began.
-    if not work_folder.exists() and not _is_worth_training(base, clips, config, line, arguments):
+    if not is_begun and not _is_worth_training(base, clips, config, line, arguments):
         return EXIT_NO_TRAIN
-    result = finetune(
-        base,
-        clips,
-        config,
-        work_folder=work_folder,
-        out=out,
-        on_progress=lambda progress: _show(line, progress),
-        dev_clips=dev,
-        replay_clips=replay,
-    )
+    try:
+        result = finetune(
+            base,
+            clips,
+            config,
+            work_folder=work_folder,
+            out=out,
+            on_progress=lambda progress: _show(line, progress),
+            dev_clips=dev,
+            replay_clips=replay,
+        )
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(
+            f"interrupted; what was done is saved in {arguments.out}.training, the same command with --resume goes on"
+        ) from None
+    inputs = _inputs(arguments, base, clips, dev, replay)
+    record, plot = write_record(work_folder, work_folder / LOG_NAME, inputs, config, result)
+    _say_skipped(result, record)
+    places = {"out": arguments.out, "log": work_folder / LOG_NAME, "run": record, "plot": plot}
+    if result.method == "lora":
+        places["adapter"] = adapter_folder(out)
+    if arguments.json:
+        print(json.dumps({**{k: str(v) for k, v in places.items()}, **dataclasses.asdict(result)}))
+    else:
+        print(_describe(result, places))
+    return 0
+
+
+def _check_places(out: Path, work_folder: Path, arguments: argparse.Namespace) -> bool:
+    """Whether the run was begun earlier.
+
+    Raises:
+        SettingsError: before anything is read, if what lies there is not to be gone on with.
+    """
+    is_begun = work_folder.is_dir() and any(work_folder.iterdir())
+    if out.exists() and not is_begun:
+        raise SettingsError(f"--out {arguments.out}: exists already; name a new folder")
+    if is_begun and not arguments.resume:
+        raise SettingsError(
+            f"--out {arguments.out}: {work_folder.name} holds a run that was begun; give --resume to go on with it, "
+            "remove that folder to begin again, or name a new one"
+        )
+    return is_begun
+
+
+def _inputs(
+    arguments: argparse.Namespace,
+    base: Path,
+    clips: Sequence[TrainingClip],
+    dev: Sequence[TrainingClip] | None,
+    replay: Sequence[TrainingClip],
+) -> RunInputs:
+    manifests = {"data": (arguments.data, arguments.split, len(clips))}
+    if dev is not None:
+        manifests["dev"] = (arguments.dev, arguments.dev_split, len(dev))
+    if replay:
+        manifests["replay"] = (arguments.replay, None, len(replay))
+    return RunInputs(base=(arguments.base, base), manifests=manifests)
+
+
+def _say_skipped(result: TrainingResult, record: Path) -> None:
     for skipped in result.skipped[:10]:
         print(f"left out {skipped.clip_id}: {skipped.reason}", file=sys.stderr)
     if len(result.skipped) > 10:
-        print(f"left out {len(result.skipped) - 10} more (see the log)", file=sys.stderr)
-    log = work_folder / "training.jsonl"
-    if arguments.json:
-        print(json.dumps({"out": str(arguments.out), "log": str(log), **dataclasses.asdict(result)}))
-    else:
-        print(_describe(result, arguments.out, log))
-    return 0
+        print(f"left out {len(result.skipped) - 10} more (see {record})", file=sys.stderr)
 
 
 def _is_worth_training(
@@ -127,11 +204,25 @@ def _is_worth_training(
 
 
 def _config(arguments: argparse.Namespace) -> TrainingConfig:
-    given = {name: getattr(arguments, name) for name in (*_KNOBS, "trainable", "context")}
+    given = {name: getattr(arguments, name) for name in (*_KNOBS, "method", "trainable", "context")}
     try:
-        return TrainingConfig(**{name: value for name, value in given.items() if value is not None})
+        known = {name: value for name, value in given.items() if value is not None}
+        return TrainingConfig(**known, lora=_lora(arguments))
     except ValueError as error:
         raise SettingsError(f"--{str(error).replace('_', '-', 1)}") from error
+
+
+def _lora(arguments: argparse.Namespace) -> LoraConfig:
+    given = {name: getattr(arguments, f"lora_{name}") for name in (*_LORA_KNOBS, "targets")}
+    known = {name: value for name, value in given.items() if value is not None}
+    if known and arguments.method != "lora":
+        raise SettingsError(f"--lora-{next(iter(known))}: only with --method lora")
+    if "rank" in known:
+        known.setdefault("alpha", 2.0 * known["rank"])
+    try:
+        return LoraConfig(**known)
+    except ValueError as error:
+        raise SettingsError(f"--lora-{str(error).removeprefix('lora: ').removeprefix('lora ')}") from error
 
 
 def _read(
@@ -151,7 +242,7 @@ def _show(line: ProgressLine, progress: TrainingProgress) -> None:
         (progress.loss, "loss {:.3f}"),
         (progress.learning_rate, "rate {:.1e}"),
         (progress.dev_wer, "dev WER {:.1%}"),
-        (progress.speed, "{:.0f}x real time"),
+        (progress.speed, "{:.0f} h of audio/h"),
         (progress.eta_s, "{:.0f} s left"),
     ]
     parts += [form.format(value) for value, form in shown if value is not None]
@@ -162,10 +253,11 @@ def _show(line: ProgressLine, progress: TrainingProgress) -> None:
         line.say(text)
 
 
-def _describe(result: TrainingResult, out: Path, log: Path) -> str:
+def _describe(result: TrainingResult, places: dict[str, Path]) -> str:
     lines = [
-        f"model     {out} (sha256 {result.weights_sha256[:12]})",
-        f"trained   {result.n_steps} steps on {result.n_clips} clips ({result.audio_s:.0f} s) in {result.wall_s:.0f} s",
+        f"model     {places['out']} (sha256 {result.weights_sha256[:12]})",
+        f"trained   {_METHODS[result.method]}, {result.n_steps} steps on {result.n_clips} clips "
+        f"({result.audio_s:.0f} s) in {result.wall_s:.0f} s",
     ]
     if result.dev_wer_before is not None and result.dev_wer_after is not None:
         apart = {"speakers": "other speakers", "clips": "the same speakers", "given": "as given"}[result.dev_split]
@@ -175,4 +267,5 @@ def _describe(result: TrainingResult, out: Path, log: Path) -> str:
         )
     else:
         lines.append("held back nothing: too few clips; the last weights were taken")
-    return "\n".join([*lines, f"log       {log}"])
+    lines += [f"{name:9} {places[name]}" for name in ("adapter", "run", "plot", "log") if name in places]
+    return "\n".join(lines)

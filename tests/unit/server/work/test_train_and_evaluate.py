@@ -3,13 +3,16 @@
 import json
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import jiwer
 import pytest
 from tests.fakes.tiny_whisper import WORDS, save_tiny, say
 
 from projectone.server.cli import main
+from projectone.speech.lora import fuse_checkpoint
 from projectone.speech.normalize import normalize_text
+from projectone.storage.files import digest_of
 from projectone.waveform.wav import encode_wav
 
 
@@ -77,7 +80,19 @@ def test_the_same_command_goes_on_after_it_was_stopped(
 ) -> None:
     from projectone.server.work import train
 
-    command = ["train", "--base", base, "--data", data, "--max-steps", 6, "--checkpoint-every-steps", 2, "--json"]
+    command = [
+        "train",
+        "--base",
+        base,
+        "--data",
+        data,
+        "--max-steps",
+        6,
+        "--checkpoint-every-steps",
+        2,
+        "--json",
+        "--force",
+    ]
     whole = run(capsys, *command, "--out", tmp_path / "whole")[1]
 
     def stop(line: object, progress: Any) -> None:
@@ -88,8 +103,71 @@ def test_the_same_command_goes_on_after_it_was_stopped(
         patch.setattr(train, "_show", stop)
         code, _, said = run(capsys, *command, "--out", tmp_path / "again")
     assert code == 130
-    assert "goes on from here" in said
-    assert run(capsys, *command, "--out", tmp_path / "again")[1]["weights_sha256"] == whole["weights_sha256"]
+    assert "the same command with --resume goes on" in said
+    assert list((tmp_path / "again.training").glob("paused-r0-s000005"))
+    code, _, said = run(capsys, *command, "--out", tmp_path / "again")
+    assert code == 2
+    assert "again.training holds a run that was begun; give --resume" in said
+    resumed = run(capsys, *command, "--out", tmp_path / "again", "--resume")[1]
+    assert resumed["weights_sha256"] == whole["weights_sha256"]
+    # Both tell the same story: steps that were taken twice count once.
+    curves = [json.loads(Path(result["run"]).read_text())["curves"] for result in (whole, resumed)]
+    assert [row["step"] for row in curves[1]["loss"]] == [1, 2, 3, 4, 5, 6]
+    assert [row["loss"] for row in curves[0]["loss"]] == [row["loss"] for row in curves[1]["loss"]]
+    assert curves[0]["dev"] == curves[1]["dev"]
+    assert curves[0]["alpha"] == curves[1]["alpha"]
+    assert [row["alpha"] for row in curves[0]["alpha"]] == [1.0, 0.75, 0.5]
+
+
+def test_a_finished_run_says_so_again_with_resume_and_is_not_overwritten_without(
+    base: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["train", "--base", base, "--data", data, "--max-steps", 2, "--force", "--json", "--out", tmp_path / "o"]
+    first = run(capsys, *command)[1]
+    assert run(capsys, *command)[0] == 2
+    assert run(capsys, *command, "--resume")[1] == first
+
+
+def test_adapters_are_trained_kept_and_fused_to_the_same_model(
+    base: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    code, result, _ = run(
+        capsys,
+        *("train", "--base", base, "--data", data, "--out", out, "--json", "--force", "--max-steps", 4),
+        *("--method", "lora", "--lora-rank", 4, "--lora-targets", "attention", "--trainable", "decoder"),
+    )
+    assert (code, result["method"]) == (0, "lora")
+    assert fuse_checkpoint(base, Path(result["adapter"]), tmp_path / "fused") == result["weights_sha256"]
+    assert sorted(path.name for path in out.iterdir()) == sorted(path.name for path in base.iterdir())
+
+
+def test_the_record_of_a_run_says_what_went_in_and_what_came_out(
+    base: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (data / "long.wav").write_bytes(encode_wav(say("red green blue black red green blue black red green")))
+    (data / "wordy.wav").write_bytes(encode_wav(say("red")))
+    with (data / "manifest.jsonl").open("a") as stream:
+        stream.write("\n" + json.dumps({"audio": "long.wav", "text": "too long", "speaker": "s0"}))
+        stream.write("\n" + json.dumps({"audio": "wordy.wav", "text": "red " * 40, "speaker": "s0"}))
+    code, result, said = run(
+        capsys, "train", "--base", base, "--data", data, "--out", tmp_path / "o", "--max-steps", 3, "--force", "--json"
+    )
+    assert code == 0
+    assert "left out long.wav:" in said
+    record = json.loads(Path(result["run"]).read_text())
+    assert {entry["clip_id"] for entry in record["skipped"]} == {"long.wav", "wordy.wav"}
+    assert any("tokens" in entry["reason"] for entry in record["skipped"])
+    assert record["data"]["data"]["sha256"] == digest_of(data / "manifest.jsonl")
+    assert record["base"]["weights_sha256"] == digest_of(base / "model.safetensors")
+    assert record["result"]["weights_sha256"] == digest_of(tmp_path / "o" / "model.safetensors")
+    assert record["settings"]["max_steps"] == 3
+    assert {"python", "mlx", "projectone", "device", "blas"} <= record["environment"].keys()
+    assert record["curves"]["dev"][0]["step"] == 0
+    plot = ElementTree.fromstring(Path(result["plot"]).read_text())
+    assert "Loss" in "".join(plot.itertext())
+    # The model's own folder is published whole: nothing about people's clips lies in it.
+    assert {path.name for path in (tmp_path / "o").iterdir()} == {path.name for path in base.iterdir()}
 
 
 @pytest.mark.parametrize(
@@ -103,6 +181,12 @@ def test_the_same_command_goes_on_after_it_was_stopped(
         (["train", "--base", "BASE", "--data", "DATA", "--out", "NEW", "--language", "fr"], "the base knows en"),
         (["train", "--base", "BASE", "--data", "DATA", "--out", "BASE"], "exists already"),
         (["train", "--base", "BASE", "--data", "DATA", "--out", "NEW", "--epochs", "0"], "--epochs: expected"),
+        (["train", "--base", "BASE", "--data", "DATA", "--out", "NEW", "--lora-rank", "4"], "only with --method lora"),
+        (
+            [*("train", "--base", "BASE", "--data", "DATA", "--out", "NEW", "--method", "lora"), "--lora-alpha", "12"],
+            "power of two",
+        ),
+        (["train", "--from-production", "--data", "DATA", "--out", "NEW"], "no server at"),
     ],
 )
 def test_a_mistake_is_one_clear_line(
