@@ -86,7 +86,10 @@ STORY = Story(
     learning=LEARNING,
     poisoned=POISONED,
     n_poisoned=100,
+    production_before_poison="1.1.0",
     production_after_poison="1.1.0",
+    weights_before_poison="b" * 64,
+    weights_after_poison="b" * 64,
     withheld=Withheld(user="dora", n_rows=0, n_hits=0, n_files_searched=312, n_bytes_searched=48_000_000),
     folders={"server's home": "server", "logs": "logs", "model card": "server/hub"},
 )  # fmt: skip
@@ -96,6 +99,7 @@ NOTHING_BETTER = replace(
     target_after=STORY.target_before,
     golden_after=STORY.golden_before,
     learning=replace(LEARNING, status="quarantined", verdict=POISONED.verdict, losses=()),
+    production_before_poison="1.0.0",
     production_after_poison="1.0.0",
     examples=(),
     slices={},

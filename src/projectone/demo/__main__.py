@@ -80,8 +80,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _play(arguments: argparse.Namespace) -> int:
-    environ = dict(os.environ)
-    # Several devices listen at a time in this process: a core for each is better than all cores for each in turn.
+    # A second thread makes a small model's matrices hardly faster, and where it has to wait for a core, far slower.
+    # So each device and each process gets one.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     # Only now: `--help` needs none of the speech code, and the BLAS counts its threads when it is loaded.
     from projectone.demo.loop import run_demo
@@ -92,7 +92,7 @@ def _play(arguments: argparse.Namespace) -> int:
     out = prepare_folder(arguments.out, arguments.corpus, is_kept=arguments.keep)
     screen = Screen(sys.stderr if arguments.json else sys.stdout)
     options = DemoOptions(
-        corpus=arguments.corpus, out=out, environment=environ, model=arguments.base, seed=arguments.seed
+        corpus=arguments.corpus, out=out, environment=os.environ, model=arguments.base, seed=arguments.seed
     )
     story = run_demo(options, screen)
     page = write_report(story, out)
@@ -166,6 +166,8 @@ def broken_promises(story: Story) -> list[str]:
         broken.append(f"the backend knows something of {story.withheld.user}, who did not consent")
     if story.poisoned.status == "deployed":
         broken.append("a model that learned from poisoned corrections went into production")
+    elif not story.is_production_as_before:
+        broken.append("production changed although nothing was deployed")
     return broken
 
 

@@ -18,6 +18,7 @@ from typing import Any, Self, TextIO
 from projectone.contracts.scores import EvaluationReport
 from projectone.errors import ProjectOneError
 from projectone.server.database import open_engine, reading
+from projectone.server.delivery.ledger import Ledger
 from projectone.server.runs import RunRow, Runs
 from projectone.server.settings import ServerSettings
 
@@ -32,6 +33,14 @@ _HOST = "127.0.0.1"
 
 class BackendError(ProjectOneError):
     """A process of the backend failed. The message holds the end of its log; the rest is in the file it names."""
+
+
+@dataclass(frozen=True)
+class InProduction:
+    """What devices get: a version, and the digest of its weights."""
+
+    version: str
+    weights_sha256: str
 
 
 @dataclass
@@ -159,6 +168,21 @@ class Backend:
         for path in sorted((self.home / "evaluations").glob(f"*/{weights_sha256}.json")):
             return EvaluationReport.from_bytes(path.read_bytes())
         raise BackendError(f"model {weights_sha256}: the trainer kept no report on it in {self.home / 'evaluations'}")
+
+    def production(self) -> InProduction:
+        """The newest release, as the server's rows say.
+
+        Raises:
+            BackendError: if nothing is released.
+        """
+        engine = open_engine(self.settings.database_url)
+        try:
+            newest = Ledger(engine, public_url=self.settings.public_url).newest(self.settings.channel)
+        finally:
+            engine.dispose()
+        if newest is None:
+            raise BackendError(f"channel {self.settings.channel}: expected a release, got none")
+        return InProduction(newest.manifest.version, newest.manifest.weights_sha256)
 
     def discarded(self, run_id: str) -> dict[str, int]:
         """Why the ingestion node of a run discarded samples, and how many for each reason."""

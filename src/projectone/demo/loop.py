@@ -24,7 +24,8 @@ from projectone.server.evaluation.scorer import word_score
 _DEVICES_AT_A_TIME = min(4, os.cpu_count() or 1)
 # Of one contributor the trainer takes at most a hundred new samples for a run.
 _MOST_PER_NEWCOMER = 90
-_FEWEST_POISONED, _POISON_RATIO = 60, 1.25
+# With twice as many wrong ones as right ones, training learns what is wrong, and the gate has something to judge.
+_FEWEST_POISONED, _POISON_RATIO = 60, 2.0
 
 T = TypeVar("T")
 
@@ -64,8 +65,8 @@ class _Demo:
             self._send()
         with screen.act("The trainer learns and judges"):
             learning = self._train()
-            learned_version = self._production()
-            self._announce(learning, learned_version)
+            learned = self._backend.production()
+            self._announce(learning, learned.version)
         with screen.act("The devices swap models under load"):
             self._update()
         with screen.act("Wrong corrections arrive"):
@@ -84,11 +85,12 @@ class _Demo:
                 first_version=FIRST_VERSION,
                 first_sha256=first,
                 learning=learning,
-                learned_version=learned_version,
+                learned=learned,
                 poisoned=poisoned,
                 n_poisoned=n_poisoned,
-                production=self._production(),
+                production=self._backend.production(),
                 withheld=withheld,
+                taken=self._stage.taken,
                 golden_from=self._stage.golden_from,
             ),
             self._backend,
@@ -118,16 +120,19 @@ class _Demo:
 
     def _send(self) -> None:
         screen = self._screen
-        rows = []
-        for who in self._people:
-            if who.person.has_consented:
-                who.grant()
-            screen.live(f"{who.person.name} is sending")
-            report = who.sync()
-            status = who.client.status()
-            stays = status.recordings - who.n_sent
-            rows.append((who.person.name, "yes" if who.person.has_consented else "no", report.sent, stays))
-        screen.table(("person", "consented", "sent", "recordings that stay on the device"), rows)
+        self._each(self._people, self._grant_and_sync)
+        screen.table(
+            ("person", "consented", "sent", "recordings that stay on the device"),
+            [
+                (
+                    who.person.name,
+                    "yes" if who.person.has_consented else "no",
+                    who.n_sent,
+                    who.client.status().recordings - who.n_sent,
+                )
+                for who in self._people
+            ],
+        )
         samples = self._backend.command("status")["samples"]
         screen.good(f"{samples['waiting']} corrections wait at the server")
 
@@ -192,19 +197,17 @@ class _Demo:
         self._record(newcomers, len(wrong))
         really = {spoken.clip_id: spoken.text for spoken in sounds}
         screen.table(("really said", "their correction"), [(really[s.clip_id], s.text) for s in wrong[:3]])
-        for who in newcomers:
-            who.grant()
-            who.sync()
+        self._each(newcomers, self._grant_and_sync)
         n_poisoned = sum(who.n_sent for who in newcomers)
         screen.say(f"{n_poisoned} of them arrived from {len(newcomers)} new devices")
-        before = self._production()
+        before = self._backend.production()
         run = self._train()
-        after = self._production()
-        if run.status == "quarantined":
-            screen.good(f"quarantined; production stays {after}")
+        after = self._backend.production()
+        if run.status == "quarantined" and after == before:
+            screen.good(f"quarantined; production stays {after.version}, weights {after.weights_sha256[:12]} as before")
             screen.say(f"a human was told: {run.notification}")
         else:
-            screen.bad(f"the batch ended as {run.status!r}: production was {before}, is {after}")
+            screen.bad(f"the batch ended as {run.status!r}: production was {before.version}, is {after.version}")
         for who in self._people:
             who.client.update()
         in_use = sorted({who.client.status().model_version or "none" for who in self._people})
@@ -266,9 +269,15 @@ class _Demo:
                 raise InterruptedError("the demo is ending")
             with lock:
                 n_done += 1
-                self._screen.live(f"{n_done} of {n_all} {what}")
+                self._screen.live(f"{n_done} of {n_all} {what}", is_last=n_done == n_all)
 
         return count
+
+    def _grant_and_sync(self, who: Participant) -> None:
+        if who.person.has_consented:
+            who.grant()
+        self._screen.live(f"{who.person.name} is sending")
+        who.sync()
 
     def _each(self, people: Sequence[Participant], do: Callable[[Participant], T]) -> list[T]:
         """Several people at a time: one device alone does not use every core."""
@@ -285,9 +294,6 @@ class _Demo:
         traces = Traces.of(who.ids, wavs, who.audio_sha256s)
         folders = [self._options.out / name for name in ("server", "golden", "logs")]
         return search_backend(folders, self._backend.settings.database_url, traces)
-
-    def _production(self) -> str:
-        return str(self._backend.command("status")["production"]["version"])
 
 
 def _newcomer(number: int, recordings: Sequence[Spoken]) -> Person:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,8 +64,18 @@ class _Reader:
         self._seen: set[bytes] = set()
         self.n_unreadable = 0
 
-    def read(self, rows: Iterable[ManifestRow]) -> tuple[Spoken, ...]:
-        return tuple(spoken for row in rows if (spoken := self._spoken(row)) is not None)
+    def read(self, rows: Iterable[ManifestRow], *, most_s: float = math.inf) -> tuple[Spoken, ...]:
+        """What is in the rows' files, the first of them up to `most_s` seconds; at least one."""
+        found: list[Spoken] = []
+        for row in rows:
+            spoken = self._spoken(row)
+            if spoken is None:
+                continue
+            most_s -= spoken.duration_s
+            if found and most_s < 0:
+                break
+            found.append(spoken)
+        return tuple(found)
 
     def _spoken(self, row: ManifestRow) -> Spoken | None:
         try:
@@ -81,7 +92,12 @@ class _Reader:
 
 
 def load_materials(
-    plan: Plan, decode: Decode, *, n_spare: int, on_progress: Callable[[str], None] = lambda what: None
+    plan: Plan,
+    decode: Decode,
+    *,
+    n_spare: int,
+    most_s: float = math.inf,
+    on_progress: Callable[[str], None] = lambda what: None,
 ) -> Materials:
     """Decode what the plan chose.
 
@@ -89,6 +105,8 @@ def load_materials(
         plan: Who records what.
         decode: A file to one channel at 16 kHz.
         n_spare: How many of the spare recordings are wanted.
+        most_s: Seconds of the golden set, and of what all users correct or keep back. The plan has seen to that,
+            unless the manifest does not know how long its recordings are.
         on_progress: Told whose recordings are read.
 
     Raises:
@@ -96,8 +114,8 @@ def load_materials(
     """
     reader = _Reader(decode)
     on_progress("the golden set")
-    golden = reader.read(plan.golden)
-    people = tuple(_person(person, reader, on_progress) for person in plan.people)
+    golden = reader.read(plan.golden, most_s=most_s)
+    people = tuple(_person(person, reader, most_s / len(plan.people), on_progress) for person in plan.people)
     on_progress("spare recordings")
     spare = reader.read(plan.spare[:n_spare])
     if not golden or not all(person.to_correct and person.kept_back for person in people):
@@ -111,14 +129,14 @@ def load_materials(
     )
 
 
-def _person(plan: PersonPlan, reader: _Reader, on_progress: Callable[[str], None]) -> Person:
+def _person(plan: PersonPlan, reader: _Reader, most_s: float, on_progress: Callable[[str], None]) -> Person:
     on_progress(plan.name)
     return Person(
         name=plan.name,
         accent=plan.accent,
         has_consented=plan.has_consented,
-        kept_back=reader.read(plan.kept_back),
-        to_correct=reader.read(plan.to_correct),
+        kept_back=reader.read(plan.kept_back, most_s=most_s),
+        to_correct=reader.read(plan.to_correct, most_s=most_s),
     )
 
 

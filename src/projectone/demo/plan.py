@@ -31,6 +31,7 @@ class Size:
         to_correct: Recordings of each user to correct and upload; half as many more where users are fewer.
         kept_back: Recordings of each user that are never uploaded; half as many more where users are fewer.
         golden: Clips of the golden set.
+        judges: Speakers set apart for the golden set where the manifest names none, at most.
         poisoned: Wrong corrections that arrive at the end, at most.
         to_correct_s: Seconds of all recordings to correct; the kept-back, golden and poisoned ones get as many.
     """
@@ -39,7 +40,8 @@ class Size:
     to_correct: int = 40
     kept_back: int = 25
     golden: int = 108
-    poisoned: int = 250
+    judges: int = 24
+    poisoned: int = 400
     to_correct_s: float = 420.0
 
 
@@ -83,7 +85,7 @@ def plan_demo(rows: Sequence[ManifestRow], *, size: Size, seed: int) -> Plan:
         golden_source = "speakers"
         apart = sorted(speakers)
         random.Random(f"{seed}-golden").shuffle(apart)
-        golden_rows = [row for name in apart[: max(2, round(0.2 * len(apart)))] for row in speakers.pop(name)]
+        golden_rows = [row for name in apart[: _n_judges(len(apart), size)] for row in speakers.pop(name)]
     chosen = _choose_users(speakers, size, seed)
     withheld = random.Random(f"{seed}-withheld").choice(sorted(chosen))
     if golden_rows:
@@ -129,6 +131,11 @@ def _by_speaker(rows: Iterable[ManifestRow], seed: int) -> dict[str, list[Manife
             f"does not), got {len(speakers)} among {len(found)}",
         )
     return speakers
+
+
+def _n_judges(n_speakers: int, size: Size) -> int:
+    """A fifth of the speakers; of many speakers more, as long as as many are left over when the users are chosen."""
+    return max(2, round(0.2 * n_speakers), min(size.judges, (n_speakers - 2 * size.users) // 2))
 
 
 def _choose_users(speakers: dict[str, list[ManifestRow]], size: Size, seed: int) -> list[str]:

@@ -58,13 +58,13 @@ class Screen:
         """Something that did not."""
         self._marked(self._styled(_RED, "✗"), text)
 
-    def live(self, text: str) -> None:
-        """A line that the next one replaces; where the output is kept, one now and then. For any thread."""
+    def live(self, text: str, *, is_last: bool = False) -> None:
+        """A line that the next one replaces; where the output is kept, one now and then, and the last. Any thread."""
         with self._lock:
             now_s = time.monotonic()
-            if self._is_live or now_s - self._last_kept_s >= _KEPT_INTERVAL_S:
+            if self._is_live or is_last or now_s - self._last_kept_s >= _KEPT_INTERVAL_S:
                 self._last_kept_s = now_s
-                self._line.show(f"{_INDENT}{text[: _WIDTH + 20]}")
+                self._line.show(f"{_INDENT}{text[: _WIDTH + 20]}", is_last=is_last)
 
     def table(self, head: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """Columns as wide as they need; numbers to the right."""

@@ -111,7 +111,10 @@ class Story:
         slices: Accent (or speaker) to word error rates before and after on those recordings.
         learning: The run on honest corrections; `poisoned` the run on the poisoned ones.
         n_poisoned: How many poisoned corrections arrived.
+        production_before_poison: The version in production when the poisoned ones arrived.
         production_after_poison: The version in production at the end.
+        weights_before_poison: Digest of its weights; `weights_after_poison` of those in production at the end.
+        taken: How much of the corpus was taken, in words; empty where it was all of it.
         golden_from: Where the golden set is from, in words.
         folders: What to look at next, name to path below the output folder.
     """
@@ -131,7 +134,16 @@ class Story:
     learning: TrainingRun
     poisoned: TrainingRun
     n_poisoned: int
+    production_before_poison: str
     production_after_poison: str
+    weights_before_poison: str
+    weights_after_poison: str
     withheld: Withheld
+    taken: str = ""
     golden_from: str = ""
     folders: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def is_production_as_before(self) -> bool:
+        """Whether the poisoned corrections changed nothing for anybody."""
+        return self.weights_before_poison == self.weights_after_poison

@@ -14,10 +14,14 @@ from projectone.waveform.wav import encode_wav
 
 # Names for voices in the order of `_cast`: one accent after the other, in turn.
 _USERS = ("Ailsa", "Winston", "Nigel", "Fergus", "Marcia", "Tracey")
-_JUDGES = ("Isla", "Delroy", "Sharon", "Hamish", "Beverley", "Darren")
+_JUDGES = (
+    "Isla", "Delroy", "Sharon", "Hamish", "Beverley", "Darren", "Morag", "Desmond", "Kelly", "Duncan", "Yvonne",
+    "Wayne", "Catriona", "Errol", "Julie", "Angus", "Sonia", "Dean",
+)  # fmt: skip
 _ACCENTS = {"en-gb-scotland": "Scotland", "en-029": "Caribbean", "en-gb-x-gbcwmd": "West Midlands"}
 CLIPS_PER_USER = 90
-CLIPS_PER_JUDGE = 18
+# Few clips of many people: what a judgement is sure of is limited by how many people it heard.
+CLIPS_PER_JUDGE = 6
 CORPUS_NAME = "synthetic voices"
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from projectone.contracts.scores import Score, UtteranceScore, Verdict
-from projectone.demo.backend import Backend
+from projectone.demo.backend import Backend, InProduction
 from projectone.demo.people import Participant
 from projectone.demo.story import Act, Example, Story, TrainingRun, User, Version, Withheld
 from projectone.server.evaluation.scorer import word_score
@@ -34,7 +34,7 @@ _NODES = {
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """What the acts left behind; `learned_version` is in production after the honest run, `production` at the end."""
+    """What the acts left behind; `learned` is in production after the honest run, `production` at the end."""
 
     corpus: str
     seed: int
@@ -46,11 +46,12 @@ class Facts:
     first_version: str
     first_sha256: str
     learning: TrainingRun
-    learned_version: str
+    learned: InProduction
     poisoned: TrainingRun
     n_poisoned: int
-    production: str
+    production: InProduction
     withheld: Withheld
+    taken: str = ""
     golden_from: str = ""
 
 
@@ -114,8 +115,12 @@ def tell(facts: Facts, backend: Backend) -> Story:
         learning=facts.learning,
         poisoned=facts.poisoned,
         n_poisoned=facts.n_poisoned,
-        production_after_poison=facts.production,
+        production_before_poison=facts.learned.version,
+        production_after_poison=facts.production.version,
+        weights_before_poison=facts.learned.weights_sha256,
+        weights_after_poison=facts.production.weights_sha256,
         withheld=facts.withheld,
+        taken=facts.taken,
         golden_from=facts.golden_from,
         folders=_folders(facts, backend),
     )
@@ -138,7 +143,7 @@ def _versions(facts: Facts, backend: Backend, before: Score, after: Score) -> li
         if run.candidate_sha256 is None or run.verdict is None:
             continue
         is_released = run.status == "deployed"
-        version = facts.learned_version if run is facts.learning else facts.production
+        version = facts.learned.version if run is facts.learning else facts.production.version
         tag = f"v{version}" if is_released else None
         versions.append(
             Version(

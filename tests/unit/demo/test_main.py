@@ -106,7 +106,8 @@ def test_a_broken_promise_is_no_success(
 ) -> None:
     leaked = replace(STORY, withheld=replace(STORY.withheld, n_hits=1))
     released = replace(STORY, poisoned=replace(STORY.poisoned, status="deployed"))
-    assert [len(broken_promises(story)) for story in (STORY, leaked, released)] == [0, 1, 1]
+    changed = replace(STORY, weights_after_poison="d" * 64)
+    assert [len(broken_promises(story)) for story in (STORY, leaked, released, changed)] == [0, 1, 1, 1]
     play(monkeypatch, leaked)
     assert main([]) == 1
     assert "BROKEN PROMISE" in capsys.readouterr().out

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 from zlib import crc32
 
@@ -85,3 +86,14 @@ def test_the_golden_set_is_a_manifest_that_the_server_reads(tmp_path: Path) -> N
 
 def test_sounds_are_told_apart_at_all() -> None:
     assert not np.array_equal(decode(Path("ann-1.wav")), decode(Path("ann-2.wav")))
+
+
+def test_recordings_whose_length_nobody_noted_are_not_taken_without_end() -> None:
+    chosen = [replace(row, duration_s=None) for row in rows()]
+    plan = plan_demo(chosen, size=SIZE, seed=1)
+    all_of_it = load_materials(plan, decode, n_spare=5)
+    clip_s = all_of_it.golden[0].duration_s
+    short = load_materials(plan, decode, n_spare=5, most_s=4.5 * clip_s)
+    assert (len(all_of_it.golden), len(short.golden)) == (6, 4)
+    assert [len(person.to_correct) for person in all_of_it.people] == [4, 4, 4]
+    assert [len(person.to_correct) for person in short.people] == [1, 1, 1]

@@ -114,3 +114,11 @@ def test_clips_in_which_nobody_speaks_have_no_part() -> None:
         ManifestRow(clip_id=f"silent{n}", audio=Path("x.wav"), text=" ", speaker="s0", duration_s=1.0) for n in range(9)
     ]
     assert not {row.clip_id for row in silent} & set(parts(plan_demo([*corpus(3, 30), *silent], size=SMALL, seed=1)))
+
+
+@pytest.mark.parametrize(("n_speakers", "n_judges"), [(8, 2), (20, 4), (36, 12), (74, 24), (125, 25)])
+def test_of_many_speakers_many_judge(n_speakers: int, n_judges: int) -> None:
+    plan = plan_demo(corpus(n_speakers, 10), size=Size(), seed=1)
+    assert len({row.speaker for row in plan.golden}) == n_judges
+    assert len(plan.people) >= 6 if n_speakers > 8 else len(plan.people) == 6
+    assert {row.speaker for row in plan.golden}.isdisjoint(person.name for person in plan.people)

@@ -1,5 +1,6 @@
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -85,7 +86,23 @@ def test_the_summary_holds_what_a_machine_asks_for(tmp_path: Path) -> None:
     assert summary["active_versions"]["dora"] == "1.1.0"
     assert summary["withheld_user_samples_on_server"] == 0
     assert summary["poisoned_batch_status"] == "quarantined"
+    assert summary["is_production_as_before"] is True
+    assert (summary["production_before_poison"], summary["production_after_poison"]) == ("1.1.0", "1.1.0")
     assert summary["wall_s"] == 241.5
+
+
+def test_the_page_says_whether_production_is_as_before_the_poison() -> None:
+    assert "Not a byte changed" in render(STORY)
+    changed = render(replace(STORY, weights_after_poison="d" * 64))
+    assert "Not a byte changed" not in changed
+    assert "another model" in changed
+
+
+def test_the_page_says_how_much_of_a_corpus_was_taken() -> None:
+    taken = "The demo takes 12 of the corpus's 74 speakers"
+    page = render(replace(STORY, taken=taken))
+    assert "12 of the corpus&#39;s 74 speakers" in page
+    assert "12 of the corpus" not in render(STORY)
 
 
 def test_a_comparison_marks_what_was_misheard_and_what_is_missing() -> None:

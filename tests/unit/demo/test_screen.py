@@ -53,3 +53,13 @@ def test_the_box_holds_its_longest_line() -> None:
     assert len({len(line) for line in lines}) == 1
     assert lines[0][0] == "╭"
     assert lines[-1][0] == "╰"
+
+
+def test_a_count_is_seen_to_reach_its_end() -> None:
+    stream = io.StringIO()
+    screen = Screen(stream)
+    with screen.act("People"):
+        for n_done in range(1, 19):
+            screen.live(f"{n_done} of 18", is_last=n_done == 18)
+    assert "18 of 18" in stream.getvalue()
+    assert "17 of 18" not in stream.getvalue()

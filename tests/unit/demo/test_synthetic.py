@@ -32,7 +32,7 @@ def test_it_is_a_corpus_like_any_other_with_judges_in_every_accent(tmp_path: Pat
         samples = parse_wav(row.audio.read_bytes()).samples[:, 0]
         assert examine(samples, row.text) is None
         assert row.duration_s == pytest.approx(len(samples) / 16_000, abs=0.001)
-    assert len(people["train"]) == len(people["golden"]) == 6
+    assert (len(people["train"]), len(people["golden"])) == (6, 18)
     assert not people["train"] & people["golden"]
     assert accents["train"] == accents["golden"]
     assert len(accents["train"]) == 3

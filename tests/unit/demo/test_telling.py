@@ -9,7 +9,7 @@ import pytest
 from tests.fakes.story import STORY
 
 from projectone.contracts.scores import UtteranceScore
-from projectone.demo.backend import Backend
+from projectone.demo.backend import Backend, InProduction
 from projectone.demo.materials import Person, Spoken
 from projectone.demo.people import Participant
 from projectone.demo.telling import Facts, describe_run, percent, progress_line, tell
@@ -82,10 +82,10 @@ def facts(tmp_path: Path) -> Facts:
         first_version="1.0.0",
         first_sha256="a" * 64,
         learning=replace(STORY.learning, candidate_sha256="b" * 64),
-        learned_version="1.1.0",
+        learned=InProduction("1.1.0", "b" * 64),
         poisoned=replace(STORY.poisoned, candidate_sha256="c" * 64),
         n_poisoned=60,
-        production="1.1.0",
+        production=InProduction("1.1.0", "b" * 64),
         withheld=STORY.withheld,
     )
 
@@ -112,7 +112,9 @@ def test_each_version_has_its_own_score_and_only_released_ones_a_tag(facts: Fact
 
 
 def test_if_nothing_better_came_out_the_golden_number_stays(facts: Facts) -> None:
-    refused = replace(facts, learning=replace(facts.learning, status="quarantined"), learned_version="1.0.0")
+    refused = replace(
+        facts, learning=replace(facts.learning, status="quarantined"), learned=InProduction("1.0.0", "a" * 64)
+    )
     story = tell(refused, backend(facts.out / "server"))
     assert (story.golden_before.value, story.golden_after.value) == (0.3, 0.3)
     assert [version.is_released for version in story.versions] == [True, False, False]
