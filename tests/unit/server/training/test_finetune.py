@@ -1,13 +1,20 @@
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
+import mlx.core as mx
 import numpy as np
 import pytest
 from tests.fakes.tiny_whisper import WORDS, save_tiny, say
 
 from projectone.errors import StorageError, TrainingError
 from projectone.server.training import TrainingClip, TrainingConfig, TrainingProgress, finetune
-from projectone.speech.checkpoint import load_checkpoint
+from projectone.server.training.config import LoraConfig
+from projectone.server.training.encoder_outputs import EncoderOutputs
+from projectone.server.training.engines.mlx import adapter_folder
+from projectone.speech.checkpoint import load_checkpoint, model_tensors
+from projectone.speech.lora import fuse_checkpoint, read_adapter
 from projectone.storage.files import digest_of
 
 QUICK = TrainingConfig(epochs=1, max_steps=6, checkpoint_every_steps=2, evaluate_times=2, alphas=(0.5, 1.0))
@@ -57,6 +64,60 @@ def test_a_frozen_encoder_stays_as_it_was(base: Path, tmp_path: Path) -> None:
     before, after = load_checkpoint(base).model, load_checkpoint(tmp_path / "out").model
     assert np.array_equal(np.array(after.encoder.conv1.weight), np.array(before.encoder.conv1.weight))
     assert not np.array_equal(np.array(after.decoder.ln.weight), np.array(before.decoder.ln.weight))
+
+
+def test_adapters_take_the_same_way_and_give_an_ordinary_model(base: Path, tmp_path: Path) -> None:
+    config = replace(QUICK, method="lora", learning_rate=1e-2)
+    result = finetune(base, clips(60), config, work_folder=tmp_path / "work", out=tmp_path / "out")
+    assert result.method == "lora"
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {path.name for path in base.iterdir()}
+    again = fuse_checkpoint(base, adapter_folder(tmp_path / "out"), tmp_path / "fused")
+    assert again == result.weights_sha256 != digest_of(base / "model.safetensors")
+    before, after = (model_tensors(load_checkpoint(folder).model) for folder in (base, tmp_path / "out"))
+    changed = {name for name, tensor in before.items() if not np.array_equal(np.array(tensor), np.array(after[name]))}
+    assert changed == {f"{layer}.weight" for layer in read_adapter(adapter_folder(tmp_path / "out")).factors}
+
+
+def test_checkpoints_of_adapters_hold_adapters_alone(base: Path, tmp_path: Path) -> None:
+    def stop(progress: TrainingProgress) -> None:
+        if progress.phase == "train" and progress.step == 2:
+            raise KeyboardInterrupt
+
+    config = replace(QUICK, method="lora", lora=LoraConfig(rank=2, alpha=4.0))
+    with pytest.raises(KeyboardInterrupt):
+        finetune(base, clips(20), config, work_folder=tmp_path / "work", out=tmp_path / "out", on_progress=stop)
+    size = sum(path.stat().st_size for path in (tmp_path / "work").glob("*-s000002/tensors.safetensors"))
+    assert 0 < size < (base / "model.safetensors").stat().st_size / 4
+
+
+@pytest.mark.parametrize("method", ["full", "lora"])
+def test_a_frozen_encoder_is_run_for_the_first_epochs_only(
+    method: Literal["full", "lora"], base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    n_encoded: list[int] = []
+    compute = EncoderOutputs.compute
+
+    def counted(self: EncoderOutputs, key: str, mel: mx.array) -> mx.array:
+        n_encoded.append(mel.shape[0])
+        return compute(self, key, mel)
+
+    monkeypatch.setattr(EncoderOutputs, "compute", counted)
+    config = TrainingConfig(
+        method=method, trainable="decoder", epochs=5, encoded_epochs=2, evaluate_times=0, dev_share=0.0
+    )
+    result = finetune(base, clips(30), config, work_folder=tmp_path / "work", out=tmp_path / "out")
+    assert sum(n_encoded) <= 2 * 30 < 5 * 30
+    assert result.n_steps > len(n_encoded)
+    assert sorted(path.name for path in (tmp_path / "work").iterdir()) == ["result.json", "training.jsonl"]
+
+
+def test_a_cache_that_finds_no_room_changes_no_bit(base: Path, tmp_path: Path) -> None:
+    digests = set()
+    for n_bytes in (0, 10_000, 2**30):
+        config = TrainingConfig(trainable="decoder", epochs=3, encoder_cache_bytes=n_bytes, evaluate_times=0)
+        work, out = tmp_path / f"work{n_bytes}", tmp_path / f"out{n_bytes}"
+        digests.add(finetune(base, clips(20), config, work_folder=work, out=out).weights_sha256)
+    assert len(digests) == 1
 
 
 def test_progress_and_log_tell_the_same_story(base: Path, tmp_path: Path) -> None:
@@ -135,8 +196,18 @@ def test_a_folder_with_another_run_is_refused(base: Path, tmp_path: Path) -> Non
         finetune(base, clips(61), QUICK, work_folder=tmp_path / "work", out=tmp_path / "out")
 
 
-def test_an_interrupted_run_goes_on_and_ends_in_the_same_bytes(base: Path, tmp_path: Path) -> None:
-    whole = finetune(base, clips(60), QUICK, work_folder=tmp_path / "work", out=tmp_path / "out")
+@pytest.mark.parametrize(
+    "config",
+    [
+        pytest.param(QUICK, id="full"),
+        pytest.param(replace(QUICK, method="lora", lora=LoraConfig(dropout=0.2)), id="lora"),
+        pytest.param(replace(QUICK, method="lora", trainable="decoder", epochs=6), id="lora-decoder"),
+    ],
+)
+def test_an_interrupted_run_goes_on_and_ends_in_the_same_bytes(
+    config: TrainingConfig, base: Path, tmp_path: Path
+) -> None:
+    whole = finetune(base, clips(60), config, work_folder=tmp_path / "work", out=tmp_path / "out")
     stops = iter((1, 3, 5, 6))
     state = {"stop": next(stops)}
 
@@ -148,7 +219,7 @@ def test_an_interrupted_run_goes_on_and_ends_in_the_same_bytes(base: Path, tmp_p
     for _ in range(5):
         try:
             again = finetune(
-                base, clips(60), QUICK, work_folder=tmp_path / "w2", out=tmp_path / "out2", on_progress=interrupt
+                base, clips(60), config, work_folder=tmp_path / "w2", out=tmp_path / "out2", on_progress=interrupt
             )
         except KeyboardInterrupt:
             continue
