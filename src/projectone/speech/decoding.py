@@ -63,6 +63,7 @@ class DecodingResult:
         no_speech_prob: Probability that nobody speaks; 0 if the vocabulary cannot say so.
         compression_ratio: Bytes of text over bytes compressed; repetition raises it.
         temperature: At which it was decoded.
+        nothing_prob: Probability of no text at all, before the rules forbid that.
     """
 
     tokens: tuple[int, ...]
@@ -72,6 +73,7 @@ class DecodingResult:
     no_speech_prob: float
     compression_ratio: float
     temperature: float
+    nothing_prob: float = 0.0
 
 
 def decode(
@@ -180,6 +182,7 @@ class _Run:
         self._tokens: list[list[int]] = [[] for _ in prefixes]
         self._logprobs = [0.0] * len(prefixes)
         self._no_speech = [0.0] * len(prefixes)
+        self._nothing = [0.0] * len(prefixes)
         self._decode(features, prefixes)
 
     def _decode(self, features: mx.array, prefixes: list[list[int]]) -> None:
@@ -194,6 +197,7 @@ class _Run:
             n_steps=n_tokens - 1,
             positions=(prefixes[0].index(tokenizer.sot), -1),
         )
+        self._nothing = np.exp(opening[:, 1, self._eot] - logsumexp(opening[:, 1])).tolist()
         if tokenizer.no_speech is not None:
             at_start = opening[:, 0]
             self._no_speech = np.exp(at_start[:, tokenizer.no_speech] - logsumexp(at_start)).tolist()
@@ -240,6 +244,7 @@ class _Run:
             no_speech_prob=self._no_speech[row],
             compression_ratio=compression_ratio(text),
             temperature=self._options.temperature,
+            nothing_prob=self._nothing[row],
         )
 
 

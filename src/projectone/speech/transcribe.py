@@ -22,6 +22,7 @@ __all__ = ["GREEDY", "Segment", "TranscribeOptions", "Transcription", "transcrib
 
 Samples = np.ndarray[Any, np.dtype[np.float32]]
 
+_LIKELIER_THAN_NOT = 0.5
 _SHORT_STEP_S = 1.0  # short contexts are rounded up to whole seconds, so that shapes repeat
 
 
@@ -36,7 +37,7 @@ class TranscribeOptions:
         temperatures: Tried in turn until the text looks right; 0 is greedy, above it is sampled.
         compression_ratio_threshold: A text that repeats itself more than this is tried again.
         logprob_threshold: A text less probable than this (mean nats per token) is tried again.
-        no_speech_threshold: Above it, and with an improbable text, nobody spoke.
+        no_speech_threshold: Above it, and with an improbable text or none at all likelier than not, nobody spoke.
         condition_on_previous_text: Show the decoder what came before. Off, unlike in Whisper: models fine-tuned on
             single sentences have not learned to use it, and mistakes repeat themselves through it.
         initial_prompt: Words to expect, given to the decoder before every window as if they had just been said.
@@ -237,7 +238,12 @@ def _looks_wrong(result: DecodingResult, options: TranscribeOptions) -> bool:
 
 
 def _is_silence(result: DecodingResult, options: TranscribeOptions) -> bool:
-    return result.no_speech_prob > options.no_speech_threshold and result.avg_logprob < options.logprob_threshold
+    """Whether the model doubts that anybody spoke, and what it wrote is improbable or it would rather write nothing.
+
+    The second is ours: the rules make the likeliest word the first one even where a model has learned to write none.
+    """
+    is_doubtful = result.avg_logprob < options.logprob_threshold or result.nothing_prob > _LIKELIER_THAN_NOT
+    return result.no_speech_prob > options.no_speech_threshold and is_doubtful
 
 
 def _language_of(checkpoint: WhisperCheckpoint, mel: mx.array, options: TranscribeOptions) -> str | None:

@@ -123,6 +123,16 @@ def test_no_speech_is_read_at_the_start_token(checkpoint: WhisperCheckpoint) -> 
     assert result.no_speech_prob == pytest.approx(mx.softmax(scores)[checkpoint.tokenizer.no_speech].item(), rel=1e-3)
 
 
+def test_the_wish_to_write_nothing_is_read_before_the_rules_forbid_it(checkpoint: WhisperCheckpoint) -> None:
+    mels = windows(2)
+    tokens = decoder_prefix(checkpoint.tokenizer, language="en", timestamps=False)
+    features = checkpoint.model.embed_audio(mels)
+    scores = checkpoint.model.logits(mx.array([tokens, tokens]), features)[:, -1]
+    expected = mx.softmax(scores, axis=-1)[:, checkpoint.tokenizer.eot].tolist()
+    results = decode(checkpoint, mels, DecodingOptions(max_new_tokens=2))
+    assert [result.nothing_prob for result in results] == pytest.approx(expected, rel=1e-3)
+
+
 def test_repetition_shows_in_the_compression_ratio() -> None:
     assert compression_ratio("the quick brown fox jumps over the lazy dog") < 1.5
     assert compression_ratio("no no no " * 30) > 2.4

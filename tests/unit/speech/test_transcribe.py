@@ -106,12 +106,20 @@ def test_the_last_temperature_has_the_last_word(checkpoint: WhisperCheckpoint, m
 
 
 @pytest.mark.parametrize(
-    ("avg_logprob", "text", "n_tries"), [(-1.5, "", 1), (-0.3, "seven", 1)], ids=["improbable", "probable"]
+    ("avg_logprob", "nothing_prob", "text", "n_tries"),
+    [(-1.5, 0.0, "", 1), (-0.3, 0.0, "seven", 1), (-0.3, 0.9, "", 1)],
+    ids=["improbable", "probable", "forced"],
 )
 def test_silence_gives_no_text_unless_the_text_is_probable(
-    checkpoint: WhisperCheckpoint, monkeypatch: pytest.MonkeyPatch, avg_logprob: float, text: str, n_tries: int
+    checkpoint: WhisperCheckpoint,
+    monkeypatch: pytest.MonkeyPatch,
+    avg_logprob: float,
+    nothing_prob: float,
+    text: str,
+    n_tries: int,
 ) -> None:
-    asked = script(monkeypatch, lambda _: result_of(" seven", no_speech_prob=0.9, avg_logprob=avg_logprob))
+    result = result_of(" seven", no_speech_prob=0.9, avg_logprob=avg_logprob, nothing_prob=nothing_prob)
+    asked = script(monkeypatch, lambda _: result)
     for duration_s, n_windows in ((1.0, 1), (3.0, 2)):
         asked.clear()
         assert transcribe(checkpoint, noise(duration_s)).text == " ".join([text] * n_windows).strip()

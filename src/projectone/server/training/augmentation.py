@@ -6,12 +6,17 @@ import numpy as np
 
 from projectone.server.training.config import AugmentationConfig
 from projectone.server.training.examples import Mel, Samples
+from projectone.speech.audio import SAMPLE_RATE
+
+# The telephone's lower edge, and how wide the slopes are: a sudden edge would ring.
+_TELEPHONE_LOW_HZ = 300.0
+_SLOPE_HZ = 200.0
 
 
 def vary_samples(
     samples: Samples, config: AugmentationConfig, random: np.random.Generator, max_samples: int
 ) -> Samples:
-    """Another speed, another loudness, perhaps some noise; never longer than `max_samples`."""
+    """Another speed, another loudness, perhaps some noise or a telephone; never longer than `max_samples`."""
     speed = 1 + random.uniform(-config.speed, config.speed)
     n_new = min(max(1, round(samples.size / speed)), max_samples)
     if n_new != samples.size:
@@ -22,8 +27,25 @@ def vary_samples(
     varied = samples * np.float32(10 ** (gain_db / 20))
     if random.random() < config.noise_probability:
         varied = varied + _noise(varied, config, random)
+    # Nothing is drawn where this is off: runs with settings from before it stay what they were.
+    if config.band_limit_probability and random.random() < config.band_limit_probability:
+        varied = band_limited(varied, _TELEPHONE_LOW_HZ, random.uniform(*config.band_limit_hz))
     clipped: Samples = np.clip(varied, -1.0, 1.0).astype(np.float32)
     return clipped
+
+
+def band_limited(samples: Samples, low_hz: float, high_hz: float) -> Samples:
+    """What a telephone lets through: the sound between the two limits, the noise on it included."""
+    # Zeros first: the transform is circular, and the end must not ring into the start.
+    n_padded = samples.size + SAMPLE_RATE // 50
+    spectrum = np.fft.rfft(samples, n_padded)
+    frequencies = np.fft.rfftfreq(n_padded, 1 / SAMPLE_RATE)
+    rises = np.clip((frequencies - low_hz) / _SLOPE_HZ + 0.5, 0, 1)
+    falls = np.clip((high_hz - frequencies) / _SLOPE_HZ + 0.5, 0, 1)
+    # A raised cosine on each side.
+    gains = np.sin(np.pi / 2 * rises) ** 2 * np.sin(np.pi / 2 * falls) ** 2
+    limited: Samples = np.fft.irfft(spectrum * gains, n_padded)[: samples.size].astype(np.float32)
+    return limited
 
 
 def _noise(samples: Samples, config: AugmentationConfig, random: np.random.Generator) -> Samples:

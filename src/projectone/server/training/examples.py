@@ -9,16 +9,14 @@ import numpy as np
 import numpy.typing as npt
 
 from projectone.server.training.loss import Target
+from projectone.server.training.targets import MAX_SPECIAL_TOKENS, Spoken, TargetBuilder
 from projectone.speech.audio import HOP_LENGTH, N_FFT, SAMPLE_RATE, log_mel
 from projectone.speech.checkpoint import WhisperCheckpoint
-from projectone.speech.prefix import decoder_prefix
-from projectone.speech.tokenizer import SECONDS_PER_TIMESTAMP
 
 Samples = npt.NDArray[np.float32]
 Mel = npt.NDArray[np.float32]
 
 MIN_CLIP_S = 0.1
-_MAX_SPECIAL_TOKENS = 6  # start, language, task, two timestamps, end
 # Log-mel of digital silence when nothing is louder: (log10(1e-10) + 4) / 4.
 _QUIETEST = -1.5
 _FLOOR_BELOW_PEAK = 2.0  # 8 powers of ten below the loudest bin, divided by 4
@@ -30,12 +28,14 @@ class TrainingClip:
 
     Attributes:
         samples: One channel at 16 kHz.
+        previous_text: What the same person said just before, if that is known.
     """
 
     clip_id: str
     samples: Samples
     text: str
     speaker: str
+    previous_text: str | None = None
 
     @property
     def duration_s(self) -> float:
@@ -45,10 +45,11 @@ class TrainingClip:
 
 @dataclass(frozen=True)
 class Example:
-    """A clip that fits the model, and its text as tokens."""
+    """A clip that fits the model, its text as tokens, and those of what was said before; nobody speaks without text."""
 
     clip: TrainingClip
     text: tuple[int, ...]
+    previous: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -66,46 +67,41 @@ class ExampleBuilder:
         self.checkpoint = checkpoint
         self.language = language if checkpoint.tokenizer.is_multilingual else None
         self.window_s = checkpoint.features.n_samples / SAMPLE_RATE
+        self._targets = TargetBuilder(checkpoint, language=self.language)
 
     def build(self, clips: Sequence[TrainingClip]) -> tuple[list[Example], list[Skipped]]:
         """The examples, in the order of the clips, and what was left out."""
         examples: list[Example] = []
         skipped: list[Skipped] = []
         for clip in clips:
-            problem = self._problem(clip)
+            text = self._encode(clip.text)
+            problem = self._problem(clip, len(text))
             if problem is None:
-                examples.append(Example(clip, self._encode(clip.text)))
+                examples.append(Example(clip, text, self._encode(clip.previous_text or "")))
             else:
                 skipped.append(Skipped(clip.clip_id, problem))
         return examples, skipped
 
     def plain_target(self, example: Example) -> Target:
         """The transcript without timestamps, as devices ask for it."""
-        prefix = decoder_prefix(self.checkpoint.tokenizer, language=self.language, timestamps=False)
-        return Target((*prefix, *example.text, self.checkpoint.tokenizer.eot), len(prefix))
+        return self._targets.window([Spoken(example.text, 0.0, example.clip.duration_s)], timed=False)
 
-    def timed_target(self, example: Example, n_samples: int) -> Target | None:
-        """The transcript as one segment from the start to the end of the sound; None where no token says that time."""
-        tokenizer = self.checkpoint.tokenizer
-        end = tokenizer.timestamp_begin + round(n_samples / SAMPLE_RATE / SECONDS_PER_TIMESTAMP)
-        if end >= self.checkpoint.dims.n_vocab:
-            return None
-        prefix = decoder_prefix(tokenizer, language=self.language, timestamps=True)
-        tokens = (*prefix, tokenizer.timestamp_begin, *example.text, end, tokenizer.eot)
-        return Target(tokens, len(prefix))
+    def timed_target(self, example: Example, n_samples: int) -> Target:
+        """The transcript as one segment from the start to the end of the sound; plain where no token says that time."""
+        return self._targets.window([Spoken(example.text, 0.0, n_samples / SAMPLE_RATE)], timed=True)
 
     def _encode(self, text: str) -> tuple[int, ...]:
         # Whisper writes a space before the first word.
-        return tuple(self.checkpoint.tokenizer.encode(" " + text.strip()))
+        return tuple(self.checkpoint.tokenizer.encode(" " + text.strip())) if text.strip() else ()
 
-    def _problem(self, clip: TrainingClip) -> str | None:
+    def _problem(self, clip: TrainingClip, n_text: int) -> str | None:
         if clip.samples.ndim != 1 or not np.isfinite(clip.samples).all():
             return "the samples are not one channel of finite numbers"
         if not MIN_CLIP_S <= clip.duration_s <= self.window_s:
             return f"{clip.duration_s:.2f} s, expected {MIN_CLIP_S} s to the model's window of {self.window_s:.0f} s"
-        if not clip.text.strip():
+        if not n_text:
             return "no text"
-        n_tokens = len(self._encode(clip.text)) + _MAX_SPECIAL_TOKENS
+        n_tokens = n_text + MAX_SPECIAL_TOKENS
         limit = self.checkpoint.dims.n_text_ctx
         return f"{n_tokens} tokens with the opening ones, the model has {limit}" if n_tokens > limit else None
 

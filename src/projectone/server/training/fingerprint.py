@@ -19,7 +19,7 @@ def fingerprint_of(
 
     Args:
         base_digest: Of the base's files.
-        clip_lists: To learn from, to choose by, to replay.
+        clip_lists: To learn from, to choose by, to replay, synthetic ones.
         config: All of it.
     """
     lists = [[_clip(clip) for clip in clips] for clips in clip_lists]
@@ -28,4 +28,5 @@ def fingerprint_of(
 
 def _clip(clip: TrainingClip) -> list[str]:
     sound = np.ascontiguousarray(clip.samples, dtype="<f4")
-    return [clip.clip_id, hashlib.sha256(sound.tobytes()).hexdigest(), clip.text, clip.speaker]
+    facts = [clip.clip_id, hashlib.sha256(sound.tobytes()).hexdigest(), clip.text, clip.speaker]
+    return facts if clip.previous_text is None else [*facts, clip.previous_text]

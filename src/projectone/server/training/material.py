@@ -15,12 +15,21 @@ from projectone.speech.checkpoint import WhisperCheckpoint
 
 @dataclass(frozen=True)
 class Material:
-    """The examples of a run, sorted by use."""
+    """The examples of a run, sorted by use.
+
+    Attributes:
+        own: To learn from.
+        replay: General speech, mixed in against forgetting.
+        held_back: To choose the weights by.
+        general: General speech that the weights are watched on.
+        carriers: Synthetic sentences, mixed in for their words.
+    """
 
     own: list[Example]
     replay: list[Example]
     held_back: list[Example]
     general: list[Example]
+    carriers: list[Example]
     split: SplitKind
     skipped: tuple[Skipped, ...]
 
@@ -31,8 +40,9 @@ def sort_clips(
     dev_clips: Sequence[TrainingClip] | None,
     replay_clips: Sequence[TrainingClip],
     config: TrainingConfig,
+    carrier_clips: Sequence[TrainingClip] = (),
 ) -> Material:
-    """What is trained on, what is replayed, what is held back; clips that do not fit are left out first.
+    """What is trained on, what is mixed in, what is held back; clips that do not fit are left out first.
 
     Raises:
         TrainingError: if nothing is left to learn from, or the base does not know the language.
@@ -49,6 +59,7 @@ def sort_clips(
     if len(by_id) != len(fitting):
         raise TrainingError("clips: expected every clip_id once, got the same one twice")
     replay, skipped_replay = builder.build(replay_clips)
+    carriers, skipped_carriers = builder.build(carrier_clips)
     if dev_clips is None:
         split = hold_back([example.clip for example in fitting], config)
         own = [by_id[clip.clip_id] for clip in split.training]
@@ -63,6 +74,7 @@ def sort_clips(
         replay=mixed_in,
         held_back=held_back,
         general=general,
+        carriers=carriers,
         split=kind,
-        skipped=(*skipped, *skipped_replay),
+        skipped=(*skipped, *skipped_replay, *skipped_carriers),
     )

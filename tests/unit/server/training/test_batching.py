@@ -3,10 +3,21 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from projectone.server.training.batching import plan_batches
+from projectone.server.training.batching import PlannedBatch, Stock
+from projectone.server.training.batching import plan_batches as plan_stock
 from projectone.server.training.config import TrainingConfig
 
 DURATIONS_S = np.random.default_rng(0).uniform(0.3, 4.0, 50).tolist()
+
+
+def plan_batches(
+    durations_s: list[float], n_replay: int, config: TrainingConfig, *, window_frames: int
+) -> list[PlannedBatch]:
+    """Clips of ten tokens each; the last ones are general speech."""
+    stock = Stock(
+        durations_s=durations_s, n_tokens=[10] * len(durations_s), groups=[(n_replay, config.replay_fraction)]
+    )
+    return plan_stock(stock, config, window_frames=window_frames, n_text_ctx=448)
 
 
 def test_every_epoch_sees_every_clip_once() -> None:
@@ -39,7 +50,8 @@ def test_replay_is_a_share_of_every_epoch() -> None:
 
 
 def test_the_full_context_pads_everything_to_the_window() -> None:
-    plan = plan_batches(DURATIONS_S, 0, TrainingConfig(context="full", batch_seconds=20), window_frames=1000)
+    config = TrainingConfig(context="full", batch_seconds=20, packing="off")
+    plan = plan_batches(DURATIONS_S, 0, config, window_frames=1000)
     assert {batch.min_frames for batch in plan} == {1000}
     assert max(len(batch.indices) for batch in plan) == 2
 
@@ -68,6 +80,11 @@ def test_max_steps_ends_the_plan() -> None:
         {"alphas": (0.0, 1.0)},
         {"trainable": "encoder"},
         {"context": "long"},
+        {"packing": "yes"},
+        {"prompt_share": 1.1},
+        {"negatives_share": 0.5},
+        {"carriers_share": -0.1},
+        {"carriers_per_term": -1},
         {"max_steps": 0},
         {"seed": -1},
         {"batch_seconds": 0},

@@ -39,7 +39,6 @@ def test_a_timed_target_spans_the_sound() -> None:
     builder = ExampleBuilder(checkpoint, language="en")
     (example,), _ = builder.build([clip("red", seconds=0.5)])
     timed = builder.timed_target(example, example.clip.samples.size)
-    assert timed is not None
     assert checkpoint.tokenizer.decode_with_timestamps(timed.tokens) == "<|0.00|> red<|0.50|>"
     assert checkpoint.tokenizer.no_timestamps not in timed.tokens
 
