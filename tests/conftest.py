@@ -11,9 +11,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 _REAL_CACHE = Path.home() / ".cache" / "projectone"
+# The same examples every time, however long one takes on a busy machine, and nothing written beside the tests.
+settings.register_profile(
+    "projectone", deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("projectone")
 _LOOPBACK = ("127.", "::1", "localhost", "0.0.0.0")
 
 
