@@ -1,11 +1,14 @@
-"""One training run as a process that a test can kill: `python training_run.py BASE WORK OUT`."""
+"""One training run as a process: `python training_run.py BASE WORK OUT [PLACE]`; it kills itself at that place."""
 
+import os
+import signal
 import sys
 from pathlib import Path
 
 import numpy as np
 from tests.fakes.tiny_whisper import WORDS, say
 
+import projectone.server.training.engines.mlx as engine
 from projectone.server.training import TrainingClip, TrainingConfig, TrainingProgress, finetune
 
 CONFIG = TrainingConfig(epochs=2, checkpoint_every_steps=3, evaluate_times=2, alphas=(0.5, 1.0), learning_rate=1e-3)
@@ -17,11 +20,23 @@ def clips() -> list[TrainingClip]:
     return [TrainingClip(f"c{i}", say(text, seed=i), text, f"s{i % 3}") for i, text in enumerate(texts)]
 
 
-def say_where(progress: TrainingProgress) -> None:
-    print(progress.phase, progress.step, flush=True)
+def say_where(progress: TrainingProgress, place: str) -> None:
+    here = f"{progress.phase} {progress.step}"
+    print(here, flush=True)
+    if here == place:
+        kill_self()
+
+
+def kill_self() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 if __name__ == "__main__":
-    base, work, out = (Path(argument) for argument in sys.argv[1:])
-    result = finetune(base, clips(), CONFIG, work_folder=work, out=out, on_progress=say_where)
+    base, work, out = (Path(argument) for argument in sys.argv[1:4])
+    place = "".join(sys.argv[4:])
+    if place == "before the note":
+        engine.write_atomically = lambda *_: kill_self()  # type: ignore[attr-defined]  # it writes nothing else
+    result = finetune(
+        base, clips(), CONFIG, work_folder=work, out=out, on_progress=lambda progress: say_where(progress, place)
+    )
     print("done", result.weights_sha256, flush=True)
