@@ -56,7 +56,7 @@ def test_a_hundred_swaps_under_load_drop_and_mix_nothing(tmp_path: Path, server:
     server.release(text_model("1.2.0"), seq=2, version="1.2.0")
     update(tmp_path, server, transcriber=transcriber)
     wrong: list[str] = []
-    heard = [0] * 4
+    heard: list[set[str]] = [set() for _ in range(4)]
     is_over = threading.Event()
 
     def work(number: int) -> None:
@@ -66,21 +66,22 @@ def test_a_hundred_swaps_under_load_drop_and_mix_nothing(tmp_path: Path, server:
             except BaseException as error:
                 wrong.append(repr(error))
                 return
-            heard[number] += 1
+            heard[number].add(answer.text)
             if answer.text != answer.model_version:
                 wrong.append(f"{answer.model_version} heard {answer.text}")
 
     threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
     for thread in threads:
         thread.start()
-    for _ in range(100):
+    n_swaps = 0
+    while n_swaps < 100 or not (wrong or all(len(texts) == 2 for texts in heard)):
         installed.roll_back()
         transcriber.reload()
+        n_swaps += 1
     is_over.set()
     for thread in threads:
         thread.join()
     assert wrong == []
-    assert all(heard)
     assert TextEngine.open_engines == 1
     transcriber.close()
     assert TextEngine.open_engines == 0
@@ -103,7 +104,7 @@ def test_an_answer_under_way_keeps_its_engine(tmp_path: Path, server: FakeServer
         def transcribe(self, samples: np.ndarray) -> str:  # type: ignore[type-arg]
             if not is_trial.is_set():
                 is_decoding.set()
-                assert may_end.wait(10)
+                assert may_end.wait(120)
             return super().transcribe(samples)
 
     is_trial = threading.Event()
@@ -115,7 +116,7 @@ def test_an_answer_under_way_keeps_its_engine(tmp_path: Path, server: FakeServer
     answers: list[str] = []
     thread = threading.Thread(target=lambda: answers.append(transcriber.transcribe(SILENCE).text))
     thread.start()
-    assert is_decoding.wait(10)
+    assert is_decoding.wait(120)
     is_trial.set()
     server.release(text_model("new"), seq=2)
     assert update(tmp_path, server, transcriber=transcriber).status == "updated"
