@@ -59,7 +59,7 @@ def test_a_taken_port_is_explained(
 def test_what_was_acknowledged_survives_a_kill_and_the_rest_can_be_sent_again(tmp_path: Path) -> None:
     home = tmp_path / "home"
     acknowledged: list[tuple[int, bytes]] = []
-    with running(home, "--only", "api") as server, httpx2.Client(base_url=server.api) as http:
+    with running(home, "--only", "api") as server, httpx2.Client(base_url=server.api, timeout=120) as http:
         assert server.hub == ""
         ada = Caller(http, server.enrolment_code)
         assert ada.enrol().status_code == 201
@@ -73,7 +73,7 @@ def test_what_was_acknowledged_survives_a_kill_and_the_rest_can_be_sent_again(tm
                     return
                 assert response.status_code == 201
                 acknowledged.append((n, response.content))
-                if len(acknowledged) == 25:
+                if len(acknowledged) >= 25:  # both threads may have come here before either counted
                     server.kill()
 
         threads = [threading.Thread(target=send, args=(start,)) for start in (0, 1)]
@@ -82,7 +82,7 @@ def test_what_was_acknowledged_survives_a_kill_and_the_rest_can_be_sent_again(tm
         for thread in threads:
             thread.join()
     assert 25 <= len(acknowledged) < 400
-    with running(home, "--only", "api") as server, httpx2.Client(base_url=server.api) as http:
+    with running(home, "--only", "api") as server, httpx2.Client(base_url=server.api, timeout=120) as http:
         ada.http = http
         for n, receipt in acknowledged:
             again = ada.put(a_clip(n), name=str(n))
