@@ -30,12 +30,12 @@ class ServerProcess:
     def kill(self) -> None:
         """As a power cut does, but for the disk."""
         self.process.send_signal(signal.SIGKILL)
-        self.process.wait(30)
+        self.process.wait(120)
 
     def stop(self) -> tuple[int, str]:
         """Ask it to end; gives its exit code and what it said."""
         self.process.terminate()
-        _, said = self.process.communicate(timeout=30)
+        _, said = self.process.communicate(timeout=120)
         return self.process.returncode, said
 
 
@@ -53,10 +53,10 @@ def running(home: Path, *arguments: str) -> Iterator[ServerProcess]:
     try:
         assert process.stdout is not None
         line = process.stdout.readline()
-        assert line, f"the server did not start: {process.communicate(timeout=30)[1]}"
+        assert line, f"the server did not start: {process.communicate(timeout=120)[1]}"
         ready = json.loads(line)
         yield ServerProcess(home, process, ready.get("api", ""), ready.get("hub", ""))
     finally:
         if process.poll() is None:
             process.kill()
-        process.communicate(timeout=30)
+        process.communicate(timeout=120)

@@ -50,10 +50,14 @@ def serving(app: Any, listeners: list[socket.socket]) -> Iterator[None]:
     thread = threading.Thread(target=server.run, kwargs={"sockets": listeners}, daemon=True)
     thread.start()
     while not server.started:
+        assert thread.is_alive(), "the Hub did not start"
         time.sleep(0.005)
-    yield
-    server.should_exit = True
-    thread.join(timeout=5)
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        thread.join(timeout=120)
+        assert not thread.is_alive(), "the Hub does not end"
 
 
 def settings_for(mode: str, url: str, other_url: str) -> HubSettings:
@@ -82,6 +86,8 @@ def running_hub(
         "stranger": issue_token(store, "mallory", "write", ["mallory"]),
     }
     app = create_app(store, settings)
-    with serving(wrap(app), [first, second]):
-        yield Hub(url=url, store=store, app=app, folder=folder, **tokens)
-    engine.dispose()
+    try:
+        with serving(wrap(app), [first, second]):
+            yield Hub(url=url, store=store, app=app, folder=folder, **tokens)
+    finally:
+        engine.dispose()
