@@ -2,8 +2,8 @@
 
 import io
 import os
+import signal
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -85,7 +85,7 @@ def test_what_is_not_the_named_format_is_refused(content: bytes, suffix: str, re
 def test_random_damage_never_hurts_the_parent() -> None:
     random = np.random.default_rng(0)
     whole = encoded("FLAC", tone(2000))
-    with AudioDecoder(timeout_s=10) as decoder:
+    with AudioDecoder() as decoder:
         for _ in range(200):
             damaged = bytearray(whole)
             for _ in range(random.integers(1, 8)):
@@ -112,15 +112,14 @@ def test_a_child_that_is_killed_costs_one_clip() -> None:
 
 def test_a_child_that_hangs_is_killed() -> None:
     good = encoded("FLAC", tone())
-    with AudioDecoder(timeout_s=0.3) as decoder:
+    with AudioDecoder() as decoder:
         decoder.decode(good, suffix=".flac")
         assert decoder._child is not None
-        os.kill(decoder._child.pid, 19)  # SIGSTOP: it will never answer
-        started = time.monotonic()
+        os.kill(decoder._child.pid, signal.SIGSTOP)  # it will never answer
+        decoder._timeout_s = 0.3
         with pytest.raises(DataError) as caught:
             decoder.decode(good, suffix=".flac")
         assert caught.value.reason == "audio-decoder-died"
-        assert time.monotonic() - started < 10
 
 
 def test_the_child_sees_nothing_of_our_environment(monkeypatch: pytest.MonkeyPatch) -> None:
