@@ -79,7 +79,7 @@ def test_a_process_that_does_not_listen_is_killed(tmp_path: Path, monkeypatch: p
     begun = time.monotonic()
     running.stop()
     assert not is_alive(pid)
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - begun < 50
     running.stop()
 
 
@@ -113,5 +113,5 @@ def test_ctrl_c_and_a_polite_kill_end_the_processes_too(tmp_path: Path, number: 
         assert demo.stdout is not None
         pid = int(demo.stdout.readline())
         demo.send_signal(number)
-        assert demo.wait(20) == 130
+        assert demo.wait(50) == 130
     assert not is_alive(pid)

@@ -48,7 +48,7 @@ def test_what_a_writer_has_read_stays_true_until_it_commits(tmp_path: Path) -> N
         connection.execute(insert(NUMBERS).values(n=0))
 
     def add_one() -> None:
-        for _ in range(20):
+        for _ in range(8):
             with writing(engine) as connection:
                 n = connection.execute(select(NUMBERS.c.n)).scalar_one()
                 connection.execute(NUMBERS.update().values(n=n + 1))
@@ -59,7 +59,7 @@ def test_what_a_writer_has_read_stays_true_until_it_commits(tmp_path: Path) -> N
     for thread in threads:
         thread.join()
     with reading(engine) as connection:
-        assert connection.execute(select(NUMBERS.c.n)).scalar_one() == 80
+        assert connection.execute(select(NUMBERS.c.n)).scalar_one() == 32
     engine.dispose()
 
 

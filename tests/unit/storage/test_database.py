@@ -31,7 +31,7 @@ def test_a_statement_of_another_thread_is_not_rolled_back_with_ours(tmp_path: Pa
     is_inside = threading.Event()
 
     def other() -> None:
-        is_inside.wait(10)
+        is_inside.wait(120)
         database.execute("INSERT INTO t VALUES (2)")
 
     thread = threading.Thread(target=other)

@@ -159,13 +159,13 @@ def test_the_event_loop_stays_free_while_rows_are_read(backend: Backend, monkeyp
 
     def slow() -> dict[str, int]:
         is_reading.set()
-        assert may_go_on.wait(10)
+        assert may_go_on.wait(120)
         return {}
 
     monkeypatch.setattr(backend.services.catalog, "counts", slow)
     thread = threading.Thread(target=backend.http.get, args=("/health/ready",))
     thread.start()
-    assert is_reading.wait(10)
+    assert is_reading.wait(120)
     try:
         assert isinstance(backend.http, TestClient)
         assert backend.http.get("/health/live").status_code == 200

@@ -9,8 +9,8 @@ from projectone.server.hubd.links import Link, expiry, read_link
 from projectone.server.hubd.refusals import Refusal
 
 KEY, DIGEST = b"k" * 32, "a" * 64
-# An hour: the whole suite may run between this line and the test.
-LINK = Link("PUT", DIGEST, 10, expiry(3600), repo_id=3, upload_id="ab", part=2)
+# A day: the whole suite may run between this line and the test.
+LINK = Link("PUT", DIGEST, 10, expiry(86_400), repo_id=3, upload_id="ab", part=2)
 
 
 def query_of(link: Link, key: bytes = KEY) -> dict[str, str]:
