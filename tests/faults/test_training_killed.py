@@ -10,15 +10,16 @@ import pytest
 from tests.conftest import REPOSITORY
 from tests.fakes.tiny_whisper import save_tiny
 
+from projectone.server.training.engines.mlx import adapter_folder
 from projectone.storage.files import digest_of
 
 pytestmark = pytest.mark.slow
 
 
-def run(base: Path, work: Path, out: Path, *, killed_at: str = "") -> str:
+def run(base: Path, work: Path, out: Path, *, method: str = "full", killed_at: str = "") -> str:
     """A run to its end, or until it kills itself at the place `killed_at`. Gives what it said last."""
     done = subprocess.run(
-        [sys.executable, "-m", "tests.faults.training_run", str(base), str(work), str(out), killed_at],
+        [sys.executable, "-m", "tests.faults.training_run", str(base), str(work), str(out), method, killed_at],
         cwd=REPOSITORY,
         env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": "."},
         stdout=subprocess.PIPE,
@@ -41,6 +42,22 @@ def test_a_run_killed_at_many_places_ends_in_the_same_bytes(tmp_path: Path) -> N
     assert run(base, tmp_path / "work2", tmp_path / "out2") == whole
     weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("out", "out2")]
     assert weights[0] == weights[1]
+
+
+def test_adapters_killed_at_many_places_end_in_the_same_bytes(tmp_path: Path) -> None:
+    base = save_tiny(tmp_path / "base")
+    whole = run(base, tmp_path / "work", tmp_path / "out", method="lora")
+    for place in ("train 2", "judge 5", "train 8"):
+        assert run(base, tmp_path / "work2", tmp_path / "out2", method="lora", killed_at=place) == place
+        assert not (tmp_path / "out2").exists()
+    run(base, tmp_path / "work2", tmp_path / "out2", method="lora", killed_at="before the adapter")
+    assert (tmp_path / "out2").exists()
+    assert not adapter_folder(tmp_path / "out2").exists()
+    assert run(base, tmp_path / "work2", tmp_path / "out2", method="lora") == whole
+    model, again = tmp_path / "out", tmp_path / "out2"
+    for first, second in ((model, again), (adapter_folder(model), adapter_folder(again))):
+        digests = [{path.name: digest_of(path) for path in folder.iterdir()} for folder in (first, second)]
+        assert digests[0] == digests[1]
 
 
 def test_the_model_is_not_made_again_after_a_kill_between_saving_and_noting_it(tmp_path: Path) -> None:

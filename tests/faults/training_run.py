@@ -1,8 +1,9 @@
-"""One training run as a process: `python training_run.py BASE WORK OUT [PLACE]`; it kills itself at that place."""
+"""One training run as a process: `training_run.py BASE WORK OUT METHOD [PLACE]`; it kills itself at that place."""
 
 import os
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,12 @@ from tests.fakes.tiny_whisper import WORDS, say
 
 import projectone.server.training.engines.mlx as engine
 from projectone.server.training import TrainingClip, TrainingConfig, TrainingProgress, finetune
+from projectone.server.training.config import LoraConfig
+from projectone.server.training.engines.methods import LoraTraining
 
-CONFIG = TrainingConfig(epochs=2, checkpoint_every_steps=3, evaluate_times=2, alphas=(0.5, 1.0), learning_rate=1e-3)
+FULL = TrainingConfig(epochs=2, checkpoint_every_steps=3, evaluate_times=2, alphas=(0.5, 1.0), learning_rate=1e-3)
+# With everything that could go on otherwise after a kill: dropout, and encoder outputs that are on disk or not.
+LORA = replace(FULL, method="lora", lora=LoraConfig(dropout=0.1), trainable="decoder", encoded_epochs=1)
 
 
 def clips() -> list[TrainingClip]:
@@ -33,10 +38,13 @@ def kill_self() -> None:
 
 if __name__ == "__main__":
     base, work, out = (Path(argument) for argument in sys.argv[1:4])
-    place = "".join(sys.argv[4:])
+    config = {"full": FULL, "lora": LORA}[sys.argv[4]]
+    place = "".join(sys.argv[5:])
     if place == "before the note":
         engine.write_atomically = lambda *_: kill_self()  # type: ignore[attr-defined]  # it writes nothing else
+    if place == "before the adapter":
+        LoraTraining.save_beside = lambda *_: kill_self()  # type: ignore[method-assign]
     result = finetune(
-        base, clips(), CONFIG, work_folder=work, out=out, on_progress=lambda progress: say_where(progress, place)
+        base, clips(), config, work_folder=work, out=out, on_progress=lambda progress: say_where(progress, place)
     )
     print("done", result.weights_sha256, flush=True)

@@ -10,7 +10,9 @@ import mlx.core as mx
 import numpy as np
 from mlx.utils import tree_map_with_path
 
+from projectone.server.training.loss import Target
 from projectone.speech.checkpoint import FeatureSettings, GenerationSettings, WhisperCheckpoint
+from projectone.speech.prefix import decoder_prefix
 from projectone.speech.tokenizer import Tokenizer
 from projectone.speech.vocabulary import train_tokenizer
 from projectone.speech.whisper import ModelDimensions, Whisper
@@ -106,3 +108,16 @@ def small_checkpoint(*, languages: tuple[str, ...] = ("en", "de"), seed: int = 0
     decoder = checkpoint.model.decoder
     decoder.ln.bias = decoder.ln.bias + 1.5 * decoder.token_embedding.weight[tokenizer.eot]
     return checkpoint
+
+
+def targets_of(checkpoint: WhisperCheckpoint, texts: list[str]) -> list[Target]:
+    """What a model is to write, without timestamps."""
+    tokenizer = checkpoint.tokenizer
+    prefix = decoder_prefix(tokenizer, language="en", timestamps=False)
+    return [Target((*prefix, *tokenizer.encode(f" {text}"), tokenizer.eot), len(prefix)) for text in texts]
+
+
+def mels_of(checkpoint: WhisperCheckpoint, n_rows: int) -> np.ndarray:
+    """Whole windows of noise."""
+    shape = (n_rows, checkpoint.features.n_frames, checkpoint.dims.n_mels)
+    return np.random.default_rng(0).normal(size=shape).astype(np.float32) * 0.5

@@ -10,14 +10,13 @@ import mlx.core as mx
 import numpy as np
 import pytest
 from mlx.utils import tree_flatten, tree_unflatten
-from tests.parity.materials import TINY, random_checkpoint, small_checkpoint, tokenizer_of_size
+from tests.parity.materials import TINY, mels_of, random_checkpoint, small_checkpoint, targets_of, tokenizer_of_size
 
 import projectone.server.training  # noqa: F401 - the BLAS before mlx
 from projectone.server.training.adamw import AdamW, Tensors, clip_by_global_norm
 from projectone.server.training.loss import Batch, Target, collate_targets, mean_cross_entropy
 from projectone.speech.checkpoint import WhisperCheckpoint, hf_name_of, load_checkpoint, save_checkpoint
 from projectone.speech.names import is_convolution
-from projectone.speech.prefix import decoder_prefix
 
 torch = pytest.importorskip("torch", reason="parity needs the parity extra (torch, transformers)")
 transformers = pytest.importorskip("transformers", reason="parity needs the parity extra (torch, transformers)")
@@ -29,17 +28,6 @@ WIDE = replace(TINY, n_audio_ctx=500, n_audio_layer=2, n_text_layer=2)
 RATE, CLIP_NORM, WEIGHT_DECAY = 1e-3, 1.0, 0.05
 # Both sides sum thousands of float32 products in different orders, through every layer and back.
 RELATIVE_ERROR = 2e-4
-
-
-def targets_of(checkpoint: WhisperCheckpoint, texts: list[str]) -> list[Target]:
-    tokenizer = checkpoint.tokenizer
-    prefix = decoder_prefix(tokenizer, language="en", timestamps=False)
-    return [Target((*prefix, *tokenizer.encode(f" {text}"), tokenizer.eot), len(prefix)) for text in texts]
-
-
-def mels_of(checkpoint: WhisperCheckpoint, n_rows: int) -> np.ndarray:
-    shape = (n_rows, checkpoint.features.n_frames, checkpoint.dims.n_mels)
-    return np.random.default_rng(0).normal(size=shape).astype(np.float32) * 0.5
 
 
 def our_step(checkpoint: WhisperCheckpoint, targets: list[Target], mel: np.ndarray) -> tuple[float, Tensors, Tensors]:
