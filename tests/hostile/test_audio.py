@@ -40,7 +40,7 @@ def test_a_bomb_costs_neither_time_nor_memory(name: str) -> None:
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 8 * 2**20
-    assert elapsed_s < 0.2  # traced; untraced it is a thousandth of that
+    assert elapsed_s < 2.0  # a thousandth of a second, unless the whole heap is looked through for garbage meanwhile
 
 
 def test_random_damage_never_breaks_the_parser() -> None:
