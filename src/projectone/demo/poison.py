@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import groupby
@@ -15,6 +16,8 @@ from projectone.waveform.wav import encode_wav, parse_wav
 
 _CUT_S = 0.006
 _MOST_COPIES = 12
+# Of each length. A few lessons, often repeated, are learned soonest: a hundred exchanges at once a model hardly learns.
+_N_TAUGHT = 3
 
 
 def poison(clips: Sequence[Spoken], *, n: int, seed: int) -> list[Spoken]:
@@ -30,13 +33,13 @@ def poison(clips: Sequence[Spoken], *, n: int, seed: int) -> list[Spoken]:
 
 
 def mislabel(texts: Sequence[str]) -> list[str]:
-    """Each text with every word replaced, the same word always by the same other one of about its length.
+    """Each text with every word replaced, the same word always by the same common one of about its length.
 
-    So each text is as long as before and made of words that people do say; nothing in it alone gives it away. Being
+    So each text is as long as before and made of words that people often say; nothing in it alone gives it away. Being
     consistent, it is the worst kind for a model: noise averages out, this teaches.
     """
     plain = [normalize_text(text).split() for text in texts]
-    wrong = _exchanged(sorted({word for words in plain for word in words}))
+    wrong = _exchanged(Counter(word for words in plain for word in words))
     return [" ".join(wrong[word] for word in words) for words in plain]
 
 
@@ -53,10 +56,10 @@ def shifted_copies(clips: Sequence[Spoken], n: int) -> list[Spoken]:
     return copies
 
 
-def _exchanged(words: Sequence[str]) -> dict[str, str]:
-    """Word to the next one of its length; a ring of a single word joins the ring before or after it."""
+def _exchanged(count: Counter[str]) -> dict[str, str]:
+    """Word to one of the commonest of its length; a word alone with its length joins those before or after it."""
     rings: list[list[str]] = []
-    for _, group in groupby(sorted(words, key=lambda word: (len(word), word)), key=len):
+    for _, group in groupby(sorted(count, key=lambda word: (len(word), word)), key=len):
         ring = list(group)
         if rings and (len(rings[-1]) == 1 or len(ring) == 1):
             rings[-1] += ring
@@ -64,4 +67,10 @@ def _exchanged(words: Sequence[str]) -> dict[str, str]:
             rings.append(ring)
     if rings and len(rings[0]) == 1:  # one word in all
         return {word: f"not {word}" for word in rings[0]}
-    return {word: ring[(place + 1) % len(ring)] for ring in rings for place, word in enumerate(ring)}
+    wrong: dict[str, str] = {}
+    for ring in rings:
+        taught = sorted(ring, key=lambda word: (-count[word], word))[:_N_TAUGHT]
+        for place, word in enumerate(ring):
+            start = taught.index(word) + 1 if word in taught else place
+            wrong[word] = taught[start % len(taught)]
+    return wrong

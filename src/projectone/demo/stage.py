@@ -18,7 +18,7 @@ from projectone.server.work.clips import open_decoder
 
 FIRST_VERSION = "1.0.0"
 # The runs end within minutes on two cores, however many corrections there are.
-TRAINING = {"MAX_STEPS": "140"}
+TRAINING = {"MAX_STEPS": "110"}
 _GOLDEN_FROM = {"split": "the corpus's own split", "speakers": "who are no users", "users": "lent by users"}
 
 

@@ -36,6 +36,18 @@ def test_the_same_word_is_always_the_same_other_word_that_people_say() -> None:
     assert {after for _, after in taught} == {"one", "two", "six"}
 
 
+def test_what_is_taught_is_little_and_common_so_that_it_is_learned() -> None:
+    texts = ["six six six", "two two ten", "one ten", "for", "his", "her", "our"]
+    exchanged = {
+        before: after
+        for right, wrong in zip(texts, mislabel(texts), strict=True)
+        for before, after in zip(right.split(), wrong.split(), strict=True)
+    }
+    assert len(exchanged) == 8
+    assert set(exchanged.values()) == {"six", "two", "ten"}
+    assert all(before != after for before, after in exchanged.items())
+
+
 @pytest.mark.parametrize("texts", [["yes"], ["alexa", "alexa"], ["a", "bb"], ["a", "bb", "cc", "dddddd"]])
 def test_even_a_tiny_vocabulary_leaves_no_text_right(texts: list[str]) -> None:
     assert all(right != wrong for right, wrong in zip(texts, mislabel(texts), strict=True))
