@@ -86,7 +86,7 @@ class TrainerHome:
         )
         return self.catalog.grant(receipt, NOW)
 
-    def send(self, contributor: str, name: str, text: str, samples: Samples) -> str:
+    def send(self, contributor: str, name: str, text: str, samples: Samples, *, heard: str | None = None) -> str:
         """One correction through the real intake; gives its sample id."""
         receipt = self.grant(contributor)
         content = encode_wav(samples)
@@ -101,6 +101,7 @@ class TrainerHome:
                 duration_s=samples.size / RATE_HZ,
             ),
             text=text,
+            heard=heard,
             consent_receipt_id=receipt.receipt_id,
             recorded_at=NOW,
         )

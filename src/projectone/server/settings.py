@@ -206,6 +206,27 @@ class ServerSettings:
         default=None,
         shown="0.01",
     )
+    training_negatives_share: float | None = _setting(
+        "TRAINING_NEGATIVES_SHARE",
+        "Share of clips without speech in an epoch",
+        _number(float, 0, 0.4),
+        default=None,
+        shown="by the model",
+    )
+    training_prompt_share: float | None = _setting(
+        "TRAINING_PROMPT_SHARE",
+        "Share of windows that follow what the same person said before",
+        _number(float, 0, 1),
+        default=None,
+        shown="by the model",
+    )
+    training_carriers_per_term: int | None = _setting(
+        "TRAINING_CARRIERS_PER_TERM",
+        "Synthetic sentences for every word that corrections introduced; needs the extra `voices`",
+        _number(int, 0, 100),
+        default=None,
+        shown="0",
+    )
     training_checkpoint_every_steps: int | None = _setting(
         "TRAINING_CHECKPOINT_EVERY_STEPS", "Steps that a crash can cost", _number(int, 1, 10**8), default=None
     )

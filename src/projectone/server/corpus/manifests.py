@@ -24,6 +24,8 @@ class ManifestRow:
         text: What is said; empty for a clip in which nobody speaks.
         speaker: Who speaks; ``"unknown"`` if the line does not say.
         split: Which part of the set it belongs to, if the set has parts.
+        heard: What a model made of the clip before it was corrected, if that is known.
+        previous_text: What the speaker said just before, if that is known.
     """
 
     clip_id: str
@@ -33,13 +35,15 @@ class ManifestRow:
     accent: str | None = None
     split: str | None = None
     duration_s: float | None = None
+    heard: str | None = None
+    previous_text: str | None = None
 
 
 def read_manifest(path: Path, *, split: str | None = None) -> list[ManifestRow]:
     """The rows of a manifest, in order.
 
     A row is a JSON object with `audio` (relative to the manifest's folder) and `text`; `speaker`, `accent`, `split`,
-    `duration_s` and `clip_id` are optional, other keys are ignored.
+    `duration_s`, `clip_id`, `heard` and `previous_text` are optional, other keys are ignored.
 
     Args:
         path: The manifest, or a folder that holds a `manifest.jsonl`.
@@ -101,6 +105,8 @@ def _row(line: bytes, folder: Path) -> ManifestRow:
         accent=_optional_text(raw, "accent"),
         split=_optional_text(raw, "split"),
         duration_s=_duration(raw),
+        heard=_optional_text(raw, "heard"),
+        previous_text=_optional_text(raw, "previous_text"),
     )
 
 

@@ -38,7 +38,7 @@ def open_decoder() -> Iterator[Callable[[Path], Samples]]:
 def training_clips(rows: Sequence[ManifestRow], decode: Callable[[Path], Samples]) -> list[TrainingClip]:
     """Clips to learn from; rows without words are left out: there is nothing to learn to write."""
     return [
-        TrainingClip(clip_id=row.clip_id, samples=decode(row.audio), text=row.text, speaker=row.speaker)
+        TrainingClip(row.clip_id, decode(row.audio), row.text, row.speaker, row.previous_text)
         for row in rows
         if row.text
     ]

@@ -15,8 +15,10 @@ from projectone.server.corpus.manifests import read_manifest
 from projectone.server.evaluation.triage import TriageConfig
 from projectone.server.settings import ServerSettings
 from projectone.server.training import TrainingClip, TrainingConfig, TrainingProgress, TrainingResult, finetune
+from projectone.server.training.carriers import Correction
 from projectone.server.training.config import LoraConfig
 from projectone.server.training.engines.mlx import LOG_NAME, adapter_folder
+from projectone.server.work.carriers import carriers_for
 from projectone.server.work.clips import open_decoder, training_clips
 from projectone.server.work.progress import ProgressLine
 from projectone.server.work.references import PRODUCTION, resolve_model
@@ -47,6 +49,9 @@ _KNOBS: dict[str, tuple[type, str]] = {
     "checkpoint_every_steps": (int, "steps that a crash can cost"),
     "language": (str, "language of the texts"),
     "encoded_epochs": (int, "with --trainable decoder: epochs that the encoder is run for; later ones repeat them"),
+    "negatives_share": (float, "share of clips without speech; by the model if not given"),
+    "prompt_share": (float, "share of windows after a prompt of what was said before; by the model if not given"),
+    "carriers_per_term": (int, "synthetic sentences for every word in `text` that is not in `heard`; needs [voices]"),
     "seed": (int, "decides order, held-back clips and augmentation"),
 }
 _METHODS = {"full": "all weights", "lora": "adapters"}
@@ -91,6 +96,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--trainable", choices=("all", "decoder"), help="the whole model (default), or its decoder")
     parser.add_argument("--context", choices=("short", "full"), help="pad to the clips (default), or to whole windows")
+    parser.add_argument(
+        "--packing",
+        choices=("auto", "on", "off"),
+        help="several clips in one window; auto (default): with --context full",
+    )
     parser.add_argument("--force", action="store_true", help="train even if the clips have nothing to teach the base")
     parser.add_argument("--resume", action="store_true", help="go on with the run that OUT.training holds")
     parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
@@ -105,7 +115,8 @@ def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
     base = resolve_model(arguments.base, settings)
     line = ProgressLine(sys.stderr)
     line.say("reading clips")
-    clips, dev, replay = _read(arguments)
+    clips, dev, replay, corrections = _read(arguments)
+    carriers = carriers_for(corrections, config)
     # An interrupted run was found worth its while when it began.
     if not is_begun and not _is_worth_training(base, clips, config, line, arguments):
         return EXIT_NO_TRAIN
@@ -119,6 +130,7 @@ def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
             on_progress=lambda progress: _show(line, progress),
             dev_clips=dev,
             replay_clips=replay,
+            carrier_clips=carriers,
         )
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
@@ -204,7 +216,7 @@ def _is_worth_training(
 
 
 def _config(arguments: argparse.Namespace) -> TrainingConfig:
-    given = {name: getattr(arguments, name) for name in (*_KNOBS, "method", "trainable", "context")}
+    given = {name: getattr(arguments, name) for name in (*_KNOBS, "method", "trainable", "context", "packing")}
     try:
         known = {name: value for name, value in given.items() if value is not None}
         return TrainingConfig(**known, lora=_lora(arguments))
@@ -227,13 +239,14 @@ def _lora(arguments: argparse.Namespace) -> LoraConfig:
 
 def _read(
     arguments: argparse.Namespace,
-) -> tuple[list[TrainingClip], list[TrainingClip] | None, list[TrainingClip]]:
+) -> tuple[list[TrainingClip], list[TrainingClip] | None, list[TrainingClip], list[Correction]]:
     rows = read_manifest(arguments.data, split=arguments.split)
     dev_rows = read_manifest(arguments.dev, split=arguments.dev_split) if arguments.dev else None
     replay_rows = read_manifest(arguments.replay) if arguments.replay else []
+    corrections = [Correction(row.heard, row.text) for row in rows if row.heard and row.text]
     with open_decoder() as decode:
         dev = None if dev_rows is None else training_clips(dev_rows, decode)
-        return training_clips(rows, decode), dev, training_clips(replay_rows, decode)
+        return training_clips(rows, decode), dev, training_clips(replay_rows, decode), corrections
 
 
 def _show(line: ProgressLine, progress: TrainingProgress) -> None:

@@ -231,3 +231,26 @@ def test_real_speech_in_flac_is_scored_as_jiwer_scores_it(
     truth, said = [normalize_text(r["text"]) for r in rows], [normalize_text(t.text) for t in heard]
     assert report["wer"]["value"] == pytest.approx(jiwer.wer(truth, said))
     assert report["cer"]["value"] == pytest.approx(jiwer.cer(truth, said))
+
+
+def test_corrected_words_of_a_manifest_become_synthetic_sentences(
+    base: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("espeakng_loader", reason="needs the extra 'voices'")
+    manifest = data / "manifest.jsonl"
+    rows = [json.loads(line) for line in manifest.read_text().splitlines()]
+    heard = [{**row, "heard": row["text"].replace("green", "grin"), "previous_text": "red"} for row in rows]
+    manifest.write_text("\n".join(json.dumps(row) for row in heard))
+    code, result, _ = run(
+        capsys,
+        *("train", "--base", base, "--data", data, "--out", tmp_path / "out", "--force", "--json"),
+        *("--max-steps", 2, "--carriers-per-term", 10, "--negatives-share", 0.2, "--packing", "on"),
+        *("--prompt-share", 0.5),
+    )
+    assert code == 0
+    # Ten sentences; those that do not fit the window of two seconds are named, the others are learned.
+    left_out = [skipped["clip_id"] for skipped in result["skipped"]]
+    assert 0 < len(left_out) < 10
+    assert all(clip_id.startswith("carrier-") for clip_id in left_out)
+    settings = json.loads(Path(result["run"]).read_text())["settings"]
+    assert (settings["packing"], settings["negatives_share"], settings["prompt_share"]) == ("on", 0.2, 0.5)
