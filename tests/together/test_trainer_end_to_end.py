@@ -90,7 +90,7 @@ def test_corrections_become_a_model_and_poison_ends_in_quarantine(tmp_path: Path
         assert load_checkpoint(tagged).dims == load_checkpoint(home.base).dims
         assert deployed["run_id"] in (tagged / "README.md").read_text()
 
-        # However well the model learned: with no error left on the golden set the triage would decline the poison first.
+        # However well the model learned: with no error left on the golden set the triage would decline the poison.
         home.variables["PROJECTONE_SERVER_TRIAGE"] = "off"
         following = dict(zip(WORDS, [*list(WORDS)[1:], *list(WORDS)[:1]], strict=True))
         for number, text in enumerate(sentences(90, seed=4)):
