@@ -10,6 +10,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -22,10 +23,10 @@ from projectone.server.delivery.ledger import Ledger
 from projectone.server.runs import RunRow, Runs
 from projectone.server.settings import ServerSettings
 
-_START_TIMEOUT_S = 60.0
+_START_TIMEOUT_S = 180.0
 _STOP_TIMEOUT_S = 15.0
-_NOTIFICATION_TIMEOUT_S = 10.0
-_HUB_TIMEOUT_S = 10.0
+_NOTIFICATION_TIMEOUT_S = 60.0
+_HUB_TIMEOUT_S = 60.0
 _POLL_S = 0.4
 _TAIL_LINES = 25
 _HOST = "127.0.0.1"
@@ -65,14 +66,16 @@ class Backend:
         self.home = home
         self._logs = logs
         logs.mkdir(parents=True, exist_ok=True)
-        api_port, hub_port = _free_ports(2)
-        self._environ = child_environment(
-            environ,
-            {"HOME": str(home), "API_PORT": str(api_port), "HUB_PORT": str(hub_port), **variables},
-            cache=home / "client-cache",
-        )
-        self.settings = ServerSettings.from_env(self._environ)
         self._processes: list[_Process] = []
+        with ExitStack() as stack:
+            api_port, hub_port = _reserve_ports(2, stack)
+            self._environ = child_environment(
+                environ,
+                {"HOME": str(home), "API_PORT": str(api_port), "HUB_PORT": str(hub_port), **variables},
+                cache=home / "client-cache",
+            )
+            self.settings = ServerSettings.from_env(self._environ)
+            self._reservation = stack.pop_all()
 
     def __enter__(self) -> Self:
         return self
@@ -230,6 +233,7 @@ class Backend:
         for process in reversed(processes):
             _end(process.popen, max(0.1, deadline_s - time.monotonic()))
             process.stream.close()
+        self._reservation.close()
 
     @property
     def logs(self) -> dict[str, Path]:
@@ -274,11 +278,18 @@ def _end(process: subprocess.Popen[str], timeout_s: float) -> None:
         process.wait()
 
 
-def _free_ports(n: int) -> list[int]:
-    """Ports nobody listens on now. All are held at once, so that they differ."""
-    held = [socket.create_server((_HOST, 0)) for _ in range(n)]
-    try:
-        return [server.getsockname()[1] for server in held]
-    finally:
-        for server in held:
-            server.close()
+def _reserve_ports(n: int, stack: ExitStack) -> list[int]:
+    """Ports for servers of ours, which nobody else is given until `stack` is closed.
+
+    On Linux a port that is bound with SO_REUSEADDR, but not listened on, goes to no one who asks for any port, and
+    still to a server that names it and sets SO_REUSEADDR, as ours do. Elsewhere it is let go of at once.
+    """
+    held = [socket.socket(socket.AF_INET, socket.SOCK_STREAM) for _ in range(n)]
+    for reservation in held:
+        stack.callback(reservation.close)
+        reservation.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        reservation.bind((_HOST, 0))
+    ports = [int(reservation.getsockname()[1]) for reservation in held]
+    if not sys.platform.startswith("linux"):
+        stack.close()
+    return ports

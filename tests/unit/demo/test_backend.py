@@ -1,5 +1,6 @@
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -59,6 +60,18 @@ def test_processes_end_with_the_demo_even_if_it_breaks(tmp_path: Path) -> None:
         assert is_alive(pids[0])
         raise RuntimeError("broken")
     assert not is_alive(pids[0])
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux reserves a port that way")
+def test_nobody_else_is_given_the_ports_of_a_backend_that_is_not_started_yet(tmp_path: Path) -> None:
+    with backend(tmp_path) as waiting:
+        for port in (waiting.settings.api_port, waiting.settings.hub_port):
+            with socket.socket() as stranger, pytest.raises(OSError, match="in use"):
+                stranger.bind(("127.0.0.1", port))
+            with socket.create_server(("127.0.0.1", port)) as ours:
+                assert ours.getsockname()[1] == port
+    with socket.socket() as stranger:
+        stranger.bind(("127.0.0.1", waiting.settings.api_port))
 
 
 def test_a_process_that_dies_is_noticed_with_its_last_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
