@@ -15,6 +15,7 @@ ProjectOneError
     LeaseError          someone else holds the lease, or our token is stale: stop, write nothing
     StageError          a pipeline stage failed: quarantine, tell a human
         TrainingError, EvaluationError, ConversionError, RegistryError
+        WithdrawnError          a sample was taken back: release nothing made from it
     SettingsError       a setting is missing or wrong: fix it and start again
     UsageError          the command line makes no sense: read the usage
 """
@@ -118,6 +119,10 @@ class ConversionError(StageError):
 
 class RegistryError(StageError):
     """The Hub did not take the model, or holds something else than what was sent."""
+
+
+class WithdrawnError(StageError):
+    """A sample was taken back while a run worked with it. Release nothing made from it; begin anew without it."""
 
 
 class SettingsError(ProjectOneError):

@@ -44,6 +44,7 @@ class World:
     registered: list[Deployment] = field(default_factory=list)
     released: list[Deployment] = field(default_factory=list)
     messages: dict[str, Message] = field(default_factory=dict)
+    started_anew: list[str] = field(default_factory=list)
     production: Production | None = None
     wer: Callable[[str], float] = lambda sha256: 0.3
     cap: int = 100
@@ -112,6 +113,9 @@ class World:
             package=lambda weights_sha256: {"sha256": sha256_hex(weights_sha256.encode())},
             release=self._release,
             notify=lambda message: self.messages.setdefault(message.key, message) and None,
+            is_withdrawn=lambda sha256: sha256 not in self.datasets,
+            retract=self._retract,
+            start_anew=self.started_anew.append,
             max_new_per_contributor=self.cap,
         )
         return replace(ports, **changes)
@@ -151,6 +155,11 @@ class World:
     def _register(self, deployment: Deployment) -> dict[str, Any]:
         self.registered.append(deployment)
         return {"repo_id": "acme/whisper", "commit": "0" * 40, "tag": f"v{deployment.version}"}
+
+    def _retract(self, run_id: str) -> list[str]:
+        taken = [item for item in self.registered if item.run_id == run_id]
+        self.registered = [item for item in self.registered if item.run_id != run_id]
+        return [f"The Hub had version {item.version}." for item in taken]
 
     def _release(self, deployment: Deployment, registered: Mapping[str, Any], package: Mapping[str, Any]) -> int:
         if deployment not in self.released:

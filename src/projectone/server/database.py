@@ -7,8 +7,9 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from sqlalchemy import Connection, MetaData, create_engine, event, text
-from sqlalchemy import Engine as Engine  # handed on by rooms that own no table
+from sqlalchemy import Connection as Connection  # this and the next: handed on by rooms that own no table
+from sqlalchemy import Engine as Engine
+from sqlalchemy import MetaData, create_engine, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal, cast
@@ -19,6 +19,7 @@ RunState = Literal["requested", "running", "succeeded", "quarantined", "failed",
 Trigger = Literal["on-demand", "threshold", "schedule"]
 Guard = Callable[[Connection], None]
 """Refuses the transaction it is called in, if the lease is stale."""
+_LOOKUP_BATCH = 500
 
 RUNS = Table(
     "runs",
@@ -128,6 +129,23 @@ class Runs:
         with reading(self._engine) as connection:
             row = connection.execute(ordered).mappings().first()
         return None if row is None else _run_row(dict(row))
+
+    def active(self) -> list[RunRow]:
+        """Runs that were asked for and have not ended, oldest first."""
+        query = select(RUNS).where(RUNS.c.state.in_(("requested", "running"))).order_by(RUNS.c.number)
+        with reading(self._engine) as connection:
+            rows = connection.execute(query).mappings().all()
+        return [_run_row(dict(row)) for row in rows]
+
+    def made_from(self, dataset_sha256s: Iterable[str]) -> list[RunRow]:
+        """Runs whose dataset is one of these, oldest first."""
+        wanted = sorted(set(dataset_sha256s))
+        rows: list[RunRow] = []
+        with reading(self._engine) as connection:
+            for start in range(0, len(wanted), _LOOKUP_BATCH):
+                query = select(RUNS).where(RUNS.c.dataset_sha256.in_(wanted[start : start + _LOOKUP_BATCH]))
+                rows += [_run_row(dict(row)) for row in connection.execute(query).mappings()]
+        return sorted(rows, key=lambda row: row.number)
 
     def newest(self, n: int = 20) -> list[RunRow]:
         """The newest runs, newest first."""

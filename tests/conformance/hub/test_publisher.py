@@ -87,6 +87,19 @@ def tags(hub: Hub, repo_id: str) -> dict[str, str]:
     return {tag.name: tag.target_commit for tag in hub.client().list_repo_refs(repo_id).tags}
 
 
+def test_a_retracted_model_loses_its_tag_and_its_version_is_free_again(registry: HubRegistry, folder: Path) -> None:
+    assert registry.retract(run_id="run-1", version="1.0.0") is None  # there is no repository yet
+    first = publish(registry, folder)
+    assert registry.retract(run_id="run-2", version="1.0.0") is None
+    assert registry.retract(run_id="run-1", version="1.0.0") == first.commit
+    assert registry.list_models() == []
+    (folder / "model.safetensors").write_bytes(WEIGHTS[::-1])
+    second = publish(registry, folder, "run-2")
+    assert (second.tag, second.commit != first.commit) == (first.tag, True)
+    assert registry.retract(run_id="run-1", version="1.0.0") == first.commit  # again: the tag is another run's by now
+    assert [model.commit for model in registry.list_models()] == [second.commit]
+
+
 def test_a_model_is_one_private_commit_with_card_manifest_and_tag(
     hub: Hub, registry: HubRegistry, folder: Path
 ) -> None:

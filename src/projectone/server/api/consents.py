@@ -43,7 +43,10 @@ def put_consent(receipt_id: UUID, request: Request, call: Annotated[Call, Depend
 
 @router.delete(endpoints.CONSENTS + "/{receipt_id}", response_model=ConsentReceipt, summary="Withdraw a consent")
 def delete_consent(receipt_id: UUID, request: Request, call: Annotated[Call, Depends(SIGNED)]) -> Response:
-    """200 with the withdrawn consent; every sample sent under it has been erased when this is answered."""
+    """200 with the withdrawn consent; what was sent under it, and made from it, is erased when this is answered.
+
+    Two things are not: models that were released already, and what a training run that is at work holds until it ends.
+    """
     return _withdraw(receipt_id, request, call)
 
 
@@ -55,4 +58,5 @@ def _withdraw(receipt_id: UUID, request: Request, call: Call) -> Response:
     )
     if receipt is None:
         raise Refusal(404, "consent-unknown", f"no consent {receipt_id} of yours is here")
+    services.erase_derived()
     return contract_response(receipt)

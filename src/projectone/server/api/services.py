@@ -31,6 +31,7 @@ class Services:
         staging: Folder on the disk for bodies on their way in; nothing stays there.
         enrolment_code: What a new device has to show.
         clock: Now, with its zone.
+        erase_derived: Removes what was made from withdrawn samples; safe to repeat.
         quotas: How much anybody may ask for.
     """
 
@@ -43,6 +44,7 @@ class Services:
     staging: Path
     enrolment_code: str = field(repr=False)
     clock: Callable[[], datetime]
+    erase_derived: Callable[[], object]
     quotas: Quotas = field(default_factory=Quotas)
 
 

@@ -30,7 +30,7 @@ from projectone.contracts.base import sha256_hex
 from projectone.contracts.consent import ConsentReceipt
 from projectone.contracts.corrections import SCOPE_OF_KIND, Correction
 from projectone.contracts.uploads import SampleState, UploadReceipt
-from projectone.errors import ConsentError, DataError
+from projectone.errors import ConsentError, DataError, WithdrawnError
 from projectone.server.database import METADATA, forget_freed_pages, reading, writing
 
 State = Literal["waiting", "used", "discarded", "quarantined", "erased"]
@@ -199,6 +199,25 @@ class Catalog:
                 if fresh:
                     rows = [{"dataset_sha256": dataset_sha256, "sample_id": sample_id} for sample_id in fresh]
                     connection.execute(insert(SEALED), rows)
+
+    def is_withdrawn(self, dataset_sha256: str) -> bool:
+        """Whether a sealed dataset names a sample that was withdrawn."""
+        with reading(self._engine) as connection:
+            return _names_withdrawn(connection, dataset_sha256, is_locking=False)
+
+    def refuse_withdrawn(self, connection: Connection, dataset_sha256: str) -> None:
+        """Refuse the caller's transaction if a sealed dataset names a withdrawn sample; till its end none is.
+
+        Raises:
+            WithdrawnError: if it does.
+        """
+        if _names_withdrawn(connection, dataset_sha256, is_locking=True):
+            raise WithdrawnError(f"dataset {dataset_sha256}: a sample in it was withdrawn")
+
+    def withdrawn_datasets(self) -> set[str]:
+        """Every sealed dataset that ever named a sample which is erased now."""
+        with reading(self._engine) as connection:
+            return set(connection.execute(_tainted_datasets()).scalars())
 
     # What devices ask.
 
@@ -376,6 +395,17 @@ def _receipt(row: Any) -> ConsentReceipt:  # noqa: ANN401 - a SQLAlchemy row has
         granted_at=utc(row.granted_at),
         withdrawn_at=None if row.withdrawn_at is None else utc(row.withdrawn_at),
     )
+
+
+def _names_withdrawn(connection: Connection, dataset_sha256: str, *, is_locking: bool) -> bool:
+    """By the consents, few as they are beside the samples; a withdrawal changes them in the transaction that erases."""
+    theirs = select(SAMPLES.c.consent_receipt_id).join(SEALED, SEALED.c.sample_id == SAMPLES.c.sample_id)
+    query = select(CONSENTS.c.withdrawn_at).where(
+        CONSENTS.c.receipt_id.in_(theirs.where(SEALED.c.dataset_sha256 == dataset_sha256))
+    )
+    if is_locking:  # until the commit where a database has row locks; SQLite has its one write lock already
+        query = query.with_for_update(read=True)
+    return any(moment is not None for moment in connection.execute(query).scalars())
 
 
 def _tainted_datasets() -> Any:  # noqa: ANN401 - a SQLAlchemy query

@@ -79,6 +79,7 @@ class Ledger:
         sign: Sign,
         *,
         guard: Callable[[Connection], None] | None = None,
+        before_new: Callable[[Connection], None] | None = None,
     ) -> Release:
         """Append a release; the one that `run_id` made before is given again.
 
@@ -88,9 +89,11 @@ class Ledger:
             draft: The manifest for a sequence number, which is one more than the channel's newest.
             sign: Signs the manifest.
             guard: Refuses the transaction if the caller's lease is stale.
+            before_new: Refuses it if the model must not leave; not asked about a release that is there already.
 
         Raises:
             LeaseError: if the guard refuses.
+            WithdrawnError: if `before_new` does.
             StorageError: if the manifest is not of this channel and number.
         """
         row = RELEASES.c
@@ -100,6 +103,8 @@ class Ledger:
             known = connection.execute(select(*_READ).where(row.run_id == run_id)).first()
             if known is not None:
                 return _release(*known)
+            if before_new is not None:
+                before_new(connection)
             newest = connection.execute(select(func.max(row.seq)).where(row.channel == channel)).scalar()
             seq = int(newest or 0) + 1
             manifest = draft(seq)
@@ -131,6 +136,11 @@ class Ledger:
         values = {"manifest": manifest.to_bytes().decode(), "signed": signed}
         with writing(self._engine) as connection:
             connection.execute(update(RELEASES).where(RELEASES.c.run_id == newest.run_id).values(**values))
+
+    def released_weights(self) -> set[str]:
+        """Digests of every model that was ever released, on any channel."""
+        with reading(self._engine) as connection:
+            return set(connection.execute(select(RELEASES.c.weights_sha256)).scalars())
 
     def newest(self, channel: str) -> Release | None:
         """The channel's newest release: the model in production."""

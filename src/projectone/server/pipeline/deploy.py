@@ -16,6 +16,7 @@ from projectone.server.pipeline.evaluate import VERDICT
 from projectone.server.pipeline.ingest import read_sealed
 from projectone.server.pipeline.ports import Deployment, Ports
 from projectone.server.pipeline.state import DEPLOYMENT, EVALUATION, TrainingGraphState
+from projectone.server.pipeline.withdrawal import refuse_withdrawn
 
 
 def deploy(state: TrainingGraphState, ports: Ports) -> TrainingGraphState:
@@ -25,11 +26,15 @@ def deploy(state: TrainingGraphState, ports: Ports) -> TrainingGraphState:
         StageError: if production is no longer the model that the candidate was judged against.
         RegistryError: if the Hub did not take it.
         ConversionError: if the package is not the model that was judged.
+        WithdrawnError: if a sample that the candidate learned from was withdrawn before the release.
     """
     run_id, model_sha256 = state["run_id"], state["new_model_path"]
     judged = ports.find_effect(run_id, EVALUATION, VERDICT)
     if judged is None or judged["candidate_sha256"] != model_sha256:
         raise StageError(f"deployment: expected a verdict on {model_sha256}, found none")
+    # After a crash that came behind the release there is nothing left to hold back.
+    if ports.production().weights_sha256 != model_sha256:
+        refuse_withdrawn(run_id, ports)
     version = ports.once(
         run_id,
         DEPLOYMENT,

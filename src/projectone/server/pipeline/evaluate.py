@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from projectone.server.pipeline.ports import Ports
 from projectone.server.pipeline.state import EVALUATION, TrainingGraphState
+from projectone.server.pipeline.withdrawal import refuse_withdrawn
 
 VERDICT = "verdict"
 
@@ -13,8 +14,10 @@ def evaluate(state: TrainingGraphState, ports: Ports) -> TrainingGraphState:
 
     Raises:
         EvaluationError: if the judgement could not be made.
+        WithdrawnError: if a sample that the candidate learned from was withdrawn meanwhile.
     """
     run_id, candidate_sha256 = state["run_id"], state["new_model_path"]
+    refuse_withdrawn(run_id, ports)
     production = ports.production()
     production_report = ports.score(production.weights_sha256)
     candidate_report = ports.score(candidate_sha256)
@@ -23,6 +26,7 @@ def evaluate(state: TrainingGraphState, ports: Ports) -> TrainingGraphState:
     judged = {"production_sha256": production.weights_sha256, "candidate_sha256": candidate_sha256}
     ports.once(run_id, EVALUATION, VERDICT, judged, lambda: {**judged, "verdict": verdict.model_dump(mode="json")})
     ports.record(run_id, {"verdict": verdict.to_bytes().decode()})
+    refuse_withdrawn(run_id, ports)
     return {
         "evaluation_metrics": {
             "production_wer": production_report.wer.value,

@@ -1,7 +1,8 @@
 """Node 2, Model Fine-Tuning: always from the one fixed base, on everything learned so far and the new samples.
 
 Starting from the base keeps errors of one release out of the next and makes a run a pure function of its inputs.
-Consent is asked once more before the first step: what was withdrawn since the sealing is sealed out.
+Consent is asked once more before the first step: what was withdrawn since the sealing is sealed out. What is withdrawn
+later stops the run.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from projectone.server.pipeline.ingest import read_sealed, run_folder, seal_batc
 from projectone.server.pipeline.models import ModelFolders
 from projectone.server.pipeline.ports import DatasetEntry, Ports, TrainingRequest
 from projectone.server.pipeline.state import TrainingGraphState
+from projectone.server.pipeline.withdrawal import refuse_withdrawn
 from projectone.storage.files import write_atomically
 
 
@@ -24,6 +26,7 @@ def finetune(state: TrainingGraphState, ports: Ports) -> TrainingGraphState:
 
     Raises:
         TrainingError: if nothing new is left to learn from, or training could not finish.
+        WithdrawnError: if a sample was withdrawn after training had begun.
     """
     run_id = state["run_id"]
     folder = run_folder(ports.home, run_id)
@@ -47,6 +50,7 @@ def finetune(state: TrainingGraphState, ports: Ports) -> TrainingGraphState:
             )
         )
         ports.check()
+        refuse_withdrawn(run_id, ports)
         trained.write(model_sha256)
     if candidate.exists() and models.adopt(candidate) != model_sha256:
         raise TrainingError(f"candidate: its folder does not hold the weights {model_sha256} that training made")

@@ -6,7 +6,8 @@ import shutil
 from pathlib import Path
 
 from projectone.errors import ArtifactError
-from projectone.storage.files import building_directory, digest_of, fsync_folder, sync_tree
+from projectone.server.corpus.derived import KEPT_COPIES
+from projectone.storage.files import building_directory, digest_of, fsync_folder, sync_tree, write_atomically
 
 WEIGHTS = "model.safetensors"
 
@@ -48,6 +49,9 @@ class ModelFolders:
     def keep_copy(self, folder: Path) -> str:
         """Copy a folder's files into the store, such as the base's; gives its name.
 
+        A mark beside the models says that it was not made here: what is erased with people's samples spares it, even
+        where training gave the same weights.
+
         Raises:
             ArtifactError: if it holds no weights.
         """
@@ -59,4 +63,7 @@ class ModelFolders:
                 for path in sorted(folder.iterdir()):
                     if path.is_file() and not path.name.startswith("."):
                         shutil.copyfile(path, building / path.name)
+        mark = self._folder / KEPT_COPIES / digest
+        if not mark.exists():
+            write_atomically(mark, b"")
         return digest

@@ -140,6 +140,9 @@ class Ports:
         package: Packs a model; gives the digest and size of the package and its files.
         release: Writes the signed release row; gives its number.
         notify: Says something to a human, once per key.
+        is_withdrawn: Whether a sealed dataset names a sample that was withdrawn since.
+        retract: Undoes what a run handed out that is not released; gives what a human should know.
+        start_anew: Asks for another run in place of this one.
         triage: Weighs the new pairs of a dataset before training; None trains whatever they are.
         max_new_per_contributor: New samples of one person in one run; the others wait.
     """
@@ -168,5 +171,8 @@ class Ports:
     package: Callable[[str], dict[str, Any]]
     release: Callable[[Deployment, Mapping[str, Any], Mapping[str, Any]], int]
     notify: Callable[[Message], None]
+    is_withdrawn: Callable[[str], bool]
+    retract: Callable[[str], Sequence[str]]
+    start_anew: Callable[[str], None]
     max_new_per_contributor: int = 100
     triage: Callable[[Sequence[DatasetEntry]], Triage] | None = None

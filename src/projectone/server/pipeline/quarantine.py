@@ -14,6 +14,7 @@ from projectone.server.pipeline.ingest import SealedSamples, read_sealed
 from projectone.server.pipeline.models import ModelFolders
 from projectone.server.pipeline.ports import Ports
 from projectone.server.pipeline.state import EVALUATION, TrainingGraphState
+from projectone.server.pipeline.withdrawal import WITHDRAWN, begin_anew, is_withdrawn
 from projectone.storage.files import building_directory
 
 
@@ -24,11 +25,17 @@ def quarantine(state: TrainingGraphState, ports: Ports) -> TrainingGraphState:
     production, if only by appearance, or training on them broke. A model that is held because its gain may be chance
     says nothing against them, nor does a golden set that is missing or a Hub that is down: they go on waiting, and
     more may come to join them.
+
+    A model that learned from a sample which was withdrawn meanwhile is not kept at all. Unless it was worse anyhow, the
+    run begins anew without that sample.
     """
     run_id = state["run_id"]
     reason = why(state, ports)
     sealed = read_sealed(run_id, ports)
     ports.check()
+    if is_withdrawn(run_id, ports) and not is_model_worse(run_id, ports):
+        begin_anew(run_id, ports)
+        return {"deployment_status": WITHDRAWN}
     _keep(state, ports, sealed, reason)
     is_suspect = sealed is not None and are_samples_suspect(state, ports)
     if sealed is not None and is_suspect:
@@ -55,12 +62,16 @@ def quarantine(state: TrainingGraphState, ports: Ports) -> TrainingGraphState:
 
 def are_samples_suspect(state: TrainingGraphState, ports: Ports) -> bool:
     """Whether the new samples themselves may be at fault."""
-    judged = ports.find_effect(state["run_id"], EVALUATION, VERDICT)
+    did_training_break = "processed_data_path" in state and "new_model_path" not in state
+    return did_training_break or is_model_worse(state["run_id"], ports)
+
+
+def is_model_worse(run_id: str, ports: Ports) -> bool:
+    """Whether the candidate was judged and is worse than production, if only by appearance."""
+    judged = ports.find_effect(run_id, EVALUATION, VERDICT)
     verdict = judged["verdict"] if judged else None
     # Of poison the golden set may be too small to be sure; whoever appears to harm is not trained on again unseen.
-    is_model_worse = verdict is not None and (verdict["decision"] == "reject" or verdict["gain"] < 0)
-    did_training_break = "processed_data_path" in state and "new_model_path" not in state
-    return is_model_worse or did_training_break
+    return verdict is not None and (verdict["decision"] == "reject" or verdict["gain"] < 0)
 
 
 def why(state: TrainingGraphState, ports: Ports) -> str:
@@ -77,7 +88,7 @@ def _keep(state: TrainingGraphState, ports: Ports, sealed: SealedSamples | None,
     if target.exists():  # an earlier try of this node kept everything
         return
     with building_directory(target) as building:
-        if "new_model_path" in state:
+        if "new_model_path" in state and not is_withdrawn(state["run_id"], ports):
             model = ModelFolders(ports.home / "models").find(state["new_model_path"])
             shutil.copytree(model, building / "model", copy_function=_link_or_copy)
         # Ids and a digest, no texts: what is erased later leaves nothing here.

@@ -18,10 +18,11 @@ from projectone.server.pipeline.graph import build_graph
 from projectone.server.pipeline.ports import Ports
 from projectone.server.pipeline.quarantine import quarantine
 from projectone.server.pipeline.state import GRAPH_VERSION, TrainingGraphState, thread_id
+from projectone.server.pipeline.withdrawal import WITHDRAWN
 from projectone.server.runs import Guard, RunRow, Runs, RunState
 
 LEASE_NAME = "trainer"
-_ENDS: dict[str, RunState] = {"no-data": "no-data", "no-train": "no-train"}
+_ENDS: dict[str, RunState] = {"no-data": "no-data", "no-train": "no-train", WITHDRAWN: "failed"}
 MAX_ATTEMPTS = 5
 """A run that was begun this often without an end is set aside, so that one bad batch cannot stop all others."""
 

@@ -31,7 +31,7 @@ class TrainingGraphState(TypedDict, total=False):
         training_log_path: Where the log lies, relative to the home.
         evaluation_metrics: Word and character error rates of the candidate and of production on the golden set.
         is_new_model_better: The verdict.
-        deployment_status: ``"deployed 1.2.0"``, ``"quarantined"``, ``"no-data"`` or ``"no-train"``.
+        deployment_status: ``"deployed 1.2.0"``, ``"quarantined"``, ``"no-data"``, ``"no-train"`` or ``"withdrawn"``.
         error_message: Why a stage failed, if one did.
     """
 

@@ -101,6 +101,25 @@ class HubRegistry:
             files={path: item.digest for path, item in files.items() if path != MANIFEST_NAME},
         )
 
+    def retract(self, *, run_id: str, version: str) -> str | None:
+        """Remove the tag of a publication that must not be used; gives its commit, None if there is none.
+
+        The commit stays in the repository's history, as every Hub keeps it, until its owner removes it there.
+
+        Raises:
+            TransportError: if the Hub could not be reached; RegistryError if it refused.
+        """
+        tag = f"v{ModelVersion.parse(version)}"
+        self._set_up_client()
+        with _translated(f"{self.repo_id}: retracting run {run_id}"):
+            try:
+                commit = self._commit_of_run(run_id)
+            except RepositoryNotFoundError:
+                return None
+            if commit is not None and self._tags().get(tag) == commit:
+                self._api.delete_tag(self.repo_id, tag=tag)
+        return commit
+
     def fetch(self, revision: str, into: Path, *, expected: Mapping[str, FileDigest] | None = None) -> PublishedModel:
         """Bring a model that we published into the new folder `into`; it appears whole and checked, or not at all.
 

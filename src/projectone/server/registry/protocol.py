@@ -64,6 +64,10 @@ class Registry(Protocol):
         """Keep the model in `folder` with its card, tagged ``v<version>``."""
         ...
 
+    def retract(self, *, run_id: str, version: str) -> str | None:
+        """Remove the tag of a run's publication; gives the commit, None if there is none."""
+        ...
+
     def fetch(self, revision: str, into: Path, *, expected: Mapping[str, FileDigest] | None = None) -> PublishedModel:
         """Bring a model into the new folder `into`, every byte checked."""
         ...

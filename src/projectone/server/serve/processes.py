@@ -20,6 +20,7 @@ from projectone.errors import SettingsError
 from projectone.server.api.app import create_app as create_api
 from projectone.server.api.services import Services
 from projectone.server.corpus.catalog import Catalog
+from projectone.server.corpus.derived import Derived
 from projectone.server.corpus.intake import Intake
 from projectone.server.corpus.retention import sweep
 from projectone.server.database import Engine, forget_freed_pages, open_engine
@@ -29,6 +30,7 @@ from projectone.server.home import require_home
 from projectone.server.hubd.app import create_app as create_hub
 from projectone.server.hubd.repos import HubStore
 from projectone.server.hubd.settings import HubSettings
+from projectone.server.runs import Runs
 from projectone.server.sandbox.decode import decode_wav
 from projectone.server.serve.initialise import initialise, with_secrets
 from projectone.server.settings import ServerSettings
@@ -75,21 +77,25 @@ def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
 
 
 def api_services(settings: ServerSettings, engine: Engine) -> Services:
-    """Everything behind the API; what interrupted uploads left is swept."""
+    """Everything behind the API; what interrupted uploads and withdrawals left is swept."""
     blobs = FileBlobs(settings.home / "blobs")
     catalog = Catalog(engine)
     sweep(catalog, blobs)
     forget_freed_pages(engine)
+    ledger = Ledger(engine, public_url=settings.public_url)
+    derived = Derived(settings.home, catalog, Runs(engine), ledger.released_weights)
+    derived.erase()
     return Services(
         catalog=catalog,
         blobs=blobs,
         devices=DeviceCatalog(engine),
         intake=Intake(catalog, blobs, decode_wav, _now),
-        ledger=Ledger(engine, public_url=settings.public_url),
+        ledger=ledger,
         packages=FileBlobs(settings.home / "packages"),
         staging=settings.home / "staging",
         enrolment_code=settings.enrolment_code,
         clock=_now,
+        erase_derived=derived.erase,
     )
 
 

@@ -73,9 +73,15 @@ class Handout:
         }
 
     def release(
-        self, deployment: Deployment, registered: Mapping[str, Any], package: Mapping[str, Any], *, guard: Guard
+        self,
+        deployment: Deployment,
+        registered: Mapping[str, Any],
+        package: Mapping[str, Any],
+        *,
+        guard: Guard,
+        before_new: Guard | None = None,
     ) -> int:
-        """The signed row that devices act on; gives its number."""
+        """The signed row that devices act on; gives its number. `before_new` has the last word, in its transaction."""
         created_at = self._clock()
 
         def draft(seq: int) -> ReleaseManifest:
@@ -94,8 +100,27 @@ class Handout:
                 expires_at=created_at + self._lifetime,
             )
 
-        release = self._ledger.publish(deployment.run_id, self._channel, draft, self._signer.sign, guard=guard)
+        release = self._ledger.publish(
+            deployment.run_id, self._channel, draft, self._signer.sign, guard=guard, before_new=before_new
+        )
         return release.manifest.seq
+
+    def retract(self, run_id: str, version: str, package_sha256: str | None) -> list[str]:
+        """Undo what was handed out of a model that must not be released after all; gives what a human should know.
+
+        Raises:
+            TransportError: if the Hub could not be reached.
+            RegistryError: if it refused.
+        """
+        releases = self._ledger.releases()
+        if package_sha256 is not None and package_sha256 not in {item.manifest.package_sha256 for item in releases}:
+            self._packages.delete(package_sha256)
+        commit = self._registry.retract(run_id=run_id, version=version)
+        if commit is None:
+            return []
+        return [
+            f"The Hub had taken the model: its tag is removed, commit {commit} of {self._repo_id} is yours to remove."
+        ]
 
     def renew(self) -> bool:
         """Sign the current release again once half its life is over; says whether it did."""

@@ -102,6 +102,7 @@ class Worker:
             min_new_samples=workshop.settings.min_new_samples,
             every=timedelta(days=workshop.settings.schedule_days) if workshop.settings.schedule_days > 0 else _NEVER,
         )
+        self._has_looked_for_withdrawn = False
         self._holder = f"{socket.gethostname()}/{os.getpid()}/{uuid.uuid4().hex[:8]}"
 
     def work_once(self) -> list[RunRow]:
@@ -113,12 +114,16 @@ class Worker:
         """
         ended: list[RunRow] = []
         try:
+            if not self._has_looked_for_withdrawn:  # what a crash kept the last worker from
+                self._erase_withdrawn()
+                self._has_looked_for_withdrawn = True
             while not self._should_stop.is_set() and (run := self._next_run()) is not None:
                 with self._trainer.permit(self._holder, ttl_s=self._lease_s, on_wait=self._workshop.line.say) as permit:
                     # Another worker may have ended it while we waited for the lease.
                     fresh = self._workshop.runs.get(run.run_id)
                     if fresh.state in ("requested", "running"):
                         ended.append(self._report(self._trainer.work_on(fresh, permit)))
+                self._erase_withdrawn()
         except WorkStoppedError:
             self._workshop.line.say("stopped; the run goes on at the next start")
         finally:
@@ -171,6 +176,11 @@ class Worker:
             n_fruitless=fruitless,
             n_declined=sum(str(row.sample_id) in declined for row in waiting),
         )
+
+    def _erase_withdrawn(self) -> None:
+        """What a run that just ended had made from samples that were withdrawn while it was at work."""
+        for name in self._workshop.derived.erase():
+            self._workshop.line.say(f"erased after a withdrawal: {name}")
 
     def _report(self, run: RunRow) -> RunRow:
         what = f"version {run.version}" if run.state == "succeeded" else run.reason

@@ -5,21 +5,22 @@ from __future__ import annotations
 import shutil
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from threading import Event
-from typing import TextIO
+from typing import Any, TextIO
 
 from projectone.contracts.scores import EvaluationReport
-from projectone.errors import ConsentError, DataError
+from projectone.errors import ConsentError, DataError, WithdrawnError
 from projectone.server.corpus.catalog import Catalog
 from projectone.server.corpus.datasets import DatasetItem, read_dataset, seal_dataset
+from projectone.server.corpus.derived import Derived
 from projectone.server.corpus.manifests import read_manifest
 from projectone.server.corpus.validation import examine
-from projectone.server.database import open_engine
+from projectone.server.database import Connection, open_engine
 from projectone.server.delivery.ledger import Ledger
 from projectone.server.delivery.signing import load_signer
 from projectone.server.evaluation.gate import judge
@@ -33,6 +34,7 @@ from projectone.server.notifications.senders import open_senders
 from projectone.server.pipeline.models import ModelFolders
 from projectone.server.pipeline.ports import (
     DatasetEntry,
+    Deployment,
     PipelineSample,
     Ports,
     Production,
@@ -42,12 +44,15 @@ from projectone.server.pipeline.ports import (
     TrainingRequest,
 )
 from projectone.server.pipeline.runner import Trainer, WorkPermit
+from projectone.server.pipeline.state import DEPLOYMENT
 from projectone.server.registry.hub import HubRegistry
 from projectone.server.runs import Effects, Runs
 from projectone.server.settings import ServerSettings
 from projectone.server.training import TrainingClip, TrainingConfig, TrainingProgress, finetune
+from projectone.server.training.carriers import Correction
 from projectone.server.training.engines.mlx import LOG_NAME
 from projectone.server.training.fingerprint import fingerprint_of
+from projectone.server.work.carriers import carriers_for
 from projectone.server.work.clips import open_decoder, training_clips
 from projectone.server.work.handout import Handout
 from projectone.server.work.progress import ProgressLine
@@ -98,6 +103,7 @@ class Workshop:
             channel=settings.channel,
             lifetime=timedelta(days=settings.release_days),
         )
+        self.derived = Derived(self.home, self.catalog, self.runs, self.ledger.released_weights)
         self._base_sha256: str | None = None
         self._row_written_s = float("-inf")
 
@@ -137,8 +143,11 @@ class Workshop:
             production=self.production,
             register=self.handout.register,
             package=self.handout.package,
-            release=lambda *parts: self.handout.release(*parts, guard=permit.guard),
+            release=lambda deployment, registered, package: self._release(deployment, registered, package, permit),
             notify=lambda message: self.notify(message, permit),
+            is_withdrawn=self.catalog.is_withdrawn,
+            retract=lambda run_id: self._retract(run_id, effects),
+            start_anew=self._start_anew,
             triage=(lambda new: self._triage(new, permit)) if self.settings.triage == "on" else None,
             max_new_per_contributor=self.settings.max_new_per_contributor,
         )
@@ -160,7 +169,8 @@ class Workshop:
         """A model over the golden set."""
 
         def on_progress(n_done: int, n_clips: int) -> None:
-            self.line.show(f"scoring {weights_sha256[:12]} on the golden set: {n_done} of {n_clips}")
+            what = f"scoring {weights_sha256[:12]} on the golden set: {n_done} of {n_clips}"
+            self.line.show(what, is_last=n_done == n_clips)
             pause_point()
 
         return self.scores.score(weights_sha256, on_progress)
@@ -181,6 +191,9 @@ class Workshop:
             self._row_written_s = now_s
             values = {f"progress_{name}": value for name, value in vars(progress).items()}
             self.runs.change(run_id, guard=permit.guard, **values)
+            dataset_sha256 = self.runs.get(run_id).dataset_sha256
+            if dataset_sha256 is not None and self.catalog.is_withdrawn(dataset_sha256):
+                raise WithdrawnError("a sample was withdrawn while the run trained on it")
 
     def _usable(self) -> list[PipelineSample]:
         return [
@@ -205,6 +218,24 @@ class Workshop:
     ) -> None:
         self.catalog.mark(sample_ids, outcome, reason=reason, run_id=run_id, guard=permit.guard)
 
+    def _release(
+        self, deployment: Deployment, registered: Mapping[str, Any], package: Mapping[str, Any], permit: WorkPermit
+    ) -> int:
+        def refuse_withdrawn(connection: Connection) -> None:
+            if deployment.dataset_sha256 is not None:
+                self.catalog.refuse_withdrawn(connection, deployment.dataset_sha256)
+
+        return self.handout.release(deployment, registered, package, guard=permit.guard, before_new=refuse_withdrawn)
+
+    def _retract(self, run_id: str, effects: Effects) -> list[str]:
+        decided, package = (effects.find(run_id, DEPLOYMENT, name) for name in ("version", "package"))
+        if decided is None:
+            return []
+        return self.handout.retract(run_id, decided["version"], None if package is None else package["sha256"])
+
+    def _start_anew(self, run_id: str) -> None:
+        self.runs.request(self.runs.get(run_id).trigger)
+
     def _seal(self, entries: Sequence[DatasetEntry]) -> str:
         return seal_dataset(self.catalog, self.blobs, [DatasetItem(**vars(entry)) for entry in entries]).sha256
 
@@ -228,9 +259,11 @@ class Workshop:
             for entry in request.entries
         ]
         config, replay_clips = TrainingConfig(**self.settings.training), self._replay_clips()
+        carriers = carriers_for(self._corrections(request.entries), config)
         # Settings, base and defaults may change while a run waits for its worker. Its samples are not to blame: it
         # begins again, in a folder of these settings, instead of taking up what the others left.
-        work_folder = request.work_folder / fingerprint_of(request.base_sha256, (clips, replay_clips), config)[:16]
+        lists = (clips, replay_clips, carriers)
+        work_folder = request.work_folder / fingerprint_of(request.base_sha256, lists, config)[:16]
         if not work_folder.exists():
             shutil.rmtree(request.out, ignore_errors=True)
         try:
@@ -242,11 +275,17 @@ class Workshop:
                 out=request.out,
                 on_progress=lambda progress: request.on_progress(_describe(progress)),
                 replay_clips=replay_clips,
+                carrier_clips=carriers,
             )
         finally:
             with suppress(FileNotFoundError):
                 shutil.copyfile(work_folder / LOG_NAME, request.log_path)
         return result.weights_sha256
+
+    def _corrections(self, entries: Sequence[DatasetEntry]) -> list[Correction]:
+        """What was heard and said in the samples of a run, in its order: no word of anybody else's."""
+        heard = {str(row.sample_id): row.heard for row in self.catalog.usable() if row.heard}
+        return [Correction(heard[e.sample_id], e.text) for e in entries if e.sample_id in heard]
 
     def _triage(self, new: Sequence[DatasetEntry], permit: WorkPermit) -> Triage:
         production = self.production().weights_sha256

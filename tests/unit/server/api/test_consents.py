@@ -3,6 +3,7 @@
 import json
 import threading
 import uuid
+from pathlib import Path
 
 import pytest
 from tests.fakes.caller import SAID_AT, Caller, a_clip
@@ -10,7 +11,20 @@ from tests.unit.server.api.conftest import Backend, reason
 
 from projectone.contracts import endpoints
 from projectone.errors import DataError
+from projectone.server.corpus.catalog import SampleRow
 from projectone.server.corpus.datasets import DatasetItem, read_dataset, seal_dataset
+from projectone.server.runs import Runs
+
+
+def item_of(row: SampleRow) -> DatasetItem:
+    return DatasetItem(
+        sample_id=str(row.sample_id),
+        clip_sha256=row.clip_sha256,
+        text=row.text,
+        speaker="s",
+        duration_s=row.duration_s,
+        is_new=True,
+    )
 
 
 def traces(backend: Backend, *needles: bytes) -> list[str]:
@@ -67,6 +81,33 @@ def test_withdrawal_erases_the_clip_and_every_word_from_the_disk(backend: Backen
     assert traces(backend, b"periwinkle", b"perry winkle", b"Cornish", clip[44:]) == []
     assert [row.text for row in backend.services.catalog.usable()] == ["something of bob"]
     assert len(backend.files()) == 1
+
+
+def test_withdrawal_takes_what_was_made_from_the_sample_before_it_is_answered(backend: Backend) -> None:
+    ada, bob = backend.caller("ada"), backend.caller("bob")
+    ada.put(a_clip(1), "of ada")
+    bob.put(a_clip(2), "of bob")
+    made: dict[str, list[Path]] = {}
+    for row in backend.services.catalog.waiting():
+        sealed = seal_dataset(backend.services.catalog, backend.services.blobs, [item_of(row)])
+        runs, model_sha256 = Runs(backend.engine), sealed.sha256[::-1]
+        run_id = runs.request("on-demand").run_id
+        made[row.contributor_id] = [
+            backend.home / "runs" / run_id / f"training-{sealed.sha256[:16]}" / "checkpoint.safetensors",
+            backend.home / "runs" / run_id / f"candidate-{sealed.sha256[:16]}" / "model.safetensors",
+            backend.home / "models" / model_sha256 / "model.safetensors",
+            backend.home / "evaluations" / "golden" / f"{model_sha256}.json",
+            backend.home / "quarantine" / run_id / "model" / "model.safetensors",
+        ]
+        for path in made[row.contributor_id]:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(b"learned")
+        values = {"dataset_sha256": sealed.sha256, "candidate_sha256": model_sha256}
+        runs.finish(run_id, "quarantined", guard=lambda connection: None, **values)
+    assert ada.withdraw().status_code == 200
+    of_ada, of_bob = (made[person.contributor_id] for person in (ada, bob))
+    assert [path for path in of_ada if path.exists()] == []
+    assert [path for path in of_bob if not path.exists()] == []
 
 
 def test_what_was_erased_stays_erased(backend: Backend) -> None:

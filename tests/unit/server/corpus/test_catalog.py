@@ -49,6 +49,19 @@ def test_a_thousand_samples_are_marked_in_one_go(corpus: Corpus) -> None:
     assert corpus.catalog.mark([uuid.uuid4() for _ in range(1200)] + [row.sample_id], "used") == 1
 
 
+def test_a_dataset_is_withdrawn_with_the_first_of_its_samples(corpus: Corpus) -> None:
+    of_ada, of_bob = corpus.send("ada"), corpus.send("bob", seed=1)
+    both, alone = "0" * 64, "1" * 64
+    corpus.catalog.note_sealed(both, [of_ada.sample_id, of_bob.sample_id])
+    corpus.catalog.note_sealed(alone, [of_bob.sample_id])
+    assert not corpus.catalog.is_withdrawn(both)
+    assert corpus.catalog.withdrawn_datasets() == set()
+    corpus.catalog.withdraw(corpus.consent("ada"), "ada", corpus.tick())
+    assert (corpus.catalog.is_withdrawn(both), corpus.catalog.is_withdrawn(alone)) == (True, False)
+    assert corpus.catalog.withdrawn_datasets() == {both}
+    assert not corpus.catalog.is_withdrawn("2" * 64)  # nobody sealed it
+
+
 def test_a_withdrawn_sample_cannot_be_sealed(corpus: Corpus) -> None:
     row = corpus.send()
     corpus.catalog.note_sealed("0" * 64, [row.sample_id])

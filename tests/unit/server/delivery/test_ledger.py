@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Engine
 
 from projectone.contracts.releases import ReleaseFile, ReleaseManifest
 from projectone.contracts.signatures import key_id_of, public_key_text, verify_manifest
-from projectone.errors import LeaseError, SettingsError, SignatureError, StorageError
+from projectone.errors import LeaseError, SettingsError, SignatureError, StorageError, WithdrawnError
 from projectone.server.database import METADATA, open_engine
 from projectone.server.delivery.ledger import RELEASES, Ledger
 from projectone.server.delivery.signing import ReleaseSigner, load_signer
@@ -52,6 +52,21 @@ def test_numbers_rise_within_a_channel(engine: Engine) -> None:
     ledger = Ledger(engine)
     assert [publish(ledger, "a"), publish(ledger, "b"), publish(ledger, "c", channel="beta")] == [1, 2, 1]
     assert publish(ledger, "d") == 3
+
+
+def test_a_release_is_refused_in_its_own_transaction_and_not_asked_about_again(engine: Engine) -> None:
+    ledger = Ledger(engine)
+
+    def refuse(connection: Connection) -> None:
+        raise WithdrawnError("a sample in it was withdrawn")
+
+    with pytest.raises(WithdrawnError):
+        ledger.publish("a", "stable", draft, SIGNER.sign, before_new=refuse)
+    assert ledger.releases() == []
+    assert ledger.released_weights() == set()
+    first = ledger.publish("a", "stable", draft, SIGNER.sign, before_new=lambda connection: None)
+    assert ledger.publish("a", "stable", draft, SIGNER.sign, before_new=refuse) == first
+    assert ledger.released_weights() == {first.manifest.weights_sha256}
 
 
 def test_a_run_releases_once(engine: Engine) -> None:

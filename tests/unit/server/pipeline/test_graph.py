@@ -7,17 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.fakes import tiny_trainer
 from tests.fakes.pipeline_ports import World
 
 from projectone.contracts.scores import EvaluationReport, Verdict
-from projectone.errors import EvaluationError, LeaseError, RegistryError
+from projectone.errors import EvaluationError, LeaseError, RegistryError, WithdrawnError
 from projectone.server.evaluation.bootstrap import Interval
 from projectone.server.evaluation.triage import Triage
 from projectone.server.pipeline.checkpoints import open_checkpointer
 from projectone.server.pipeline.graph import build_graph
 from projectone.server.pipeline.ingest import ingest
 from projectone.server.pipeline.models import ModelFolders
-from projectone.server.pipeline.ports import DatasetEntry, Ports, Production
+from projectone.server.pipeline.ports import DatasetEntry, Ports, Production, TrainingRequest
 from projectone.server.pipeline.state import (
     DEPLOYMENT,
     EVALUATION,
@@ -277,17 +278,91 @@ def test_versions_rise_from_release_to_release(world: World) -> None:
     assert [(entry.sample_id, entry.is_new) for entry in entries] == [("a", False), ("b", True)]
 
 
-def test_a_withdrawal_during_the_judgement_leaves_the_run_whole(world: World) -> None:
+@pytest.mark.parametrize("moment", [EVALUATION, DEPLOYMENT])
+def test_a_model_that_learned_from_a_withdrawn_sample_is_not_released(world: World, moment: str) -> None:
     world.add("stays")
     world.add("leaves")
 
     def enter(run_id: str, node: str) -> None:
-        if node == EVALUATION:
+        world.nodes.append(node)
+        if node == moment:
             world.withdraw("leaves")
 
     state = run(world.ports(enter=enter))
+    assert state["deployment_status"] == "withdrawn"
+    assert world.nodes[-2:] == [moment, QUARANTINE]
+    assert world.registered == world.released == []
+    assert world.marks == {}
+    assert world.started_anew == ["run1"]
+    assert not (world.home / "quarantine").exists()
+    assert "a sample that it worked with was withdrawn" in world.messages["run1-withdrawn"].body
+    assert run(world.ports(), "run2")["deployment_status"] == "deployed 1.0.0"
+    assert world.released[0].n_clips == 1
+
+
+def test_a_withdrawal_while_training_is_found_before_the_judgement(world: World) -> None:
+    world.add("stays")
+    world.add("leaves")
+
+    def train(request: TrainingRequest) -> str:
+        world.withdraw("leaves")
+        return tiny_trainer.train(request)
+
+    state = run(world.ports(train=train))
+    assert world.nodes == [INGESTION, FINE_TUNING, QUARANTINE]
+    assert state["deployment_status"] == "withdrawn"
+    assert world.marks == {}
+
+
+def test_a_withdrawal_between_hub_and_release_takes_the_tag_back(world: World) -> None:
+    world.add("stays")
+    world.add("leaves")
+
+    def release(*parts: Any) -> int:
+        world.withdraw("leaves")
+        raise WithdrawnError("refused in the transaction")
+
+    state = run(world.ports(release=release))
+    assert state["deployment_status"] == "withdrawn"
+    assert world.registered == []
+    assert "The Hub had version 1.0.0." in world.messages["run1-withdrawn"].body
+
+
+def test_a_release_that_a_crash_interrupted_is_not_held_back_by_a_later_withdrawal(world: World) -> None:
+    world.add("a")
+
+    def mark(*marks: Any) -> None:
+        raise MemoryError
+
+    with pytest.raises(MemoryError):
+        run(world.ports(mark=mark))
+    assert len(world.released) == 1
+    world.withdraw("a")
+    with open_checkpointer(world.home / "c.sqlite", "run1", b"key", lambda: None) as checkpointer:
+        graph = build_graph(world.ports(), checkpointer)
+        state = graph.invoke(None, {"configurable": {"thread_id": "run1"}}, durability="sync")
     assert state["deployment_status"] == "deployed 1.0.0"
-    assert world.released[0].n_clips == 2
+    assert len(world.released) == 1
+
+
+def test_a_worse_model_of_a_withdrawn_sample_is_not_kept_and_the_others_stay_suspect(world: World) -> None:
+    world.add("bad")
+    world.add("leaves")
+    world.wer = lambda sha256: 0.2 if sha256 == world.base_sha256 else 0.6
+
+    def enter(run_id: str, node: str) -> None:
+        if node == QUARANTINE:
+            world.withdraw("leaves")
+
+    state = run(world.ports(enter=enter))
+    assert state["deployment_status"] == "quarantined"
+    assert world.marks["bad"] == ("quarantined", "not-better")
+    assert {path.name for path in (world.home / "quarantine" / "run1").iterdir()} == {
+        "dataset.json",
+        "train.jsonl",
+        "why.json",
+    }
+    assert world.started_anew == []
 
 
 def test_a_quarantined_model_takes_no_second_place_on_the_disk(world: World) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 from tests.fakes import tiny_trainer
+from tests.fakes.tiny_whisper import say
 from tests.fakes.trainer_home import TrainerHome
 
 from projectone.errors import LeaseError, SettingsError, TransportError
@@ -330,3 +332,20 @@ def test_a_stopped_run_that_finds_other_settings_begins_again_and_blames_no_samp
     assert (run.state, run.reason) == ("succeeded", None)
     assert office.home.catalog.counts()["quarantined"] == 0
     assert not any(checkpoint.exists() for checkpoint in checkpoints)
+
+
+def test_words_that_corrections_introduced_are_spoken_to_the_model(make_office: Callable[..., Office]) -> None:
+    pytest.importorskip("espeakng_loader", reason="needs the extra 'voices'")
+    office = make_office(TRAINING_CARRIERS_PER_TERM="10", TRAINING_EPOCHS="1", TRAINING_MAX_STEPS="2")
+    office.is_training_real = True
+    for number, (text, heard) in enumerate((("green blue", "grin blue"), ("red", "red"), ("blue", "blue"))):
+        office.home.send(f"person{number}", str(number), text, say(text, seed=number), heard=heard)
+    office.workshop.runs.request("on-demand")
+    (run,) = office.worker.work_once()
+    assert run.state == "succeeded"
+    lines = (office.home.folder / "runs" / str(run.run_id) / "train.jsonl").read_text().splitlines()
+    finished = json.loads(lines[-1])
+    # One word, ten sentences; those that do not fit the window of two seconds are named, the others are learned.
+    left_out = [skipped["clip_id"] for skipped in finished["skipped"]]
+    assert 0 < len(left_out) < 10
+    assert all(clip_id.startswith("carrier-") for clip_id in left_out)
