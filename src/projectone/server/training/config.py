@@ -130,6 +130,8 @@ class TrainingConfig:
         packing: Put several clips, of whoever, into one window, so that a step over whole windows is not mostly
             padding. ``"auto"`` does so with the full context; a short one has hardly any padding to save. ``"on"``
             also packs the steps that `full_window_share` pads.
+        token_multiple: Decoder inputs are filled up to multiples of this, so that their shapes repeat; None fills on
+            GPUs alone.
         timestamps_share: Share of the examples whose target carries timestamps.
         packed_timestamps_share: The same of windows that hold several clips: there the timestamps say where one ends.
         prompt_share: Share of the windows whose decoder is shown what the same person said before, after
@@ -170,6 +172,7 @@ class TrainingConfig:
     context: AudioContext = "short"
     full_window_share: float = 0.1
     packing: Packing = "auto"
+    token_multiple: int | None = None
     timestamps_share: float = 0.1
     packed_timestamps_share: float = 0.5
     prompt_share: float | None = None
@@ -195,8 +198,6 @@ class TrainingConfig:
         if self.max_steps is not None:
             _expect_at_least_one(self, "max_steps")
         _expect_between(self, 0, 1, "warmup_share", "full_window_share", "timestamps_share", "packed_timestamps_share")
-        _expect_between(self, 0, 0.4, "carriers_share")
-        _expect_between(self, 0, 100, "carriers_per_term")
         _expect_between(self, 0, 0.9, "replay_fraction", "dev_share")
         _expect_between(self, 0, 1000, "evaluate_times", "max_rollbacks")
         _expect_between(self, 0, 1, "weight_decay", "max_forgetting")
@@ -214,12 +215,19 @@ class TrainingConfig:
             raise ValueError(f"context: expected 'short' or 'full', got {self.context!r}")
         if self.packing not in ("auto", "on", "off"):
             raise ValueError(f"packing: expected 'auto', 'on' or 'off', got {self.packing!r}")
+        self._check_mixture()
+        if not self.alphas or not all(0 < alpha <= 1 for alpha in self.alphas):
+            raise ValueError(f"alphas: expected shares above 0, up to 1, got {self.alphas!r}")
+
+    def _check_mixture(self) -> None:
+        _expect_between(self, 0, 0.4, "carriers_share")
+        _expect_between(self, 0, 100, "carriers_per_term")
         if self.prompt_share is not None:
             _expect_between(self, 0, 1, "prompt_share")
         if self.negatives_share is not None:
             _expect_between(self, 0, 0.4, "negatives_share")
-        if not self.alphas or not all(0 < alpha <= 1 for alpha in self.alphas):
-            raise ValueError(f"alphas: expected shares above 0, up to 1, got {self.alphas!r}")
+        if self.token_multiple is not None:
+            _expect_at_least_one(self, "token_multiple")
 
     def method_for(self, width: int) -> Method:
         """The method for a model of this width (`n_audio_state`)."""

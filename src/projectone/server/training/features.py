@@ -11,7 +11,7 @@ from projectone.server.training.augmentation import mask_mel, vary_samples
 from projectone.server.training.batching import FRAME_MULTIPLE, PlannedBatch, stream
 from projectone.server.training.config import TrainingConfig
 from projectone.server.training.examples import Example, ExampleBuilder, Mel, padded_mel, stack_mels
-from projectone.server.training.loss import Batch, Target, collate_targets
+from projectone.server.training.loss import Batch, Target, collate_targets, filled_up
 from projectone.server.training.packing import room_for, starts_of
 from projectone.server.training.targets import Spoken, TargetBuilder
 from projectone.speech.audio import HOP_LENGTH, SAMPLE_RATE
@@ -20,6 +20,8 @@ _VARY = 2  # which stream of random numbers
 _PACKED = 3
 _PROMPTED = 4
 _MAX_CACHED_S = 3600.0  # an hour of 80 bands is 115 MB
+# Elsewhere than on a CPU every new shape costs memory and kernels of its own; on a CPU only filling up costs anything.
+_TOKEN_MULTIPLE_OFF_CPU = 16
 
 
 class BatchMaker:
@@ -45,6 +47,8 @@ class BatchMaker:
         self._config = config
         self._targets = TargetBuilder(self._checkpoint, language=builder.language, marks_speech=marks_speech)
         self._prompt_share = config.prompt_share_for(self._checkpoint.dims.n_vocab)
+        off_cpu = mx.default_device().type != mx.cpu
+        self._token_multiple = config.token_multiple or (_TOKEN_MULTIPLE_OFF_CPU if off_cpu else 1)
         self._mels: dict[int, tuple[Mel, float]] = {}
         self._cached_s = 0.0
         self._max_samples = builder.checkpoint.features.n_samples
@@ -65,7 +69,7 @@ class BatchMaker:
             mels.append(mel)
             previous = self._previous(step, position, row[0]) if is_varied else ()
             targets.append(self._targets.window(spoken, timed=timed, previous=previous))
-        return self._collate(planned, mels, targets)
+        return self._collate(planned, mels, targets, self._token_multiple if is_varied else 1)
 
     def _single(
         self, step: int, position: int, row: tuple[int, ...], min_frames: int, is_varied: bool
@@ -122,11 +126,19 @@ class BatchMaker:
         random = stream(self._config.seed, _PROMPTED, step, position)
         return previous if random.random() < self._prompt_share else ()
 
-    def _collate(self, planned: PlannedBatch, mels: list[tuple[Mel, float]], targets: list[Target]) -> Batch:
+    def _collate(
+        self, planned: PlannedBatch, mels: list[tuple[Mel, float]], targets: list[Target], token_multiple: int
+    ) -> Batch:
         window = self._checkpoint.features.n_frames
         longest = max(mel.shape[0] for mel, _ in mels)
         n_frames = min(window, -(-max(longest, planned.min_frames) // FRAME_MULTIPLE) * FRAME_MULTIPLE)
-        tokens, rows, columns, wanted = collate_targets(targets, pad=self._checkpoint.tokenizer.eot)
+        pad, most = self._checkpoint.tokenizer.eot, self._checkpoint.dims.n_text_ctx
+        tokens, rows, columns, wanted = collate_targets(targets, pad=pad)
+        weights = None
+        if token_multiple > 1:
+            tokens, rows, columns, wanted, weights = filled_up(
+                tokens, rows, columns, wanted, multiple=token_multiple, most=most, pad=pad
+            )
         return Batch(
             mel=mx.array(stack_mels(mels, n_frames)),
             tokens=mx.array(tokens),
@@ -134,6 +146,7 @@ class BatchMaker:
             columns=mx.array(columns),
             targets=mx.array(wanted),
             audio_s=sum(self._examples[index].clip.duration_s for index in planned.indices),
+            weights=None if weights is None else mx.array(weights),
         )
 
     def _plain_mel(self, index: int) -> tuple[Mel, float]:

@@ -10,6 +10,9 @@ import numpy.typing as npt
 
 from projectone.speech.whisper import Whisper
 
+Integers = npt.NDArray[np.int32]
+Floats = npt.NDArray[np.float32]
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -22,6 +25,7 @@ class Batch:
         columns: Position in `tokens` after which the target follows, (targets,).
         targets: The token that follows, (targets,).
         audio_s: Seconds of real audio, without padding.
+        weights: Of each target, 0 for those that only fill the shape; None if every one counts.
         features: What the encoder makes of `mel`, (clips, positions, state), if it is known: `mel` is not heard then.
     """
 
@@ -32,6 +36,7 @@ class Batch:
     targets: mx.array
     audio_s: float
     features: mx.array | None = None
+    weights: mx.array | None = None
 
 
 @dataclass(frozen=True)
@@ -53,9 +58,7 @@ class Target:
             raise ValueError(f"expected 1 <= n_given < {len(self.tokens)}, got {self.n_given}")
 
 
-def collate_targets(
-    targets: list[Target], *, pad: int
-) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.int32]]:
+def collate_targets(targets: list[Target], *, pad: int) -> tuple[Integers, Integers, Integers, Integers]:
     """Decoder input (clips, tokens), then row, column and token of every target."""
     width = max(len(target.tokens) for target in targets) - 1
     tokens = np.full((len(targets), width), pad, dtype=np.int32)
@@ -75,6 +78,33 @@ def collate_targets(
     return tokens, np.array(rows, np.int32), np.array(columns, np.int32), np.array(wanted, np.int32)
 
 
+def filled_up(
+    tokens: Integers, rows: Integers, columns: Integers, wanted: Integers, *, multiple: int, most: int, pad: int
+) -> tuple[Integers, Integers, Integers, Integers, Floats]:
+    """What `collate_targets` gives, in shapes that repeat, and the weight of each target: 0 for those that fill.
+
+    Args:
+        tokens: Of `collate_targets`, (clips, tokens).
+        rows: Of `collate_targets`, (targets,).
+        columns: Of `collate_targets`, (targets,).
+        wanted: Of `collate_targets`, (targets,).
+        multiple: Of tokens in a row, and of targets.
+        most: Decoder positions of the model; rows are never filled beyond.
+        pad: The token to fill with.
+    """
+    width = min(most, -(-tokens.shape[1] // multiple) * multiple)
+    n_more = -wanted.size % multiple
+    filling = np.zeros(n_more, np.int32)
+    weights = np.concatenate([np.ones(wanted.size, np.float32), np.zeros(n_more, np.float32)])
+    return (
+        np.pad(tokens, ((0, 0), (0, max(0, width - tokens.shape[1]))), constant_values=pad),
+        np.concatenate([rows, filling]),
+        np.concatenate([columns, filling]),
+        np.concatenate([wanted, filling]),
+        weights,
+    )
+
+
 def mean_cross_entropy(model: Whisper, batch: Batch) -> mx.array:
     """Nats per target token, float32; padding and the given opening tokens count for nothing.
 
@@ -91,4 +121,5 @@ def decoder_cross_entropy(model: Whisper, features: mx.array, batch: Batch) -> m
     at_targets = hidden[batch.rows, batch.columns]  # (targets, state)
     logits = model.decoder.token_embedding.as_linear(at_targets).astype(mx.float32)
     picked = mx.take_along_axis(logits, batch.targets[:, None], axis=-1).squeeze(-1)
-    return (mx.logsumexp(logits, axis=-1) - picked).mean()
+    nats = mx.logsumexp(logits, axis=-1) - picked
+    return nats.mean() if batch.weights is None else (nats * batch.weights).sum() / batch.weights.sum()

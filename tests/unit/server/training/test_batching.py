@@ -81,6 +81,7 @@ def test_max_steps_ends_the_plan() -> None:
         {"trainable": "encoder"},
         {"context": "long"},
         {"packing": "yes"},
+        {"token_multiple": 0},
         {"prompt_share": 1.1},
         {"negatives_share": 0.5},
         {"carriers_share": -0.1},

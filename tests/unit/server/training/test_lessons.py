@@ -1,9 +1,13 @@
+import mlx.core as mx
 import numpy as np
+import pytest
+from mlx.utils import tree_flatten, tree_unflatten
 from tests.fakes.tiny_whisper import WORDS, say, tiny_checkpoint
 
 from projectone.server.training.config import TrainingConfig
 from projectone.server.training.examples import ExampleBuilder, TrainingClip
 from projectone.server.training.lessons import Lessons
+from projectone.server.training.loss import Batch, mean_cross_entropy
 from projectone.server.training.material import sort_clips
 
 CHECKPOINT = tiny_checkpoint()
@@ -61,3 +65,33 @@ def test_synthetic_sentences_that_do_not_fit_are_named() -> None:
     material = sort_clips(CHECKPOINT, clips(10, seed=0), [], [], TrainingConfig(), [long])
     assert [skipped.clip_id for skipped in material.skipped] == ["carrier-0"]
     assert material.carriers == []
+
+
+def test_filled_up_tokens_have_few_shapes_and_the_same_loss_and_gradients() -> None:
+    plain, filled = (lessons(TrainingConfig(epochs=2, token_multiple=n, batch_size=4)) for n in (1, 8))
+    shapes = set()
+    for step in range(len(plain)):
+        ours, theirs = filled.batch(step), plain.batch(step)
+        shapes.add((ours.tokens.shape[1] % 8, ours.targets.size % 8))
+        assert np.array_equal(np.array(ours.mel), np.array(theirs.mel))
+    assert shapes == {(0, 0)}
+
+    weights = dict(tree_flatten(CHECKPOINT.model.trainable_parameters()))
+
+    def loss(weights: dict[str, mx.array], batch: Batch) -> mx.array:
+        CHECKPOINT.model.update(tree_unflatten(list(weights.items())))
+        return mean_cross_entropy(CHECKPOINT.model, batch)
+
+    for step in range(3):
+        (first, ours), (second, theirs) = (
+            mx.value_and_grad(loss)(weights, made.batch(step)) for made in (filled, plain)
+        )
+        assert first.item() == pytest.approx(second.item(), rel=1e-5)
+        for name, gradient in theirs.items():
+            # Sums in another order.
+            np.testing.assert_allclose(np.array(ours[name]), np.array(gradient), atol=1e-5, err_msg=name)
+
+
+def test_rows_are_never_filled_beyond_the_decoder() -> None:
+    made = lessons(TrainingConfig(epochs=1, token_multiple=1000))
+    assert made.batch(0).tokens.shape[1] == CHECKPOINT.dims.n_text_ctx
