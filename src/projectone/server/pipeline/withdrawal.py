@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from projectone.errors import WithdrawnError
+from projectone.errors import RegistryError, WithdrawnError
 from projectone.server.notifications.outbox import Message
 from projectone.server.pipeline.ingest import read_sealed
 from projectone.server.pipeline.ports import Ports
@@ -30,7 +30,10 @@ def refuse_withdrawn(run_id: str, ports: Ports) -> None:
 def begin_anew(run_id: str, ports: Ports) -> None:
     """Undo what the run has outside, ask for another one, and say so. Its folders go once it has ended."""
     reason = "a sample that it worked with was withdrawn; another run begins without it"
-    undone = ports.retract(run_id)
+    try:
+        undone = ports.retract(run_id)
+    except RegistryError as error:  # a token may write but not delete: that is no reason to stand still
+        undone = [f"The Hub had taken the model and would not let it go: {error}. Remove it there."]
     ports.check()
     ports.record(run_id, {"reason": reason})
     ports.start_anew(run_id)

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from threading import Event
 
-from projectone.errors import LeaseError, ProjectOneError
+from projectone.errors import LeaseError, ProjectOneError, StorageError
 from projectone.server.pipeline.checkpoints import assert_strict_reader
 from projectone.server.pipeline.ingest import read_batch
 from projectone.server.pipeline.runner import Trainer, WorkStoppedError
@@ -102,7 +102,8 @@ class Worker:
             min_new_samples=workshop.settings.min_new_samples,
             every=timedelta(days=workshop.settings.schedule_days) if workshop.settings.schedule_days > 0 else _NEVER,
         )
-        self._has_looked_for_withdrawn = False
+        self._is_all_erased = False
+        self._erasure_problem: str | None = None
         self._holder = f"{socket.gethostname()}/{os.getpid()}/{uuid.uuid4().hex[:8]}"
 
     def work_once(self) -> list[RunRow]:
@@ -114,9 +115,8 @@ class Worker:
         """
         ended: list[RunRow] = []
         try:
-            if not self._has_looked_for_withdrawn:  # what a crash kept the last worker from
+            if not self._is_all_erased:  # what a crash kept the last worker from
                 self._erase_withdrawn()
-                self._has_looked_for_withdrawn = True
             while not self._should_stop.is_set() and (run := self._next_run()) is not None:
                 with self._trainer.permit(self._holder, ttl_s=self._lease_s, on_wait=self._workshop.line.say) as permit:
                     # Another worker may have ended it while we waited for the lease.
@@ -178,9 +178,20 @@ class Worker:
         )
 
     def _erase_withdrawn(self) -> None:
-        """What a run that just ended had made from samples that were withdrawn while it was at work."""
-        for name in self._workshop.derived.erase():
-            self._workshop.line.say(f"erased after a withdrawal: {name}")
+        """What a run that just ended had made from samples that were withdrawn while it was at work.
+
+        What cannot be removed is tried again at every look for work; training the others goes on.
+        """
+        try:
+            for name in self._workshop.derived.erase():
+                self._workshop.line.say(f"erased after a withdrawal: {name}")
+        except StorageError as error:
+            self._is_all_erased = False
+            if str(error) != self._erasure_problem:
+                self._workshop.line.say(f"{error}; trying again")
+            self._erasure_problem = str(error)
+        else:
+            self._is_all_erased = True
 
     def _report(self, run: RunRow) -> RunRow:
         what = f"version {run.version}" if run.state == "succeeded" else run.reason

@@ -328,6 +328,22 @@ def test_a_withdrawal_between_hub_and_release_takes_the_tag_back(world: World) -
     assert "The Hub had version 1.0.0." in world.messages["run1-withdrawn"].body
 
 
+def test_a_hub_that_keeps_what_it_has_does_not_stop_the_next_run(world: World) -> None:
+    world.add("leaves")
+
+    def train(request: TrainingRequest) -> str:
+        world.withdraw("leaves")
+        return tiny_trainer.train(request)
+
+    def retract(run_id: str) -> Any:
+        raise RegistryError("403: this token may not delete")
+
+    state = run(world.ports(train=train, retract=retract))
+    assert state["deployment_status"] == "withdrawn"
+    assert world.started_anew == ["run1"]
+    assert "403: this token may not delete" in world.messages["run1-withdrawn"].body
+
+
 def test_a_release_that_a_crash_interrupted_is_not_held_back_by_a_later_withdrawal(world: World) -> None:
     world.add("a")
 

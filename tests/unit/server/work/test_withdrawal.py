@@ -13,6 +13,7 @@ import pytest
 from tests.fakes import tiny_trainer
 from tests.unit.server.work.test_worker import Office, make_office  # noqa: F401 - a fixture
 
+from projectone.errors import StorageError
 from projectone.server.corpus.derived import KEPT_COPIES
 from projectone.server.corpus.retention import withdraw
 from projectone.server.pipeline.ports import TrainingRequest
@@ -191,6 +192,42 @@ def test_a_run_that_is_at_work_is_left_to_its_worker(office: Office) -> None:
     take_back(office)
     assert office.workshop.derived.erase() == []
     assert made(office) == before
+
+
+def test_a_crash_while_a_run_is_let_go_asks_for_one_other_run_and_not_for_two(office: Office) -> None:
+    def train(request: TrainingRequest) -> str:
+        take_back(office)
+        return tiny_trainer.train(request)
+
+    def power_cut(message: Any) -> None:
+        raise MemoryError
+
+    office.changes |= {"train": train, "notify": power_cut}
+    with pytest.raises(MemoryError):
+        run_once(office)
+    office.changes.clear()
+    stopped, succeeded = office.worker.work_once()
+    assert (stopped.state, succeeded.state) == ("failed", "succeeded")
+    assert len(office.workshop.runs.newest()) == 2
+
+
+def test_what_cannot_be_removed_is_said_once_and_tried_again(office: Office) -> None:
+    office.candidate_wer = 0.9
+    run_once(office)
+    erase = office.workshop.derived.erase
+
+    def refuse() -> list[str]:
+        raise StorageError("models/1: could not be removed")
+
+    office.workshop.derived.erase = refuse  # type: ignore[method-assign]
+    take_back(office)
+    office._hire()  # another worker: it looks when it starts
+    for _ in range(2):
+        office.worker.work_once()
+    assert office.screen.getvalue().count("could not be removed; trying again") == 1
+    office.workshop.derived.erase = erase  # type: ignore[method-assign]
+    office.worker.work_once()
+    assert "erased after a withdrawal: quarantine/" in office.screen.getvalue()
 
 
 def test_a_worker_that_starts_finishes_what_a_crash_left(office: Office) -> None:
