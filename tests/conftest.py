@@ -20,6 +20,9 @@ settings.register_profile(
     "projectone", deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("projectone")
+# What the Hub's client waits for an answer, which is ten seconds otherwise; it reads this once, when it is imported.
+_PATIENCE = {"HF_HUB_ETAG_TIMEOUT": "120", "HF_HUB_DOWNLOAD_TIMEOUT": "120"}
+os.environ.update(_PATIENCE)
 _LOOPBACK = ("127.", "::1", "localhost", "0.0.0.0")
 
 
@@ -38,8 +41,18 @@ def _only_loopback() -> Iterator[None]:
     socket.socket.connect = connect  # type: ignore[method-assign]
 
 
+@pytest.fixture(scope="session")
+def _shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The renamed BLAS is cached per user; making it again for every child process would only test the disk."""
+    try:
+        _REAL_CACHE.mkdir(parents=True, exist_ok=True)
+    except OSError:  # a home that cannot be written to
+        return tmp_path_factory.mktemp("cache")
+    return _REAL_CACHE
+
+
 @pytest.fixture(autouse=True)
-def _own_world(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+def _own_world(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, _shared_cache: Path) -> None:
     """No setting, proxy or home of the machine leaks into a test."""
     proxies = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
     for name in list(os.environ):
@@ -47,13 +60,13 @@ def _own_world(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
         if is_ours or name.lower() in proxies:
             monkeypatch.delenv(name)
     home = tmp_path_factory.mktemp("home")
-    # The renamed BLAS is cached per user; making it again for every child process would only test the disk.
-    _REAL_CACHE.mkdir(parents=True, exist_ok=True)
     (home / ".cache").mkdir()
-    (home / ".cache" / "projectone").symlink_to(_REAL_CACHE, target_is_directory=True)
+    (home / ".cache" / "projectone").symlink_to(_shared_cache, target_is_directory=True)
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("HF_HOME", str(home / "huggingface"))
     monkeypatch.setenv("HF_HUB_DISABLE_TELEMETRY", "1")
+    for name, seconds in _PATIENCE.items():
+        monkeypatch.setenv(name, seconds)
     random.seed(0)
     np.random.seed(0)
 
