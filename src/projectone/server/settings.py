@@ -181,6 +181,12 @@ class ServerSettings:
         default=None,
         shown="0.005",
     )
+    training_method: str | None = _setting(
+        "TRAINING_METHOD",
+        "What is trained: `full` (all weights), `lora` (adapters, fused at the end) or `auto` (by the model's size)",
+        _one_of("auto", "full", "lora"),
+        default=None,
+    )
     training_trainable: str | None = _setting(
         "TRAINING_TRAINABLE", "Weights that are trained: `all` or `decoder`", _one_of("all", "decoder"), default=None
     )

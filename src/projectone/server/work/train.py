@@ -156,8 +156,9 @@ def _check_places(out: Path, work_folder: Path, arguments: argparse.Namespace) -
         SettingsError: before anything is read, if what lies there is not to be gone on with.
     """
     is_begun = work_folder.is_dir() and any(work_folder.iterdir())
-    if out.exists() and not is_begun:
-        raise SettingsError(f"--out {arguments.out}: exists already; name a new folder")
+    for path in (out, adapter_folder(out)):
+        if path.exists() and not is_begun:
+            raise SettingsError(f"--out {arguments.out}: {path.name} exists already; name a new folder")
     if is_begun and not arguments.resume:
         raise SettingsError(
             f"--out {arguments.out}: {work_folder.name} holds a run that was begun; give --resume to go on with it, "

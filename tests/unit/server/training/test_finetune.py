@@ -1,4 +1,5 @@
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -76,6 +77,15 @@ def test_adapters_take_the_same_way_and_give_an_ordinary_model(base: Path, tmp_p
     before, after = (model_tensors(load_checkpoint(folder).model) for folder in (base, tmp_path / "out"))
     changed = {name for name, tensor in before.items() if not np.array_equal(np.array(tensor), np.array(after[name]))}
     assert changed == {f"{layer}.weight" for layer in read_adapter(adapter_folder(tmp_path / "out")).factors}
+
+
+def test_the_adapter_of_an_earlier_model_is_replaced(base: Path, tmp_path: Path) -> None:
+    beside = adapter_folder(tmp_path / "out")
+    for seed in (0, 1):
+        config = replace(QUICK, method="lora", seed=seed, max_steps=2, evaluate_times=0)
+        shutil.rmtree(tmp_path / "out", ignore_errors=True)
+        result = finetune(base, clips(20), config, work_folder=tmp_path / f"work{seed}", out=tmp_path / "out")
+        assert read_adapter(beside).model_sha256 == result.weights_sha256
 
 
 def test_checkpoints_of_adapters_hold_adapters_alone(base: Path, tmp_path: Path) -> None:

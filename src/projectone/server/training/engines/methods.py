@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
@@ -22,7 +23,7 @@ from projectone.server.training.lora import (
 )
 from projectone.server.training.loss import Batch, mean_cross_entropy
 from projectone.speech.checkpoint import WEIGHTS, model_tensors
-from projectone.speech.lora import Adapter, fused_weights, write_adapter
+from projectone.speech.lora import Adapter, fused_weights, read_adapter, write_adapter
 from projectone.speech.whisper import Whisper
 from projectone.storage.files import building_directory, digest_of
 
@@ -122,7 +123,11 @@ class LoraTraining:
         return without_change(trained)
 
     def save_beside(self, trained: Tensors, model: Path, folder: Path) -> None:
-        """Write the adapter."""
+        """Write the adapter.
+
+        Raises:
+            ArtifactError: if something lies there that is no adapter.
+        """
         adapter = Adapter(
             base_sha256=digest_of(self._base / WEIGHTS),
             model_sha256=digest_of(model / WEIGHTS),
@@ -130,9 +135,12 @@ class LoraTraining:
             alpha=self._config.lora.alpha,
             factors=rounded_factors(trained),
         )
-        if not folder.exists():  # else an interrupted run had come so far: the same run makes the same bytes
-            with building_directory(folder) as building:
-                write_adapter(adapter, building)
+        if folder.exists():
+            if read_adapter(folder).model_sha256 == adapter.model_sha256:
+                return  # an interrupted run had come so far: the same run makes the same bytes
+            shutil.rmtree(folder)  # of a model that was here before
+        with building_directory(folder) as building:
+            write_adapter(adapter, building)
 
     def _loss(self, adapters: Tensors, batch: Batch) -> mx.array:
         put_adapters(self._training, adapters)
