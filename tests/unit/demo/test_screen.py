@@ -55,7 +55,8 @@ def test_the_box_holds_its_longest_line() -> None:
     assert lines[-1][0] == "╰"
 
 
-def test_a_count_is_seen_to_reach_its_end() -> None:
+def test_a_count_is_seen_to_reach_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("projectone.demo.screen._KEPT_INTERVAL_S", 3_600.0)
     stream = io.StringIO()
     screen = Screen(stream)
     with screen.act("People"):

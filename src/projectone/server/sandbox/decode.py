@@ -32,7 +32,7 @@ _FORMATS = {
     "audio/ogg": b"OGG ",
 }
 _TIMEOUT_S = 60.0
-_START_TIMEOUT_S = 30.0
+_START_TIMEOUT_S = 120.0
 
 
 def decode_wav(content: bytes) -> tuple[Float32, int]:

@@ -48,7 +48,7 @@ def attempt(escape: str, folder: Path, mode: str) -> int:
     victim = folder / "victim"
     victim.write_text("x")
     command = [sys.executable, "-c", PROGRAM.format(escape=escape), str(folder / "target"), str(victim), mode]
-    return subprocess.run(command, check=False, timeout=60).returncode
+    return subprocess.run(command, check=False, timeout=300).returncode
 
 
 @pytest.mark.parametrize("name", ESCAPES)
@@ -65,5 +65,5 @@ def test_without_the_seal_it_can(name: str, tmp_path: Path) -> None:
 
 def test_a_process_that_computes_for_ever_is_stopped() -> None:
     program = "from projectone.server.sandbox.seal import grant_cpu\ngrant_cpu(0)\nwhile True: pass"
-    done = subprocess.run([sys.executable, "-c", program], check=False, timeout=60)
+    done = subprocess.run([sys.executable, "-c", program], check=False, timeout=300)
     assert done.returncode == -24  # SIGXCPU
