@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from projectone.errors import StorageError
+from projectone.errors import DataError
 from projectone.server.corpus.catalog import SampleRow
 from projectone.server.corpus.quarantined import Quarantined, Return
 from projectone.server.database import Engine, open_engine
@@ -149,7 +149,8 @@ class _Ward:
         runs = [run for run in self._runs.newest(_ALL_RUNS) if named and run.run_id.startswith(named)]
         if len(runs) != 1:
             found = "none" if not runs else f"{len(runs)} of them"
-            raise StorageError(f"run {named!r}: expected the beginning of one run's id, found {found}; see `list`")
+            message = f"run {named!r}: expected the beginning of one run's id, found {found}; see `list`"
+            raise DataError("run-unknown", message)
         return runs[0]
 
     def _facts(self, run: RunRow, counts: dict[str, int], returns: Sequence[Return]) -> dict[str, Any]:
