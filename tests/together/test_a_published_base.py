@@ -44,7 +44,7 @@ def test_whisper_tiny_at_its_real_size_is_fetched_by_name_and_fine_tuned(
         monkeypatch.setenv("PROJECTONE_SERVER_HUB_ENDPOINT", hub.url)
         monkeypatch.setenv("PROJECTONE_SERVER_HUB_TOKEN", hub.reader)
         monkeypatch.setenv("PROJECTONE_SERVER_HOME", str(tmp_path / "home"))
-        options = ["--max-steps", "2", "--language", "en", "--json"]
+        options = ["--max-steps", "2", "--batch-size", "1", "--language", "en", "--json"]
         command = ["train", "--base", "openai/whisper-tiny", "--data", str(data), "--out", str(out), *options]
         assert main(command) == 0
     result = json.loads(capsys.readouterr().out.splitlines()[-1])
