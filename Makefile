@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed-from-lock
 PARITY_VENV := .venv-parity
 PARITY_STAMP := $(PARITY_VENV)/.installed-from-lock
+PEERS_STAMP := $(PARITY_VENV)/.peers-installed-from-lock
 DATA ?= ../shared/data
 
 .PHONY: help demo test check bench parity starter lock docs clean
@@ -31,15 +32,21 @@ check: $(STAMP) ## format, lint, types, walls, freshness of the docs
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest tests/house
 
-bench: $(STAMP) ## every benchmark, quickly (ARGS= for the full length)
-	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file $(or $(ARGS),--quick) --json || exit 1; done
-
 $(PARITY_STAMP): requirements-dev.lock requirements-parity.lock pyproject.toml
 	$(PYTHON) -m venv --clear $(PARITY_VENV)
 	$(PARITY_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	$(PARITY_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-parity.lock
 	$(PARITY_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
+
+# The engines that only the benchmarks compare with. Without their dependencies: the parity lock has what they use, and
+# openai-whisper's own list would bring a compiler for GPUs.
+$(PEERS_STAMP): $(PARITY_STAMP) requirements-peers.lock
+	$(PARITY_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-peers.lock
+	@touch $@
+
+bench: $(PEERS_STAMP) ## every benchmark beside its peers, quickly (ARGS=--json for the full length)
+	@for file in benchmarks/*.py; do echo "== $$file"; $(PARITY_VENV)/bin/python $$file $(or $(ARGS),--quick --json) || exit 1; done
 
 parity: $(PARITY_STAMP) ## numbers against outside truths (transformers on torch)
 	$(PARITY_VENV)/bin/python -m pytest -m parity tests/parity $(ARGS)

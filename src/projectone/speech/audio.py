@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import mlx.core as mx
 import numpy as np
 import numpy.typing as npt
 
-SAMPLE_RATE = 16_000
-N_FFT = 400
-HOP_LENGTH = 160
-# Slaney's mel scale: linear below 1 kHz, logarithmic above.
-_HZ_PER_MEL = 200.0 / 3
-_BREAK_HZ = 1000.0
-_LOG_STEP = np.log(6.4) / 27.0
+from projectone.speech.spectrum import BLOCK, HALF, HOP_LENGTH, N_FFT, SAMPLE_RATE, MelPower, mel_filters
+
+__all__ = ["HOP_LENGTH", "N_FFT", "SAMPLE_RATE", "log_mel", "log_mel_spectrogram", "mel_filters", "pad_or_trim"]
+
+_LONG_PADDING = N_FFT + HOP_LENGTH  # zeros from which on frames of nothing but padding are left out
+_LEAST_POWER = np.float32(1e-10)
+_SILENCE = np.float32(-1.5)  # what no power at all becomes: the logarithm of the least power, plus 4, over 4
+_DYNAMIC_RANGE = np.float32(2)  # 80 dB on the same scale
 
 
 def pad_or_trim(array: mx.array, length: int, *, axis: int = -1) -> mx.array:
@@ -26,45 +25,31 @@ def pad_or_trim(array: mx.array, length: int, *, axis: int = -1) -> mx.array:
     return mx.pad(array, widths)
 
 
-@lru_cache(maxsize=4)
-def mel_filters(n_mels: int) -> npt.NDArray[np.float64]:
-    """Triangles on Slaney's mel scale with unit area, (frequency bins, mels).
-
-    Source: librosa.filters.mel, which made the filters of the reference.
-    """
-    bins_hz = np.linspace(0, SAMPLE_RATE / 2, 1 + N_FFT // 2)
-    break_mel = _BREAK_HZ / _HZ_PER_MEL
-    top_mel = break_mel + np.log(SAMPLE_RATE / 2 / _BREAK_HZ) / _LOG_STEP
-    mels = np.linspace(0.0, top_mel, n_mels + 2)
-    linear_hz = mels * _HZ_PER_MEL
-    edges_hz = np.where(mels < break_mel, linear_hz, _BREAK_HZ * np.exp(_LOG_STEP * (mels - break_mel)))
-    widths_hz = np.diff(edges_hz)
-    slopes = edges_hz[None, :] - bins_hz[:, None]
-    rising = -slopes[:, :-2] / widths_hz[:-1]
-    falling = slopes[:, 2:] / widths_hz[1:]
-    triangles: npt.NDArray[np.float64] = np.maximum(0.0, np.minimum(rising, falling))
-    return triangles * (2.0 / (edges_hz[2:] - edges_hz[:-2]))
-
-
-@lru_cache(maxsize=1)
-def _window() -> npt.NDArray[np.float32]:
-    return np.hanning(N_FFT + 1)[:-1].astype(np.float32)
-
-
-def log_mel(samples: npt.NDArray[np.float32], n_mels: int = 80) -> npt.NDArray[np.float32]:
+def log_mel(samples: npt.NDArray[np.float32], n_mels: int = 80, *, padding: int = 0) -> npt.NDArray[np.float32]:
     """`log_mel_spectrogram` in numpy: (frames, mels)."""
-    if samples.ndim != 1 or samples.size <= N_FFT // 2:
-        raise ValueError(f"expected one channel with more than {N_FFT // 2} samples, got shape {samples.shape}")
-    padded = np.pad(samples.astype(np.float32, copy=False), N_FFT // 2, mode="reflect")
+    if samples.ndim != 1 or samples.size + padding <= HALF:
+        raise ValueError(f"expected one channel with more than {HALF} samples, got shape {samples.shape}")
+    sound = samples.astype(np.float32, copy=False)
     # The reference drops the last frame of its spectrogram: one frame for every whole hop remains.
-    frames = np.lib.stride_tricks.sliding_window_view(padded, N_FFT)[::HOP_LENGTH][: samples.size // HOP_LENGTH]
-    spectrum = np.fft.rfft(frames * _window(), axis=-1)
-    power = (spectrum.real**2 + spectrum.imag**2).astype(np.float32)
-    mel = power @ mel_filters(n_mels).astype(np.float32)
-    logarithm = np.log10(np.maximum(mel, 1e-10))
-    floored = np.maximum(logarithm, logarithm.max() - 8.0)
-    scaled: npt.NDArray[np.float32] = ((floored + 4.0) / 4.0).astype(np.float32)
-    return scaled
+    n_frames = (sound.size + padding) // HOP_LENGTH
+    # Frames of nothing but padding have no power: only those that reach into the sound are computed.
+    n_zeros = min(padding, _LONG_PADDING)
+    n_heard = n_frames if n_zeros == padding else -(-(sound.size + HALF) // HOP_LENGTH)
+    if n_zeros:
+        sound = np.pad(sound, (0, n_zeros))
+    mel = np.empty((n_frames, n_mels), np.float32)
+    power = MelPower(n_mels)
+    loudest = _SILENCE
+    for first in range(0, n_heard, BLOCK):
+        out = mel[first : min(first + BLOCK, n_heard)]
+        block = np.maximum(power.block(sound, first), _LEAST_POWER)
+        np.log(block, out=block)
+        block *= np.float32(0.25 / np.log(10))
+        np.add(block[: len(out)], np.float32(1), out=out)
+        loudest = np.maximum(loudest, out.max())
+    mel[n_heard:] = _SILENCE
+    np.maximum(mel, loudest - _DYNAMIC_RANGE, out=mel)
+    return mel
 
 
 def log_mel_spectrogram(samples: npt.NDArray[np.float32] | mx.array, n_mels: int = 80, *, padding: int = 0) -> mx.array:
@@ -78,9 +63,6 @@ def log_mel_spectrogram(samples: npt.NDArray[np.float32] | mx.array, n_mels: int
     Raises:
         ValueError: if the sound is too short or has another shape than one channel.
 
-    Source: `log_mel_spectrogram` in whisper/audio.py. numpy, because its transforms are the faster ones on a CPU.
+    Source: `log_mel_spectrogram` in whisper/audio.py.
     """
-    sound = np.asarray(samples, dtype=np.float32)
-    if padding > 0:
-        sound = np.pad(sound, (0, padding))
-    return mx.array(log_mel(sound, n_mels))
+    return mx.array(log_mel(np.asarray(samples, dtype=np.float32), n_mels, padding=padding))
