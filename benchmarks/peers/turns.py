@@ -11,6 +11,12 @@ import projectone.speech  # noqa: F401  # the BLAS before mlx
 from projectone.speech.blas import load_blas
 
 OURS = "projectone"
+
+
+class UnsuitedError(Exception):
+    """This peer cannot do this work; the message says why."""
+
+
 Work = Callable[[], object]
 Seconds = dict[str, float]
 
@@ -41,6 +47,8 @@ def build_peers(
             built[name] = build()
         except ImportError as error:
             left_out[name] = f"not installed ({error.name})"
+        except UnsuitedError as error:
+            left_out[name] = str(error)
     return built
 
 

@@ -18,7 +18,9 @@ def result_of(name: str, *arguments: str) -> dict[str, Any]:
     return result
 
 
-@pytest.mark.parametrize(("name", "arguments"), [("features", [])])
+@pytest.mark.parametrize(
+    ("name", "arguments"), [("features", []), ("decode", ["--size", "starter"]), ("train", ["--size", "starter"])]
+)
 def test_a_benchmark_without_peers_reports_our_own_time_and_names_them(name: str, arguments: list[str]) -> None:
     result = result_of(name, *arguments)
     assert result["name"] == name

@@ -1,0 +1,285 @@
+"""How many seconds of speech one CPU second trains, beside transformers on torch: clips of 4 s, one thread.
+
+Random weights at real sizes: the arithmetic is that of the real model. A step is forward, backward, clipping and AdamW.
+
+  ours: short            all weights; each clip in a context of its own length, which is what `train` does
+  ours: window           all weights; seven clips packed in one window of 30 s
+  ours: lora             adapters in queries and values; each clip in a context of its own length
+  ours: lora, decoder    the same with a frozen encoder whose outputs were stored by an earlier epoch
+  transformers script    all weights; one clip in a padded window, as the published script does it (Whisper requires it)
+  transformers window    all weights; the same packed window as ours
+  transformers lora      as the script, with peft's adapters in queries and values
+
+GFLOP are those of the matrix products, counted by hand, three times the forward ones for all weights. Peers that are
+not installed are left out and named. Times are CPU seconds of interleaved runs; only their ratios mean something on
+another machine.
+
+    python benchmarks/train.py [--quick] [--json] [--no-peers] [--size tiny|base|starter ...] [--method full|lora|both]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from peers.turns import Work, build_peers, conditions, take_turns
+from peers.whispers import SIZES, random_checkpoint
+
+import projectone.server.training  # noqa: F401  # isort: skip
+import mlx.core as mx  # isort: skip
+import numpy as np
+
+from projectone.server.training.adamw import AdamW, clip_by_global_norm
+from projectone.server.training.batching import frames_of
+from projectone.server.training.config import Method, TrainingConfig
+from projectone.server.training.engines.methods import open_method
+from projectone.server.training.loss import Batch, Target, collate_targets, mean_cross_entropy
+from projectone.server.training.memory import keep_freed_memory
+from projectone.speech.checkpoint import save_checkpoint
+from projectone.speech.whisper import ModelDimensions
+
+CLIP_S, N_GIVEN, N_TEXT = 4.0, 4, 12  # a short sentence
+RATE, CLIP_NORM, WEIGHT_DECAY, LORA_RANK = 1e-5, 1.0, 0.01, 8
+SHORT, WINDOW, LORA, CACHED = "ours: short", "ours: window", "ours: lora", "ours: lora, decoder"
+SCRIPT, THEIR_WINDOW, THEIR_LORA = "transformers script", "transformers window", "transformers lora"
+PEAK = "matrix product"
+_PEAK_SIZE = 1024
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Rows of so many frames, each with the texts of so many clips."""
+
+    n_rows: int
+    n_frames: int
+    n_clips_per_row: int = 1
+
+    @property
+    def audio_s(self) -> float:
+        """Seconds of speech in the step."""
+        return self.n_rows * self.n_clips_per_row * CLIP_S
+
+    @property
+    def n_tokens(self) -> int:
+        """Of a row; packed texts carry a timestamp on either side."""
+        marks = 2 * self.n_clips_per_row if self.n_clips_per_row > 1 else 0
+        return N_GIVEN + N_TEXT * self.n_clips_per_row + marks
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="whisper-tiny alone, fewer clips and runs")
+    parser.add_argument("--json", action="store_true", help="no table, only the last line")
+    parser.add_argument("--no-peers", action="store_true", help="our own times alone")
+    parser.add_argument("--size", choices=list(SIZES), nargs="+")
+    parser.add_argument("--method", choices=("full", "lora", "both"), default="both")
+    arguments = parser.parse_args()
+    keep_freed_memory()  # as `finetune` does; the peers get the same
+    n_clips, n_runs = (2, 2) if arguments.quick else (4, 5)
+    left_out: dict[str, str] = {}
+    found = {}
+    for size in arguments.size or (["tiny"] if arguments.quick else ["tiny", "base"]):
+        found[size] = measure(
+            SIZES[size], arguments.method, left_out, n_clips=n_clips, n_runs=n_runs, with_peers=not arguments.no_peers
+        )
+        if not arguments.json:
+            print_table(size, found[size])
+    result = {
+        "name": "train",
+        "ratios": ratios(found),
+        "sizes": found,
+        "left_out": left_out,
+        "conditions": conditions(clip_s=CLIP_S, n_clips=n_clips, n_tokens=N_GIVEN + N_TEXT, n_runs=n_runs),
+    }
+    print(json.dumps(result))
+
+
+def measure(
+    dims: ModelDimensions, method: str, left_out: dict[str, str], *, n_clips: int, n_runs: int, with_peers: bool
+) -> dict[str, Any]:
+    """Every way to train at one size: seconds, GFLOP and the share of the peak that the products reach."""
+    window = 2 * dims.n_audio_ctx
+    short, packed = Shape(n_clips, frames_of(CLIP_S)), Shape(1, window, int(window / 100 // CLIP_S))
+    alone = Shape(n_clips, window)
+    shapes = {SHORT: short, WINDOW: packed, LORA: short, CACHED: short}
+    shapes |= {SCRIPT: alone, THEIR_WINDOW: packed, THEIR_LORA: alone}
+    works: dict[str, Work] = {PEAK: peak_work()}
+    if method in ("full", "both"):
+        works |= {SHORT: our_step(dims, short, "full"), WINDOW: our_step(dims, packed, "full")}
+        works |= forward_works(dims, short)
+    if method in ("lora", "both"):
+        works |= {LORA: our_step(dims, short, "lora"), CACHED: our_step(dims, short, "lora", is_cached=True)}
+    builders: dict[str, Callable[[], Work]] = {
+        SCRIPT: partial(their_step, dims, alone),
+        THEIR_WINDOW: partial(their_step, dims, packed),
+        THEIR_LORA: partial(their_step, dims, alone, with_adapters=True),
+    }
+    seconds = take_turns({**works, **build_peers(builders, left_out, wanted=with_peers)}, n_runs=n_runs)
+    peak = 2 * _PEAK_SIZE**3 / seconds.pop(PEAK)
+    ways = {}
+    for name in [name for name in seconds if name in shapes]:
+        shape, taken = shapes[name], seconds[name]
+        entry = {"audio_s_per_cpu_s": round(shape.audio_s / taken, 2), "cpu_s": round(taken, 4)}
+        if name in (SHORT, WINDOW, SCRIPT, THEIR_WINDOW):
+            # Theirs projects every position onto the vocabulary, ours those that are targets.
+            n_projected = shape.n_tokens if name in (SCRIPT, THEIR_WINDOW) else shape.n_tokens - N_GIVEN + 1
+            work = 3 * shape.n_rows * sum(forward_flops(dims, shape, n_projected))
+            entry |= {"gflop": round(work / 1e9, 2), "share_of_peak": round(work / taken / peak, 3)}
+        ways[name] = entry
+    return {"ways": ways, "stages": stages(dims, short, seconds, peak), "peak_gflops": round(peak / 1e9, 1)}
+
+
+def peak_work() -> Work:
+    a = mx.random.normal((_PEAK_SIZE, _PEAK_SIZE))
+    mx.eval(a)
+    return lambda: mx.eval(a @ a)
+
+
+def targets_of(dims: ModelDimensions, shape: Shape) -> list[Target]:
+    texts = np.random.default_rng(0).integers(0, 255, (shape.n_rows, shape.n_tokens + 1))
+    return [Target(tuple(map(int, text)), N_GIVEN) for text in texts]
+
+
+def mel_of(dims: ModelDimensions, shape: Shape) -> np.ndarray:
+    return np.random.default_rng(1).standard_normal((shape.n_rows, shape.n_frames, dims.n_mels), dtype=np.float32)
+
+
+def batch_of(dims: ModelDimensions, shape: Shape) -> Batch:
+    arrays = (mel_of(dims, shape), *collate_targets(targets_of(dims, shape), pad=0))
+    return Batch(*map(mx.array, arrays), audio_s=shape.audio_s)
+
+
+def our_step(dims: ModelDimensions, shape: Shape, method: Method, *, is_cached: bool = False) -> Work:
+    """A step that goes on from the one before."""
+    config = TrainingConfig(method=method, trainable="decoder" if is_cached else "all")
+    model = random_checkpoint(dims).model
+    batch = batch_of(dims, shape)
+    if is_cached:
+        features = model.embed_audio(batch.mel)
+        mx.eval(features)
+        batch = Batch(**{**vars(batch), "features": features})
+    way = open_method(model, Path("unused"), config)
+    optimiser = AdamW(weight_decay=WEIGHT_DECAY)
+    weights, moments, n_done = way.opening, optimiser.zeros(way.opening), 0
+
+    def step() -> None:
+        nonlocal weights, moments, n_done
+        loss, gradients = way.loss_and_gradients(weights, batch, n_done)
+        clipped, norm = clip_by_global_norm(gradients, CLIP_NORM)
+        weights, moments = optimiser.step(weights, clipped, moments, learning_rate=RATE, n_done=n_done)
+        mx.eval(loss, norm, weights, moments)
+        n_done += 1
+
+    return step
+
+
+def forward_works(dims: ModelDimensions, shape: Shape) -> dict[str, Work]:
+    """Parts of our step on short contexts, each alone."""
+    model = random_checkpoint(dims).model
+    batch = batch_of(dims, shape)
+    way = open_method(model, Path("unused"), TrainingConfig(method="full"))
+    return {
+        "encoder forward": lambda: mx.eval(model.embed_audio(batch.mel)),
+        "all forward": lambda: mx.eval(mean_cross_entropy(model, batch)),
+        "loss and gradients": lambda: way.loss_and_gradients(way.opening, batch, 0),
+    }
+
+
+def their_step(dims: ModelDimensions, shape: Shape, *, with_adapters: bool = False) -> Work:
+    """The same in transformers: its own model and loss, torch's own AdamW."""
+    import torch
+    import transformers
+
+    transformers.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as folder:
+        save_checkpoint(random_checkpoint(dims), Path(folder))
+        model = transformers.WhisperForConditionalGeneration.from_pretrained(folder, dtype=torch.float32)
+    if with_adapters:
+        import peft
+
+        settings = peft.LoraConfig(r=LORA_RANK, lora_alpha=2 * LORA_RANK, target_modules=["q_proj", "v_proj"])
+        model = peft.get_peft_model(model, settings).base_model.model
+    model.train()
+    features = torch.from_numpy(mel_of(dims, shape).transpose(0, 2, 1).copy())
+    tokens = torch.tensor([target.tokens for target in targets_of(dims, shape)])
+    labels = torch.where(torch.arange(tokens.shape[1] - 1) < N_GIVEN - 1, -100, tokens[:, 1:])
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimiser = torch.optim.AdamW(parameters, lr=RATE, betas=(0.9, 0.98), eps=1e-6, weight_decay=WEIGHT_DECAY)
+
+    def step() -> None:
+        loss = model(input_features=features, decoder_input_ids=tokens[:, :-1], labels=labels).loss
+        optimiser.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(parameters, CLIP_NORM)
+        optimiser.step()
+
+    return step
+
+
+def forward_flops(dims: ModelDimensions, shape: Shape, n_projected: int) -> tuple[float, float]:
+    """Of the matrix products for one row: encoder, then decoder with `n_projected` positions to the vocabulary."""
+    state, positions, tokens = dims.n_audio_state, shape.n_frames // 2, shape.n_tokens
+    convolutions = 6 * state * (shape.n_frames * dims.n_mels + positions * state)
+    encoder = dims.n_audio_layer * (24 * positions * state**2 + 4 * positions**2 * state)
+    own = 24 * tokens * state**2 + 4 * tokens**2 * state
+    across = 4 * tokens * state**2 + 4 * positions * state**2 + 4 * tokens * positions * state
+    projection = 2 * n_projected * state * dims.n_vocab
+    return convolutions + encoder, dims.n_text_layer * (own + across) + projection
+
+
+def stages(dims: ModelDimensions, shape: Shape, seconds: dict[str, float], peak: float) -> dict[str, dict[str, float]]:
+    """Where the time of our step on short contexts goes; at a low share of the peak, products do not limit it."""
+    if "all forward" not in seconds:
+        return {}
+    encoder, decoder = (shape.n_rows * flops for flops in forward_flops(dims, shape, shape.n_tokens - N_GIVEN + 1))
+    forward, gradients = seconds["all forward"], seconds["loss and gradients"]
+    parts = {
+        "encoder forward": (seconds["encoder forward"], encoder),
+        "decoder and loss forward": (forward - seconds["encoder forward"], decoder),
+        "backward": (gradients - forward, 2 * (encoder + decoder)),
+        "clipping and AdamW": (seconds[SHORT] - gradients, 0.0),
+    }
+    return {
+        name: {"cpu_s": round(taken, 4), "share_of_peak": round(work / max(taken, 1e-9) / peak, 3)}
+        for name, (taken, work) in parts.items()
+    }
+
+
+def ratios(found: dict[str, Any]) -> dict[str, float]:
+    """How many times the speech we train in the same time; the least of the sizes."""
+    pairs = {
+        "transformers_script": (SHORT, SCRIPT),
+        "transformers_window": (WINDOW, THEIR_WINDOW),
+        "transformers_lora": (LORA, THEIR_LORA),
+        "transformers_lora_to_cached": (CACHED, THEIR_LORA),
+    }
+    speeds = {size: {n: way["audio_s_per_cpu_s"] for n, way in of["ways"].items()} for size, of in found.items()}
+    made: dict[str, float] = {}
+    for name, (ours, theirs) in pairs.items():
+        each = {size: round(s[ours] / s[theirs], 2) for size, s in speeds.items() if ours in s and theirs in s}
+        if each:
+            made[name] = min(each.values())
+            made |= {f"{name}, {size}": ratio for size, ratio in each.items()}
+    return made
+
+
+def print_table(size: str, found: dict[str, Any]) -> None:
+    print(f"whisper-{size}; a product of matrices of {_PEAK_SIZE} reaches {found['peak_gflops']} GFLOP/s")
+    print(f"{'':28} {'speech s per CPU s':>20} {'CPU s a step':>14} {'GFLOP':>8} {'share of peak':>14}")
+    for name, way in found["ways"].items():
+        work, share = way.get("gflop", ""), way.get("share_of_peak", "")
+        print(f"{name:28} {way['audio_s_per_cpu_s']:20.2f} {way['cpu_s']:14.3f} {work:>8} {share:>14}")
+    for name, stage in found["stages"].items():
+        print(f"  {name:26} {'':20} {stage['cpu_s']:14.3f} {'':>8} {stage['share_of_peak']:>14}")
+
+
+if __name__ == "__main__":
+    main()
