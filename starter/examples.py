@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from projectone.speech.audio import HOP_LENGTH, log_mel
-from starter.augment import change_speed, hide, place, record, trim_edges
+from starter.augment import GENTLE, HARSH, Strength, change_speed, change_throat, hide, place, record, trim_edges
 from starter.data import SAMPLE_RATE, Clip
+from starter.text import DIGITS
 from starter.vocabulary import WINDOW_S
 
 FULL_FRAMES = WINDOW_S * 100
@@ -63,7 +64,7 @@ def silent_example(rng: np.random.Generator) -> Example:
     kind = rng.random()
     if kind > 0.2:
         sound = rng.standard_normal(sound.size, dtype=np.float32) * 10 ** rng.uniform(-4, -1)
-        sound = record(np.cumsum(sound) * 0.02 if kind > 0.6 else sound, rng)
+        sound, _ = record(np.cumsum(sound) * 0.02 if kind > 0.6 else sound, rng)
     mel = _mel_of(sound)
     return Example(mel, "", "", 0.0, 0.0, False, np.zeros(mel.shape[0], dtype=np.int64), [])
 
@@ -77,7 +78,7 @@ class _Row:
     words: list[tuple[float, float]]
 
 
-def _in_a_row(clips: Sequence[Clip], rng: np.random.Generator) -> _Row:
+def _in_a_row(clips: Sequence[Clip], rng: np.random.Generator, hard_cut: float) -> _Row:
     parts: list[npt.NDArray[np.float32]] = []
     labels: list[npt.NDArray[np.int16]] = []
     words: list[tuple[float, float]] = []
@@ -87,7 +88,7 @@ def _in_a_row(clips: Sequence[Clip], rng: np.random.Generator) -> _Row:
         cut = 0
         is_one_word = len(clips) == 1 and " " not in clip.text
         if len(clips) > 1 or rng.random() < (0.8 if is_one_word else 0.5):
-            part, cut = trim_edges(part, rng, is_hard=is_one_word and rng.random() < 0.45)
+            part, cut = trim_edges(part, rng, is_hard=is_one_word and rng.random() < hard_cut)
         part = part / max(1e-4, float(np.abs(part).max())) * rng.uniform(0.5, 1.0)
         gap = int(SAMPLE_RATE * rng.uniform(0, 0.25)) if len(clips) > 1 else 0
         shift_s = (n_before - cut) / SAMPLE_RATE
@@ -96,6 +97,11 @@ def _in_a_row(clips: Sequence[Clip], rng: np.random.Generator) -> _Row:
         n_before += parts[-1].size
         labels.append(_labels_of(clip, cut, part.size, gap))
     return _Row(np.concatenate(parts), np.concatenate(labels), words)
+
+
+def _strength_for(clips: Sequence[Clip]) -> Strength:
+    """Single digits are changed most: there are few voices for them, and many lines they come over."""
+    return HARSH if len(clips) == 1 and clips[0].text in DIGITS else GENTLE
 
 
 def spoken_example(clips: Sequence[Clip], rng: np.random.Generator, *, masked: float, timestamps: float) -> Example:
@@ -107,14 +113,17 @@ def spoken_example(clips: Sequence[Clip], rng: np.random.Generator, *, masked: f
         masked: How often bands and stretches of time are hidden.
         timestamps: How often the decoder is to place the words in time.
     """
-    row = _in_a_row(clips, rng)
-    # A single word has no neighbours to tell the speaker's rate by: it must be known at any.
-    most = 0.15 if len(row.words) > 1 else 0.22
-    sound, factor = change_speed(row.sound, rng, most=most) if rng.random() < 0.8 else (row.sound, 1.0)
+    strength = _strength_for(clips)
+    row = _in_a_row(clips, rng, strength.hard_cut)
+    sound, factor = change_speed(row.sound, rng, most=strength.speed) if rng.random() < 0.8 else (row.sound, 1.0)
     sound = sound[: WINDOW_S * SAMPLE_RATE]
     n_speech = sound.size
     sound, before = place(sound, rng, room=WINDOW_S * SAMPLE_RATE)
-    mel = _mel_of(record(sound, rng))[:FULL_FRAMES]
+    recorded, top_hz = record(sound, rng, strength)
+    mel = _mel_of(recorded)[:FULL_FRAMES]
+    how_often, most = strength.throat
+    if rng.random() < how_often:
+        mel = change_throat(mel, rng, top_hz=top_hz, most=most)
     if rng.random() < masked:
         hide(mel, mel.shape[0], rng)
     before_s = before / SAMPLE_RATE

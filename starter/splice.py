@@ -157,11 +157,13 @@ def spliced_clips(words: Mapping[str, Sequence[Word]], n_clips: int, *, seed: in
         known = words[speaker]
         digits = [word for word in known if word.text in DIGITS]
         kind = rng.random()
-        if kind < 0.4 and digits:
-            chosen = [rng.choice(digits)]
-        elif kind < 0.48:
+        if kind < 0.55 and digits:
+            # Each digit as often as any other, however often the speaker said it.
+            text = rng.choice(sorted({word.text for word in digits}))
+            chosen = [rng.choice([word for word in digits if word.text == text])]
+        elif kind < 0.6:
             chosen = [rng.choice(known)]
-        elif kind < 0.62 and digits:
+        elif kind < 0.72 and digits:
             chosen = rng.choices(digits, k=rng.randint(2, 6))
         else:
             chosen = rng.choices(known, k=rng.randint(2, 7))

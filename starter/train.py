@@ -55,14 +55,15 @@ class Settings:
     warm_from: Path | None
 
 
-def _settings(arguments: Sequence[str] | None) -> Settings:
+def settings_of(arguments: Sequence[str] | None) -> Settings:
+    """Read the command line; None is that of this process."""
     parser = argparse.ArgumentParser(prog="python -m starter.train", description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder with an4, speechocean762, fsdd and text")
     parser.add_argument("--out", type=Path, required=True, help="where the checkpoint goes")
     parser.add_argument("--work", type=Path, default=Path("build/starter"), help="where the run is kept")
     parser.add_argument("--minutes", type=float, default=70.0, help="how long to train, resumed time included")
     parser.add_argument("--seed", type=int, default=20)
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--peak-rate", type=float, default=1.5e-3, help="learning rate after the warm-up")
     parser.add_argument("--synthetic", type=int, default=7000, help="clips by synthetic voices")
     parser.add_argument("--full-window", type=float, default=0.05, help="share of batches padded to the whole window")
@@ -98,7 +99,7 @@ def gather(settings: Settings) -> Material:
         "fsdd": [clip for clip in digits if clip.speaker in HEARD_DIGIT_SPEAKERS],
         "speechocean762": load_clips(settings.data / "speechocean762"),
         "synthetic": synthetic,
-        "accented": accented_digits(settings.n_synthetic // 4, seed=settings.seed),
+        "accented": accented_digits(settings.n_synthetic // 2, seed=settings.seed),
     }
     return Material(
         pools,
@@ -115,7 +116,7 @@ def _rate(settings: Settings, progress: Progress) -> float:
 
 
 EASY_SHARES = {"an4": 0.35, "synthetic": 0.65}
-SHARES = {"an4": 0.34, "spliced": 0.22, "fsdd": 0.14, "accented": 0.14, "speechocean762": 0.01, "synthetic": 0.15}
+SHARES = {"an4": 0.30, "spliced": 0.27, "fsdd": 0.12, "accented": 0.14, "speechocean762": 0.03, "synthetic": 0.14}
 N_EASY_GROUPS = 130
 # Every so often the words of the recordings are cut out anew, better than before, and spliced.
 N_SPLICE_GROUPS = 150
@@ -229,7 +230,7 @@ def train(run: Run) -> None:
             names = ("decoder", "pieces", "phonemes", "labels", "listening")
             run.log(**{name: round(value / n_summed, 4) for name, value in zip(names, sums, strict=True)})
             sums, n_summed = [0.0] * 5, 0
-        if progress.spent_s - judged_s > 240:
+        if progress.spent_s - judged_s > 300:
             judged_s = progress.spent_s
             run.log(**run.judge())
         if progress.spent_s - kept_s > 120:
@@ -241,7 +242,7 @@ def train(run: Run) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; gives the exit status."""
-    settings = _settings(arguments)
+    settings = settings_of(arguments)
     settings.work.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(settings.seed)
     run = Run(settings, gather(settings))
