@@ -22,8 +22,8 @@ from projectone.demo.telling import Facts, describe_run, percent, progress_line,
 from projectone.server.evaluation.scorer import word_score
 
 _DEVICES_AT_A_TIME = min(4, os.cpu_count() or 1)
-# Of one contributor the trainer takes at most a hundred new samples for a run.
-_MOST_PER_NEWCOMER = 90
+# Of one contributor the trainer takes at most this many new samples for a run.
+_MOST_PER_NEWCOMER = 100
 # With twice as many wrong ones as right ones, training learns what is wrong, and the gate has something to judge.
 _FEWEST_POISONED, _POISON_RATIO = 60, 2.0
 
