@@ -27,3 +27,23 @@ def test_a_benchmark_without_peers_reports_our_own_time_and_names_them(name: str
     assert result["ratios"] == {}
     assert "transformers" in " ".join(result["left_out"])
     assert result["conditions"]["threads"] == 1
+
+
+def test_the_cost_of_packing_is_told_beside_a_clip_alone_in_its_window() -> None:
+    costs = (
+        "import json, packing as p\n"
+        "cost_of = {p.ALONE: 0.6, p.PACKED: 0.1, p.SHORT: 0.05}\n"
+        "rows = {step: {'cpu_s_per_audio_s': cost} for step, cost in cost_of.items()}\n"
+        "print(json.dumps(p.report({'tiny': rows}, 0.84)))"
+    )
+    # In a process of its own: a benchmark sets the number of threads for everything after it.
+    child = subprocess.run(
+        [sys.executable, "-c", costs], cwd=REPOSITORY / "benchmarks", check=True, capture_output=True, timeout=300
+    )
+    report = json.loads(child.stdout.splitlines()[-1])
+    assert report["name"] == "packing"
+    assert report["ratios"] == {
+        "alone in a window / packed windows, tiny": 6.0,
+        "alone in a window / short context, tiny": 12.0,
+    }
+    assert report["conditions"]["threads"] == 1
