@@ -101,7 +101,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=("auto", "on", "off"),
         help="several clips in one window; auto (default): with --context full",
     )
-    parser.add_argument("--force", action="store_true", help="train even if the clips have nothing to teach the base")
+    parser.add_argument(
+        "--only-if-useful",
+        action="store_true",
+        help=f"train nothing if the clips have nothing to teach the base (exit code {EXIT_NO_TRAIN}); else it is said",
+    )
     parser.add_argument("--resume", action="store_true", help="go on with the run that OUT.training holds")
     parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
 
@@ -192,7 +196,7 @@ def _say_skipped(result: TrainingResult, record: Path) -> None:
 def _is_worth_training(
     base: Path, clips: Sequence[TrainingClip], config: TrainingConfig, line: ProgressLine, arguments: argparse.Namespace
 ) -> bool:
-    """Print what the clips can teach the base; whether to train."""
+    """Print what the clips can teach the base; whether to train: a person who asks for it gets it, warned."""
     try:
         found = triage_clips(
             base,
@@ -207,12 +211,12 @@ def _is_worth_training(
     line.say(f"triage: {found.decision}: {found.summary()}")
     for text in (*found.reasons, *(f"proposal: {proposal}" for proposal in found.proposals)):
         line.say(f"  {text}")
-    if found.is_worth_training or arguments.force:
+    if found.is_worth_training or not arguments.only_if_useful:
         return True
     if arguments.json:
         print(json.dumps({"out": None, "verdict": found.verdict().model_dump(mode="json"), "triage": found.to_json()}))
     else:
-        print("no-train   nothing was trained (--force trains anyway)")
+        print("no-train   nothing was trained (without --only-if-useful it would be)")
     return False
 
 

@@ -91,7 +91,6 @@ def test_the_same_command_goes_on_after_it_was_stopped(
         "--checkpoint-every-steps",
         2,
         "--json",
-        "--force",
     ]
     whole = run(capsys, *command, "--out", tmp_path / "whole")[1]
 
@@ -122,7 +121,7 @@ def test_the_same_command_goes_on_after_it_was_stopped(
 def test_a_finished_run_says_so_again_with_resume_and_is_not_overwritten_without(
     base: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    command = ["train", "--base", base, "--data", data, "--max-steps", 2, "--force", "--json", "--out", tmp_path / "o"]
+    command = ["train", "--base", base, "--data", data, "--max-steps", 2, "--json", "--out", tmp_path / "o"]
     first = run(capsys, *command)[1]
     assert run(capsys, *command)[0] == 2
     assert run(capsys, *command, "--resume")[1] == first
@@ -134,7 +133,7 @@ def test_adapters_are_trained_kept_and_fused_to_the_same_model(
     out = tmp_path / "out"
     code, result, _ = run(
         capsys,
-        *("train", "--base", base, "--data", data, "--out", out, "--json", "--force", "--max-steps", 4),
+        *("train", "--base", base, "--data", data, "--out", out, "--json", "--max-steps", 4),
         *("--method", "lora", "--lora-rank", 4, "--lora-targets", "attention", "--trainable", "decoder"),
     )
     assert (code, result["method"]) == (0, "lora")
@@ -151,7 +150,7 @@ def test_the_record_of_a_run_says_what_went_in_and_what_came_out(
         stream.write("\n" + json.dumps({"audio": "long.wav", "text": "too long", "speaker": "s0"}))
         stream.write("\n" + json.dumps({"audio": "wordy.wav", "text": "red " * 40, "speaker": "s0"}))
     code, result, said = run(
-        capsys, "train", "--base", base, "--data", data, "--out", tmp_path / "o", "--max-steps", 3, "--force", "--json"
+        capsys, "train", "--base", base, "--data", data, "--out", tmp_path / "o", "--max-steps", 3, "--json"
     )
     assert code == 0
     assert "left out long.wav:" in said
@@ -243,7 +242,7 @@ def test_corrected_words_of_a_manifest_become_synthetic_sentences(
     manifest.write_text("\n".join(json.dumps(row) for row in heard))
     code, result, _ = run(
         capsys,
-        *("train", "--base", base, "--data", data, "--out", tmp_path / "out", "--force", "--json"),
+        *("train", "--base", base, "--data", data, "--out", tmp_path / "out", "--json"),
         *("--max-steps", 2, "--carriers-per-term", 10, "--negatives-share", 0.2, "--packing", "on"),
         *("--prompt-share", 0.5),
     )

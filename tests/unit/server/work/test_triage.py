@@ -134,7 +134,7 @@ def data(tmp_path: Path) -> Path:
     return folder
 
 
-def test_the_command_trains_nothing_that_teaches_nothing_unless_it_is_forced(
+def test_the_command_says_that_clips_teach_nothing_and_declines_them_if_asked_to(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from projectone.server.work import triage
@@ -151,14 +151,15 @@ def test_the_command_trains_nothing_that_teaches_nothing_unless_it_is_forced(
 
     monkeypatch.setattr(triage, "score_model", perfect)
     command = ["train", "--base", str(base), "--data", str(data), "--out", str(tmp_path / "out"), "--max-steps", "1"]
-    assert main([*command, "--json"]) == EXIT_NO_TRAIN
+    assert main([*command, "--only-if-useful", "--json"]) == EXIT_NO_TRAIN
     said = capsys.readouterr()
     answer = json.loads(said.out)
     assert answer["verdict"]["decision"] == "no-train"
     assert "already writes" in said.err
     assert not (tmp_path / "out").exists()
     assert not (tmp_path / "out.training").exists()
-    assert main([*command, "--force", "--json"]) == 0
+    assert main([*command, "--json"]) == 0
+    assert "no-train" in capsys.readouterr().err
     assert (tmp_path / "out" / "model.safetensors").is_file()
 
 
