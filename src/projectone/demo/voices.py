@@ -34,7 +34,8 @@ def _people(languages: Iterable[str], variants: Iterable[str], prefix: str) -> t
     )
 
 
-STARTER_LANGUAGES = ("en-us", "en-gb", "en-gb-x-rp", "en-us-nyc", "en-gb-x-gbclan")
+# espeak-ng's "en" is Great Britain's: with a variant it goes by no other name.
+STARTER_LANGUAGES = ("en-us", "en", "en-gb-x-rp", "en-us-nyc", "en-gb-x-gbclan")
 STARTER_VARIANTS = (
     "f1", "f2", "f3", "f4", "m1", "m2", "m3", "m4", "m5", "m7", "Andy", "Annie", "Alicia", "Denis", "Gene", "Hugo",
     "Lee", "Marco", "Michael", "Mike", "adam", "anika", "antonio", "aunty", "belinda", "benjamin", "boris", "david",
