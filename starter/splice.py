@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -113,13 +113,15 @@ def align_clips(student: Student, clips: Sequence[Clip]) -> list[Clip]:
     return aligned
 
 
-def cut_words(clips: Sequence[Clip]) -> dict[str, list[Word]]:
-    """The words of each speaker, from aligned clips."""
+def cut_words(clips: Sequence[Clip], *, only: Collection[str] | None = None) -> dict[str, list[Word]]:
+    """The words of each speaker, from aligned clips; all of them, or `only` some."""
     found: dict[str, list[Word]] = defaultdict(list)
     for clip in clips:
         if clip.words is None or clip.labels is None:
             continue
         for text, (start_s, end_s) in zip(clip.text.split(), clip.words, strict=True):
+            if only is not None and text not in only:
+                continue
             # 10 ms more on either side, in whole labels.
             first, last = max(0, round(100 * start_s) - 1), min(clip.labels.size, round(100 * end_s) + 1)
             name = bare_phonemes(text)
