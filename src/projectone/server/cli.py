@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "publish": ("projectone.server.work.publish", "put a model into production without training, such as the base"),
     "status": ("projectone.server.work.status", "what runs, what is released, what waits"),
     "quarantine": ("projectone.server.work.quarantine", "what was set aside, and the way back for sound samples"),
+    "corpus": ("projectone.server.work.corpus", "the samples: list them, audit a decision, check the disk"),
     "train": ("projectone.server.work.train", "fine-tune a model on any manifest"),
     "evaluate": ("projectone.server.work.evaluate", "score a model on any manifest, alone or against another"),
     "convert": ("projectone.server.work.convert", "write a model in the layout that another program opens"),

@@ -92,5 +92,14 @@ class FileBlobs:
                 yield path.name
 
     def scrub(self) -> list[str]:
-        """Digests of blobs whose bytes have rotted."""
-        return [key for key in self.keys() if digest_of(self.path_of(key)) != key]
+        """Digests of blobs whose bytes have rotted; one that is removed meanwhile is none of them."""
+        rotten = []
+        for key in self.keys():
+            try:
+                if digest_of(self.path_of(key)) != key:
+                    rotten.append(key)
+            except FileNotFoundError:
+                continue
+            except OSError:  # a sector that cannot be read is rot, too
+                rotten.append(key)
+        return rotten

@@ -14,6 +14,7 @@ of false refusals), because a refused correction is lost for the person who made
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -36,6 +37,16 @@ _FRAME = 400  # 25 ms
 _HOP = 160  # 10 ms
 
 Float32 = npt.NDArray[np.float32]
+
+WHY: Final[dict[str, str]] = {
+    "not-finite": "holds NaN or infinity",
+    "too-short": f"lasts less than {MIN_DURATION_S:g} s",
+    "silence": f"peaks below {_MAX_SILENT_PEAK_DB:g} dB, or is below {_MAX_SILENT_LEVEL_DB:g} dB on average",
+    "dc-offset": f"sits more than {_MAX_DC_OFFSET:g} beside zero",
+    "clipping": f"has over {_MAX_CLIPPED_SHARE:.0%} of its samples at full scale",
+    "no-speech": f"moves by less than {_MIN_LEVEL_SPREAD_DB:g} dB, or is loud for less than {_MIN_SPEECH_S:g} s",
+}
+"""Each reason in words for a person: what is wrong with such a clip, and from which figure on."""
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,7 @@
+import hashlib
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from projectone.errors import DigestMismatchError, StorageError
@@ -70,6 +72,35 @@ def test_a_rotten_blob_is_found_on_read_and_by_the_scrub(tmp_path: Path) -> None
     with pytest.raises(DigestMismatchError):
         blobs.get(key)
     assert blobs.scrub() == [key]
+
+
+def test_one_flipped_byte_in_each_of_100_among_1000_blobs_is_found(tmp_path: Path) -> None:
+    blobs = FileBlobs(tmp_path)
+    random = np.random.default_rng(0)
+    contents = [random.bytes(64) for _ in range(1000)]
+    for content in contents:  # as `put` leaves them, without a thousand flushes of the disk
+        path = blobs.path_of(hashlib.sha256(content).hexdigest())
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(content)
+    keys = list(blobs.keys())
+    assert blobs.scrub() == []
+    rotten = sorted(random.choice(keys, size=100, replace=False))
+    for key in rotten:
+        content = bytearray(blobs.path_of(key).read_bytes())
+        content[random.integers(len(content))] ^= 1 << random.integers(8)
+        blobs.path_of(key).write_bytes(content)
+    assert blobs.scrub() == rotten
+    for key in rotten:
+        with pytest.raises(DigestMismatchError):
+            blobs.get(key)
+        assert blobs.path_of(key).read_bytes() not in contents, "without the check, other bytes would be trained on"
+
+
+def test_the_scrub_survives_a_blob_that_is_removed_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    blobs = FileBlobs(tmp_path)
+    key = blobs.put([b"sound"])
+    monkeypatch.setattr(blobs, "keys", lambda: iter(["0" * 64, key]))
+    assert blobs.scrub() == []
 
 
 @pytest.mark.parametrize("key", ["", "../../etc/passwd", "A" * 64, "0" * 63])

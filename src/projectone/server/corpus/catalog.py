@@ -278,7 +278,7 @@ class Catalog:
         with writing(self._engine) as connection:
             row = connection.execute(select(CONSENTS).where(CONSENTS.c.receipt_id == receipt.receipt_id)).one_or_none()
             if row is not None:
-                known = _receipt(row)
+                known = receipt_of_row(row)
                 if known.model_copy(update={"withdrawn_at": None}) != receipt.model_copy(update={"withdrawn_at": None}):
                     raise DataError("consent-conflict", f"consent {receipt.receipt_id}: the id holds another consent")
                 return known
@@ -308,7 +308,7 @@ class Catalog:
             datasets = list(connection.execute(sealed.where(*under_it).distinct()).scalars())
             connection.execute(statement)
         forget_freed_pages(self._engine)
-        return Erased(_receipt(row), tuple(clips), tuple(datasets))
+        return Erased(receipt_of_row(row), tuple(clips), tuple(datasets))
 
     # What retention asks.
 
@@ -385,7 +385,8 @@ def sample_of(row: Any) -> SampleRow:  # noqa: ANN401 - a SQLAlchemy row has no 
     return SampleRow(**values | {"received_at": utc(row.received_at)})
 
 
-def _receipt(row: Any) -> ConsentReceipt:  # noqa: ANN401 - a SQLAlchemy row has no type of its own
+def receipt_of_row(row: Any) -> ConsentReceipt:  # noqa: ANN401 - a SQLAlchemy row has no type of its own
+    """A row of `CONSENTS`."""
     return ConsentReceipt(
         receipt_id=row.receipt_id,
         contributor_id=row.contributor_id,

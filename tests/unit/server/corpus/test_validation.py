@@ -1,10 +1,16 @@
 """A clip and its text have to fit each other."""
 
+import inspect
+import re
+
 import numpy as np
 import pytest
 from tests.hostile.audio_families import speechlike
 
-from projectone.server.corpus.validation import examine
+from projectone.contracts.texts import clean_transcript
+from projectone.server.corpus.validation import EXPLAINED, examine
+from projectone.server.pipeline.ingest import reason_to_discard
+from projectone.waveform.quality import why_unusable
 
 CLIP = speechlike(np.random.default_rng(0), 0.5)
 
@@ -22,3 +28,10 @@ CLIP = speechlike(np.random.default_rng(0), 0.5)
 )
 def test_a_sample_is_let_through_or_gets_its_reason(samples: np.ndarray, text: str, reason: str | None) -> None:
     assert examine(samples, text) == reason
+
+
+def test_every_reason_that_a_sample_can_get_is_explained() -> None:
+    sources = "".join(map(inspect.getsource, (why_unusable, examine, clean_transcript, reason_to_discard)))
+    reasons = set(re.findall(r'"((?:text|clip|golden|not|too|dc|no)-[a-z-]+|silence|clipping)"', sources))
+    assert len(reasons) >= 11
+    assert reasons - set(EXPLAINED) == set()

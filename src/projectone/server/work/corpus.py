@@ -1,0 +1,123 @@
+"""`projectone-server corpus`: what was sent, what was decided about it and why, and whether the disk still has it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from projectone.server.corpus.catalog import STATES
+from projectone.server.corpus.history import Histories, KnownSample
+from projectone.server.database import Engine, open_engine
+from projectone.server.home import require_home
+from projectone.server.migrations.upgrade import upgrade_database
+from projectone.server.settings import ServerSettings
+from projectone.server.work.dossier import Dossiers
+from projectone.storage.blobs import FileBlobs
+
+SUMMARY = "Look into the corpus: which samples there are, why each was kept or discarded, whether the disk is sound."
+EXAMPLES = """\
+  projectone-server corpus list --state discarded
+  projectone-server corpus list --reason no-speech --limit 100
+  projectone-server corpus show 7d0c1f9e                  everything about one sample, measured again now
+  projectone-server corpus scrub                          reads every clip and dataset; 1 if one is damaged or missing
+  projectone-server corpus show 7d0c1f9e --json"""
+
+EXIT_SOUND, EXIT_DAMAGED = 0, 1
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the three actions."""
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    listing = actions.add_parser("list", help="samples, newest first")
+    listing.add_argument("--state", choices=STATES, action="append", default=[], help="only these; may be repeated")
+    listing.add_argument("--reason", metavar="WORD", help="only those with this reason, such as silence")
+    listing.add_argument("--person", metavar="NAME", help="only this contributor's (a pseudonym)")
+    listing.add_argument("--limit", type=int, default=20, metavar="N", help="how many (default 20)")
+    showing = actions.add_parser("show", help="one sample: where from, measured how, decided why, used where")
+    showing.add_argument("sample", metavar="ID", help="id of the sample, or its beginning")
+    scrubbing = actions.add_parser("scrub", help="read everything once and compare it with its digest")
+    for action in (listing, showing, scrubbing):
+        action.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
+    """List, show or scrub."""
+    require_home(settings)
+    engine = open_engine(settings.database_url)
+    try:
+        upgrade_database(engine)
+        blobs = FileBlobs(settings.home / "blobs")
+        code = EXIT_SOUND
+        if arguments.action == "list":
+            facts, text = _list(Histories(engine), arguments)
+        elif arguments.action == "show":
+            dossier = Dossiers(engine, blobs).open(arguments.sample)
+            facts, text = dossier.facts, dossier.text
+        else:
+            facts, text = _scrub(engine, blobs)
+            code = EXIT_DAMAGED if facts["damaged"] or facts["missing"] else EXIT_SOUND
+    finally:
+        engine.dispose()
+    print(json.dumps(facts) if arguments.json else text)
+    return code
+
+
+def _list(histories: Histories, arguments: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    samples = histories.newest(
+        max(0, arguments.limit),
+        states=tuple(arguments.state),
+        reason=arguments.reason,
+        contributor_id=arguments.person,
+    )
+    facts = [
+        {
+            "sample_id": str(sample.sample_id),
+            "state": sample.state,
+            "reason": sample.reason,
+            "contributor_id": sample.contributor_id,
+            "kind": sample.kind,
+            "duration_s": round(sample.duration_s, 3),
+            "received_at": sample.received_at.isoformat(),
+            "text": sample.text,
+        }
+        for sample in samples
+    ]
+    return {"samples": facts}, "\n".join(map(_line, samples)) or "no such sample"
+
+
+def _line(sample: KnownSample) -> str:
+    what = sample.state if sample.reason is None else f"{sample.state}: {sample.reason}"
+    when = f"{sample.received_at:%Y-%m-%d %H:%M}"
+    return f"{str(sample.sample_id)[:8]}  {when}  {sample.duration_s:5.1f} s  {what:24}  {sample.text or ''}".rstrip()
+
+
+def _scrub(engine: Engine, blobs: FileBlobs) -> tuple[dict[str, Any], str]:
+    """Every blob against its digest, every clip that a row names against the store."""
+    histories = Histories(engine)
+    named = histories.clips()
+    rotten = blobs.scrub()
+    # Asked again: a withdrawal may have taken the row and its clip since.
+    missing = histories.naming(sha256 for sha256 in named if not blobs.has(sha256))
+    holders = histories.naming(rotten)
+    facts: dict[str, Any] = {
+        "n_blobs": len(list(blobs.keys())),
+        "damaged": [_damage(sha256, holders, blobs.path_of(sha256)) for sha256 in rotten],
+        "missing": [_damage(sha256, missing, blobs.path_of(sha256)) for sha256 in sorted(missing)],
+    }
+    lines = [
+        f"{what:8} {item['path']}  {', '.join(item['samples']) or 'a dataset, or nothing that a sample names'}"
+        for what in ("damaged", "missing")
+        for item in facts[what]
+    ]
+    count = Counter({what: len(facts[what]) for what in ("damaged", "missing")})
+    summary = f"{facts['n_blobs']} blobs: {count['damaged']} damaged, {count['missing']} missing"
+    if lines:
+        summary += "; nothing is trained on a clip that is not what was stored: restore it from a backup, or let it go"
+    return facts, "\n".join([*lines, summary])
+
+
+def _damage(sha256: str, holders: dict[str, list[Any]], path: Path) -> dict[str, Any]:
+    return {"sha256": sha256, "path": str(path), "samples": [str(sample_id) for sample_id in holders.get(sha256, [])]}

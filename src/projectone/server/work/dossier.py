@@ -1,0 +1,182 @@
+"""All that is known about one sample, its clip measured again, so that a person can audit what was decided."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from difflib import SequenceMatcher
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from projectone.contracts.texts import clean_transcript
+from projectone.errors import DataError, DigestMismatchError, StorageError
+from projectone.server.corpus.history import Histories, History, KnownSample
+from projectone.server.corpus.quarantined import RETURNED
+from projectone.server.corpus.validation import EXPLAINED, examine
+from projectone.server.database import Engine
+from projectone.server.delivery.ledger import Ledger
+from projectone.server.runs import RunRow, Runs
+from projectone.storage.blobs import FileBlobs
+from projectone.waveform.quality import measure_quality
+from projectone.waveform.wav import parse_wav
+
+ClipState = Literal["whole", "damaged", "missing", "erased"]
+Samples = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Dossier:
+    """The same, for a program and for a person."""
+
+    facts: dict[str, Any]
+    text: str
+
+
+class Dossiers:
+    """Puts dossiers together from rows and clips; changes nothing."""
+
+    def __init__(self, engine: Engine, blobs: FileBlobs) -> None:
+        self._histories = Histories(engine)
+        self._runs = Runs(engine)
+        self._releases = Ledger(engine).releases()
+        self._blobs = blobs
+
+    def open(self, named: str) -> Dossier:
+        """The dossier of one sample.
+
+        Raises:
+            DataError: ``sample-unknown`` unless exactly one id begins with `named`.
+        """
+        history = self._histories.tell(named)
+        sample = history.sample
+        clip_state, samples = self._read(sample)
+        runs = self._runs.made_from(history.dataset_sha256s)
+        facts = _plain(history) | {
+            "explanation": explain(sample),
+            "changed_words": None
+            if sample.heard is None or sample.text is None
+            else changes(sample.heard, sample.text),
+            "clip": {
+                "state": clip_state,
+                "path": None if sample.clip_sha256 is None else str(self._blobs.path_of(sample.clip_sha256)),
+            },
+            "measured": None if samples is None else _measure(samples, sample.text or ""),
+            "reason_today": _reason_today(sample, clip_state, samples),
+            "runs": [self._run_facts(run) for run in runs],
+        }
+        return Dossier(facts, _write(facts))
+
+    def _read(self, sample: KnownSample) -> tuple[ClipState, Samples | None]:
+        if sample.clip_sha256 is None:
+            return "erased", None
+        try:
+            return "whole", parse_wav(self._blobs.get(sample.clip_sha256)).samples[:, 0]
+        except DigestMismatchError:
+            return "damaged", None
+        except StorageError:
+            return "missing", None
+
+    def _run_facts(self, run: RunRow) -> dict[str, Any]:
+        weights = {release.run_id: release.manifest.weights_sha256 for release in self._releases}
+        return {
+            "run_id": run.run_id,
+            "state": run.state,
+            "dataset_sha256": run.dataset_sha256,
+            "model_sha256": run.candidate_sha256,
+            "released_version": run.version if run.run_id in weights else None,
+        }
+
+
+def explain(sample: KnownSample) -> str:
+    """Why a sample is in the state it is in, in words."""
+    if sample.state == "erased":
+        return "its consent was withdrawn; what was sent is erased, and the id is not used again"
+    if sample.state == "discarded":
+        reason = sample.reason or "unknown"
+        return f"{reason}: {EXPLAINED.get(reason, 'see the log of its run')}"
+    if sample.state == "quarantined":
+        return f"set aside with run {sample.run_id}: {sample.reason}; `projectone-server quarantine show` tells more"
+    if sample.state == "used":
+        return f"a released model learned from it, first in run {sample.run_id}"
+    return "an operator returned it; the next run looks at it" if sample.reason == RETURNED else "no run took it yet"
+
+
+def changes(heard: str, said: str) -> list[dict[str, str]]:
+    """What a person changed in what the model had heard, as runs of words; one side of a change may be empty."""
+    before, after = heard.split(), said.split()
+    codes = SequenceMatcher(None, before, after, autojunk=False).get_opcodes()
+    return [
+        {"heard": " ".join(before[i:j]), "said": " ".join(after[k:m])} for tag, i, j, k, m in codes if tag != "equal"
+    ]
+
+
+def _plain(history: History) -> dict[str, Any]:
+    sample = asdict(history.sample)
+    return {
+        **sample,
+        "sample_id": str(sample["sample_id"]),
+        "recorded_at": sample["recorded_at"].isoformat(),
+        "received_at": sample["received_at"].isoformat(),
+        "consent": history.consent.model_dump(mode="json"),
+        "dataset_sha256s": list(history.dataset_sha256s),
+    }
+
+
+def _measure(samples: Samples, text: str) -> dict[str, float]:
+    """The figures on which a clip is judged, three places after the point."""
+    figures = asdict(measure_quality(samples))
+    figures["characters_per_s"] = len(text) / figures["duration_s"]
+    return {name: round(float(value), 3) for name, value in figures.items()}
+
+
+def _reason_today(sample: KnownSample, clip_state: ClipState, samples: Samples | None) -> str | None:
+    """The reason to discard it that would be found now; None if it would be let through."""
+    if samples is None or sample.text is None:
+        return {"erased": "erased"}.get(clip_state, f"clip-{clip_state}")
+    try:
+        clean_transcript(sample.text)
+    except DataError as error:
+        return error.reason
+    return examine(samples, sample.text)
+
+
+def _write(facts: dict[str, Any]) -> str:
+    consent, clip, measured = facts["consent"], facts["clip"], facts["measured"]
+    withdrawn = "in force" if consent["withdrawn_at"] is None else f"withdrawn {_minute(consent['withdrawn_at'])}"
+    about = [facts["kind"], facts["language"], facts["accent"], facts["script_id"] and f"script {facts['script_id']}"]
+    lines = [
+        f"sample    {facts['sample_id']} ({facts['state']})",
+        f"because   {facts['explanation']}",
+        f"person    {facts['contributor_id']}  {', '.join(filter(None, about))}",
+        f"came      {_minute(facts['received_at'])}, recorded {_minute(facts['recorded_at'])}",
+        f"consent   {consent['scope']}, words of version {consent['text_version']}, given "
+        f"{_minute(consent['granted_at'])} ({consent['method']}), {withdrawn}",
+    ]
+    if facts["text"] is not None:
+        lines.append(f"said      {facts['text']}")
+    if facts["heard"] is not None:
+        by = f" (model {facts['heard_by']})" if facts["heard_by"] else ""
+        lines.append(f"heard     {facts['heard']}{by}")
+        lines += [f"changed   {item['heard'] or '-'} -> {item['said'] or '-'}" for item in facts["changed_words"] or []]
+    lines.append(
+        f"clip      {clip['state']}, {facts['duration_s']:.2f} s" + (f"  {clip['path']}" if clip["path"] else "")
+    )
+    if measured is not None:
+        lines.append(
+            f"measured  peak {measured['peak_db']:.1f} dB, level {measured['level_db']:.1f} dB, "
+            f"offset {measured['dc_offset']:.3f}, clipped {measured['clipped_share']:.1%}, "
+            f"spread {measured['spread_db']:.1f} dB, loud for {measured['speech_s']:.2f} s, "
+            f"{measured['characters_per_s']:.1f} characters/s"
+        )
+    today = facts["reason_today"]
+    if facts["state"] != "erased":
+        lines.append(f"today     {'would be let through' if today is None else f'would be discarded: {today}'}")
+    for run in facts["runs"]:
+        released = f", released as {run['released_version']}" if run["released_version"] else ""
+        lines.append(f"used in   run {run['run_id']} ({run['state']}{released})")
+    return "\n".join(lines)
+
+
+def _minute(moment: str) -> str:
+    return moment[:16].replace("T", " ")

@@ -1,0 +1,157 @@
+"""`projectone-server corpus`: any decision about a sample can be looked at again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+import pytest
+from tests.fakes.tiny_whisper import say
+from tests.unit.server.work.test_worker import Office, make_office  # noqa: F401 - a fixture
+
+from projectone.server.cli import main
+from projectone.server.corpus.retention import withdraw
+from projectone.server.work.dossier import changes
+
+
+class Auditor:
+    """Somebody at the server's terminal."""
+
+    def __init__(self, office: Office, capsys: pytest.CaptureFixture[str]) -> None:
+        self.office = office
+        self._capsys = capsys
+
+    def say(self, *arguments: str, code: int = 0) -> str:
+        self._capsys.readouterr()
+        assert main(["corpus", *arguments]) == code
+        captured = self._capsys.readouterr()
+        return captured.err if code == 2 else captured.out
+
+    def ask(self, *arguments: str, code: int = 0) -> Any:
+        self._capsys.readouterr()
+        assert main(["corpus", *arguments, "--json"]) == code
+        return json.loads(self._capsys.readouterr().out)
+
+    def run(self) -> str:
+        self.office.workshop.runs.request("on-demand")
+        (run,) = self.office.worker.work_once()
+        return run.run_id
+
+
+@pytest.fixture
+def auditor(
+    make_office: Callable[..., Office],  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Auditor:
+    office = make_office()
+    for name, value in office.home.variables.items():
+        monkeypatch.setenv(name, value)
+    return Auditor(office, capsys)
+
+
+def test_an_empty_corpus_is_said_to_be_empty(auditor: Auditor) -> None:
+    assert auditor.say("list") == "no such sample\n"
+    assert auditor.ask("scrub") == {"n_blobs": 0, "damaged": [], "missing": []}
+
+
+def test_a_discarded_sample_is_shown_with_its_figures_and_the_limit_it_broke(auditor: Auditor) -> None:
+    quiet = auditor.office.home.send("ann", "quiet", "red", np.zeros(8000, np.float32))
+    auditor.office.home.send("ann", "sound", "red", say("red", seed=1))
+    auditor.run()
+    shown = auditor.ask("show", quiet)
+    assert (shown["state"], shown["reason"], shown["reason_today"]) == ("discarded", "silence", "silence")
+    assert shown["measured"]["peak_db"] < -55
+    assert shown["clip"]["state"] == "whole"
+    text = auditor.say("show", quiet)
+    assert "silence: the clip peaks below -55 dB" in text
+    assert "would be discarded: silence" in text
+    assert [item["sample_id"] for item in auditor.ask("list", "--reason", "silence")["samples"]] == [quiet]
+
+
+def test_a_used_sample_names_the_run_the_release_and_what_was_corrected(auditor: Auditor) -> None:
+    sample = auditor.office.home.send(
+        "ann", "first", "red green blue", say("red green blue", seed=1), heard="red black blue"
+    )
+    assert "no run took it yet" in auditor.say("show", sample[:8])
+    run_id = auditor.run()
+    shown = auditor.ask("show", sample[:8].upper())
+    assert (shown["state"], shown["changed_words"]) == ("used", [{"heard": "black", "said": "green"}])
+    assert shown["consent"]["scope"] == "corrections"
+    assert [(run["run_id"], run["released_version"]) for run in shown["runs"]] == [(run_id, "1.0.0")]
+    assert shown["dataset_sha256s"] == [run["dataset_sha256"] for run in shown["runs"]]
+    text = auditor.say("show", sample)
+    assert f"used in   run {run_id} (succeeded, released as 1.0.0)" in text
+    assert "changed   black -> green" in text
+
+
+def test_of_a_withdrawn_sample_no_word_and_no_sound_is_shown(auditor: Auditor) -> None:
+    home = auditor.office.home
+    sample = home.send("ann", "first", "red green blue", say("red green blue", seed=1), heard="red black blue")
+    auditor.run()
+    receipt = home.grant("ann")
+    assert withdraw(home.catalog, home.blobs, receipt.receipt_id, contributor_id="ann", now=datetime.now(UTC))
+    shown = auditor.ask("show", sample)
+    assert (shown["state"], shown["text"], shown["heard"], shown["measured"]) == ("erased", None, None, None)
+    assert shown["clip"] == {"state": "erased", "path": None}
+    assert shown["runs"][0]["released_version"] == "1.0.0", "what was released before is still told"
+    text = auditor.say("show", sample)
+    assert "is erased" in text
+    assert "withdrawn 2" in text
+    assert "red green blue" not in text + auditor.say("list")
+
+
+def test_samples_are_listed_newest_first_by_state_and_person(auditor: Auditor) -> None:
+    ids = [auditor.office.home.send(who, "one", "red", say("red", seed=1)) for who in ("ann", "ben")]
+    assert {item["sample_id"] for item in auditor.ask("list", "--state", "waiting")["samples"]} == set(ids)
+    assert [item["sample_id"] for item in auditor.ask("list", "--person", "ben")["samples"]] == ids[1:]
+    assert len(auditor.ask("list", "--limit", "1")["samples"]) == 1
+    assert auditor.ask("list", "--state", "used", "--state", "erased")["samples"] == []
+
+
+@pytest.mark.parametrize("named", ["", "nothing-of-ours", "0" * 33, "ffffffff"])
+def test_what_names_no_sample_is_explained(auditor: Auditor, named: str) -> None:
+    auditor.office.home.send("ann", "one", "red", say("red", seed=1))
+    assert "expected the beginning of" in auditor.say("show", named, code=2)
+
+
+def test_a_beginning_that_two_samples_share_is_not_guessed(auditor: Auditor) -> None:
+    home = auditor.office.home
+    ids = [UUID(home.send("ann", str(number), "red", say("red", seed=number))).hex for number in range(17)]
+    shared = next(first for first in "0123456789abcdef" if sum(name.startswith(first) for name in ids) > 1)
+    assert "found several" in auditor.say("show", shared, code=2)
+
+
+def test_the_scrub_names_every_sample_whose_clip_is_damaged_or_gone(auditor: Auditor) -> None:
+    home = auditor.office.home
+    ids = home.send_many(3, seed=3)
+    rotten, gone, _ = (Path(auditor.ask("show", sample)["clip"]["path"]) for sample in ids)
+    assert auditor.ask("scrub")["damaged"] == []
+    content = bytearray(rotten.read_bytes())
+    content[len(content) // 2] ^= 1
+    rotten.write_bytes(content)
+    gone.unlink()
+    found = auditor.ask("scrub", code=1)
+    assert [item["samples"] for item in found["damaged"]] == [[ids[0]]]
+    assert [item["samples"] for item in found["missing"]] == [[ids[1]]]
+    assert "2 blobs: 1 damaged, 1 missing" in auditor.say("scrub", code=1)
+    assert [auditor.ask("show", sample)["reason_today"] for sample in ids] == ["clip-damaged", "clip-missing", None]
+    auditor.run()
+    assert [auditor.ask("show", sample)["state"] for sample in ids] == ["discarded", "discarded", "used"]
+
+
+@pytest.mark.parametrize(
+    ("heard", "said", "changed"),
+    [
+        ("a b c", "a b c", []),
+        ("", "a b", [{"heard": "", "said": "a b"}]),
+        ("a x c y", "a b c", [{"heard": "x", "said": "b"}, {"heard": "y", "said": ""}]),
+    ],
+)
+def test_changes_are_runs_of_words(heard: str, said: str, changed: list[dict[str, str]]) -> None:
+    assert changes(heard, said) == changed
