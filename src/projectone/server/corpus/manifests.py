@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,6 +56,8 @@ def read_manifest(path: Path, *, split: str | None = None) -> list[ManifestRow]:
     """
     path = path / MANIFEST_NAME if path.is_dir() else path
     try:
+        if path.exists() and not path.is_file():
+            raise OSError(errno.EINVAL, "expected a file")
         content = path.read_bytes()
     except OSError as error:
         raise DataError("manifest-missing", f"manifest {str(path)!r} cannot be read: {error.strerror}") from error
@@ -95,8 +98,11 @@ def _row(line: bytes, folder: Path) -> ManifestRow:
     if not audio:
         raise ValueError("audio: expected a file name, got nothing")
     file = folder / audio
-    if not file.is_file():
-        raise ValueError(f"audio: there is no file {audio!r} beside the manifest")
+    try:
+        if not file.is_file():
+            raise ValueError(f"audio: there is no file {audio!r} beside the manifest")
+    except OSError as error:
+        raise ValueError(f"audio: {error.strerror}: {audio[:80]!r}") from error
     return ManifestRow(
         clip_id=_optional_text(raw, "clip_id") or audio,
         audio=file,
@@ -116,7 +122,7 @@ def _text(raw: dict[str, Any], key: str) -> str:
     value = raw[key]
     if not isinstance(value, str):
         raise ValueError(f"{key}: expected a text, got {value!r:.40}")
-    return value
+    return _unicode(key, value)
 
 
 def _optional_text(raw: dict[str, Any], key: str) -> str | None:
@@ -125,7 +131,17 @@ def _optional_text(raw: dict[str, Any], key: str) -> str | None:
         return None
     if not isinstance(value, str | int):
         raise ValueError(f"{key}: expected a text, got {value!r:.40}")
-    return str(value)
+    return _unicode(key, str(value))
+
+
+def _unicode(key: str, value: str) -> str:
+    """JSON can say half of a pair of surrogates; no file and no digest can hold it."""
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        message = f"{key}: expected Unicode, got a lone surrogate at character {error.start + 1}"
+        raise ValueError(message) from error
+    return value
 
 
 def _duration(raw: dict[str, Any]) -> float | None:

@@ -195,6 +195,7 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         _expect_at_least_one(self, "epochs", "batch_size", "checkpoint_every_steps", "min_dev_clips", "max_dev_clips")
+        _expect_between(self, 1, 10_000, "epochs", "batch_size")  # the whole order is planned beforehand
         if self.max_steps is not None:
             _expect_at_least_one(self, "max_steps")
         _expect_between(self, 0, 1, "warmup_share", "full_window_share", "timestamps_share", "packed_timestamps_share")

@@ -9,6 +9,7 @@ import mlx.nn as nn
 import numpy as np
 from mlx.utils import tree_unflatten
 
+from projectone.errors import TrainingError
 from projectone.server.training.adamw import Tensors
 from projectone.server.training.batching import stream
 from projectone.server.training.config import LoraConfig, Trainable
@@ -62,6 +63,9 @@ def adapted(model: Whisper, config: LoraConfig, trainable: Trainable) -> tuple[W
     """A model beside `model` that shares its weights and has adapters; and these by the name of their layer.
 
     `model` itself stays whole: it is decoded with, and saved. Only the adapters are trainable in the new one.
+
+    Raises:
+        TrainingError: if the rank is higher than that of a layer: the adapter would be larger than what it adapts.
     """
     training = Whisper(model.dims)
     training.update(model.parameters())
@@ -69,7 +73,10 @@ def adapted(model: Whisper, config: LoraConfig, trainable: Trainable) -> tuple[W
     training.freeze()
     layers: dict[str, AdaptedLinear] = {}
     for path, owner, name in _targets(training, config, trainable):
-        layer = AdaptedLinear(getattr(owner, name), config)
+        linear: nn.Linear = getattr(owner, name)
+        if config.rank > (highest := min(linear.weight.shape)):
+            raise TrainingError(f"lora rank: expected at most {highest}, the rank of {path}.{name}, got {config.rank}")
+        layer = AdaptedLinear(linear, config)
         setattr(owner, name, layer)
         layers[f"{path}.{name}"] = layer
     return training, layers

@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from projectone.errors import EvaluationError, SettingsError
+from projectone.errors import DataError, EvaluationError, SettingsError
 from projectone.server.corpus.manifests import read_manifest
 from projectone.server.evaluation.triage import TriageConfig
 from projectone.server.settings import ServerSettings
@@ -18,6 +19,7 @@ from projectone.server.training import TrainingClip, TrainingConfig, TrainingPro
 from projectone.server.training.carriers import Correction
 from projectone.server.training.config import LoraConfig
 from projectone.server.training.engines.mlx import LOG_NAME, adapter_folder
+from projectone.server.training.examples import Skipped
 from projectone.server.work.carriers import carriers_for
 from projectone.server.work.clips import open_decoder, training_clips
 from projectone.server.work.progress import ProgressLine
@@ -113,13 +115,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
     """Train, or go on; print the result."""
     out: Path = arguments.out.absolute()
-    work_folder = out.with_name(f"{out.name}.training")
+    work_folder = out.parent / f"{out.name}.training"
     is_begun = _check_places(out, work_folder, arguments)
     config = _config(arguments)
     base = resolve_model(arguments.base, settings)
     line = ProgressLine(sys.stderr)
     line.say("reading clips")
-    clips, dev, replay, corrections = _read(arguments)
+    clips, dev, replay, corrections, wordless = _read(arguments)
     carriers = carriers_for(corrections, config)
     # An interrupted run was found worth its while when it began.
     if not is_begun and not _is_worth_training(base, clips, config, line, arguments):
@@ -140,6 +142,7 @@ def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
         raise KeyboardInterrupt(
             f"interrupted; what was done is saved in {arguments.out}.training, the same command with --resume goes on"
         ) from None
+    result = dataclasses.replace(result, skipped=(*wordless, *result.skipped))
     inputs = _inputs(arguments, base, clips, dev, replay)
     record, plot = write_record(work_folder, work_folder / LOG_NAME, inputs, config, result)
     _say_skipped(result, record)
@@ -159,6 +162,12 @@ def _check_places(out: Path, work_folder: Path, arguments: argparse.Namespace) -
     Raises:
         SettingsError: before anything is read, if what lies there is not to be gone on with.
     """
+    if out.name in ("", ".."):
+        raise SettingsError(f"--out {arguments.out}: expected the name of a folder to make")
+    above = next(folder for folder in out.parents if folder.exists())
+    if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK) or work_folder.is_file():
+        place = work_folder if work_folder.is_file() else above
+        raise SettingsError(f"--out {arguments.out}: no folder can be made in {str(place)!r}; name another one")
     is_begun = work_folder.is_dir() and any(work_folder.iterdir())
     for path in (out, adapter_folder(out)):
         if path.exists() and not is_begun:
@@ -226,7 +235,8 @@ def _config(arguments: argparse.Namespace) -> TrainingConfig:
         known = {name: value for name, value in given.items() if value is not None}
         return TrainingConfig(**known, lora=_lora(arguments))
     except ValueError as error:
-        raise SettingsError(f"--{str(error).replace('_', '-', 1)}") from error
+        name, colon, problem = str(error).partition(":")
+        raise SettingsError(f"--{name.replace('_', '-')}{colon}{problem}") from error
 
 
 def _lora(arguments: argparse.Namespace) -> LoraConfig:
@@ -239,19 +249,26 @@ def _lora(arguments: argparse.Namespace) -> LoraConfig:
     try:
         return LoraConfig(**known)
     except ValueError as error:
-        raise SettingsError(f"--lora-{str(error).removeprefix('lora: ').removeprefix('lora ')}") from error
+        # What is wrong with their ratio does not begin with a name.
+        problem = str(error).replace("lora: ", "alpha: ", 1).removeprefix("lora ")
+        raise SettingsError(f"--lora-{problem}") from error
 
 
 def _read(
     arguments: argparse.Namespace,
-) -> tuple[list[TrainingClip], list[TrainingClip] | None, list[TrainingClip], list[Correction]]:
+) -> tuple[list[TrainingClip], list[TrainingClip] | None, list[TrainingClip], list[Correction], list[Skipped]]:
+    if arguments.dev_split and not arguments.dev:
+        raise SettingsError("--dev-split: only with --dev")
     rows = read_manifest(arguments.data, split=arguments.split)
+    if not any(row.text for row in rows):
+        raise DataError("text-empty", f"--data {arguments.data}: expected clips with a text, got {len(rows)} without")
     dev_rows = read_manifest(arguments.dev, split=arguments.dev_split) if arguments.dev else None
     replay_rows = read_manifest(arguments.replay) if arguments.replay else []
     corrections = [Correction(row.heard, row.text) for row in rows if row.heard and row.text]
+    wordless = [Skipped(row.clip_id, "no text") for row in (*rows, *(dev_rows or ()), *replay_rows) if not row.text]
     with open_decoder() as decode:
         dev = None if dev_rows is None else training_clips(dev_rows, decode)
-        return training_clips(rows, decode), dev, training_clips(replay_rows, decode), corrections
+        return training_clips(rows, decode), dev, training_clips(replay_rows, decode), corrections, wordless
 
 
 def _show(line: ProgressLine, progress: TrainingProgress) -> None:

@@ -53,6 +53,10 @@ def test_one_split_can_be_asked_for(tmp_path: Path) -> None:
         ({"audio": "a.wav", "text": "x", "speaker": ["s"]}, "speaker: expected a text"),
         ({"audio": "b.wav", "text": "again"}, "clip 'b.wav' is on line 1 already"),
         ({"audio": "a.wav", "text": "x" * 100_000}, "at most 65536 bytes"),
+        ({"audio": "a.wav", "text": "x\ud800"}, "text: expected Unicode, got a lone surrogate at character 2"),
+        ({"audio": "a.wav", "text": "x", "speaker": "\udfff"}, "speaker: expected Unicode"),
+        ({"audio": "a.wav", "text": "x", "clip_id": "\udfff"}, "clip_id: expected Unicode"),
+        ({"audio": "a" * 5000, "text": "x"}, "audio: File name too long"),
     ],
 )
 def test_a_bad_line_is_named(line: Any, problem: str, tmp_path: Path) -> None:
@@ -61,6 +65,13 @@ def test_a_bad_line_is_named(line: Any, problem: str, tmp_path: Path) -> None:
         read_manifest(path)
     assert problem in str(caught.value)
     assert caught.value.reason == "manifest-line"
+
+
+def test_what_is_no_file_is_not_read(tmp_path: Path) -> None:
+    # A device such as /dev/zero never ends, and a pipe may never begin.
+    with pytest.raises(DataError, match="'/dev/zero' cannot be read: expected a file") as caught:
+        read_manifest(Path("/dev/zero"))
+    assert caught.value.reason == "manifest-missing"
 
 
 def test_nothing_to_read_is_said_plainly(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import pytest
 from mlx.utils import tree_flatten, tree_unflatten
 from tests.fakes.tiny_whisper import tiny_checkpoint
 
+from projectone.errors import TrainingError
 from projectone.server.training.config import LoraConfig, TrainingConfig
 from projectone.server.training.lora import (
     adapted,
@@ -32,6 +33,13 @@ def test_adapters_change_nothing_at_the_beginning() -> None:
     assert mx.array_equal(training(MEL, TOKENS), model(MEL, TOKENS))
     # A is drawn, or both would stay zero for ever.
     assert all(mx.abs(t).max().item() > 0 for name, t in opening.items() if name.endswith("lora_a"))
+
+
+def test_an_adapter_larger_than_its_layer_is_refused_before_it_is_made() -> None:
+    model = tiny_checkpoint().model
+    width = model.dims.n_audio_state
+    with pytest.raises(TrainingError, match=rf"lora rank: expected at most {width}, the rank of .*, got {2 * width}"):
+        adapted(model, LoraConfig(rank=2 * width, alpha=2.0 * width), "all")
 
 
 def test_only_adapters_are_trained_and_they_are_few() -> None:

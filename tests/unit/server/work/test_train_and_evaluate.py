@@ -183,9 +183,21 @@ def test_the_record_of_a_run_says_what_went_in_and_what_came_out(
         (["train", "--base", "BASE", "--data", "DATA", "--out", "NEW", "--lora-rank", "4"], "only with --method lora"),
         (
             [*("train", "--base", "BASE", "--data", "DATA", "--out", "NEW", "--method", "lora"), "--lora-alpha", "12"],
-            "power of two",
+            "--lora-alpha: expected alpha / rank to be a power of two",
         ),
         (["train", "--from-production", "--data", "DATA", "--out", "NEW"], "no server at"),
+        (["train", "--base", "BASE", "--data", "DATA", "--out", "/"], "--out /: expected the name of a folder"),
+        (["train", "--base", "BASE", "--data", "DATA", "--out", "new/.."], "expected the name of a folder"),
+        (["train", "--base", "BASE", "--data", "DATA", "--out", "DATA/manifest.jsonl/new"], "manifest.jsonl'; name"),
+        (["train", "--base", "BASE", "--data", "DATA", "--out", "NEW", "--dev-split", "dev"], "only with --dev"),
+        (
+            ["train", "--base", "BASE", "--data", "DATA", "--out", "NEW", "--epochs", "1000000000"],
+            "expected 1 to 10000",
+        ),
+        (
+            ["train", "--base", "BASE", "--data", "DATA", "--out", "NEW", "--checkpoint-every-steps", "0"],
+            "--checkpoint-every-steps: expected",
+        ),
     ],
 )
 def test_a_mistake_is_one_clear_line(
@@ -198,11 +210,41 @@ def test_a_mistake_is_one_clear_line(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    names = {"BASE": str(base), "DATA": str(data), "NEW": str(tmp_path / "new")}
+    names = {"BASE": str(base), "DATA/manifest.jsonl/new": str(data / "manifest.jsonl" / "new")}
+    names |= {"DATA": str(data), "NEW": str(tmp_path / "new")}
     assert main([names.get(argument, argument) for argument in arguments]) == 2
     said = capsys.readouterr()
     assert said.out == ""
     assert problem in said.err.splitlines()[-1]
+
+
+def test_a_file_where_the_run_would_be_kept_is_named(
+    base: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "o.training").write_text("notes")
+    code, _, said = run(capsys, "train", "--base", base, "--data", data, "--out", tmp_path / "o")
+    assert code == 2
+    assert "o.training'; name another one" in said
+    assert "reading clips" not in said
+
+
+def test_clips_without_a_text_are_left_out_by_name(
+    base: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manifest = data / "manifest.jsonl"
+    rows = [json.loads(line) for line in manifest.read_text().splitlines()]
+    rows[3]["text"] = ""
+    manifest.write_text("\n".join(json.dumps(row) for row in rows))
+    command = ("train", "--base", base, "--data", data, "--out", tmp_path / "o", "--max-steps", 1, "--json")
+    code, result, said = run(capsys, *command)
+    assert code == 0
+    assert "left out 3.wav: no text" in said
+    assert result["skipped"] == [{"clip_id": "3.wav", "reason": "no text"}]
+    assert json.loads(Path(result["run"]).read_text())["skipped"] == result["skipped"]
+    manifest.write_text("\n".join(json.dumps({**row, "text": ""}) for row in rows))
+    code, error, _ = run(capsys, *command[:6], tmp_path / "p", "--json")
+    assert code == 2
+    assert "expected clips with a text, got 70 without" in error["error"]["message"]
 
 
 def test_a_file_that_is_no_sound_is_named(base: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
