@@ -144,8 +144,9 @@ def _server(name: str, settings: ServerSettings, engine: Engine) -> _Server:
 def _bind(host: str, port: int, variable: str) -> socket.socket:
     try:
         return socket.create_server((host, port), backlog=1024)
-    except OSError as error:
-        message = f"{variable}: expected a free port on {host}, got {port}: {error.strerror}; choose another one"
+    except (OSError, OverflowError) as error:  # of a number that is no port
+        why = getattr(error, "strerror", None) or "ports are 0 to 65535"
+        message = f"{variable}: expected a free port on {host}, got {port}: {why}; choose another one"
         raise SettingsError(message) from error
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from projectone.contracts.scores import EvaluationReport, Score, UtteranceScore
+from projectone.errors import SettingsError
 from projectone.server.corpus.manifests import read_manifest
 from projectone.server.evaluation.gate import judge
 from projectone.server.evaluation.golden import GoldenSet, load_golden
@@ -44,6 +45,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
     """Score, compare if asked, print."""
+    if arguments.batch_size < 1:
+        raise SettingsError(f"--batch-size: expected 1 or more, got {arguments.batch_size}")
     folder = resolve_model(arguments.model, settings)
     other = resolve_model(arguments.against, settings) if arguments.against else None
     rows = read_manifest(arguments.data, split=arguments.split)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from projectone.errors import DataError
+from projectone.errors import DataError, SettingsError
 from projectone.server.corpus.catalog import SampleRow
 from projectone.server.corpus.quarantined import Quarantined, Return
 from projectone.server.database import Engine, open_engine
@@ -61,6 +61,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
     """List, show or return."""
+    if arguments.action == "list" and arguments.limit < 1:
+        raise SettingsError(f"--limit: expected 1 or more, got {arguments.limit}")
     require_home(settings)
     engine = open_engine(settings.database_url)
     try:
@@ -95,7 +97,7 @@ class _Ward:
         counts = self._quarantined.counts()
         returns = self._quarantined.returns()
         found = [run for run in self._runs.newest(_ALL_RUNS) if run.state == "quarantined" or run.run_id in counts]
-        facts = [self._facts(run, counts, returns) for run in found[: max(0, limit)]]
+        facts = [self._facts(run, counts, returns) for run in found[:limit]]
         lines = [
             f"{item['run_id'][:8]}  {(item['ended_at'] or '')[:16].replace('T', ' '):16}  "
             f"{item['n_samples']:5} samples  against {item['judged_against'] or '-':8}  {item['reason'] or ''}"

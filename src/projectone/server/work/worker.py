@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from threading import Event
 
-from projectone.errors import LeaseError, ProjectOneError, StorageError
+from projectone.errors import LeaseError, ProjectOneError, SettingsError, StorageError
 from projectone.server.pipeline.checkpoints import assert_strict_reader
 from projectone.server.pipeline.ingest import read_batch
 from projectone.server.pipeline.runner import Trainer, WorkStoppedError
@@ -35,6 +35,7 @@ EXAMPLES = """\
 
 LEASE_TTL_S = 15.0
 _RETRY_INTERVAL_S = 30.0
+_LONGEST_S = 86_400.0
 _NEVER = timedelta(days=365_000)
 
 
@@ -55,6 +56,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
     """Work until stopped, or once."""
+    for option, least_s in (("interval_s", 0.01), ("lease_s", 0.5)):
+        value = getattr(arguments, option)
+        if not least_s <= value <= _LONGEST_S:
+            name = f"--{option.replace('_', '-')}"
+            raise SettingsError(f"{name}: expected {least_s:g} to {_LONGEST_S:g} seconds, got {value:g}")
     assert_strict_reader()
     workshop = Workshop(settings)
     try:

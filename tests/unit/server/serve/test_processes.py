@@ -56,6 +56,16 @@ def test_a_taken_port_is_explained(
     assert "PROJECTONE_SERVER_API_PORT: expected a free port" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("port", ["-1", "65536"])
+def test_a_number_that_is_no_port_is_explained(
+    port: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PROJECTONE_SERVER_HOME", str(tmp_path))
+    assert main(["serve", "--init", "--only", "hub", "--hub-port", port]) == 2
+    expected = f"PROJECTONE_SERVER_HUB_PORT: expected a free port on 127.0.0.1, got {port}: ports are 0 to 65535"
+    assert expected in capsys.readouterr().err
+
+
 def test_what_was_acknowledged_survives_a_kill_and_the_rest_can_be_sent_again(tmp_path: Path) -> None:
     home = tmp_path / "home"
     acknowledged: list[tuple[int, bytes]] = []

@@ -62,6 +62,12 @@ def test_nothing_in_quarantine_is_said_so(operator: Operator) -> None:
     assert operator.ask("list") == {"runs": []}
 
 
+def test_a_list_of_fewer_than_one_is_refused_and_does_not_look_empty(operator: Operator) -> None:
+    spoil(operator)
+    assert "--limit: expected 1 or more, got 0" in operator.say("list", "--limit", "0", code=2)
+    assert len(operator.ask("list", "--limit", "1")["runs"]) == 1
+
+
 def test_what_was_set_aside_is_listed_with_its_reason_and_what_it_was_judged_against(operator: Operator) -> None:
     first, second = spoil(operator), spoil(operator, seed=5)
     newest, oldest = operator.ask("list")["runs"]

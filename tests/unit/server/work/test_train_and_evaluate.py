@@ -176,6 +176,7 @@ def test_the_record_of_a_run_says_what_went_in_and_what_came_out(
         (["evaluate", "--model", "BASE", "--data", "missing.jsonl"], "cannot be read"),
         (["evaluate", "--model", "BASE", "--data", "DATA", "--split", "none"], "no clip of split 'none'"),
         (["evaluate", "--model", "DATA", "--data", "DATA"], "no model.safetensors"),
+        (["evaluate", "--model", "BASE", "--data", "DATA", "--batch-size", "0"], "--batch-size: expected 1 or more"),
         (["evaluate", "--model", "BASE", "--data", "DATA", "--language", "fr"], "expected one of en, got 'fr'"),
         (["train", "--base", "BASE", "--data", "DATA", "--out", "NEW", "--language", "fr"], "the base knows en"),
         (["train", "--base", "BASE", "--data", "DATA", "--out", "BASE"], "exists already"),

@@ -20,6 +20,7 @@ from tests.fakes.tiny_whisper import say
 from tests.fakes.trainer_home import TrainerHome
 
 from projectone.errors import LeaseError, SettingsError, TransportError
+from projectone.server.cli import main
 from projectone.server.database import writing
 from projectone.server.home import require_home
 from projectone.server.leases import LEASES
@@ -301,6 +302,13 @@ def test_a_release_is_signed_again_in_the_second_half_of_its_life(make_office: C
     assert renewed is not None
     assert renewed.manifest.seq == first.manifest.seq
     assert renewed.manifest.expires_at == first.manifest.expires_at + timedelta(days=6)
+
+
+@pytest.mark.parametrize("option", ["--interval-s", "--lease-s"])
+@pytest.mark.parametrize("value", ["nan", "inf", "-1", "0"])
+def test_a_time_that_is_none_is_refused(option: str, value: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["work", "--once", option, value]) == 2
+    assert f"{option}: expected" in capsys.readouterr().err
 
 
 def test_without_a_home_there_is_nothing_to_work_for(tmp_path: Path, make_office: Callable[..., Office]) -> None:
