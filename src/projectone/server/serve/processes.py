@@ -142,11 +142,12 @@ def _server(name: str, settings: ServerSettings, engine: Engine) -> _Server:
 
 
 def _bind(host: str, port: int, variable: str) -> socket.socket:
+    if not 0 <= port <= 65535:
+        raise SettingsError(f"{variable}: expected a port from 0 to 65535, got {port}")
     try:
         return socket.create_server((host, port), backlog=1024)
-    except (OSError, OverflowError) as error:  # of a number that is no port
-        why = getattr(error, "strerror", None) or "ports are 0 to 65535"
-        message = f"{variable}: expected a free port on {host}, got {port}: {why}; choose another one"
+    except OSError as error:
+        message = f"{variable}: expected a free port on {host}, got {port}: {error.strerror}; choose another one"
         raise SettingsError(message) from error
 
 

@@ -62,8 +62,7 @@ def test_a_number_that_is_no_port_is_explained(
 ) -> None:
     monkeypatch.setenv("PROJECTONE_SERVER_HOME", str(tmp_path))
     assert main(["serve", "--init", "--only", "hub", "--hub-port", port]) == 2
-    expected = f"PROJECTONE_SERVER_HUB_PORT: expected a free port on 127.0.0.1, got {port}: ports are 0 to 65535"
-    assert expected in capsys.readouterr().err
+    assert f"PROJECTONE_SERVER_HUB_PORT: expected a port from 0 to 65535, got {port}" in capsys.readouterr().err
 
 
 def test_what_was_acknowledged_survives_a_kill_and_the_rest_can_be_sent_again(tmp_path: Path) -> None:
