@@ -39,6 +39,7 @@ class Lessons:
             (len(material.carriers), config.carriers_share),
             (len(negatives), negatives_share),
         )
+        self._examples = examples
         stock = Stock(
             durations_s=[example.clip.duration_s for example in examples],
             n_tokens=[len(example.text) for example in examples],
@@ -62,6 +63,10 @@ class Lessons:
     def epochs(self) -> list[int]:
         """The epoch of each step."""
         return [planned.epoch for planned in self._plan]
+
+    def examples(self, step: int) -> list[list[Example]]:
+        """What each window of a step holds, in the order of the batch."""
+        return [[self._examples[index] for index in row] for row in self._plan[step].rows()]
 
     def batch(self, step: int) -> Batch:
         """The arrays of one step, counted from zero."""

@@ -42,11 +42,24 @@ def last_run(path: Path) -> list[dict[str, Any]]:
             continue
         if event["event"] == "start":
             events = []
-        if event["event"] == "resume":
+        if event["event"] in ("resume", "sequence_resume"):
             # What came after the checkpoint was lost, and comes again.
-            events = [e for e in events if e["event"] == "start" or e.get("step", 0) <= event["step"]]
-            events = [e for e in events if e["event"] != "alpha"]
-        if event["event"] == "rollback":
-            events = [e for e in events if e["event"] == "start" or e.get("step", 0) <= event["back_to"]]
+            events = _up_to(events, event["step"], event["event"])
+            events = [e for e in events if e["event"] not in ("alpha", "sequence_finish")]
+        if event["event"] in ("rollback", "sequence_rollback"):
+            events = _up_to(events, event["back_to"], event["event"])
         events.append(event)
     return events
+
+
+def _up_to(events: list[dict[str, Any]], step: int, of: str) -> list[dict[str, Any]]:
+    """Without what came after a step of one stage; the two stages count their steps each for itself."""
+
+    def is_of_second(kind: str) -> bool:
+        return kind.startswith("sequence_")
+
+    return [
+        e
+        for e in events
+        if e["event"] == "start" or is_of_second(e["event"]) != is_of_second(of) or e.get("step", 0) <= step
+    ]
