@@ -35,8 +35,9 @@ import projectone.server.training  # noqa: F401  # isort: skip
 import mlx.core as mx  # isort: skip
 import numpy as np
 
-from projectone.server.training.adamw import AdamW, clip_by_global_norm
+from projectone.server.training.adamw import AdamW
 from projectone.server.training.batching import frames_of
+from projectone.server.training.clipped_step import clipped_step
 from projectone.server.training.config import Method, TrainingConfig
 from projectone.server.training.engines.methods import open_method
 from projectone.server.training.loss import Batch, Target, collate_targets, mean_cross_entropy
@@ -171,9 +172,10 @@ def our_step(dims: ModelDimensions, shape: Shape, method: Method, *, is_cached: 
     def step() -> None:
         nonlocal weights, moments, n_done
         loss, gradients = way.loss_and_gradients(weights, batch, n_done)
-        clipped, norm = clip_by_global_norm(gradients, CLIP_NORM)
-        weights, moments = optimiser.step(weights, clipped, moments, learning_rate=RATE, n_done=n_done)
-        mx.eval(loss, norm, weights, moments)
+        weights, moments, norm = clipped_step(
+            optimiser, weights, gradients, moments, limit=CLIP_NORM, learning_rate=RATE, n_done=n_done
+        )
+        mx.eval(loss, norm)
         n_done += 1
 
     return step

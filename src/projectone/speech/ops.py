@@ -22,6 +22,7 @@ SMALLEST_SIZE = 8192
 # Numbers worked on at a time: four such blocks stay in a core's second-level cache.
 _BLOCK = 65_536
 _ROOT_HALF = math.sqrt(0.5)
+_NEAR_ZERO = 1e-20  # where a quotient might not be a normal number
 _INVERSE_ROOT_2_PI = 1 / math.sqrt(2 * math.pi)
 # The upper tail of the normal distribution over its density, as a rational function; error below 2e-7.
 # Source: W. J. Cody, "Rational Chebyshev approximation for the error function", as used for float32 in Eigen and XLA.
@@ -35,7 +36,8 @@ _ERF_BOTTOM = (
 )  # fmt: skip
 
 
-def _goes_through_numpy(x: mx.array) -> bool:
+def goes_through_numpy(x: mx.array) -> bool:
+    """Whether an array is large enough, and lies where, numpy works on it faster than mlx."""
     return bool(x.size >= SMALLEST_SIZE and x.dtype == mx.float32 and mx.default_device().type == mx.cpu)
 
 
@@ -77,13 +79,16 @@ def _gelu_block(x: Array) -> Array:
     return x * _normal_cdf(x)
 
 
-def _gelu_slope_block(x: Array, cotangent: Array) -> Array:
+def _gelu_slope_block(x: Array, value: Array, cotangent: Array) -> Array:
     slope = x * x
     slope *= np.float32(-0.5)
     np.exp(slope, out=slope)
     slope *= x
     slope *= np.float32(_INVERSE_ROOT_2_PI)
-    slope += _normal_cdf(x)
+    # The share below `x` is in the value already; around zero it is a half.
+    share = np.full_like(x, 0.5)
+    np.divide(value, x, out=share, where=np.abs(x) > _NEAR_ZERO)
+    slope += share
     slope *= cotangent
     return slope
 
@@ -92,8 +97,8 @@ def _gelu_values(x: mx.array) -> mx.array:
     return _by_block(_gelu_block, x)
 
 
-def _gelu_gradient(x: mx.array, cotangent: mx.array, _output: mx.array) -> mx.array:
-    return _by_block(_gelu_slope_block, x, cotangent)
+def _gelu_gradient(x: mx.array, cotangent: mx.array, output: mx.array) -> mx.array:
+    return _by_block(_gelu_slope_block, x, output, cotangent)
 
 
 _fast_gelu = mx.custom_function(_gelu_values)
@@ -108,7 +113,7 @@ def plain_gelu(x: mx.array) -> mx.array:
 
 def gelu(x: mx.array) -> mx.array:
     """The exact Gaussian error linear unit, as in Whisper: ``x * Phi(x)``."""
-    return _fast_gelu(x) if _goes_through_numpy(x) else plain_gelu(x)
+    return _fast_gelu(x) if goes_through_numpy(x) else plain_gelu(x)
 
 
 def _softmax_rows(scores: Array, out: Array) -> None:
@@ -137,9 +142,42 @@ _fast_softmax.vjp(_softmax_gradient)
 
 def softmax(scores: mx.array) -> mx.array:
     """Softmax over the last axis, computed in float32 and given back in the type of `scores`."""
-    if _goes_through_numpy(scores):
+    if goes_through_numpy(scores):
         return _fast_softmax(scores)
     return mx.softmax(scores, axis=-1, precise=True)
+
+
+def plain_cross_entropy(logits: mx.array, targets: mx.array) -> mx.array:
+    """`cross_entropy` written with mlx's own operations."""
+    return mx.logsumexp(logits, axis=-1) - mx.take_along_axis(logits, targets[:, None], axis=-1).squeeze(-1)
+
+
+def cross_entropy(logits: mx.array, targets: mx.array) -> mx.array:
+    """Nats of each target: (rows, classes) in float32 and (rows,) to (rows,)."""
+    if not goes_through_numpy(logits):
+        return plain_cross_entropy(logits, targets)
+    wanted = np.asarray(targets)
+
+    def values(logits: mx.array) -> tuple[mx.array, mx.array]:
+        levels = np.empty(wanted.size, np.float32)
+        for row, (scores, _) in enumerate(zip(np.asarray(logits), wanted, strict=True)):
+            highest = scores.max()
+            levels[row] = highest + np.log(np.exp(scores - highest).sum())
+        return mx.array(levels - np.asarray(logits)[np.arange(wanted.size), wanted]), mx.array(levels)
+
+    def gradient(logits: mx.array, cotangents: tuple[mx.array, ...], outputs: tuple[mx.array, ...]) -> mx.array:
+        levels, slopes = np.asarray(outputs[1]), np.asarray(cotangents[0])
+        out = np.asarray(logits) - levels[:, None]
+        for row, slope in zip(out, slopes, strict=True):
+            np.exp(row, out=row)
+            row *= slope
+        out[np.arange(wanted.size), wanted] -= slopes
+        return mx.array(out)
+
+    function = mx.custom_function(values)
+    function.vjp(gradient)
+    nats: mx.array = function(logits)[0]
+    return nats
 
 
 def _standardised(rows: Array, eps: float) -> tuple[Array, Array]:
@@ -191,7 +229,7 @@ def _fast_layer_norm(eps: float) -> Callable[[mx.array, mx.array, mx.array], mx.
 
 def layer_norm(x: mx.array, weight: mx.array, bias: mx.array, eps: float) -> mx.array:
     """Normalises the last axis to zero mean and unit variance, then scales and shifts it."""
-    if _goes_through_numpy(x):
+    if goes_through_numpy(x):
         return _fast_layer_norm(eps)(x, weight, bias)
     return mx.fast.layer_norm(x, weight, bias, eps)
 

@@ -9,7 +9,7 @@ import mlx.core as mx
 import mlx.nn as nn
 import numpy as np
 
-from projectone.speech import ops
+from projectone.speech import blocked_attention, ops
 
 # Keys and values of one attention: (batch, positions, state) each.
 KeyValues = tuple[mx.array, mx.array]
@@ -131,6 +131,9 @@ class MultiHeadAttention(nn.Module):
         scores = q @ k
         if mask is not None:
             scores = scores + mask.astype(scores.dtype)
+        if mask is None and blocked_attention.suits(query, keys, self.n_head):
+            # The scores are made only if the caller evaluates them.
+            return blocked_attention.attend(query * scale, keys, values, self.n_head), scores
         attended = (ops.softmax(scores) @ v).transpose(0, 2, 1, 3)
         return attended.reshape(batch, n_tokens, n_state), scores
 

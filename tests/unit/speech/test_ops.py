@@ -47,6 +47,19 @@ def test_softmax_of_masked_scores_gives_masked_places_nothing() -> None:
     np.testing.assert_allclose(weights.sum(axis=-1), 1, atol=1e-5)
 
 
+@pytest.mark.parametrize("shape", [(3, 50), (4, 9_000)])
+def test_cross_entropy_is_that_of_float64_and_so_is_its_gradient(shape: tuple[int, int]) -> None:
+    logits, weight = _both(15, shape, 5.0), _both(16, shape[:1], 1.0)
+    targets = mx.array(np.random.default_rng(17).integers(0, shape[1], shape[0]))
+    exact = np.array(logits, np.float64)
+    levels = np.log(np.exp(exact).sum(axis=-1))
+    chosen = np.eye(shape[1])[np.array(targets)]
+    nats, slope = mx.value_and_grad(lambda value: (ops.cross_entropy(value, targets) * weight).sum())(logits)
+    assert nats.item() == pytest.approx(np.array(weight) @ (levels - (exact * chosen).sum(axis=-1)), abs=1e-4)
+    expected = (np.exp(exact - levels[:, None]) - chosen) * np.array(weight)[:, None]
+    np.testing.assert_allclose(np.array(slope), expected, atol=2e-6)
+
+
 def test_layer_norm_has_the_values_and_gradients_of_its_plain_form() -> None:
     x, weight, bias = _both(5, (4, 60, 64), 3.0) + 2.0, _both(6, (64,), 1.0), _both(7, (64,), 1.0)
     target = _both(8, (4, 60, 64), 1.0)

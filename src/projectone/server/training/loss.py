@@ -8,6 +8,7 @@ import mlx.core as mx
 import numpy as np
 import numpy.typing as npt
 
+from projectone.speech import ops
 from projectone.speech.whisper import Whisper
 
 Integers = npt.NDArray[np.int32]
@@ -120,6 +121,5 @@ def decoder_cross_entropy(model: Whisper, features: mx.array, batch: Batch) -> m
     hidden, _, _ = model.decoder.hidden_states(batch.tokens, features)
     at_targets = hidden[batch.rows, batch.columns]  # (targets, state)
     logits = model.decoder.token_embedding.as_linear(at_targets).astype(mx.float32)
-    picked = mx.take_along_axis(logits, batch.targets[:, None], axis=-1).squeeze(-1)
-    nats = mx.logsumexp(logits, axis=-1) - picked
+    nats = ops.cross_entropy(logits, batch.targets)
     return nats.mean() if batch.weights is None else (nats * batch.weights).sum() / batch.weights.sum()
