@@ -48,8 +48,8 @@ $(PEERS_STAMP): $(PARITY_STAMP) requirements-peers.lock
 bench: $(PEERS_STAMP) ## every benchmark beside its peers, quickly (ARGS=--json for the full length)
 	@for file in benchmarks/*.py; do echo "== $$file"; $(PARITY_VENV)/bin/python $$file $(or $(ARGS),--quick --json) || exit 1; done
 
-parity: $(PARITY_STAMP) ## numbers against outside truths (transformers on torch)
-	$(PARITY_VENV)/bin/python -m pytest -m parity tests/parity $(ARGS)
+parity: $(PARITY_STAMP) ## numbers against outside truths (transformers on torch), and the engine on torch
+	$(PARITY_VENV)/bin/python -m pytest -m parity tests/parity tests/conformance/engines $(ARGS)
 
 starter: $(PARITY_STAMP) ## train the starter model again (needs real speech in DATA, and an hour or more)
 	$(PARITY_VENV)/bin/python -m starter.train --data $(DATA) --out models/starter $(ARGS)

@@ -181,6 +181,20 @@ class ServerSettings:
         default=None,
         shown="0.005",
     )
+    training_engine: str | None = _setting(
+        "TRAINING_ENGINE",
+        "Library that takes the training steps: `mlx`, or `transformers` on torch, which needs the extra `torch`",
+        _one_of("mlx", "transformers"),
+        default=None,
+        shown="mlx",
+    )
+    training_precision: str | None = _setting(
+        "TRAINING_PRECISION",
+        "Numbers that the engine `transformers` multiplies in: `float32`, or `bfloat16` for GPUs",
+        _one_of("float32", "bfloat16"),
+        default=None,
+        shown="float32",
+    )
     training_method: str | None = _setting(
         "TRAINING_METHOD",
         "What is trained: `full` (all weights), `lora` (adapters, fused at the end) or `auto` (by the model's size)",

@@ -10,7 +10,7 @@ hang on whether there is one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import mlx.core as mx
@@ -20,13 +20,18 @@ Tensors = dict[str, mx.array]
 
 @dataclass(frozen=True, kw_only=True)
 class AdamW:
-    """Decoupled weight decay (Loshchilov and Hutter, 2019). Vectors are not decayed."""
+    """Decoupled weight decay (Loshchilov and Hutter, 2019). Vectors are not decayed.
+
+    Attributes:
+        square_root: Element by element, in the library whose arrays are given to `step`.
+    """
 
     weight_decay: float = 0.01
     # Whisper's own: a short memory of the squared gradient follows fast changes at the start.
     beta1: float = 0.9
     beta2: float = 0.98
     epsilon: float = 1e-6
+    square_root: Callable[[mx.array], mx.array] = mx.sqrt
 
     def zeros(self, weights: Mapping[str, mx.array]) -> tuple[Tensors, Tensors]:
         """First and second moments before the first step."""
@@ -59,7 +64,7 @@ class AdamW:
             gradient = gradients[name]
             first = self.beta1 * moments[0][name] + (1 - self.beta1) * gradient
             second = self.beta2 * moments[1][name] + (1 - self.beta2) * gradient * gradient
-            update = (first * first_scale) / (mx.sqrt(second * second_scale) + self.epsilon)
+            update = (first * first_scale) / (self.square_root(second * second_scale) + self.epsilon)
             kept = weight * (1 - learning_rate * self.weight_decay) if weight.ndim > 1 else weight
             new_weights[name] = kept - learning_rate * update
             firsts[name], seconds[name] = first, second

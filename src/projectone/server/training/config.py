@@ -14,6 +14,8 @@ LoraTargets = Literal["query_value", "attention", "attention_mlp"]
 Trainable = Literal["all", "decoder"]
 AudioContext = Literal["short", "full"]
 Packing = Literal["auto", "on", "off"]
+EngineName = Literal["mlx", "transformers"]
+Precision = Literal["float32", "bfloat16"]
 
 # Width of the model to its rate: small models trained from scratch take a larger step than Whisper's own.
 _LEARNING_RATES = ((256, 4e-4), (384, 3e-5), (512, 2e-5))
@@ -107,6 +109,10 @@ class TrainingConfig:
     """All that decides the outcome of a training run besides its data.
 
     Attributes:
+        engine: The library that takes the steps: mlx, or transformers and peft on torch (the extra `torch`), on a CUDA
+            device if there is one.
+        precision: In which numbers the engine transformers multiplies; weights, moments and the loss are float32
+            either way. bfloat16 is for GPUs that are fast at it.
         method: All weights, or low-rank adapters that are fused into the model at the end; auto goes by the size:
             full for tiny and base, lora from small up.
         lora: The adapters, if that is the method.
@@ -157,6 +163,8 @@ class TrainingConfig:
         seed: Decides order, held-back clips and augmentation.
     """
 
+    engine: EngineName = "mlx"
+    precision: Precision = "float32"
     method: Literal["auto", "full", "lora"] = "auto"
     trainable: Trainable = "all"
     encoded_epochs: int = 2
@@ -216,9 +224,18 @@ class TrainingConfig:
             raise ValueError(f"context: expected 'short' or 'full', got {self.context!r}")
         if self.packing not in ("auto", "on", "off"):
             raise ValueError(f"packing: expected 'auto', 'on' or 'off', got {self.packing!r}")
+        self._check_engine()
         self._check_mixture()
         if not self.alphas or not all(0 < alpha <= 1 for alpha in self.alphas):
             raise ValueError(f"alphas: expected shares above 0, up to 1, got {self.alphas!r}")
+
+    def _check_engine(self) -> None:
+        if self.engine not in ("mlx", "transformers"):
+            raise ValueError(f"engine: expected 'mlx' or 'transformers', got {self.engine!r}")
+        if self.precision not in ("float32", "bfloat16"):
+            raise ValueError(f"precision: expected 'float32' or 'bfloat16', got {self.precision!r}")
+        if self.precision != "float32" and self.engine != "transformers":
+            raise ValueError(f"precision: {self.precision} needs the engine transformers, got {self.engine!r}")
 
     def _check_mixture(self) -> None:
         _expect_between(self, 0, 0.4, "carriers_share")

@@ -10,10 +10,13 @@ from importlib.metadata import version
 import mlx.core as mx
 
 from projectone import __version__
+from projectone.server.training.config import EngineName
 from projectone.speech.blas import load_blas
 
+_ON_TORCH = ("torch", "transformers", "peft")
 
-def environment() -> dict[str, str | int | None]:
+
+def environment(engine: EngineName = "mlx") -> dict[str, str | int | None]:
     """Versions, machine and device, for a record."""
     device = mx.default_device()
     return {
@@ -21,6 +24,7 @@ def environment() -> dict[str, str | int | None]:
         "python": platform.python_version(),
         "mlx": version("mlx"),
         "numpy": version("numpy"),
+        **{name: version(name) for name in (_ON_TORCH if engine == "transformers" else ())},
         "system": sys.platform,
         "machine": platform.machine(),
         "n_cpus": os.cpu_count(),

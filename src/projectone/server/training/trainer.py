@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import mlx.core as mx
 
 from projectone.errors import TrainingError
-from projectone.server.training.adamw import AdamW, Tensors, clip_by_global_norm, learning_rate_at
+from projectone.server.training.adamw import Tensors, learning_rate_at
 from projectone.server.training.config import TrainingConfig
 from projectone.server.training.loss import Batch
 from projectone.server.training.state import Best, DevScore, TrainingState
@@ -18,6 +18,11 @@ from projectone.server.training.state import Best, DevScore, TrainingState
 _RATE_AFTER_RETURN = 0.5
 # Returns happen for single bad steps; a loss that leaves this range is no longer learning anything.
 _LOSS_LIMIT_NATS = 1e4
+
+
+Update = Callable[
+    [Tensors, Tensors, tuple[Tensors, Tensors], float, int], tuple[Tensors, tuple[Tensors, Tensors], mx.array]
+]
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,8 @@ class LoopParts:
 
     Attributes:
         loss_and_gradients: Weights, batch and number of the step to the mean loss and gradients by name.
+        update: Weights, gradients, moments, learning rate and steps done before to the new weights, the new moments and
+            the length of the gradients. These three may be arrays of any library: the loop passes them on.
         batch_of: The batch of a step, by its number.
         judge: Decodes the held-back clips with some weights; None if nothing was held back.
         is_better: Whether the first score is better than the second.
@@ -51,6 +58,7 @@ class LoopParts:
     """
 
     loss_and_gradients: Callable[[Tensors, Batch, int], tuple[mx.array, Tensors]]
+    update: Update
     batch_of: Callable[[int], Batch]
     judge: Callable[[Tensors], DevScore] | None
     is_better: Callable[[DevScore, DevScore], bool]
@@ -79,13 +87,12 @@ def train(
         TrainingError: if the numbers stop being finite more often than `max_rollbacks` allows.
         KeyboardInterrupt: after the steps taken so far were saved.
     """
-    optimiser = AdamW(weight_decay=config.weight_decay)
     judged = evaluation_steps(n_steps, config.evaluate_times) if parts.judge else set()
     settled = state  # the last state of which all is known: a step that is still to be judged is not
     try:
         while state.step < n_steps:
             begun = parts.clock()
-            taken, report, problem = _step(state, parts, config, optimiser, n_steps=n_steps, rate=rate)
+            taken, report, problem = _step(state, parts, config, n_steps=n_steps, rate=rate)
             if problem is not None:
                 state = settled = _return_to_checkpoint(state, parts, config, problem)
                 continue
@@ -112,7 +119,6 @@ def _step(
     state: TrainingState,
     parts: LoopParts,
     config: TrainingConfig,
-    optimiser: AdamW,
     *,
     n_steps: int,
     rate: float,
@@ -120,11 +126,9 @@ def _step(
     """The state after one step, its report, and what was wrong with its numbers, if anything was."""
     batch = parts.batch_of(state.step)
     loss, gradients = parts.loss_and_gradients(state.weights, batch, state.step)
-    clipped, norm = clip_by_global_norm(gradients, config.clip_norm)
     now = learning_rate_at(state.step, n_steps=n_steps, highest=rate, warmup_share=config.warmup_share)
     now *= _RATE_AFTER_RETURN**state.n_rollbacks
-    weights, moments = optimiser.step(state.weights, clipped, state.moments, learning_rate=now, n_done=state.step)
-    mx.eval(loss, norm, weights, moments)
+    weights, moments, norm = parts.update(state.weights, gradients, state.moments, now, state.step)
     report = StepReport(state.step + 1, float(loss.item()), float(norm.item()), now, batch.audio_s, 0.0)
     return replace(state, step=state.step + 1, weights=weights, moments=moments), report, _problem(report)
 

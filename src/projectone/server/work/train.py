@@ -18,6 +18,7 @@ from projectone.server.settings import ServerSettings
 from projectone.server.training import TrainingClip, TrainingConfig, TrainingProgress, TrainingResult, finetune
 from projectone.server.training.carriers import Correction
 from projectone.server.training.config import LoraConfig
+from projectone.server.training.engines.choice import find_engine
 from projectone.server.training.engines.mlx import LOG_NAME, adapter_folder
 from projectone.server.training.examples import Skipped
 from projectone.server.work.carriers import carriers_for
@@ -56,6 +57,7 @@ _KNOBS: dict[str, tuple[type, str]] = {
     "carriers_per_term": (int, "synthetic sentences for every word in `text` that is not in `heard`; needs [voices]"),
     "seed": (int, "decides order, held-back clips and augmentation"),
 }
+_CHOICES = ("engine", "precision", "method", "trainable", "context", "packing")
 _METHODS = {"full": "all weights", "lora": "adapters"}
 _LORA_KNOBS: dict[str, tuple[type, str]] = {
     "rank": (int, f"rank of the adapters (default {LoraConfig().rank})"),
@@ -89,6 +91,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         shown = "" if default is None else f" (default {default})"
         parser.add_argument(f"--{name.replace('_', '-')}", type=kind, help=what + shown)
     parser.add_argument(
+        "--engine",
+        choices=("mlx", "transformers"),
+        help="library that takes the steps: mlx (default), or transformers and peft on torch, on CUDA where there is "
+        "one; needs [torch]",
+    )
+    parser.add_argument(
+        "--precision",
+        choices=("float32", "bfloat16"),
+        help="with --engine transformers: numbers it multiplies in (default float32); bfloat16 for GPUs",
+    )
+    parser.add_argument(
         "--method", choices=("auto", "full", "lora"), help="all weights, or adapters; auto (default): by the size"
     )
     for name, (kind, what) in _LORA_KNOBS.items():
@@ -118,6 +131,7 @@ def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
     work_folder = out.parent / f"{out.name}.training"
     is_begun = _check_places(out, work_folder, arguments)
     config = _config(arguments)
+    find_engine(config.engine)  # before anything is read
     base = resolve_model(arguments.base, settings)
     line = ProgressLine(sys.stderr)
     line.say("reading clips")
@@ -230,7 +244,7 @@ def _is_worth_training(
 
 
 def _config(arguments: argparse.Namespace) -> TrainingConfig:
-    given = {name: getattr(arguments, name) for name in (*_KNOBS, "method", "trainable", "context", "packing")}
+    given = {name: getattr(arguments, name) for name in (*_KNOBS, *_CHOICES)}
     try:
         known = {name: value for name, value in given.items() if value is not None}
         return TrainingConfig(**known, lora=_lora(arguments))

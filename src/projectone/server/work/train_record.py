@@ -49,7 +49,7 @@ def write_record(
         "base": {"name": inputs.base[0], "weights_sha256": digest_of(inputs.base[1] / "model.safetensors")},
         "data": {use: _manifest(*given) for use, given in inputs.manifests.items()},
         "settings": config.to_json(),
-        "environment": environment(),
+        "environment": environment(config.engine),
         "result": {k: v for k, v in dataclasses.asdict(result).items() if k != "skipped"},
         "skipped": [dataclasses.asdict(skipped) for skipped in result.skipped],
         "audio_hours_per_hour": _pace(events),

@@ -5,7 +5,7 @@ import mlx.core as mx
 import pytest
 
 from projectone.errors import TrainingError
-from projectone.server.training.adamw import AdamW, Tensors
+from projectone.server.training.adamw import AdamW, Tensors, clip_by_global_norm
 from projectone.server.training.config import TrainingConfig
 from projectone.server.training.loss import Batch
 from projectone.server.training.state import DevScore, TrainingState
@@ -41,11 +41,19 @@ class Watched:
             loss = loss_of(self.n_asked, weights) if loss_of else mx.abs(weights["w"]).sum()
             return loss, {"w": mx.sign(weights["w"])}
 
+        def update(
+            weights: Tensors, gradients: Tensors, moments: tuple[Tensors, Tensors], learning_rate: float, n_done: int
+        ) -> tuple[Tensors, tuple[Tensors, Tensors], mx.array]:
+            clipped, norm = clip_by_global_norm(gradients, config.clip_norm)
+            optimiser = AdamW(weight_decay=config.weight_decay)
+            return *optimiser.step(weights, clipped, moments, learning_rate=learning_rate, n_done=n_done), norm
+
         def judge(weights: Tensors) -> DevScore:
             return DevScore(wer=abs(float(weights["w"].item()) - 0.75), general_wer=None, loss=0.0)
 
         parts = LoopParts(
             loss_and_gradients=gradients,
+            update=update,
             batch_of=lambda step: BATCH,
             judge=judge,
             is_better=lambda first, second: first.wer < second.wer,

@@ -27,7 +27,7 @@ from projectone.speech.lora import Adapter, fused_weights, read_adapter, write_a
 from projectone.speech.whisper import Whisper
 from projectone.storage.files import building_directory, digest_of
 
-_DROP = 12  # which stream of random numbers
+DROP = 12  # which stream of random numbers
 _Gradients = Callable[[Tensors, Batch], tuple[mx.array, Tensors]]
 
 
@@ -108,7 +108,7 @@ class LoraTraining:
     def loss_and_gradients(self, trained: Tensors, batch: Batch, step: int) -> tuple[mx.array, Tensors]:
         """See `TrainingMethod`."""
         if self._config.lora.dropout:
-            seed = int(stream(self._config.seed, _DROP, step).integers(2**63))
+            seed = int(stream(self._config.seed, DROP, step).integers(2**63))
             keys = mx.random.split(mx.random.key(seed), len(self._layers))
             for key, layer in zip(keys, self._layers.values(), strict=True):
                 layer.drop_with(key)

@@ -1,4 +1,4 @@
-"""Fine-tuning in MLX: puts examples, order, loop, judge and disk together."""
+"""Fine-tuning, in MLX unless other steps are handed in: puts examples, order, loop, judge and disk together."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from projectone.server.training.encoder_outputs import EncodedBatches, EncoderOu
 from projectone.server.training.engines.methods import TrainingMethod, open_method
 from projectone.server.training.engines.protocol import TrainingProgress, TrainingResult
 from projectone.server.training.engines.reporting import Reporter
+from projectone.server.training.engines.steps import MlxSteps, Steps, StepsOpener, with_tensors
 from projectone.server.training.examples import ExampleBuilder, Skipped, TrainingClip
 from projectone.server.training.fingerprint import fingerprint_of
 from projectone.server.training.interpolation import AlphaPoint
@@ -49,8 +50,11 @@ def finetune(
     dev_clips: Sequence[TrainingClip] | None = None,
     replay_clips: Sequence[TrainingClip] = (),
     carrier_clips: Sequence[TrainingClip] = (),
+    open_steps: StepsOpener = MlxSteps,
 ) -> TrainingResult:
     """Fine-tune `base` on `clips` into the new folder `out`; see `Engine` for arguments and errors.
+
+    `open_steps` gives what takes the steps: the other engines are this one with steps of another library.
 
     An adapter, if that is what was trained, is kept in the folder `adapter_folder` names.
     On the CPU the same base, clips and config give the same bytes, however often the run was killed on the way.
@@ -68,7 +72,8 @@ def finetune(
         raise StorageError(f"{out.name!r} exists and is not of this run; give another name or remove it")
     material = sort_clips(checkpoint, clips, dev_clips, replay_clips, config, carrier_clips)
     method = open_method(checkpoint.model, base, config)
-    run = _Run(checkpoint, config, method, material, work_folder, on_progress)
+    steps = open_steps(method, checkpoint, base, config)
+    run = _Run(checkpoint, config, method, steps, material, work_folder, on_progress)
     result = run.execute(folder, opening, out)
     note = {"fingerprint": fingerprint, **dataclasses.asdict(result)}
     write_atomically(work_folder / RESULT_NAME, json.dumps(note, indent=1).encode())
@@ -89,11 +94,13 @@ class _Run:
         checkpoint: WhisperCheckpoint,
         config: TrainingConfig,
         method: TrainingMethod,
+        steps: Steps,
         material: Material,
         work_folder: Path,
         on_progress: Callable[[TrainingProgress], None] | None,
     ) -> None:
         self._checkpoint, self._config, self._method, self._material = checkpoint, config, method, material
+        self._steps = steps
         builder = ExampleBuilder(checkpoint, language=config.language)
         lessons = Lessons(builder, material, config)
         self._batch_of: Callable[[int], Batch] = lessons.batch
@@ -114,21 +121,25 @@ class _Run:
         state = self._opening_state(folder, opening)
         before = state.before
         is_better = better_than(before) if before else lambda first, second: first.loss < second.loss
+        steps, judge = self._steps, self._judge
         parts = LoopParts(
-            loss_and_gradients=self._method.loss_and_gradients,
+            loss_and_gradients=steps.loss_and_gradients,
+            update=steps.update,
             batch_of=self._batch_of,
-            judge=self._judge,
+            judge=judge and (lambda trained: judge(steps.put_down(trained))),
             is_better=is_better,
-            save=folder.save,
-            pause=folder.pause,
-            load=lambda: _expect(folder.latest(is_saved=True)),
+            save=lambda state: folder.save(with_tensors(state, steps.put_down)),
+            pause=lambda state: folder.pause(with_tensors(state, steps.put_down)),
+            load=lambda: with_tensors(_expect(folder.latest(is_saved=True)), steps.taken_up),
             clock=time.monotonic,
             on_step=self._report.step,
             on_judged=self._report.judged,
             on_rollback=self._report.rollback,
         )
         rate = self._config.rate_for(self._checkpoint.dims.n_audio_state)
+        state = with_tensors(state, steps.taken_up)
         state = train(state, parts, self._config, n_steps=len(self._epochs), rate=rate)
+        state = with_tensors(state, steps.put_down)
         alpha, trained, score = self._choose(state)
         self._report.phase("save", state.step)
         digest = self._save(trained, out)
@@ -149,7 +160,7 @@ class _Run:
         )
         self._outputs = EncoderOutputs(
             folder,
-            self._checkpoint.model.embed_audio,
+            self._steps.embed_audio,
             model_sha256=str(self._checkpoint.folder_digest),
             max_bytes=config.encoder_cache_bytes,
         )

@@ -1,0 +1,38 @@
+import sys
+
+import pytest
+
+from projectone.errors import TrainingError
+from projectone.server.training import engines
+from projectone.server.training.config import TrainingConfig
+from projectone.server.training.engines import mlx
+from projectone.server.training.engines.choice import find_engine
+
+
+def test_mlx_is_found_without_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    assert find_engine(TrainingConfig().engine) is mlx.finetune
+
+
+@pytest.mark.parametrize("missing", ["torch", "transformers", "peft"])
+def test_an_engine_without_its_libraries_says_what_to_install(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("torch", "transformers", "peft"):
+        monkeypatch.setitem(sys.modules, name, None if name == missing else sys)
+    # As in a process that has not asked for it yet.
+    monkeypatch.delitem(sys.modules, "projectone.server.training.engines.transformers", raising=False)
+    monkeypatch.delattr(engines, "transformers", raising=False)
+    with pytest.raises(TrainingError, match=rf"no {missing}: install projectone\[torch\]"):
+        find_engine("transformers")
+
+
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        ({"engine": "jax"}, "expected 'mlx' or 'transformers'"),
+        ({"precision": "float16", "engine": "transformers"}, "expected 'float32' or 'bfloat16'"),
+        ({"precision": "bfloat16"}, "needs the engine transformers"),
+    ],
+)
+def test_settings_that_no_engine_keeps_are_refused(settings: dict[str, str], problem: str) -> None:
+    with pytest.raises(ValueError, match=problem):
+        TrainingConfig(**settings)  # type: ignore[arg-type]
