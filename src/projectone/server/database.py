@@ -49,7 +49,7 @@ def open_engine(url: str) -> Engine:
         StorageError: at the first connection, if the database does not keep a setting.
     """
     try:
-        engine = create_engine(url)
+        engine = create_engine(url, hide_parameters=True)  # they hold what people said; errors end in logs
     except ArgumentError as error:
         raise SettingsError(f"database URL: expected one such as 'sqlite:////path/file.sqlite': {error}") from error
     except ModuleNotFoundError as error:

@@ -2,6 +2,7 @@
 
 import sys
 import threading
+import traceback
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,15 @@ def test_a_refusal_of_the_database_is_a_storage_error(tmp_path: Path) -> None:
     with pytest.raises(StorageError), reading(engine) as connection:
         connection.execute(text("SELECT 1"))
     engine.dispose()
+
+
+def test_no_error_of_the_database_shows_what_was_to_be_written(tmp_path: Path) -> None:
+    said = " ".join(("nobody", "else", "shall", "know"))  # not as one piece: tracebacks show source lines
+    engine = open_engine(f"sqlite:///{tmp_path}/rows.sqlite")
+    with pytest.raises(StorageError, match="no such table") as caught, writing(engine) as connection:
+        connection.execute(text("INSERT INTO samples VALUES (:said)"), {"said": said})
+    engine.dispose()
+    assert said not in "".join(traceback.format_exception(caught.value))
 
 
 def test_a_missing_driver_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
