@@ -140,14 +140,21 @@ class StateFolder:
             StorageError: if there are checkpoints and none is whole.
         """
         found = self._found(_SAVED) if is_saved else self._found(_SAVED, _PAUSED)
-        problems: list[str] = []
+        problems: dict[Path, Exception] = {}
         for path in found:
             try:
-                return self._read(path)
+                state = self._read(path)
             except (OSError, ValueError, KeyError, RuntimeError) as error:
-                problems.append(f"{path.name}: {error}")
+                problems[path] = error
+                continue
+            for damaged in problems:
+                shutil.rmtree(damaged)  # or it would stay when the run has come there again
+            if problems:
+                self._prune()
+            return state
         if found:
-            raise StorageError(f"{self._folder.name!r}: no checkpoint can be read: {'; '.join(problems)}")
+            said = "; ".join(f"{path.name}: {problem}" for path, problem in problems.items())
+            raise StorageError(f"{self._folder.name!r}: no checkpoint can be read: {said}")
         return None
 
     def clear(self) -> None:

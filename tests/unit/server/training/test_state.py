@@ -65,6 +65,24 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(tmp_path: Path) -> Non
         folder.latest()
 
 
+@pytest.mark.parametrize("name", ["checkpoint-r0-s000010/state.json", "best-r0-s000010/tensors.safetensors"])
+def test_what_is_damaged_is_made_again_and_not_taken_for_whole(name: str, tmp_path: Path) -> None:
+    folder = StateFolder(tmp_path, "print")
+    folder.save(state(5))
+    folder.save(state(10, best_step=10))
+    (tmp_path / name).write_bytes(b"torn")
+    resumed = StateFolder(tmp_path, "print")
+    latest = resumed.latest()
+    assert latest is not None
+    assert latest.step == 5
+    resumed.save(state(10, best_step=10))
+    again = StateFolder(tmp_path, "print").latest()
+    assert again is not None
+    assert again.step == 10
+    assert again.best is not None
+    assert mx.array_equal(again.best.weights["a.weight"], mx.ones((3, 2)))
+
+
 def test_half_a_checkpoint_is_swept_away(tmp_path: Path) -> None:
     (tmp_path / ".tmp-checkpoint-r0-s000010-abc").mkdir()
     assert StateFolder(tmp_path, "print").latest() is None
