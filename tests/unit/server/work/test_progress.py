@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import io
+import os
+from pathlib import Path
+
+import pytest
 
 from projectone.server.work.progress import ProgressLine
 
@@ -27,3 +31,25 @@ def test_a_terminal_is_left_showing_the_end() -> None:
     for n_done in range(1, 19):
         line.show(f"{n_done} of 18", is_last=n_done == 18)
     assert stream.getvalue() == "\r1 of 18\r18 of 18"
+
+
+def test_a_watcher_who_goes_away_stops_nothing() -> None:
+    reading, writing = os.pipe()
+    with os.fdopen(writing, "w") as stream:
+        line = ProgressLine(stream, clock=lambda: 0.0)
+        line.say("seen")
+        os.close(reading)
+        line.say("not seen")
+        line.show("nor this")
+        print("nor that", file=stream)  # what others say there
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")
+def test_a_full_disk_under_the_log_stops_nothing() -> None:
+    with Path("/dev/full").open("w") as stream:
+        line = ProgressLine(stream, clock=lambda: 0.0)
+        line.say("lost")
+        line.show("lost, too")
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, stream.fileno())  # for the closing
+        os.close(null)
