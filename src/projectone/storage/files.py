@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 import shutil
 import sys
 import uuid
@@ -141,6 +142,15 @@ def sweep_temporary(folder: Path) -> int:
             shutil.rmtree(path, ignore_errors=True)
         else:
             path.unlink(missing_ok=True)
+    return len(left)
+
+
+def sweep_builds(target: Path) -> int:
+    """Remove what interrupted builds of `target` left beside it; gives how many. Only where nobody else does."""
+    name = re.compile(re.escape(f"{TEMPORARY_PREFIX}{target.name}-") + "[0-9a-z_]{8,32}")
+    left = [path for path in target.parent.glob(f"{TEMPORARY_PREFIX}*") if name.fullmatch(path.name)]
+    for path in left:
+        shutil.rmtree(path, ignore_errors=True)
     return len(left)
 
 

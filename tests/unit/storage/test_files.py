@@ -1,4 +1,5 @@
 import hashlib
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -6,7 +7,7 @@ import pytest
 
 from projectone.errors import DigestMismatchError, StorageError
 from projectone.storage.blobs import FileBlobs
-from projectone.storage.files import building_directory, digest_of, sweep_temporary, write_atomically
+from projectone.storage.files import building_directory, digest_of, sweep_builds, sweep_temporary, write_atomically
 
 
 def names(folder: Path) -> list[str]:
@@ -48,6 +49,21 @@ def test_a_sweep_removes_what_interrupted_writes_left(tmp_path: Path) -> None:
     (tmp_path / "kept").write_bytes(b"y")
     assert sweep_temporary(tmp_path) == 2
     assert names(tmp_path) == ["kept"]
+
+
+def test_what_interrupted_builds_of_one_folder_left_is_removed_and_no_other_s(tmp_path: Path) -> None:
+    def power_cut(target: Path) -> str:
+        """The temporary name of a build that was killed."""
+        with building_directory(target) as building:
+            shutil.copytree(building, tmp_path / "copy")
+        target.rmdir()
+        (tmp_path / "copy").rename(building)
+        return building.name
+
+    power_cut(tmp_path / "model")
+    others = {power_cut(tmp_path / "model-2"), power_cut(tmp_path / "model.adapter")}
+    assert sweep_builds(tmp_path / "model") == 1
+    assert set(names(tmp_path)) == others
 
 
 def test_a_blob_is_found_under_the_digest_of_its_bytes(tmp_path: Path) -> None:

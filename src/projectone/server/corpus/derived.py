@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 from collections.abc import Callable, Collection, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from projectone.errors import StorageError
 from projectone.server.corpus.catalog import Catalog
 from projectone.server.runs import RunRow, Runs
-from projectone.storage.files import write_atomically
+from projectone.storage.files import TEMPORARY_PREFIX, write_atomically
 
 KEPT_COPIES = ".copied"
 """In the model store: one empty file for each model that was copied there and not trained here."""
@@ -53,7 +55,8 @@ class Derived:
         removed = []
         for path in self._of_runs({sha256[:_DIGEST_CHARACTERS] for sha256 in withdrawn}, active):
             if path.suffix == ".json":  # beside the checkpoints: which weights came of them
-                models.add(path.read_text().strip())
+                with suppress(FileNotFoundError):  # another process was here first, and knows
+                    models.add(path.read_text().strip())
             removed += self._remove(path)
         for run in ended:
             removed += self._empty_quarantine(run)
@@ -69,8 +72,10 @@ class Derived:
     def _of_runs(self, digests: Collection[str], active: Collection[str]) -> Iterator[Path]:
         """What lies in the folders of ended runs under a dataset's name."""
         for kind in ("training", "candidate"):
-            for path in sorted((self._home / "runs").glob(f"*/{kind}-*")):
-                name = path.name.removeprefix(f"{kind}-")
+            # Under a temporary name too: a worker that was killed while it saved leaves weights there.
+            found = [(self._home / "runs").glob(f"*/{prefix}{kind}-*") for prefix in ("", TEMPORARY_PREFIX)]
+            for path in sorted(itertools.chain(*found)):
+                name = path.name.removeprefix(TEMPORARY_PREFIX).removeprefix(f"{kind}-")
                 if name[:_DIGEST_CHARACTERS] in digests and path.parent.name not in active:
                     yield path
 
@@ -89,7 +94,8 @@ class Derived:
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
         else:
-            path.unlink(missing_ok=True)
+            with suppress(OSError):  # told below
+                path.unlink(missing_ok=True)
         name = path.relative_to(self._home).as_posix()
         if path.exists():
             raise StorageError(f"{name}: could not be removed, and holds what was made from a withdrawn sample")

@@ -18,7 +18,7 @@ from projectone.server.pipeline.models import ModelFolders
 from projectone.server.pipeline.ports import DatasetEntry, Ports, TrainingRequest
 from projectone.server.pipeline.state import TrainingGraphState
 from projectone.server.pipeline.withdrawal import refuse_withdrawn
-from projectone.storage.files import write_atomically
+from projectone.storage.files import sweep_temporary, write_atomically
 
 
 def finetune(state: TrainingGraphState, ports: Ports) -> TrainingGraphState:
@@ -30,6 +30,7 @@ def finetune(state: TrainingGraphState, ports: Ports) -> TrainingGraphState:
     """
     run_id = state["run_id"]
     folder = run_folder(ports.home, run_id)
+    sweep_temporary(folder)  # what a worker that was killed left half made
     dataset_sha256, entries = _still_allowed(run_id, state["processed_data_path"], ports)
     base_sha256 = ports.base()
     # Both are named by the dataset: nothing made from one that held a withdrawn sample is taken up again.

@@ -15,7 +15,7 @@ from projectone.server.pipeline.models import ModelFolders
 from projectone.server.pipeline.ports import Ports
 from projectone.server.pipeline.state import EVALUATION, TrainingGraphState
 from projectone.server.pipeline.withdrawal import WITHDRAWN, begin_anew, is_withdrawn
-from projectone.storage.files import building_directory
+from projectone.storage.files import building_directory, sweep_builds
 
 
 def quarantine(state: TrainingGraphState, ports: Ports) -> TrainingGraphState:
@@ -85,6 +85,7 @@ def why(state: TrainingGraphState, ports: Ports) -> str:
 
 def _keep(state: TrainingGraphState, ports: Ports, sealed: SealedSamples | None, reason: str) -> None:
     target = ports.home / "quarantine" / state["run_id"]
+    sweep_builds(target)
     if target.exists():  # an earlier try of this node kept everything
         return
     with building_directory(target) as building:

@@ -17,6 +17,7 @@ from projectone.server.registry.card import CardFacts, render_card
 from projectone.server.registry.protocol import Registry
 from projectone.server.runs import Guard
 from projectone.storage.blobs import FileBlobs
+from projectone.storage.files import sweep_temporary
 
 
 class Handout:
@@ -65,6 +66,7 @@ class Handout:
 
     def package(self, weights_sha256: str) -> dict[str, Any]:
         """The model as one file, proved to hold what the folder holds."""
+        sweep_temporary(self._packages.folder)  # packages are made under the lease, one at a time
         package = pack(self._models.find(weights_sha256), self._packages)
         return {
             "sha256": package.sha256,

@@ -57,6 +57,15 @@ def test_checkpoints_of_a_dataset_with_a_withdrawn_sample_are_not_taken_up(world
     assert finetune(ingested(alone), alone.ports())["new_model_path"] == trained["new_model_path"]
 
 
+def test_what_a_killed_worker_left_half_made_is_gone_when_the_run_goes_on(world: World) -> None:
+    world.add("a")
+    state = ingested(world)
+    half = world.home / "runs" / "run1" / ".tmp-candidate-0-0"
+    half.mkdir()
+    finetune(state, world.ports())
+    assert not half.exists()
+
+
 def test_nothing_is_trained_when_every_new_sample_was_withdrawn(world: World) -> None:
     world.add("old", is_new=False)
     world.add("leaves")

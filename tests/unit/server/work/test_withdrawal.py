@@ -145,6 +145,38 @@ def test_a_quarantined_model_goes_with_the_sample_and_what_says_why_stays(office
     assert office.workshop.derived.erase() == []
 
 
+def test_what_a_killed_worker_left_half_made_goes_too(office: Office) -> None:
+    office.candidate_wer = 0.9
+    (run,) = run_once(office)
+    folder = office.home.folder / "runs" / run.run_id
+    half = [folder / f".tmp-candidate-{run.dataset_sha256[:16]}{kind}-{'0' * 32}" for kind in ("", ".adapter")]
+    of_others = folder / f".tmp-candidate-{'0' * 16}-{'0' * 32}"
+    for path in (*half, of_others):
+        path.mkdir()
+        (path / "model.safetensors").write_bytes(b"weights")
+    take_back(office)
+    office.workshop.derived.erase()
+    assert not any(path.exists() for path in half)
+    assert of_others.exists()
+
+
+def test_two_processes_that_erase_at_once_do_not_disturb_each_other(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    office.candidate_wer = 0.9
+    run_once(office)
+    take_back(office)
+    read_text = Path.read_text
+
+    def gone(path: Path, *arguments: Any, **options: Any) -> str:
+        if path.name.startswith("training-"):
+            path.unlink()  # the other process
+        return read_text(path, *arguments, **options)
+
+    monkeypatch.setattr(Path, "read_text", gone)
+    assert any(name.startswith("quarantine/") for name in office.workshop.derived.erase())
+
+
 def test_what_nobody_withdrew_stays(office: Office) -> None:
     office.candidate_wer = 0.9
     run_once(office)

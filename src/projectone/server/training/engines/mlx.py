@@ -31,7 +31,7 @@ from projectone.server.training.selection import DevJudge, better_than, choose_a
 from projectone.server.training.state import DevScore, StateFolder, TrainingState
 from projectone.server.training.trainer import LoopParts, train
 from projectone.speech.checkpoint import WhisperCheckpoint, load_checkpoint, save_checkpoint
-from projectone.storage.files import building_directory, digest_of, write_atomically
+from projectone.storage.files import TEMPORARY_PREFIX, building_directory, digest_of, write_atomically
 
 LOG_NAME = "training.jsonl"
 RESULT_NAME = "result.json"
@@ -212,7 +212,7 @@ class _Run:
                 save_checkpoint(self._checkpoint, building)
             return digest_of(out / _WEIGHTS)
         # Killed after the folder had appeared and before that was noted: the same run makes the same bytes.
-        with tempfile.TemporaryDirectory(dir=out.parent) as scratch:
+        with tempfile.TemporaryDirectory(prefix=f"{TEMPORARY_PREFIX}{out.name}-", dir=out.parent) as scratch:
             save_checkpoint(self._checkpoint, Path(scratch))
             digest = digest_of(Path(scratch) / _WEIGHTS)
         if not (out / _WEIGHTS).is_file() or digest_of(out / _WEIGHTS) != digest:
