@@ -24,8 +24,9 @@ from projectone.contracts import endpoints
 from projectone.contracts.base import sha256_hex
 from projectone.contracts.corrections import Correction
 from projectone.contracts.devices import Enrolment
+from projectone.contracts.erasures import ErasureReceipt, LearnedRelease
 from projectone.contracts.releases import LatestModelInfo, ReleaseFile, ReleaseManifest
-from projectone.contracts.signatures import content_digest, public_key_text, sign_manifest, verify_request
+from projectone.contracts.signatures import content_digest, public_key_text, sign_erasure, sign_manifest, verify_request
 from projectone.contracts.uploads import Problem, UploadReceipt
 from projectone.errors import SignatureError
 
@@ -121,6 +122,8 @@ class FakeServer:
     requests: list[tuple[str, str]] = field(default_factory=list)
     ranges: list[str | None] = field(default_factory=list)
     sent_bytes: int = 0
+    n_erased: int = 0
+    learned: list[LearnedRelease] = field(default_factory=list)
     url: str = ""
 
     @property
@@ -222,6 +225,8 @@ class _Handler(BaseHTTPRequestHandler):
                 {"device_id": enrolment.device_id, "enrolled_at": datetime.now(UTC).isoformat()}
             ).encode()
         self._check_signature(path, query, body)
+        if path.endswith("/erasure"):
+            return 200, self._erasure(path)
         name = path.rsplit("/", 1)[1]
         if path.startswith(endpoints.CONSENTS):
             if self.command == "PUT":
@@ -231,8 +236,27 @@ class _Handler(BaseHTTPRequestHandler):
             for sample_id, (correction, _) in list(state.samples.items()):
                 if str(correction.consent_receipt_id) == name:
                     del state.samples[sample_id]
+                    state.n_erased += 1
             return 200, b"{}"
         return self._store(UUID(name), body)
+
+    def _erasure(self, path: str) -> bytes:
+        name = path.split("/")[-2]
+        if self.state.consents.get(name) is not False:
+            raise _Refused(409, "consent-in-force")
+        now = datetime.now(UTC)
+        receipt = ErasureReceipt(
+            receipt_id=UUID(name),
+            contributor_id="somebody",
+            scope="corrections",
+            granted_at=now - timedelta(days=1),
+            withdrawn_at=now,
+            issued_at=now,
+            n_samples=self.state.n_erased,
+            is_complete=True,
+            releases=tuple(self.state.learned),
+        )
+        return sign_erasure(self.state.key, receipt).to_bytes()
 
     def _store(self, sample_id: UUID, body: bytes) -> tuple[int, bytes]:
         state = self.state

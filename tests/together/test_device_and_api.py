@@ -144,6 +144,9 @@ def test_a_correction_goes_up_and_a_model_comes_down(backend: Backend, device: P
     assert run("sync")["notices"] == 1
     assert [path for path in (backend.home / "blobs").rglob("*") if path.is_file()] == []
     assert run("status")["uploaded"] == 0
+    (receipt,) = run("consent", "erased")["erasures"]
+    assert (receipt["scope"], receipt["n_samples"], receipt["is_complete"]) == ("corrections", 1, True)
+    assert receipt["releases"] == []
 
 
 @pytest.mark.slow

@@ -33,6 +33,11 @@ def consent(receipt_id: UUID) -> str:
     return f"{CONSENTS}/{receipt_id}"
 
 
+def erasure(receipt_id: UUID) -> str:
+    """Path of what the server signs about a withdrawn consent: GET it as often as you like."""
+    return f"{consent(receipt_id)}/erasure"
+
+
 def release_package(package_sha256: str) -> str:
     """Path of one package, by its digest: it never changes, so it can be cached for ever."""
     return f"{RELEASES}/{package_sha256}.zip"

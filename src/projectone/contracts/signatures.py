@@ -1,4 +1,4 @@
-"""Ed25519 over canonical bytes (releases) and over requests (RFC 9421, one fixed profile).
+"""Ed25519 over canonical bytes (releases, erasure receipts) and over requests (RFC 9421, one fixed profile).
 
 A request is signed over its method, path and query, the digest of its body, the device and the sample header, the
 time and a nonce. The profile is small on purpose: one algorithm, one fixed list of components, so that the signature
@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from projectone.contracts.base import sha256_hex
 from projectone.contracts.endpoints import DEVICE_ID_HEADER, SAMPLE_HEADER
+from projectone.contracts.erasures import ErasureReceipt, SignedErasure
 from projectone.contracts.releases import ReleaseManifest, SignedManifest
 from projectone.errors import SignatureError
 
@@ -32,6 +33,8 @@ _INPUT = re.compile(
     r'^sig1=\("@method" "@path" "@query" "content-digest" "x-device-id" "x-sample"\)'
     r';created=(\d{1,12});nonce="([A-Za-z0-9_-]{16,64})";keyid="([A-Za-z0-9._-]{1,96})";alg="ed25519"$'
 )
+# Signed before the receipt's bytes, so that no signature over anything else can pass for one over a receipt.
+_ERASURE_CONTEXT = b"projectone erasure receipt 1\n"
 _SIGNATURE = re.compile(r"^sig1=:([A-Za-z0-9+/]{86}==):$")
 
 
@@ -177,15 +180,50 @@ def verify_manifest(trusted: Mapping[str, str], signed: SignedManifest) -> Relea
         SignatureError: if the key is unknown or the signature does not hold.
         ContractError: if the signed bytes are not a manifest.
     """
-    public_key = trusted.get(signed.key_id)
-    if public_key is None:
-        raise SignatureError(f"release: signed by {signed.key_id!r}, expected one of {sorted(trusted)}")
+    public_key = _trusted_key(trusted, signed.key_id, what="release")
     try:
         content = base64.b64decode(signed.manifest, validate=True)
     except binascii.Error as error:
         raise SignatureError("release: the manifest is not base64") from error
     _check(public_key, signed.signature, content, what="release")
     return ReleaseManifest.from_bytes(content)
+
+
+def sign_erasure(key: Ed25519PrivateKey, receipt: ErasureReceipt) -> SignedErasure:
+    """The receipt's canonical bytes and the signature over them."""
+    content = receipt.to_bytes()
+    return SignedErasure(
+        receipt=base64.b64encode(content).decode(),
+        key_id=key_id_of(public_key_text(key)),
+        signature=base64.b64encode(key.sign(_ERASURE_CONTEXT + content)).decode(),
+    )
+
+
+def verify_erasure(trusted: Mapping[str, str], signed: SignedErasure) -> ErasureReceipt:
+    """The receipt, if a key we trust signed exactly these bytes as a receipt.
+
+    Args:
+        trusted: Key id to raw public key, base64.
+        signed: What the server sent.
+
+    Raises:
+        SignatureError: if the key is unknown or the signature does not hold.
+        ContractError: if the signed bytes are not a receipt.
+    """
+    public_key = _trusted_key(trusted, signed.key_id, what="erasure receipt")
+    try:
+        content = base64.b64decode(signed.receipt, validate=True)
+    except binascii.Error as error:
+        raise SignatureError("erasure receipt: it is not base64") from error
+    _check(public_key, signed.signature, _ERASURE_CONTEXT + content, what="erasure receipt")
+    return ErasureReceipt.from_bytes(content)
+
+
+def _trusted_key(trusted: Mapping[str, str], key_id: str, *, what: str) -> str:
+    public_key = trusted.get(key_id)
+    if public_key is None:
+        raise SignatureError(f"{what}: signed by {key_id!r}, expected one of {sorted(trusted)}")
+    return public_key
 
 
 def _check(public_key: str, signature: str, content: bytes, *, what: str) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 
 from projectone.contracts.consent import ConsentReceipt, ConsentScope
+from projectone.contracts.erasures import ErasureReceipt, SignedErasure
 from projectone.device.consent import ConsentLedger, ConsentMethod
 from projectone.device.corrections import Corrections, Granted, Kept
 from projectone.device.installed import Installed, SetAside
@@ -20,7 +21,7 @@ from projectone.device.transport import Transport
 from projectone.device.updater import Updater, UpdateReport
 from projectone.device.updater.download import ByteProgress
 from projectone.device.uploader import SyncProgress, SyncReport, Uploader
-from projectone.errors import DataError
+from projectone.errors import DataError, SignatureError
 from projectone.storage.database import Database
 
 
@@ -79,6 +80,7 @@ class DeviceRooms:
     uploader: Uploader
     updater: Updater
     transcriber: Transcriber
+    read_erasure: Callable[[SignedErasure], ErasureReceipt]
     channel: str
     read_clip: Callable[[bytes], Clip]
     clock: Callable[[], datetime]
@@ -182,6 +184,29 @@ class DeviceClient:
     def consents(self) -> dict[ConsentScope, ConsentReceipt | None]:
         """Every purpose, with the consent in force."""
         return self._rooms.consent.in_force()
+
+    def erasures(self, *, is_again: bool = False) -> list[ErasureReceipt]:
+        """What the server signed about each withdrawal, the last one first, each checked against the release key.
+
+        Args:
+            is_again: Ask the server again before: it may have replaced a release since. Without it, nothing is sent.
+
+        Raises:
+            SettingsError: if no release key is configured, or no server where one is asked.
+            SignatureError: if one of them was not signed by a key we trust, or is about something else.
+            TransportError: if the server could not be reached.
+        """
+        rooms = self._rooms
+        if is_again:
+            for receipt_id in rooms.consent.erasures():
+                rooms.uploader.fetch_erasure(receipt_id)
+        receipts = {receipt_id: rooms.read_erasure(signed) for receipt_id, signed in rooms.consent.erasures().items()}
+        for receipt_id, receipt in receipts.items():
+            if receipt.receipt_id != receipt_id:
+                raise SignatureError(
+                    f"erasure receipt: expected one for {receipt_id}, got one for {receipt.receipt_id}"
+                )
+        return list(receipts.values())
 
     def n_earlier(self, scope: ConsentScope) -> int:
         """How many data points were made before the user agreed, and so stay here."""

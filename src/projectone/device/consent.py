@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Literal, cast, get_args
 
 from projectone.contracts.consent import CONSENT_SCOPES, CONSENT_TEXTS, ConsentReceipt, ConsentScope
+from projectone.contracts.erasures import SignedErasure
 from projectone.errors import ConsentError
 from projectone.storage.database import Database
 from projectone.storage.sqlite import Row
@@ -29,6 +30,15 @@ CREATE TRIGGER consent_is_not_rewritten BEFORE UPDATE ON consent_events
     BEGIN SELECT RAISE(ABORT, 'the consent ledger is only ever added to'); END;
 CREATE TRIGGER consent_is_not_forgotten BEFORE DELETE ON consent_events
     BEGIN SELECT RAISE(ABORT, 'the consent ledger is only ever added to'); END;
+"""
+
+# What the server signed about each erasure. A later answer about the same one knows more, so it takes the place.
+M004_ERASURES = """
+CREATE TABLE erasures (
+    receipt_id TEXT PRIMARY KEY,
+    signed BLOB NOT NULL,
+    fetched_at TEXT NOT NULL
+) STRICT;
 """
 
 
@@ -92,6 +102,22 @@ class ConsentLedger:
         if receipt_id is not None and receipt_id != current.receipt_id:
             raise ConsentError(f"{scope}: the consent this was given under was withdrawn")
         return current
+
+    def keep_erasure(self, receipt_id: uuid.UUID, signed: SignedErasure, *, now: datetime) -> None:
+        """Keep what the server signed about the erasure of everything under a consent, byte for byte."""
+        self._database.execute(
+            "INSERT INTO erasures (receipt_id, signed, fetched_at) VALUES (?1, ?2, ?3)"
+            " ON CONFLICT (receipt_id) DO UPDATE SET signed = ?2, fetched_at = ?3",
+            (str(receipt_id), signed.to_bytes(), now.isoformat()),
+        )
+
+    def erasures(self) -> dict[uuid.UUID, SignedErasure]:
+        """What was kept, by consent, the one withdrawn last first."""
+        rows = self._database.query(
+            "SELECT erasures.* FROM erasures JOIN consent_events USING (receipt_id)"
+            " WHERE event = 'withdrawn' ORDER BY number DESC"
+        )
+        return {uuid.UUID(row["receipt_id"]): SignedErasure.from_bytes(row["signed"]) for row in rows}
 
     def in_force(self) -> dict[ConsentScope, ConsentReceipt | None]:
         """Every purpose with its consent."""

@@ -7,8 +7,9 @@ import binascii
 from collections.abc import Iterable
 from datetime import datetime
 
+from projectone.contracts.erasures import ErasureReceipt, SignedErasure
 from projectone.contracts.releases import LatestModelInfo, ReleaseManifest
-from projectone.contracts.signatures import key_id_of, verify_manifest
+from projectone.contracts.signatures import key_id_of, verify_erasure, verify_manifest
 from projectone.contracts.versions import ModelVersion
 from projectone.errors import (
     ArtifactError,
@@ -57,8 +58,7 @@ class Trust:
             ExpiredReleaseError: if it was signed too long ago to act on.
             RollbackError: if it is older than what ran here, or its number is out of all proportion.
         """
-        if not self._keys:
-            raise SettingsError("no release key: set PROJECTONE_RELEASE_KEY to the public key that the server prints")
+        self._require_keys()
         try:
             manifest = verify_manifest(self._keys, info.signed)
         except ContractError as error:
@@ -76,6 +76,23 @@ class Trust:
             raise RollbackError(f"{name}: expected seq at most {floor + MAX_SEQ_JUMP}; the model in use stays")
         self._check_runtime(manifest, name)
         return manifest
+
+    def read_erasure(self, signed: SignedErasure) -> ErasureReceipt:
+        """The receipt inside, if our server signed it. Needs no network: anybody who knows the key can check it.
+
+        Raises:
+            SettingsError: if no release key is configured.
+            SignatureError: if nobody we trust signed it.
+        """
+        self._require_keys()
+        try:
+            return verify_erasure(self._keys, signed)
+        except ContractError as error:
+            raise SignatureError(f"erasure receipt: what was signed is none: {error}") from error
+
+    def _require_keys(self) -> None:
+        if not self._keys:
+            raise SettingsError("no release key: set PROJECTONE_RELEASE_KEY to the public key that the server prints")
 
     def _check_runtime(self, manifest: ReleaseManifest, name: str) -> None:
         try:

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from projectone.contracts import endpoints
 from projectone.contracts.devices import Enrolment
+from projectone.contracts.erasures import SignedErasure
 from projectone.contracts.uploads import UploadReceipt
 from projectone.device.consent import ConsentLedger
 from projectone.device.outbox import Outbox, OutboxEntry
@@ -136,6 +137,22 @@ class Uploader:
             problem=this.problem,
         )
 
+    def fetch_erasure(self, receipt_id: UUID) -> bool:
+        """Ask for what the server signs about an erasure, and keep it; False if it has no answer to that.
+
+        Then everything is erased all the same: only the paper is missing.
+
+        Raises:
+            TransportError: if the server could not be reached.
+        """
+        try:
+            answer = self._transport.call("GET", endpoints.erasure(receipt_id))
+            signed = SignedErasure.from_bytes(answer.body)
+        except (RefusedError, ContractError):
+            return False
+        self._consent.keep_erasure(receipt_id, signed, now=self._clock())
+        return True
+
     def _handle(self, entry: OutboxEntry, this: _Round) -> None:
         try:
             self._send(entry)
@@ -172,6 +189,8 @@ class Uploader:
             except RefusedError as error:
                 if error.status not in (HTTPStatus.NOT_FOUND, HTTPStatus.GONE):  # it has nothing of ours to erase
                     raise
+                return
+            self.fetch_erasure(entry.entry_id)
             return
 
         def require_consent() -> None:

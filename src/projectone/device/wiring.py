@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from projectone import __version__
 from projectone.contracts.devices import Enrolment
 from projectone.device.client import DeviceClient, DeviceRooms
-from projectone.device.consent import M002_CONSENT, ConsentLedger
+from projectone.device.consent import M002_CONSENT, M004_ERASURES, ConsentLedger
 from projectone.device.corrections import Corrections
 from projectone.device.installed import Installed
 from projectone.device.keys import DeviceKeys
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from projectone.speech.threads import MlxThread
 
 # Numbered, append-only: `PRAGMA user_version` counts them.
-MIGRATIONS = (M001_RECORDINGS, M002_CONSENT, M003_OUTBOX)
+MIGRATIONS = (M001_RECORDINGS, M002_CONSENT, M003_OUTBOX, M004_ERASURES)
 
 MAX_RECORDING_S = 3600.0
 _TRIAL_CLIPS = 3
@@ -106,6 +106,7 @@ def open_client(settings: DeviceSettings) -> DeviceClient:
                 clock=_now,
             ),
             transcriber=transcriber,
+            read_erasure=trust.read_erasure,
             channel=settings.channel,
             read_clip=read_clip,
             clock=_now,

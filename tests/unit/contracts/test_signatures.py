@@ -1,19 +1,24 @@
+import base64
 import json
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from projectone.contracts.erasures import ErasureReceipt, SignedErasure
 from projectone.contracts.releases import ReleaseFile, ReleaseManifest
 from projectone.contracts.signatures import (
     MAX_REQUEST_AGE_S,
     content_digest,
     key_id_of,
     public_key_text,
+    sign_erasure,
     sign_manifest,
     sign_request,
+    verify_erasure,
     verify_manifest,
     verify_request,
 )
@@ -144,3 +149,45 @@ def test_a_manifest_with_an_unknown_field_is_refused() -> None:
 def test_a_file_name_with_a_folder_in_it_is_no_release_file() -> None:
     with pytest.raises(ValueError, match="path"):
         ReleaseFile(path="../evil", sha256="d" * 64, size_bytes=1)
+
+
+MOMENT = datetime(2026, 11, 1, tzinfo=UTC)
+RECEIPT = ErasureReceipt(
+    receipt_id=UUID(int=7),
+    contributor_id="c-1",
+    scope="corrections",
+    granted_at=MOMENT,
+    withdrawn_at=MOMENT,
+    issued_at=MOMENT,
+    n_samples=3,
+    is_complete=True,
+)
+TRUSTED = {key_id_of(public_key_text(KEY)): public_key_text(KEY)}
+
+
+def test_an_erasure_receipt_is_read_by_whoever_knows_the_key() -> None:
+    assert verify_erasure(TRUSTED, sign_erasure(KEY, RECEIPT)) == RECEIPT
+    with pytest.raises(SignatureError, match="signed by"):
+        verify_erasure({}, sign_erasure(KEY, RECEIPT))
+
+
+def test_every_flipped_bit_of_an_erasure_receipt_is_noticed() -> None:
+    signed = sign_erasure(KEY, RECEIPT)
+    content = base64.b64decode(signed.receipt)
+    for position in range(len(content)):
+        changed = bytearray(content)
+        changed[position] ^= 1 << position % 8
+        forged = signed.model_copy(update={"receipt": base64.b64encode(changed).decode()})
+        with pytest.raises(SignatureError):
+            verify_erasure(TRUSTED, forged)
+
+
+def test_a_signature_over_the_bytes_alone_does_not_make_a_receipt() -> None:
+    content = RECEIPT.to_bytes()
+    forged = SignedErasure(
+        receipt=base64.b64encode(content).decode(),
+        key_id=next(iter(TRUSTED)),
+        signature=base64.b64encode(KEY.sign(content)).decode(),
+    )
+    with pytest.raises(SignatureError, match="does not hold"):
+        verify_erasure(TRUSTED, forged)

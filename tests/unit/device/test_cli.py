@@ -12,6 +12,7 @@ import pytest
 from tests.fakes.device_rooms import TextEngine, text_model, tone
 from tests.fakes.release_server import ENROLMENT_CODE, FakeServer
 
+from projectone.contracts.erasures import LearnedRelease
 from projectone.device.cli import main
 from projectone.device.cli.commands import COMMANDS
 
@@ -254,3 +255,29 @@ def test_without_an_enrolment_code_sync_says_which_setting_is_missing(
     assert run(capsys, "status")[1]["waiting"] == 2
     monkeypatch.setenv("PROJECTONE_ENROLMENT_CODE", ENROLMENT_CODE)
     assert run(capsys, "sync")[1]["sent"] == 1
+
+
+def test_what_the_server_signed_about_an_erasure_can_be_read_offline(
+    server: FakeServer, wav: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert main(["consent", "erased"]) == 0
+    assert "no receipt of an erasure" in capsys.readouterr().out
+    server.release(text_model("won too"))
+    for words in (["update"], ["transcribe", str(wav)], ["consent", "grant", "corrections", "--yes"]):
+        assert main(words) == 0
+    for words in (["correct", "last", "one two"], ["sync"], ["consent", "withdraw", "corrections"], ["sync"]):
+        assert main(words) == 0
+    released = {"channel": "stable", "version": "1.1.0", "weights_sha256": "0" * 64, "released_at": "2026-11-01T00:00Z"}
+    server.learned.append(LearnedRelease.model_validate(released))
+    assert run(capsys, "consent", "erased")[1]["erasures"][0]["releases"] == []
+    (receipt,) = run(capsys, "consent", "erased", "--again")[1]["erasures"]
+    assert (receipt["n_samples"], receipt["releases"][0]["version"]) == (1, "1.1.0")
+    monkeypatch.setenv("PROJECTONE_SERVER", "http://127.0.0.1:1")
+    assert main(["consent", "erased", "corrections"]) == 0
+    text = capsys.readouterr().out
+    assert "samples erased: 1" in text
+    assert "model 1.1.0 (stable) had learned from them: not replaced yet" in text
+    assert "What erasing does not reach:" in text
+    assert run(capsys, "consent", "erased", "evaluation")[1] == {"erasures": []}
+    monkeypatch.setenv("PROJECTONE_RELEASE_KEY", "A" * 43 + "=")
+    assert "signed by" in refuse(capsys, "consent", "erased")

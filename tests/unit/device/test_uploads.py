@@ -11,6 +11,7 @@ from tests.fakes.release_server import FakeServer
 from tests.unit.device.conftest import Rooms, open_rooms
 
 from projectone.contracts.base import sha256_hex
+from projectone.contracts.signatures import verify_erasure
 from projectone.device.recordings import Clip
 from projectone.device.wiring import read_clip
 from projectone.errors import ConsentError, DataError, LeaseError, SettingsError
@@ -104,6 +105,40 @@ def test_withdrawing_empties_the_outbox_and_erases_on_the_server(rooms: Rooms, s
     assert server.samples == {}
     assert set(server.consents.values()) == {False}
     assert [point.uploaded for point in rooms.recordings.points()] == [False, False]
+
+
+def test_the_server_certifies_the_erasure_in_the_same_sync(rooms: Rooms, server: FakeServer) -> None:
+    rooms.corrections.grant("corrections", "cli")
+    rooms.corrections.correct(rooms.record().recording_id, "one")
+    rooms.uploader.sync()
+    receipt = rooms.corrections.withdraw("corrections")
+    rooms.uploader.sync()
+    assert receipt is not None
+    (signed,) = rooms.consent.erasures().values()
+    assert verify_erasure({signed.key_id: server.public_key}, signed).receipt_id == receipt.receipt_id
+
+
+def test_a_server_that_certifies_nothing_has_erased_all_the_same(rooms: Rooms, server: FakeServer) -> None:
+    rooms.corrections.grant("corrections", "cli")
+    rooms.corrections.correct(rooms.record().recording_id, "one")
+    rooms.uploader.sync()
+    rooms.corrections.withdraw("corrections")
+    server.faults.answer = lambda method, path: (404, "not-found") if path.endswith("/erasure") else None
+    assert rooms.uploader.sync().waiting == 0
+    assert server.samples == {}
+    assert rooms.consent.erasures() == {}
+
+
+def test_a_certificate_that_is_lost_on_the_way_is_fetched_by_the_next_sync(rooms: Rooms, server: FakeServer) -> None:
+    rooms.corrections.grant("corrections", "cli")
+    rooms.corrections.correct(rooms.record().recording_id, "one")
+    rooms.uploader.sync()
+    rooms.corrections.withdraw("corrections")
+    server.faults.is_losing_replies = lambda method, path: path.endswith("/erasure")
+    assert rooms.uploader.sync().waiting == 1
+    server.faults.is_losing_replies = lambda method, path: False
+    assert rooms.uploader.sync().waiting == 0
+    assert len(rooms.consent.erasures()) == 1
 
 
 def test_a_withdrawal_survives_being_offline(rooms: Rooms, server: FakeServer) -> None:

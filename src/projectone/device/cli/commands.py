@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from projectone.contracts.consent import CONSENT_SCOPES, CONSENT_TEXTS, ConsentScope
+from projectone.contracts.erasures import ErasureReceipt
 from projectone.device.cli.progress import ProgressLine
 from projectone.device.client import DeviceClient
 from projectone.device.corrections import Kept
@@ -102,18 +103,21 @@ def _donate(client: DeviceClient, arguments: argparse.Namespace) -> Result:
 
 
 def _consent_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("action", choices=("show", "grant", "withdraw"), help="what to do")
+    parser.add_argument("action", choices=("show", "grant", "withdraw", "erased"), help="what to do")
     parser.add_argument("scope", nargs="?", choices=CONSENT_SCOPES, metavar="SCOPE", help=", ".join(CONSENT_SCOPES))
     parser.add_argument("--yes", action="store_true", help="agree to the words without being asked (grant)")
     parser.add_argument(
         "--include-earlier", action="store_true", help="also send what was corrected before agreeing (grant)"
     )
+    parser.add_argument("--again", action="store_true", help="ask the server for the receipts again (erased)")
 
 
 def _consent(client: DeviceClient, arguments: argparse.Namespace) -> Result:
     if arguments.action == "show":
         scopes = (arguments.scope,) if arguments.scope else CONSENT_SCOPES
         return _show_consents(client, scopes)
+    if arguments.action == "erased":
+        return _show_erasures(client, arguments)
     if arguments.scope is None:
         raise ConsentError(f"{arguments.action}: for what? expected one of {', '.join(CONSENT_SCOPES)}")
     if arguments.action == "grant":
@@ -160,6 +164,32 @@ def _show_consents(client: DeviceClient, scopes: tuple[ConsentScope, ...]) -> Re
         facts[scope] = {"is_granted": receipt is not None, "granted_at": granted_at, "text": CONSENT_TEXTS[scope].text}
         lines += [f"{scope}: {f'granted {granted_at}' if receipt else 'not granted'}", f"  {CONSENT_TEXTS[scope].text}"]
     return Result({"consents": facts}, "\n".join(lines))
+
+
+def _show_erasures(client: DeviceClient, arguments: argparse.Namespace) -> Result:
+    """What the server signed about every withdrawal, or about those of one purpose."""
+    receipts = [
+        receipt for receipt in client.erasures(is_again=arguments.again) if arguments.scope in (None, receipt.scope)
+    ]
+    facts = {"erasures": [receipt.model_dump(mode="json") for receipt in receipts]}
+    if not receipts:
+        return Result(facts, "no receipt of an erasure; after a withdrawal, `projectone sync` brings one")
+    limits = [f"  {limit}" for limit in dict.fromkeys(limit for receipt in receipts for limit in receipt.limits)]
+    return Result(facts, "\n".join([*map(_erasure_line, receipts), "What erasing does not reach:", *limits]))
+
+
+def _erasure_line(receipt: ErasureReceipt) -> str:
+    done = "all gone" if receipt.is_complete else "a training run still holds some: ask again with --again"
+    lines = [
+        f"{receipt.scope}: withdrawn {receipt.withdrawn_at:%Y-%m-%d %H:%M}, signed by the server "
+        f"{receipt.issued_at:%Y-%m-%d %H:%M} UTC (consent {receipt.receipt_id})",
+        f"  samples erased: {receipt.n_samples}",
+        f"  training sets that named them: {len(receipt.dataset_sha256s)}, {done}",
+    ]
+    for release in receipt.releases:
+        replaced = f"replaced by {release.replaced_by}" if release.replaced_by else "not replaced yet"
+        lines.append(f"  model {release.version} ({release.channel}) had learned from them: {replaced}")
+    return "\n".join(lines)
 
 
 def _sync_arguments(parser: argparse.ArgumentParser) -> None:
@@ -300,7 +330,8 @@ COMMANDS: dict[str, Command] = {
     ),
     "consent": Command(
         "see, give or take back your consent",
-        "  projectone consent show\n  projectone consent grant corrections\n  projectone consent withdraw corrections",
+        "  projectone consent show\n  projectone consent grant corrections\n  projectone consent withdraw corrections\n"
+        "  projectone consent erased --again        what the server signed about it",
         _consent_arguments,
         _consent,
     ),

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Request, Response
 
 from projectone.contracts import endpoints
 from projectone.contracts.consent import CONSENT_TEXTS, ConsentReceipt
+from projectone.contracts.erasures import SignedErasure
 from projectone.errors import DataError
 from projectone.server.api.answers import contract_body, contract_response
 from projectone.server.api.auth import SIGNED, Call
@@ -48,6 +49,17 @@ def delete_consent(receipt_id: UUID, request: Request, call: Annotated[Call, Dep
     Two things are not: models that were released already, and what a training run that is at work holds until it ends.
     """
     return _withdraw(receipt_id, request, call)
+
+
+@router.get(
+    endpoints.CONSENTS + "/{receipt_id}/erasure", response_model=SignedErasure, summary="What was erased, signed"
+)
+def get_erasure(receipt_id: UUID, request: Request, call: Annotated[Call, Depends(SIGNED)]) -> Response:
+    """A signed `ErasureReceipt` of a withdrawn consent, made anew each time; 409 while the consent is in force."""
+    signed = services_of(request).erasure(receipt_id, call.signer.contributor_id)
+    if signed is None:
+        raise Refusal(404, "consent-unknown", f"no consent {receipt_id} of yours is here")
+    return contract_response(signed)
 
 
 def _withdraw(receipt_id: UUID, request: Request, call: Call) -> Response:

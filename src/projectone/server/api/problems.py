@@ -19,6 +19,7 @@ RETRY_AFTER_S = 30
 _STATUS_OF_REASON = {
     "sample-conflict": 409,
     "consent-conflict": 409,
+    "consent-in-force": 409,
     "erased": 410,
     "audio-too-large": 413,
 }

@@ -6,9 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from uuid import UUID
 
 from fastapi import Request
 
+from projectone.contracts.erasures import SignedErasure
 from projectone.server.api.quotas import Quotas
 from projectone.server.corpus.catalog import Catalog
 from projectone.server.corpus.intake import Intake
@@ -32,6 +34,7 @@ class Services:
         enrolment_code: What a new device has to show.
         clock: Now, with its zone.
         erase_derived: Removes what was made from withdrawn samples; safe to repeat.
+        erasure: What is signed about a person's withdrawn consent; None if they gave no such consent.
         quotas: How much anybody may ask for.
     """
 
@@ -45,6 +48,7 @@ class Services:
     enrolment_code: str = field(repr=False)
     clock: Callable[[], datetime]
     erase_derived: Callable[[], object]
+    erasure: Callable[[UUID, str], SignedErasure | None]
     quotas: Quotas = field(default_factory=Quotas)
 
 

@@ -113,7 +113,7 @@ class SampleRow:
 
 @dataclass(frozen=True)
 class Erased:
-    """What a withdrawal took: the clips, one for each sample, and the sealed datasets that named one of them."""
+    """What a withdrawal took: the clips, one for each sample, and the sealed datasets that ever named one of them."""
 
     receipt: ConsentReceipt
     clip_sha256s: tuple[str, ...]
@@ -305,7 +305,9 @@ class Catalog:
             statement = update(SAMPLES).where(*under_it).values(state="erased", **digests, **emptied)
             clips = list(connection.execute(select(SAMPLES.c.clip_sha256).where(*under_it)).scalars())
             sealed = select(SEALED.c.dataset_sha256).join(SAMPLES, SAMPLES.c.sample_id == SEALED.c.sample_id)
-            datasets = list(connection.execute(sealed.where(*under_it).distinct()).scalars())
+            # Of those erased before, too: what failed after the rows were emptied is done by the same request again.
+            named = sealed.where(SAMPLES.c.consent_receipt_id == receipt_id).distinct()
+            datasets = list(connection.execute(named).scalars())
             connection.execute(statement)
         forget_freed_pages(self._engine)
         return Erased(receipt_of_row(row), tuple(clips), tuple(datasets))

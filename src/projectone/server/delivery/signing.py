@@ -1,4 +1,4 @@
-"""Signs releases with the Ed25519 key of the server's home; devices carry its public half."""
+"""Signs releases and erasure receipts with the Ed25519 key of the server's home; devices carry its public half."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+from projectone.contracts.erasures import ErasureReceipt, SignedErasure
 from projectone.contracts.releases import ReleaseManifest, SignedManifest
-from projectone.contracts.signatures import public_key_text, sign_manifest
+from projectone.contracts.signatures import public_key_text, sign_erasure, sign_manifest
 from projectone.errors import SettingsError
 
 
 class ReleaseSigner:
-    """Signs manifests with one key."""
+    """Signs with one key."""
 
     def __init__(self, key: Ed25519PrivateKey) -> None:
         self._key = key
@@ -26,6 +27,10 @@ class ReleaseSigner:
     def sign(self, manifest: ReleaseManifest) -> SignedManifest:
         """The manifest's canonical bytes and the signature over them."""
         return sign_manifest(self._key, manifest)
+
+    def sign_erasure(self, receipt: ErasureReceipt) -> SignedErasure:
+        """The receipt's canonical bytes and the signature over them."""
+        return sign_erasure(self._key, receipt)
 
     @property
     def public_key(self) -> str:

@@ -13,20 +13,24 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 import uvicorn
 
+from projectone.contracts.erasures import SignedErasure
 from projectone.errors import SettingsError
 from projectone.server.api.app import create_app as create_api
 from projectone.server.api.services import Services
 from projectone.server.corpus.catalog import Catalog
 from projectone.server.corpus.derived import Derived
+from projectone.server.corpus.erasure import Erasures
 from projectone.server.corpus.intake import Intake
 from projectone.server.corpus.retention import sweep
 from projectone.server.database import Engine, forget_freed_pages, open_engine
 from projectone.server.delivery.ledger import Ledger
+from projectone.server.delivery.signing import load_signer
 from projectone.server.devices.catalog import DeviceCatalog
-from projectone.server.home import require_home
+from projectone.server.home import RELEASE_KEY, require_home
 from projectone.server.hubd.app import create_app as create_hub
 from projectone.server.hubd.repos import HubStore
 from projectone.server.hubd.settings import HubSettings
@@ -85,6 +89,19 @@ def api_services(settings: ServerSettings, engine: Engine) -> Services:
     ledger = Ledger(engine, public_url=settings.public_url)
     derived = Derived(settings.home, catalog, Runs(engine), ledger.released_weights)
     derived.erase()
+    signer = load_signer(settings.keys_folder / RELEASE_KEY)
+    erasures = Erasures(
+        engine,
+        Runs(engine),
+        blobs,
+        releases=lambda: [(release.run_id, release.manifest) for release in ledger.releases()],
+        clock=_now,
+    )
+
+    def erasure(receipt_id: UUID, contributor_id: str) -> SignedErasure | None:
+        receipt = erasures.receipt(receipt_id, contributor_id)
+        return None if receipt is None else signer.sign_erasure(receipt)
+
     return Services(
         catalog=catalog,
         blobs=blobs,
@@ -96,6 +113,7 @@ def api_services(settings: ServerSettings, engine: Engine) -> Services:
         enrolment_code=settings.enrolment_code,
         clock=_now,
         erase_derived=derived.erase,
+        erasure=erasure,
     )
 
 

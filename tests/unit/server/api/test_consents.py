@@ -10,9 +10,12 @@ from tests.fakes.caller import SAID_AT, Caller, a_clip
 from tests.unit.server.api.conftest import Backend, reason
 
 from projectone.contracts import endpoints
+from projectone.contracts.erasures import ErasureReceipt, SignedErasure
+from projectone.contracts.signatures import key_id_of, verify_erasure
 from projectone.errors import DataError
 from projectone.server.corpus.catalog import SampleRow
 from projectone.server.corpus.datasets import DatasetItem, read_dataset, seal_dataset
+from projectone.server.delivery.signing import load_signer
 from projectone.server.runs import Runs
 
 
@@ -195,3 +198,55 @@ def test_no_sample_is_kept_after_a_withdrawal_that_raced_it(backend: Backend) ->
 
     sweep(backend.services.catalog, backend.services.blobs)
     assert backend.files() == []
+
+
+def read_erasure(backend: Backend, caller: Caller) -> ErasureReceipt:
+    """The receipt as a device reads it: by the key that `init` showed."""
+    response = caller.signed("GET", endpoints.erasure(caller.consent_id))
+    assert response.status_code == 200
+    key = load_signer(backend.home / "keys" / "release.key").public_key
+    return verify_erasure({key_id_of(key): key}, SignedErasure.from_bytes(response.content))
+
+
+def test_a_withdrawal_is_certified_to_the_person_alone(backend: Backend) -> None:
+    ada, bob = backend.caller("ada"), backend.caller("bob")
+    ada.put(a_clip(1), name="one")
+    ada.put(a_clip(2), name="two")
+    path = endpoints.erasure(ada.consent_id)
+    assert reason(ada.signed("GET", path)) == (409, "consent-in-force")
+    ada.withdraw()
+    assert reason(bob.signed("GET", path)) == (404, "consent-unknown")
+    receipt = read_erasure(backend, ada)
+    assert (receipt.contributor_id, receipt.scope, receipt.n_samples) == (ada.contributor_id, "corrections", 2)
+    assert (receipt.dataset_sha256s, receipt.releases, receipt.is_complete) == ((), (), True)
+    assert receipt.limits
+    again = read_erasure(backend, ada)
+    assert again.model_copy(update={"issued_at": receipt.issued_at}) == receipt
+
+
+def test_a_certificate_is_not_complete_while_a_run_still_holds_a_sample(backend: Backend) -> None:
+    ada = backend.caller()
+    ada.put(a_clip())
+    (row,) = backend.services.catalog.waiting()
+    sealed = seal_dataset(backend.services.catalog, backend.services.blobs, [item_of(row)])
+    runs = Runs(backend.engine)
+    run_id = runs.request("on-demand").run_id
+    runs.change(run_id, guard=lambda connection: None, dataset_sha256=sealed.sha256)
+    ada.withdraw()
+    assert not read_erasure(backend, ada).is_complete
+    runs.finish(run_id, "failed", guard=lambda connection: None)
+    receipt = read_erasure(backend, ada)
+    assert (receipt.is_complete, receipt.dataset_sha256s) == (True, (sealed.sha256,))
+
+
+def test_a_withdrawal_that_failed_halfway_is_not_certified_as_complete(backend: Backend) -> None:
+    ada = backend.caller()
+    ada.put(a_clip())
+    (row,) = backend.services.catalog.waiting()
+    sealed = seal_dataset(backend.services.catalog, backend.services.blobs, [item_of(row)])
+    content = backend.services.blobs.get(sealed.sha256)
+    ada.withdraw()
+    backend.services.blobs.put([content])  # as if the process had died between rows and bytes
+    assert not read_erasure(backend, ada).is_complete
+    ada.withdraw()
+    assert read_erasure(backend, ada).is_complete

@@ -1,0 +1,110 @@
+"""What can be said of an erasure afterwards: found out from rows and disk at every call, so that it is true then."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import Engine, func, select
+
+from projectone.contracts.erasures import ErasureReceipt, LearnedRelease
+from projectone.contracts.releases import ReleaseManifest
+from projectone.errors import DataError
+from projectone.server.corpus.catalog import CONSENTS, SAMPLES, SEALED, receipt_of_row
+from projectone.server.database import reading
+from projectone.server.runs import Runs
+from projectone.storage.blobs import BlobStore
+
+_AT_WORK = ("requested", "running")
+
+
+class Erasures:
+    """Makes receipts of withdrawn consents.
+
+    Args:
+        engine: The server's database.
+        runs: Know which run learned from which dataset.
+        blobs: Where sealed datasets lie.
+        releases: Every release, oldest first: the run that made it, and its manifest.
+        clock: Now, with its zone.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        runs: Runs,
+        blobs: BlobStore,
+        *,
+        releases: Callable[[], Sequence[tuple[str, ReleaseManifest]]],
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._engine = engine
+        self._runs = runs
+        self._blobs = blobs
+        self._releases = releases
+        self._clock = clock
+
+    def receipt(self, receipt_id: UUID, contributor_id: str) -> ErasureReceipt | None:
+        """What became of everything sent under a person's consent; None if this person gave no such consent.
+
+        Raises:
+            DataError: ``consent-in-force`` if it was not withdrawn.
+        """
+        theirs = select(CONSENTS).where(
+            CONSENTS.c.receipt_id == receipt_id, CONSENTS.c.contributor_id == contributor_id
+        )
+        under_it = (SAMPLES.c.consent_receipt_id == receipt_id, SAMPLES.c.state == "erased")
+        sealed = select(SEALED.c.dataset_sha256).join(SAMPLES, SAMPLES.c.sample_id == SEALED.c.sample_id)
+        with reading(self._engine) as connection:
+            row = connection.execute(theirs).one_or_none()
+            if row is None:
+                return None
+            consent = receipt_of_row(row)
+            n_samples = connection.execute(select(func.count()).select_from(SAMPLES).where(*under_it)).scalar_one()
+            datasets = sorted(set(connection.execute(sealed.where(*under_it)).scalars()))
+        if consent.withdrawn_at is None:
+            raise DataError("consent-in-force", f"consent {receipt_id}: is in force, so nothing was erased")
+        learned = self._runs.made_from(datasets)
+        is_at_work = any(run.state in _AT_WORK for run in learned)
+        return ErasureReceipt(
+            receipt_id=receipt_id,
+            contributor_id=contributor_id,
+            scope=consent.scope,
+            granted_at=consent.granted_at,
+            withdrawn_at=consent.withdrawn_at,
+            issued_at=self._clock(),
+            n_samples=n_samples,
+            dataset_sha256s=tuple(datasets),
+            is_complete=not is_at_work and not any(self._blobs.has(sha256) for sha256 in datasets),
+            releases=learned_releases(self._releases(), {run.run_id for run in learned}),
+        )
+
+
+def learned_releases(
+    releases: Sequence[tuple[str, ReleaseManifest]], run_ids: Collection[str]
+) -> tuple[LearnedRelease, ...]:
+    """The releases that hold a model made by these runs, each with the next one of its channel that does not.
+
+    Args:
+        releases: All of them, oldest first.
+        run_ids: Runs that learned from what was erased.
+    """
+    weights = {manifest.weights_sha256 for run_id, manifest in releases if run_id in run_ids}
+    found = []
+    for place, (_, manifest) in enumerate(releases):
+        if manifest.weights_sha256 not in weights:
+            continue
+        later = (other for _, other in releases[place + 1 :] if other.channel == manifest.channel)
+        replacing = next((other for other in later if other.weights_sha256 not in weights), None)
+        found.append(
+            LearnedRelease(
+                channel=manifest.channel,
+                version=manifest.version,
+                weights_sha256=manifest.weights_sha256,
+                released_at=manifest.created_at,
+                replaced_by=None if replacing is None else replacing.version,
+                replaced_at=None if replacing is None else replacing.created_at,
+            )
+        )
+    return tuple(found)
