@@ -8,7 +8,7 @@ PARITY_STAMP := $(PARITY_VENV)/.installed-from-lock
 PEERS_STAMP := $(PARITY_VENV)/.peers-installed-from-lock
 DATA ?= ../shared/data
 
-.PHONY: help demo test check bench parity starter lock docs clean
+.PHONY: help demo test check bench parity gradients starter lock docs clean
 help: ## what can be made
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
@@ -50,6 +50,9 @@ bench: $(PEERS_STAMP) ## every benchmark beside its peers, quickly (ARGS=--json 
 
 parity: $(PARITY_STAMP) ## numbers against outside truths (transformers on torch), and the engine on torch
 	$(PARITY_VENV)/bin/python -m pytest -m parity tests/parity tests/conformance/engines $(ARGS)
+
+gradients: $(PARITY_STAMP) ## write docs/gradient-parity.md again: both engines beside transformers and peft
+	$(PARITY_VENV)/bin/python -m tests.parity.gradient_table
 
 starter: $(PARITY_STAMP) ## train the starter model again (needs real speech in DATA, and an hour or more)
 	$(PARITY_VENV)/bin/python -m starter.train --data $(DATA) --out models/starter $(ARGS)

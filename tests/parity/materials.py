@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from itertools import product
 from string import ascii_lowercase
 
@@ -10,7 +11,7 @@ import mlx.core as mx
 import numpy as np
 from mlx.utils import tree_map_with_path
 
-from projectone.server.training.loss import Target
+from projectone.server.training.loss import Batch, Target, collate_targets
 from projectone.speech.checkpoint import FeatureSettings, GenerationSettings, WhisperCheckpoint
 from projectone.speech.prefix import decoder_prefix
 from projectone.speech.tokenizer import Tokenizer
@@ -121,3 +122,19 @@ def mels_of(checkpoint: WhisperCheckpoint, n_rows: int) -> np.ndarray:
     """Whole windows of noise."""
     shape = (n_rows, checkpoint.features.n_frames, checkpoint.dims.n_mels)
     return np.random.default_rng(0).normal(size=shape).astype(np.float32) * 0.5
+
+
+def our_batch(checkpoint: WhisperCheckpoint, targets: list[Target], mel: np.ndarray) -> Batch:
+    """As a step sees them."""
+    tokens, rows, columns, wanted = collate_targets(targets, pad=checkpoint.tokenizer.eot)
+    return Batch(mx.array(mel), mx.array(tokens), mx.array(rows), mx.array(columns), mx.array(wanted), 1.0)
+
+
+def drawn_adapters(opening: Mapping[str, mx.array]) -> dict[str, mx.array]:
+    """B too: with B zero, as it begins, A would have no gradient to compare."""
+    random = np.random.default_rng(3)
+    sizes = {"lora_a": 0.05, "lora_b": 0.02}
+    return {
+        name: mx.array(random.normal(size=t.shape, scale=sizes[name[-6:]]).astype(np.float16).astype(np.float32))
+        for name, t in opening.items()
+    }

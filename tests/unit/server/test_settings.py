@@ -45,8 +45,8 @@ def test_keys_are_taken_from_the_home_and_never_shown(tmp_path: Path) -> None:
 
 
 def test_training_settings_are_handed_on_by_their_names() -> None:
-    settings = read(TRAINING_EPOCHS="3", TRAINING_LEARNING_RATE="1e-4", TRAINING_TRAINABLE="decoder")
-    assert settings.training == {"epochs": 3, "learning_rate": 1e-4, "trainable": "decoder"}
+    settings = read(TRAINING_EPOCHS="3", TRAINING_LEARNING_RATE="1e-4", TRAINING_ENGINE="transformers")
+    assert settings.training == {"epochs": 3, "learning_rate": 1e-4, "engine": "transformers"}
 
 
 @pytest.mark.parametrize(
@@ -56,6 +56,7 @@ def test_training_settings_are_handed_on_by_their_names() -> None:
         ("API_PORT", "x", "got 'x'"),
         ("SCHEDULE_DAYS", "nan", "expected 0 to 3650"),
         ("PUBLIC_URL", "ftp://x", "expected an address"),
+        ("TRAINING_ENGINE", "jax", "expected one of mlx, transformers"),
         ("TRAINING_TRAINABLE", "some", "expected one of all, decoder"),
     ],
 )

@@ -1,8 +1,10 @@
 import sys
+from pathlib import Path
 
 import pytest
 
 from projectone.errors import TrainingError
+from projectone.server.cli import main
 from projectone.server.training import engines
 from projectone.server.training.config import TrainingConfig
 from projectone.server.training.engines import mlx
@@ -23,6 +25,18 @@ def test_an_engine_without_its_libraries_says_what_to_install(missing: str, monk
     monkeypatch.delattr(engines, "transformers", raising=False)
     with pytest.raises(TrainingError, match=rf"no {missing}: install projectone\[torch\]"):
         find_engine("transformers")
+
+
+def test_the_command_says_so_before_it_reads_anything(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("torch", "transformers", "peft"):
+        monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.delitem(sys.modules, "projectone.server.training.engines.transformers", raising=False)
+    monkeypatch.delattr(engines, "transformers", raising=False)
+    nowhere = str(tmp_path / "nowhere")
+    assert main(["train", "--base", nowhere, "--data", nowhere, "--out", nowhere, "--engine", "transformers"]) != 0
+    assert "install projectone[torch]" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
