@@ -10,13 +10,21 @@ import mlx.core as mx
 import numpy as np
 import pytest
 from mlx.utils import tree_flatten, tree_unflatten
-from tests.parity.materials import TINY, mels_of, random_checkpoint, small_checkpoint, targets_of, tokenizer_of_size
+from tests.parity.materials import (
+    TINY,
+    mels_of,
+    our_batch,
+    random_checkpoint,
+    small_checkpoint,
+    targets_of,
+    tokenizer_of_size,
+)
+from tests.parity.theirs import in_their_layout, their_gradients, their_model
 
 import projectone.server.training  # noqa: F401 - the BLAS before mlx
 from projectone.server.training.adamw import AdamW, Tensors, clip_by_global_norm
-from projectone.server.training.loss import Batch, Target, collate_targets, mean_cross_entropy
+from projectone.server.training.loss import Target, mean_cross_entropy
 from projectone.speech.checkpoint import WhisperCheckpoint, hf_name_of, load_checkpoint, save_checkpoint
-from projectone.speech.names import is_convolution
 
 torch = pytest.importorskip("torch", reason="parity needs the parity extra (torch, transformers)")
 transformers = pytest.importorskip("transformers", reason="parity needs the parity extra (torch, transformers)")
@@ -31,9 +39,7 @@ RELATIVE_ERROR = 2e-4
 
 
 def our_step(checkpoint: WhisperCheckpoint, targets: list[Target], mel: np.ndarray) -> tuple[float, Tensors, Tensors]:
-    tokens, rows, columns, wanted = collate_targets(targets, pad=checkpoint.tokenizer.eot)
-    batch = Batch(mx.array(mel), mx.array(tokens), mx.array(rows), mx.array(columns), mx.array(wanted), 1.0)
-    model = checkpoint.model
+    batch, model = our_batch(checkpoint, targets, mel), checkpoint.model
 
     def loss_of(weights: Tensors) -> mx.array:
         model.update(tree_unflatten(list(weights.items())))
@@ -48,34 +54,16 @@ def our_step(checkpoint: WhisperCheckpoint, targets: list[Target], mel: np.ndarr
 
 
 def their_step(folder: Path, targets: list[Target], mel: np.ndarray) -> tuple[float, dict[str, Any], dict[str, Any]]:
-    """With labels of -100 where nothing is to be learned, as in every recipe."""
-    model = transformers.WhisperForConditionalGeneration.from_pretrained(folder, dtype=torch.float32).train()
-    # Fixed sinusoids in the reference and here; transformers trains them if it is let.
-    model.model.encoder.embed_positions.requires_grad_(False)
-    width = max(len(target.tokens) for target in targets) - 1
-    inputs = torch.zeros((len(targets), width), dtype=torch.long)
-    labels = torch.full((len(targets), width), -100)
-    for row, target in enumerate(targets):
-        inputs[row, : len(target.tokens) - 1] = torch.tensor(target.tokens[:-1])
-        labels[row, target.n_given - 1 : len(target.tokens) - 1] = torch.tensor(target.tokens[target.n_given :])
-    features = torch.from_numpy(mel.transpose(0, 2, 1).copy())
-    logits = model(input_features=features, decoder_input_ids=inputs).logits
-    loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), labels.flatten())
-    loss.backward()
+    model = their_model(folder)
+    loss, gradients = their_gradients(model, targets, mel)
     named = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
-    gradients = {name: weight.grad.numpy().copy() for name, weight in named.items()}
     torch.nn.utils.clip_grad_norm_(named.values(), CLIP_NORM)
     groups = [
         {"params": [w for w in named.values() if w.ndim > 1], "weight_decay": WEIGHT_DECAY},
         {"params": [w for w in named.values() if w.ndim == 1], "weight_decay": 0.0},
     ]
     torch.optim.AdamW(groups, lr=RATE, betas=(0.9, 0.98), eps=1e-6).step()
-    return loss.item(), gradients, {name: weight.detach().numpy() for name, weight in named.items()}
-
-
-def in_their_layout(name: str, tensor: mx.array) -> np.ndarray:
-    array = np.array(tensor)
-    return array.transpose(0, 2, 1) if is_convolution(name) else array
+    return loss, gradients, {name: weight.detach().numpy() for name, weight in named.items()}
 
 
 @pytest.mark.parametrize(
