@@ -109,6 +109,10 @@ class TrainingError(StageError):
     """Training could not finish: no data, numbers that are not finite, or a checkpoint that does not fit."""
 
 
+class LostProcessError(TrainingError):
+    """Another process of the same run has ended. What it said tells why; all of them must be started again."""
+
+
 class EvaluationError(StageError):
     """The judgement could not be made: no golden set, an empty one, or one that overlaps the training data."""
 

@@ -98,7 +98,8 @@ def _run(arguments: list[str]) -> int:
     name = arguments[0]
     # Loading takes seconds with some commands: Ctrl-C finds its words there too.
     command = cast(Command, importlib.import_module(COMMANDS[name][0]))
-    parsed = _parser(name, command).parse_args(arguments[1:])
+    # `words`: for a command that starts processes of its own kind.
+    parsed = _parser(name, command).parse_args(arguments[1:], argparse.Namespace(words=arguments))
     return command.execute(parsed, ServerSettings.from_env(os.environ))
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import functools
+import io
 import json
 import os
 import sys
@@ -11,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from projectone.errors import DataError, EvaluationError, SettingsError
+from projectone.errors import DataError, EvaluationError, LostProcessError, SettingsError
 from projectone.server.corpus.manifests import read_manifest
 from projectone.server.evaluation.triage import TriageConfig
 from projectone.server.settings import ServerSettings
@@ -20,9 +22,12 @@ from projectone.server.training.carriers import Correction
 from projectone.server.training.config import LoraConfig
 from projectone.server.training.engines.choice import find_engine
 from projectone.server.training.engines.mlx import LOG_NAME, adapter_folder
+from projectone.server.training.engines.mlx import finetune as finetune_in_mlx
 from projectone.server.training.examples import Skipped
+from projectone.server.training.parallel import ProcessGroup
 from projectone.server.work.carriers import carriers_for
 from projectone.server.work.clips import open_decoder, training_clips
+from projectone.server.work.processes import EXIT_LEFT, join_run, run_processes
 from projectone.server.work.progress import ProgressLine
 from projectone.server.work.references import PRODUCTION, resolve_model
 from projectone.server.work.train_record import RunInputs, write_record
@@ -37,6 +42,7 @@ EXAMPLES = """  projectone-server train --base starter --data speech/manifest.js
   projectone-server train --base openai/whisper-tiny --data speech --split train --dev speech --dev-split dev \\
       --out models/mine --epochs 3 --learning-rate 1e-5 --context full
   projectone-server train --base openai/whisper-small --data speech --method lora --trainable decoder --out models/mine
+  projectone-server train --base openai/whisper-tiny --data speech --out models/mine --processes 2
   projectone-server train --base openai/whisper-small --data speech --out models/mine --resume"""
 
 EXIT_NO_TRAIN = 3
@@ -121,27 +127,49 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help=f"train nothing if the clips have nothing to teach the base (exit code {EXIT_NO_TRAIN}); else it is said",
     )
+    parser.add_argument(
+        "--processes",
+        type=int,
+        default=1,
+        help="of this machine that share every step (default 1); a step stays as large as --batch-seconds and "
+        "--batch-size say. For several machines start this command with mlx.launch (docs/architecture.md)",
+    )
+    parser.add_argument("--process", help=argparse.SUPPRESS)  # of `run_processes`
     parser.add_argument("--resume", action="store_true", help="go on with the run that OUT.training holds")
     parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
 
 
 def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
     """Train, or go on; print the result."""
+    config = _config(arguments)
+    _check_engine(config, arguments.processes)
+    if arguments.processes > 1 and arguments.process is None:
+        return run_processes([sys.executable, "-m", "projectone.server.cli", *arguments.words], arguments.processes)
+    group = join_run(arguments.process)
+    _check_engine(config, group.size)
+    try:
+        return _train(arguments, settings, config, group)
+    except LostProcessError:
+        if group.is_first:
+            raise
+        return EXIT_LEFT  # one voice is enough
+
+
+def _train(arguments: argparse.Namespace, settings: ServerSettings, config: TrainingConfig, group: ProcessGroup) -> int:
     out: Path = arguments.out.absolute()
     work_folder = out.parent / f"{out.name}.training"
-    is_begun = _check_places(out, work_folder, arguments)
-    config = _config(arguments)
-    find_engine(config.engine)  # before anything is read
+    is_begun = group.decide(lambda: _check_places(out, work_folder, arguments))
     base = resolve_model(arguments.base, settings)
-    line = ProgressLine(sys.stderr)
+    line = ProgressLine(sys.stderr if group.is_first else io.StringIO())
     line.say("reading clips")
     clips, dev, replay, corrections, wordless = _read(arguments)
     carriers = carriers_for(corrections, config)
     # An interrupted run was found worth its while when it began.
-    if not is_begun and not _is_worth_training(base, clips, config, line, arguments):
+    if not is_begun and not group.decide(lambda: _is_worth_training(base, clips, config, line, arguments)):
         return EXIT_NO_TRAIN
+    engine = functools.partial(finetune_in_mlx, group=group) if group.size > 1 else finetune
     try:
-        result = finetune(
+        result = engine(
             base,
             clips,
             config,
@@ -156,8 +184,10 @@ def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
         raise KeyboardInterrupt(
             f"interrupted; what was done is saved in {arguments.out}.training, the same command with --resume goes on"
         ) from None
+    if not group.is_first:
+        return 0
     result = dataclasses.replace(result, skipped=(*wordless, *result.skipped))
-    inputs = _inputs(arguments, base, clips, dev, replay)
+    inputs = _inputs(arguments, base, clips, dev, replay, group.size)
     record, plot = write_record(work_folder, work_folder / LOG_NAME, inputs, config, result)
     _say_skipped(result, record)
     places = {"out": arguments.out, "log": work_folder / LOG_NAME, "run": record, "plot": plot}
@@ -168,6 +198,15 @@ def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
     else:
         print(_describe(result, places))
     return 0
+
+
+def _check_engine(config: TrainingConfig, n_processes: int) -> None:
+    """Before anything is read: its libraries are there, and it knows how to share."""
+    if n_processes < 1:
+        raise SettingsError(f"--processes: expected 1 or more, got {n_processes}")
+    if n_processes > 1 and config.engine != "mlx":
+        raise SettingsError(f"--engine {config.engine}: runs in one process; --processes 1, or the engine mlx")
+    find_engine(config.engine)
 
 
 def _check_places(out: Path, work_folder: Path, arguments: argparse.Namespace) -> bool:
@@ -200,13 +239,14 @@ def _inputs(
     clips: Sequence[TrainingClip],
     dev: Sequence[TrainingClip] | None,
     replay: Sequence[TrainingClip],
+    n_processes: int,
 ) -> RunInputs:
     manifests = {"data": (arguments.data, arguments.split, len(clips))}
     if dev is not None:
         manifests["dev"] = (arguments.dev, arguments.dev_split, len(dev))
     if replay:
         manifests["replay"] = (arguments.replay, None, len(replay))
-    return RunInputs(base=(arguments.base, base), manifests=manifests)
+    return RunInputs(base=(arguments.base, base), manifests=manifests, n_processes=n_processes)
 
 
 def _say_skipped(result: TrainingResult, record: Path) -> None:

@@ -27,10 +27,12 @@ class RunInputs:
     Attributes:
         base: What the user called the model, and its folder.
         manifests: By use (`data`, `dev`, `replay`): the file, the split that was taken, and how many clips that is.
+        n_processes: That shared the steps.
     """
 
     base: tuple[str, Path]
     manifests: Mapping[str, tuple[Path, str | None, int]]
+    n_processes: int = 1
 
 
 def write_record(
@@ -50,6 +52,7 @@ def write_record(
         "data": {use: _manifest(*given) for use, given in inputs.manifests.items()},
         "settings": config.to_json(),
         "environment": environment(config.engine),
+        "n_processes": inputs.n_processes,
         "result": {k: v for k, v in dataclasses.asdict(result).items() if k != "skipped"},
         "skipped": [dataclasses.asdict(skipped) for skipped in result.skipped],
         "audio_hours_per_hour": _pace(events),

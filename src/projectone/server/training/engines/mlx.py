@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
+import shutil
 import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from mlx.utils import tree_unflatten
 
@@ -27,6 +30,8 @@ from projectone.server.training.log import TrainingLog
 from projectone.server.training.loss import Batch
 from projectone.server.training.material import Material, sort_clips
 from projectone.server.training.memory import keep_freed_memory
+from projectone.server.training.parallel import ProcessGroup
+from projectone.server.training.parallel_parts import SharedGradients, SharedJudge, SharedStates, share_of
 from projectone.server.training.selection import DevJudge, better_than, choose_alpha, cost_since, forgets_at_most
 from projectone.server.training.state import DevScore, StateFolder, TrainingState
 from projectone.server.training.trainer import LoopParts, train
@@ -51,32 +56,37 @@ def finetune(
     replay_clips: Sequence[TrainingClip] = (),
     carrier_clips: Sequence[TrainingClip] = (),
     open_steps: StepsOpener = MlxSteps,
+    group: ProcessGroup | None = None,
 ) -> TrainingResult:
     """Fine-tune `base` on `clips` into the new folder `out`; see `Engine` for arguments and errors.
 
     `open_steps` gives what takes the steps: the other engines are this one with steps of another library.
+    With a `group` several processes make this call, each takes a share of every step, and the first one alone judges
+    and writes: the batch is as large as the config says, however many share it.
 
     An adapter, if that is what was trained, is kept in the folder `adapter_folder` names.
     On the CPU the same base, clips and config give the same bytes, however often the run was killed on the way.
     """
     keep_freed_memory()
+    group = group or ProcessGroup()
     checkpoint = load_checkpoint(base)
     fingerprint = fingerprint_of(
         checkpoint.folder_digest, (clips, dev_clips or (), replay_clips, carrier_clips), config
     )
-    if (finished := _finished(work_folder, out, fingerprint)) is not None:
-        return finished
-    folder = StateFolder(work_folder, fingerprint)
+    group.expect_same(fingerprint, "clips, settings and base")
+    if (finished := group.decide(lambda: _finished(work_folder, out, fingerprint))) is not None:
+        return _result_of(finished)
+    folder = SharedStates(StateFolder(work_folder, fingerprint) if group.is_first else None, group)
     opening = folder.latest()
-    if out.exists() and opening is None:
+    if group.is_first and out.exists() and opening is None:
         raise StorageError(f"{out.name!r} exists and is not of this run; give another name or remove it")
     material = sort_clips(checkpoint, clips, dev_clips, replay_clips, config, carrier_clips)
     method = open_method(checkpoint.model, base, config)
     steps = open_steps(method, checkpoint, base, config)
-    run = _Run(checkpoint, config, method, steps, material, work_folder, on_progress)
+    run = _Run(checkpoint, config, method, steps, material, work_folder, on_progress, group)
     result = run.execute(folder, opening, out)
-    note = {"fingerprint": fingerprint, **dataclasses.asdict(result)}
-    write_atomically(work_folder / RESULT_NAME, json.dumps(note, indent=1).encode())
+    if group.is_first:
+        _write_note(work_folder, fingerprint, result)
     run.clear(folder)
     return result
 
@@ -98,32 +108,37 @@ class _Run:
         material: Material,
         work_folder: Path,
         on_progress: Callable[[TrainingProgress], None] | None,
+        group: ProcessGroup,
     ) -> None:
         self._checkpoint, self._config, self._method, self._material = checkpoint, config, method, material
         self._steps = steps
         builder = ExampleBuilder(checkpoint, language=config.language)
         lessons = Lessons(builder, material, config)
-        self._batch_of: Callable[[int], Batch] = lessons.batch
+        self._group, self._work_folder = group, work_folder
+        self._batch_of: Callable[[int], Batch] = lambda step: share_of(
+            lessons.batch(step), rank=group.rank, size=group.size
+        )
         self._epochs = lessons.epochs
         self._outputs: EncoderOutputs | None = None
         if config.trainable == "decoder" and config.encoded_epochs:
-            self._encode_once(work_folder / _ENCODER_OUTPUTS)
+            # A folder for each: what one is writing another would sweep away.
+            self._encode_once(work_folder / (f"{_ENCODER_OUTPUTS}-{group.rank}" if group.rank else _ENCODER_OUTPUTS))
         judge = DevJudge(builder, material.held_back, material.general, config) if material.held_back else None
         self._judge: Callable[[Tensors], DevScore] | None = None
         if judge is not None:
             self._judge = lambda trained: judge(method.model_weights(trained))
         self._curve: list[AlphaPoint] = []
-        log = TrainingLog(work_folder / LOG_NAME, time.monotonic)
+        log = TrainingLog(work_folder / LOG_NAME if group.is_first else Path(os.devnull), time.monotonic)
         self._report = Reporter(log, on_progress, epochs=self._epochs, n_epochs=config.epochs)
 
-    def execute(self, folder: StateFolder, opening: TrainingState | None, out: Path) -> TrainingResult:
+    def execute(self, folder: SharedStates, opening: TrainingState | None, out: Path) -> TrainingResult:
         """Begin, or go on from `opening`; train, choose, save."""
         state = self._opening_state(folder, opening)
         before = state.before
         is_better = better_than(before) if before else lambda first, second: first.loss < second.loss
-        steps, judge = self._steps, self._judge
+        steps, judge = self._steps, self._shared_judge()
         parts = LoopParts(
-            loss_and_gradients=steps.loss_and_gradients,
+            loss_and_gradients=SharedGradients(steps.loss_and_gradients, self._group),
             update=steps.update,
             batch_of=self._batch_of,
             judge=judge and (lambda trained: judge(steps.put_down(trained))),
@@ -139,7 +154,11 @@ class _Run:
         rate = self._config.rate_for(self._checkpoint.dims.n_audio_state)
         state = with_tensors(state, steps.taken_up)
         state = train(state, parts, self._config, n_steps=len(self._epochs), rate=rate)
-        state = with_tensors(state, steps.put_down)
+        trained = with_tensors(state, steps.put_down)
+        # What is left, the first process does alone; the others learn what came of it.
+        return _result_of(self._group.decide(lambda: dataclasses.asdict(self._finish(trained, folder, out))))
+
+    def _finish(self, state: TrainingState, folder: SharedStates, out: Path) -> TrainingResult:
         alpha, trained, score = self._choose(state)
         self._report.phase("save", state.step)
         digest = self._save(trained, out)
@@ -147,11 +166,18 @@ class _Run:
         self._report.finished(result)
         return result
 
-    def clear(self, folder: StateFolder) -> None:
+    def _shared_judge(self) -> SharedJudge | None:
+        return SharedJudge(self._judge, self._group) if self._judge is not None else None
+
+    def clear(self, folder: SharedStates) -> None:
         """Remove what only an unfinished run needs."""
         folder.clear()
         if self._outputs is not None:
             self._outputs.clear()
+        if self._group.is_first:
+            # Of processes that took part before the run was stopped, and no longer do.
+            for path in self._work_folder.glob(f"{_ENCODER_OUTPUTS}-*"):
+                shutil.rmtree(path, ignore_errors=True)
 
     def _encode_once(self, folder: Path) -> None:
         config, planned = self._config, self._batch_of
@@ -162,17 +188,18 @@ class _Run:
             folder,
             self._steps.embed_audio,
             model_sha256=str(self._checkpoint.folder_digest),
-            max_bytes=config.encoder_cache_bytes,
+            max_bytes=config.encoder_cache_bytes // self._group.size,
         )
         self._batch_of = EncodedBatches(planned, sources, self._outputs).batch
 
-    def _opening_state(self, folder: StateFolder, state: TrainingState | None) -> TrainingState:
+    def _opening_state(self, folder: SharedStates, state: TrainingState | None) -> TrainingState:
         if state is not None:
             self._report.resumed(state.step)
             return state
         self._report.started(self._config, n_clips=len(self._material.own), n_replay=len(self._material.replay))
         opening = self._method.opening
-        before = self._judge(opening) if self._judge else None
+        judge = self._shared_judge()
+        before = judge(opening) if judge else None
         if before is not None:
             self._report.judged(0, before)
         state = TrainingState(step=0, weights=opening, moments=AdamW().zeros(opening), before=before)
@@ -242,14 +269,23 @@ class _Run:
         )
 
 
-def _finished(work_folder: Path, out: Path, fingerprint: str) -> TrainingResult | None:
+def _write_note(work_folder: Path, fingerprint: str, result: TrainingResult) -> None:
+    note = {"fingerprint": fingerprint, **dataclasses.asdict(result)}
+    write_atomically(work_folder / RESULT_NAME, json.dumps(note, indent=1).encode())
+
+
+def _finished(work_folder: Path, out: Path, fingerprint: str) -> dict[str, Any] | None:
     """The result of the same run, if it ended earlier and its model is still there."""
     note = work_folder / RESULT_NAME
     if not note.is_file() or not (out / _WEIGHTS).is_file():
         return None
-    facts = json.loads(note.read_text())
+    facts: dict[str, Any] = json.loads(note.read_text())
     if facts.pop("fingerprint") != fingerprint or facts["weights_sha256"] != digest_of(out / _WEIGHTS):
         return None
+    return facts
+
+
+def _result_of(facts: dict[str, Any]) -> TrainingResult:
     facts["skipped"] = tuple(Skipped(**entry) for entry in facts["skipped"])
     facts["curve"] = tuple(AlphaPoint(**entry) for entry in facts["curve"])
     return TrainingResult(**facts)
