@@ -18,18 +18,21 @@ pytestmark = pytest.mark.parity
 
 LORA = LoraConfig(rank=4, alpha=8.0, targets="attention_mlp")
 WAYS = {
-    "all weights": QUICK,
+    # So much decay that it shows which weights are decayed.
+    "all weights": replace(QUICK, weight_decay=0.5),
     "adapters": replace(QUICK, method="lora", lora=LORA, learning_rate=1e-2),
     "decoder": replace(QUICK, trainable="decoder"),
     "encoder heard once": replace(QUICK, trainable="decoder", encoded_epochs=1, epochs=2, dev_share=0.0),
     "packed windows": replace(QUICK, context="full", packing="on", token_multiple=8, negatives_share=0.2),
 }
 # The first loss is of the same weights: both sides sum thousands of float32 products in different orders.
-FIRST_LOSS = 1e-5
+FIRST_LOSS = 2e-6
 # Later ones are of weights that drift apart: where a gradient is lost in rounding, Adam still takes a whole step.
-LATER_LOSSES = 1e-3
-# And so in the end a few weights may differ by some steps, but hardly any.
-APART_STEPS, APART_SHARE = 0.1, 0.01
+# Measured: below 3e-7, and lengths of gradients below 6e-6.
+LATER_LOSSES, NORMS = 1e-5, 2e-4
+# And so in the end a few weights may differ by some steps, but hardly any. Measured: none by more than 0.05, which is
+# the last bit of float16.
+APART_STEPS, APART_SHARE = 0.1, 0.001
 
 
 def run(base: Path, root: Path, config: TrainingConfig) -> TrainingResult:
@@ -49,7 +52,7 @@ def test_both_engines_go_the_same_way(way: str, base: Path, tmp_path: Path) -> N
         [float(str(event["gradient_norm"])) for event in events_of(tmp_path / side / "work", "step")]
         for side in ("mlx", "torch")
     ]
-    assert norms[1] == pytest.approx(norms[0], rel=10 * LATER_LOSSES)
+    assert norms[1] == pytest.approx(norms[0], rel=NORMS)
     assert (theirs.alpha, theirs.best_step, theirs.n_dev_clips) == (ours.alpha, ours.best_step, ours.n_dev_clips)
     rate = config.rate_for(32)
     after, apart = tensors_of(tmp_path / "mlx" / "out"), tensors_of(tmp_path / "torch" / "out")
