@@ -1,6 +1,7 @@
 """How many seconds of speech one CPU second trains, beside transformers on torch: clips of 4 s, one thread.
 
-Random weights at real sizes: the arithmetic is that of the real model. A step is forward, backward, clipping and AdamW.
+Random weights at real sizes: the arithmetic is that of the real model. A step is forward, backward, clipping and AdamW
+on sixteen clips, the published script's own batch (eight with --quick; a window holds seven, packed).
 
   ours: short            all weights; each clip in a context of its own length, which is what `train` does
   ours: window           all weights; seven clips packed in one window of 30 s
@@ -10,9 +11,9 @@ Random weights at real sizes: the arithmetic is that of the real model. A step i
   transformers window    all weights; the same packed window as ours
   transformers lora      as the script, with peft's adapters in queries and values
 
-GFLOP are those of the matrix products, counted by hand, three times the forward ones for all weights. Peers that are
-not installed are left out and named. Times are CPU seconds of interleaved runs; only their ratios mean something on
-another machine.
+GFLOP are those of the matrix products, counted by hand: three times the forward ones for all weights, twice for
+adapters, whose layers get no gradient themselves. Peers that are not installed are left out and named. Times are CPU
+seconds of interleaved runs; only their ratios mean something on another machine.
 
     python benchmarks/train.py [--quick] [--json] [--no-peers] [--size tiny|base|starter ...] [--method full|lora|both]
 """
@@ -82,7 +83,7 @@ def main() -> None:
     parser.add_argument("--method", choices=("full", "lora", "both"), default="both")
     arguments = parser.parse_args()
     keep_freed_memory()  # as `finetune` does; the peers get the same
-    n_clips, n_runs = (2, 2) if arguments.quick else (4, 5)
+    n_clips, n_runs = (8, 2) if arguments.quick else (16, 3)
     left_out: dict[str, str] = {}
     found = {}
     for size in arguments.size or (["tiny"] if arguments.quick else ["tiny", "base"]):
@@ -127,12 +128,8 @@ def measure(
     for name in [name for name in seconds if name in shapes]:
         shape, taken = shapes[name], seconds[name]
         entry = {"audio_s_per_cpu_s": round(shape.audio_s / taken, 2), "cpu_s": round(taken, 4)}
-        if name in (SHORT, WINDOW, SCRIPT, THEIR_WINDOW):
-            # Theirs projects every position onto the vocabulary, ours those that are targets.
-            n_projected = shape.n_tokens if name in (SCRIPT, THEIR_WINDOW) else shape.n_tokens - N_GIVEN + 1
-            work = 3 * shape.n_rows * sum(forward_flops(dims, shape, n_projected))
-            entry |= {"gflop": round(work / 1e9, 2), "share_of_peak": round(work / taken / peak, 3)}
-        ways[name] = entry
+        work = step_flops(dims, shape, name)
+        ways[name] = entry | {"gflop": round(work / 1e9, 2), "share_of_peak": round(work / taken / peak, 3)}
     return {"ways": ways, "stages": stages(dims, short, seconds, peak), "peak_gflops": round(peak / 1e9, 1)}
 
 
@@ -235,6 +232,15 @@ def forward_flops(dims: ModelDimensions, shape: Shape, n_projected: int) -> tupl
     across = 4 * tokens * state**2 + 4 * positions * state**2 + 4 * tokens * positions * state
     projection = 2 * n_projected * state * dims.n_vocab
     return convolutions + encoder, dims.n_text_layer * (own + across) + projection
+
+
+def step_flops(dims: ModelDimensions, shape: Shape, way: str) -> float:
+    """Of the matrix products of a step."""
+    # Theirs projects every position onto the vocabulary, ours those that are targets.
+    is_theirs = way in (SCRIPT, THEIR_WINDOW, THEIR_LORA)
+    encoder, decoder = forward_flops(dims, shape, shape.n_tokens if is_theirs else shape.n_tokens - N_GIVEN + 1)
+    forward = decoder if way == CACHED else encoder + decoder
+    return (2 if way in (LORA, CACHED, THEIR_LORA) else 3) * shape.n_rows * forward
 
 
 def stages(dims: ModelDimensions, shape: Shape, seconds: dict[str, float], peak: float) -> dict[str, dict[str, float]]:

@@ -9,7 +9,8 @@ from typing import Protocol
 
 import mlx.core as mx
 
-from projectone.server.training.adamw import AdamW, Tensors, clip_by_global_norm
+from projectone.server.training.adamw import AdamW, Tensors
+from projectone.server.training.clipped_step import clipped_step
 from projectone.server.training.config import TrainingConfig
 from projectone.server.training.engines.methods import TrainingMethod
 from projectone.server.training.loss import Batch
@@ -77,10 +78,15 @@ class MlxSteps:
         self, weights: Tensors, gradients: Tensors, moments: tuple[Tensors, Tensors], learning_rate: float, n_done: int
     ) -> tuple[Tensors, tuple[Tensors, Tensors], mx.array]:
         """See `Steps`."""
-        clipped, norm = clip_by_global_norm(gradients, self._clip_norm)
-        weights, moments = self._optimiser.step(weights, clipped, moments, learning_rate=learning_rate, n_done=n_done)
-        mx.eval(norm, weights, moments)
-        return weights, moments, norm
+        return clipped_step(
+            self._optimiser,
+            weights,
+            gradients,
+            moments,
+            limit=self._clip_norm,
+            learning_rate=learning_rate,
+            n_done=n_done,
+        )
 
     def embed_audio(self, mel: mx.array) -> mx.array:
         """See `Steps`."""
