@@ -5,7 +5,8 @@ from corrections of one of them; judged are other clips of the same person, all 
 ever heard, and general speech: the ten AN4 speakers that the starter never heard. Then the two change places.
 
 All weights or adapters, with and without replay of general speech, with and without interpolation towards the base,
-over three seeds. Every cell is kept in the output folder, so that the script goes on where it was stopped.
+with and without a second stage on sequences (of all weights, with replay), over three seeds. Every cell is kept in the
+output folder, so that the script goes on where it was stopped.
 
     python benchmarks/results.py [--data DIR] [--quick] [--json] [--write]     (--write: docs/results.md and its plot)
 """
@@ -42,6 +43,7 @@ from projectone.server.evaluation.gate import GateConfig  # noqa: E402
 from projectone.server.evaluation.golden import GoldenClip, golden_set  # noqa: E402
 from projectone.server.evaluation.scorer import score_model  # noqa: E402
 from projectone.server.training import TrainingClip, TrainingConfig, finetune  # noqa: E402
+from projectone.server.training.config import RolloutConfig  # noqa: E402
 from projectone.server.training.examples import ExampleBuilder  # noqa: E402
 from projectone.server.training.interpolation import AlphaPoint  # noqa: E402
 from projectone.server.training.material import sort_clips  # noqa: E402
@@ -72,10 +74,20 @@ class Size:
     seeds: tuple[int, ...] = (0, 1, 2)
     people: tuple[str, ...] = PEOPLE
     replays: tuple[bool, ...] = (False, True)
+    sequences: tuple[str, ...] = ("mwer", "grpo")
 
 
 WHOLE = Size(corrections=120, clips_of_a_test=200, replay=300)
-QUICK = Size(corrections=60, clips_of_a_test=16, replay=60, max_steps=8, seeds=(0,), people=PEOPLE[:1], replays=(True,))
+QUICK = Size(
+    corrections=60,
+    clips_of_a_test=16,
+    replay=60,
+    max_steps=8,
+    seeds=(0,),
+    people=PEOPLE[:1],
+    replays=(True,),
+    sequences=("mwer",),
+)
 
 
 @dataclass(frozen=True)
@@ -86,6 +98,7 @@ class Cell:
     method: str
     has_replay: bool
     seed: int
+    sequence: str = "off"
 
 
 @dataclass(frozen=True)
@@ -133,6 +146,8 @@ def measure(data: Path, base: Path, out: Path, size: Size) -> dict[str, Any]:
         for person, clips in speech.items()
     }
     cells = [Cell(*parts) for parts in itertools.product(size.people, METHODS, size.replays, size.seeds)]
+    staged = itertools.product(size.people, METHODS[:1], size.replays[-1:], size.seeds, size.sequences)
+    cells += [Cell(*parts) for parts in staged]
     results = []
     for number, cell in enumerate(cells, start=1):
         begun = time.monotonic()
@@ -189,6 +204,8 @@ def config_of(cell: Cell, size: Size) -> TrainingConfig:
     """The product's defaults, but for what the cell varies. General speech is watched in every cell."""
     return TrainingConfig(
         method=cell.method,  # type: ignore[arg-type]
+        sequence=cell.sequence,  # type: ignore[arg-type]
+        rollouts=RolloutConfig(max_steps=size.max_steps),
         seed=cell.seed,
         max_steps=size.max_steps,
         alphas=(1.0,),
@@ -208,6 +225,7 @@ def run(cell: Cell, speech: Speech, base: Path, folder: Path, size: Size) -> dic
         "curve": [dataclasses.asdict(point) for point in curve],
         "n_steps": result.n_steps,
         "wall_s": result.wall_s,
+        "sequence": None if result.sequence is None else dataclasses.asdict(result.sequence),
         "errors": {"tuned": judged(folder / "tuned", speech), "mixed": judged(folder / "mixed", speech)},
     }
     shutil.rmtree(folder)
@@ -262,12 +280,14 @@ def report_on(
 ) -> dict[str, Any]:
     """Rows of the table, curves of the plot, ratios and conditions."""
     before = {person: note["errors"] for person, note in befores.items()}
-    variants: dict[tuple[str, bool, bool], list[tuple[Cell, dict[str, Any]]]] = defaultdict(list)
+    variants: dict[tuple[str, bool, str, bool], list[tuple[Cell, dict[str, Any]]]] = defaultdict(list)
     for cell, result in results:
         for is_mixed in (False, True):
-            variants[cell.method, cell.has_replay, is_mixed].append((cell, result))
+            variants[cell.method, cell.has_replay, cell.sequence, is_mixed].append((cell, result))
     rows: list[dict[str, Any]] = [{"name": "base", **{test: summary(before, [before], test) for test in TESTS}}]
-    for (method, has_replay, is_mixed), members in variants.items():
+    for (method, has_replay, sequence, is_mixed), members in variants.items():
+        stage = [] if sequence == "off" else [sequence]
+        found = [result["sequence"] for _, result in members if result.get("sequence")]
         seeds = [
             {
                 cell.person: result["errors"]["mixed" if is_mixed else "tuned"]
@@ -278,7 +298,8 @@ def report_on(
         ]
         rows.append(
             {
-                "name": " + ".join((method, *["replay"] * has_replay, *["interpolation"] * is_mixed)),
+                "name": " + ".join((method, *["replay"] * has_replay, *stage, *["interpolation"] * is_mixed)),
+                **({"kept": [outcome["is_kept"] for outcome in found]} if found else {}),
                 "alpha": [result["alpha"] if is_mixed else 1.0 for _, result in members],
                 **{test: summary(before, seeds, test) for test in TESTS},
             }
@@ -347,6 +368,8 @@ def curves_of(results: Sequence[tuple[Cell, dict[str, Any]]]) -> dict[str, list[
     """Of every way to train: alpha, mean error on the held-back clips, mean error on the watched general speech."""
     points: dict[str, dict[float, list[tuple[float, float]]]] = defaultdict(lambda: defaultdict(list))
     for cell, result in results:
+        if cell.sequence != "off":
+            continue
         name = cell.method + (" + replay" if cell.has_replay else "")
         for point in result["curve"]:
             points[name][point["alpha"]].append((point["dev_wer"], point["general_wer"] or 0.0))
@@ -375,6 +398,8 @@ def table_of(report: dict[str, Any]) -> str:
             gain = row[test]["gain"]
             is_base = "alpha" not in row
             shown.append("" if is_base else f"{100 * gain[0]:+.1f} ({100 * gain[1]:+.1f} to {100 * gain[2]:+.1f})")
+        if kept := row.get("kept"):
+            row = {**row, "name": f"{row['name']} (kept {sum(kept)} of {len(kept)} times)"}
         alphas = row.get("alpha", [])
         shown.append(f"{sum(alphas) / len(alphas):.2f}" if alphas else "")
         lines.append(f"| {row['name']} | " + " | ".join(shown) + " |")

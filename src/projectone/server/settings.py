@@ -247,6 +247,14 @@ class ServerSettings:
         default=None,
         shown="0",
     )
+    training_sequence: str | None = _setting(
+        "TRAINING_SEQUENCE",
+        "Second stage on what the model writes itself, kept only if nothing is lost by it: `off`, `mwer` (minimum word "
+        "error rate) or `grpo`",
+        _one_of("off", "mwer", "grpo"),
+        default=None,
+        shown="off",
+    )
     training_checkpoint_every_steps: int | None = _setting(
         "TRAINING_CHECKPOINT_EVERY_STEPS", "Steps that a crash can cost", _number(int, 1, 10**8), default=None
     )

@@ -27,7 +27,14 @@ def script(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     monkeypatch.setitem(sys.modules, spec.name, module)
     spec.loader.exec_module(module)
     small = module.Size(
-        corrections=54, clips_of_a_test=6, replay=20, max_steps=2, seeds=(0,), people=("george",), replays=(True,)
+        corrections=54,
+        clips_of_a_test=6,
+        replay=20,
+        max_steps=2,
+        seeds=(0,),
+        people=("george",),
+        replays=(True,),
+        sequences=("mwer",),
     )
     monkeypatch.setattr(module, "QUICK", small)
     yield module
@@ -84,7 +91,10 @@ def test_it_ends_in_a_line_for_programs_and_does_no_cell_twice(
         "full + replay + interpolation",
         "lora + replay",
         "lora + replay + interpolation",
+        "full + replay + mwer",
+        "full + replay + mwer + interpolation",
     ]
+    assert [len(row["kept"]) for row in first["rows"] if "kept" in row] == [1, 1]
     assert first["ratios"].keys() == {f"{m}_{t}" for m in ("full", "lora") for t in ("same", "other", "general")}
     assert first["conditions"]["clips"] == {"same": 6, "other": 6, "general": 6}
 

@@ -14,6 +14,7 @@ LoraTargets = Literal["query_value", "attention", "attention_mlp"]
 Trainable = Literal["all", "decoder"]
 AudioContext = Literal["short", "full"]
 Packing = Literal["auto", "on", "off"]
+SequenceLoss = Literal["off", "mwer", "grpo"]
 EngineName = Literal["mlx", "transformers"]
 Precision = Literal["float32", "bfloat16"]
 
@@ -105,6 +106,38 @@ class LoraConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RolloutConfig:
+    """The second stage: hypotheses that the model writes itself, and what is learned from them.
+
+    Attributes:
+        n_hypotheses: Drawn for every clip in every step.
+        temperature: Of the sampling; 1 draws from the model's own distribution.
+        epochs: Passes over the clips.
+        max_steps: Stop after this many steps, however many passes that is.
+        rate_share: Highest learning rate, as a share of the first stage's.
+        kl: With grpo: weight of the divergence from the weights that the stage begins with.
+        cross_entropy: Weight of the first stage's loss beside the second's.
+    """
+
+    n_hypotheses: int = 8
+    temperature: float = 1.0
+    epochs: int = 2
+    max_steps: int | None = None
+    rate_share: float = 0.1
+    kl: float = 0.04
+    cross_entropy: float = 0.1
+
+    def __post_init__(self) -> None:
+        _expect_at_least_one(self, "n_hypotheses", "epochs")
+        if self.n_hypotheses < 2:
+            raise ValueError("n_hypotheses: expected at least 2 to compare, got 1")
+        if self.max_steps is not None:
+            _expect_at_least_one(self, "max_steps")
+        _expect_positive(self, "temperature", "rate_share")
+        _expect_between(self, 0, 10, "temperature", "kl", "cross_entropy")
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrainingConfig:
     """All that decides the outcome of a training run besides its data.
 
@@ -160,6 +193,10 @@ class TrainingConfig:
             watch; a smaller share of the fine-tuned weights is taken where more would be lost.
         checkpoint_every_steps: Steps that a crash can cost.
         max_rollbacks: Returns to the last checkpoint after numbers that are not finite, before giving up.
+        sequence: A second stage after cross-entropy that learns from what the model writes itself: minimum word error
+            rate over sampled hypotheses, or GRPO with the word error rate as its reward. Its weights are taken only
+            if the held-back clips lose nothing, texts grow no longer and silence gets no words.
+        rollouts: How that stage is done.
         seed: Decides order, held-back clips and augmentation.
     """
 
@@ -197,9 +234,11 @@ class TrainingConfig:
     max_forgetting: float = 0.01
     checkpoint_every_steps: int = 25
     max_rollbacks: int = 3
+    sequence: SequenceLoss = "off"
     seed: int = 0
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
     lora: LoraConfig = field(default_factory=LoraConfig)
+    rollouts: RolloutConfig = field(default_factory=RolloutConfig)
 
     def __post_init__(self) -> None:
         _expect_at_least_one(self, "epochs", "batch_size", "checkpoint_every_steps", "min_dev_clips", "max_dev_clips")
@@ -224,6 +263,8 @@ class TrainingConfig:
             raise ValueError(f"context: expected 'short' or 'full', got {self.context!r}")
         if self.packing not in ("auto", "on", "off"):
             raise ValueError(f"packing: expected 'auto', 'on' or 'off', got {self.packing!r}")
+        if self.sequence not in ("off", "mwer", "grpo"):
+            raise ValueError(f"sequence: expected 'off', 'mwer' or 'grpo', got {self.sequence!r}")
         self._check_engine()
         self._check_mixture()
         if not self.alphas or not all(0 < alpha <= 1 for alpha in self.alphas):

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from projectone.server.training.loss import Batch, Target, collate_targets, decoder_cross_entropy
+from projectone.speech import ops
 from projectone.speech.whisper import Whisper
 
 Floats = npt.NDArray[np.float32]
@@ -138,8 +139,7 @@ def token_logprobs(model: Whisper, features: mx.array, rollout: Rollout, *, temp
     at_targets = hidden[rollout.rows, rollout.columns]  # (targets, state)
     scores = model.decoder.token_embedding.as_linear(at_targets).astype(mx.float32)
     scores = (scores + rollout.forbidden) * (1 / temperature)
-    picked = mx.take_along_axis(scores, rollout.targets[:, None], axis=-1).squeeze(-1)
-    return picked - mx.logsumexp(scores, axis=-1)
+    return -ops.cross_entropy(scores, rollout.targets)
 
 
 def minimum_word_error(logprobs: mx.array, rollout: Rollout) -> mx.array:

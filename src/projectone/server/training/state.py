@@ -6,6 +6,7 @@ work folder/
     state.json                 step (which is also the cursor and, with the seed, the state of all randomness), digests
   paused-r0-s000031/         the same at the step where somebody stopped the run, until it has gone on
   best-r0-s000025/           the best weights so far, named by the checkpoints that need them
+  part-sequence/             the same again for a part of the run that has states of its own
 
 Order and randomness need no state of their own: both are functions of the seed and the step (`batching.stream`).
 """
@@ -157,9 +158,13 @@ class StateFolder:
             raise StorageError(f"{self._folder.name!r}: no checkpoint can be read: {said}")
         return None
 
+    def part(self, name: str) -> StateFolder:
+        """The states of a part of the same run."""
+        return StateFolder(self._folder / f"part-{name}", self._fingerprint)
+
     def clear(self) -> None:
         """Remove the checkpoints of a run that is finished."""
-        for path in [*self._found(_SAVED, _PAUSED), *self._folder.glob("best-*")]:
+        for path in [*self._found(_SAVED, _PAUSED), *self._folder.glob("best-*"), *self._folder.glob("part-*")]:
             shutil.rmtree(path)
 
     def _read(self, path: Path) -> TrainingState:

@@ -19,12 +19,13 @@ from projectone.server.evaluation.triage import TriageConfig
 from projectone.server.settings import ServerSettings
 from projectone.server.training import TrainingClip, TrainingConfig, TrainingProgress, TrainingResult, finetune
 from projectone.server.training.carriers import Correction
-from projectone.server.training.config import LoraConfig
+from projectone.server.training.config import LoraConfig, RolloutConfig
 from projectone.server.training.engines.choice import find_engine
 from projectone.server.training.engines.mlx import LOG_NAME, adapter_folder
 from projectone.server.training.engines.mlx import finetune as finetune_in_mlx
 from projectone.server.training.examples import Skipped
 from projectone.server.training.parallel import ProcessGroup
+from projectone.server.training.sequence_guard import SequenceOutcome
 from projectone.server.work.carriers import carriers_for
 from projectone.server.work.clips import open_decoder, training_clips
 from projectone.server.work.processes import EXIT_LEFT, join_run, run_processes
@@ -63,12 +64,22 @@ _KNOBS: dict[str, tuple[type, str]] = {
     "carriers_per_term": (int, "synthetic sentences for every word in `text` that is not in `heard`; needs [voices]"),
     "seed": (int, "decides order, held-back clips and augmentation"),
 }
-_CHOICES = ("engine", "precision", "method", "trainable", "context", "packing")
+_CHOICES = ("engine", "precision", "method", "trainable", "context", "packing", "sequence")
 _METHODS = {"full": "all weights", "lora": "adapters"}
 _LORA_KNOBS: dict[str, tuple[type, str]] = {
     "rank": (int, f"rank of the adapters (default {LoraConfig().rank})"),
     "alpha": (float, "alpha of the adapters, the rank times a power of two (default: twice the rank)"),
     "dropout": (float, "share of the adapters' inputs left out in a step (default 0)"),
+}
+
+_ROLLOUT_KNOBS: dict[str, tuple[type, str]] = {
+    "n_hypotheses": (int, "drawn for every clip in every step"),
+    "temperature": (float, "of the sampling"),
+    "epochs": (int, "passes over the clips"),
+    "max_steps": (int, "stop after this many steps"),
+    "rate_share": (float, "highest learning rate, as a share of the first stage's"),
+    "kl": (float, "with grpo: weight of the divergence from the weights it begins with"),
+    "cross_entropy": (float, "weight of the first stage's loss beside the second's"),
 }
 
 
@@ -122,6 +133,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=("auto", "on", "off"),
         help="several clips in one window; auto (default): with --context full",
     )
+    parser.add_argument(
+        "--sequence",
+        choices=("off", "mwer", "grpo"),
+        help="a second stage on what the model writes itself, kept only if nothing is lost by it (default off)",
+    )
+    for name, (kind, what) in _ROLLOUT_KNOBS.items():
+        default = getattr(RolloutConfig(), name)
+        shown = "" if default is None else f" (default {default})"
+        parser.add_argument(f"--sequence-{name.replace('_', '-')}", type=kind, help=what + shown)
     parser.add_argument(
         "--only-if-useful",
         action="store_true",
@@ -287,7 +307,7 @@ def _config(arguments: argparse.Namespace) -> TrainingConfig:
     given = {name: getattr(arguments, name) for name in (*_KNOBS, *_CHOICES)}
     try:
         known = {name: value for name, value in given.items() if value is not None}
-        return TrainingConfig(**known, lora=_lora(arguments))
+        return TrainingConfig(**known, lora=_lora(arguments), rollouts=_rollouts(arguments))
     except ValueError as error:
         name, colon, problem = str(error).partition(":")
         raise SettingsError(f"--{name.replace('_', '-')}{colon}{problem}") from error
@@ -306,6 +326,18 @@ def _lora(arguments: argparse.Namespace) -> LoraConfig:
         # What is wrong with their ratio does not begin with a name.
         problem = str(error).replace("lora: ", "alpha: ", 1).removeprefix("lora ")
         raise SettingsError(f"--lora-{problem}") from error
+
+
+def _rollouts(arguments: argparse.Namespace) -> RolloutConfig:
+    given = {name: getattr(arguments, f"sequence_{name}") for name in _ROLLOUT_KNOBS}
+    known = {name: value for name, value in given.items() if value is not None}
+    if known and arguments.sequence not in ("mwer", "grpo"):
+        name = next(iter(known)).replace("_", "-")
+        raise SettingsError(f"--sequence-{name}: only with --sequence mwer or grpo")
+    try:
+        return RolloutConfig(**known)
+    except ValueError as error:
+        raise SettingsError(f"--sequence-{str(error).replace('_', '-', 1)}") from error
 
 
 def _read(
@@ -336,7 +368,7 @@ def _show(line: ProgressLine, progress: TrainingProgress) -> None:
     ]
     parts += [form.format(value) for value, form in shown if value is not None]
     text = "  ".join(parts)
-    if progress.phase == "train":
+    if progress.phase in ("train", "sequence"):
         line.show(text)
     else:
         line.say(text)
@@ -356,5 +388,15 @@ def _describe(result: TrainingResult, places: dict[str, Path]) -> str:
         )
     else:
         lines.append("held back nothing: too few clips; the last weights were taken")
+    if result.sequence is not None:
+        lines.append(_describe_sequence(result.sequence))
     lines += [f"{name:9} {places[name]}" for name in ("adapter", "run", "plot", "log") if name in places]
     return "\n".join(lines)
+
+
+def _describe_sequence(found: SequenceOutcome) -> str:
+    words = "kept" if found.is_kept else "put aside"
+    rates = ""
+    if found.before is not None and found.after is not None:
+        rates = f", WER {found.before.wer:.1%} -> {found.after.wer:.1%}"
+    return f"sequence  {found.loss}, {found.n_steps} steps: {words}{rates} ({found.reason})"

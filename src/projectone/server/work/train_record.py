@@ -60,6 +60,10 @@ def write_record(
             "loss": _rows(events, "step", ("step", "loss", "learning_rate", "gradient_norm", "elapsed_s")),
             "dev": _rows(events, "judged", ("step", "wer", "general_wer", "loss")),
             "alpha": _rows(events, "alpha", ("alpha", "wer", "general_wer", "loss")),
+            "sequence": _rows(
+                events, "sequence_step", ("step", "loss", "learning_rate", "gradient_norm", "drawn_wer", "elapsed_s")
+            ),
+            "sequence_dev": _rows(events, "sequence_judged", ("step", "wer", "general_wer", "loss")),
             "rollbacks": _rows(events, "rollback", ("failed_step", "back_to", "reason")),
         },
     }

@@ -127,6 +127,34 @@ def test_a_finished_run_says_so_again_with_resume_and_is_not_overwritten_without
     assert run(capsys, *command, "--resume")[1] == first
 
 
+def test_a_second_stage_stands_in_the_result_and_in_the_record(
+    base: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    command = ["train", "--base", base, "--data", data, "--out", out, "--max-steps", 2]
+    code, result, said = run(
+        capsys, *command, "--json", "--sequence", "mwer", "--sequence-n-hypotheses", 2, "--sequence-max-steps", 3
+    )
+    assert code == 0
+    assert "sequence    step 3/3" in said
+    record = json.loads(Path(result["run"]).read_text())
+    assert record["settings"]["sequence"] == "mwer"
+    assert record["settings"]["rollouts"]["n_hypotheses"] == 2
+    assert record["result"]["sequence"] == result["sequence"]
+    assert isinstance(result["sequence"]["is_kept"], bool) and result["sequence"]["reason"]
+    assert [row["step"] for row in record["curves"]["sequence"]] == [1, 2, 3]
+    assert [row["step"] for row in record["curves"]["loss"]] == [1, 2]
+    assert record["curves"]["sequence_dev"]
+    assert main([str(word) for word in (*command, "--sequence", "mwer", "--sequence-n-hypotheses", 2)]) == 2
+    assert "--resume" in capsys.readouterr().err
+    code, _, said = run(capsys, *command[:-3], tmp_path / "other", "--sequence-kl", 0.1)
+    assert code == 2
+    assert "--sequence-kl: only with --sequence mwer or grpo" in said
+    code, _, said = run(capsys, *command[:-3], tmp_path / "other", "--sequence", "grpo", "--sequence-n-hypotheses", 1)
+    assert code == 2
+    assert "--sequence-n-hypotheses: expected at least 2" in said
+
+
 def test_adapters_are_trained_kept_and_fused_to_the_same_model(
     base: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import mlx.core as mx
 import numpy as np
@@ -28,7 +28,7 @@ from projectone.speech.whisper import Whisper
 from projectone.storage.files import building_directory, digest_of
 
 DROP = 12  # which stream of random numbers
-_Gradients = Callable[[Tensors, Batch], tuple[mx.array, Tensors]]
+_Seen = TypeVar("_Seen")
 
 
 class TrainingMethod(Protocol):
@@ -44,6 +44,11 @@ class TrainingMethod(Protocol):
 
     def loss_and_gradients(self, trained: Tensors, batch: Batch, step: int) -> tuple[mx.array, Tensors]:
         """The mean loss of a batch, and its gradients by name. The step decides what is random."""
+
+    def gradients_of(
+        self, loss: Callable[[Whisper, _Seen], mx.array]
+    ) -> Callable[[Tensors, _Seen, int], tuple[mx.array, Tensors]]:
+        """As `loss_and_gradients`, for another loss on whatever it looks at."""
 
     def model_weights(self, trained: Tensors) -> Tensors:
         """The weights of the model that are other than the base's, as the finished model will have them."""
@@ -63,11 +68,23 @@ class FullTraining:
     def __init__(self, model: Whisper) -> None:
         self._model = model
         self.opening: Tensors = dict(tree_flatten(model.trainable_parameters()))
-        self._gradients = mx.value_and_grad(self._loss)
+        self._gradients = self.gradients_of(mean_cross_entropy)
 
     def loss_and_gradients(self, trained: Tensors, batch: Batch, step: int) -> tuple[mx.array, Tensors]:
         """See `TrainingMethod`."""
-        return _evaluated(self._gradients, trained, batch)
+        return self._gradients(trained, batch, step)
+
+    def gradients_of(
+        self, loss: Callable[[Whisper, _Seen], mx.array]
+    ) -> Callable[[Tensors, _Seen, int], tuple[mx.array, Tensors]]:
+        """See `TrainingMethod`."""
+
+        def of(weights: Tensors, seen: _Seen) -> mx.array:
+            self._model.update(tree_unflatten(list(weights.items())))
+            return loss(self._model, seen)
+
+        gradients = mx.value_and_grad(of)
+        return lambda trained, seen, step: _evaluated(gradients, trained, seen)
 
     def model_weights(self, trained: Tensors) -> Tensors:
         """See `TrainingMethod`."""
@@ -79,10 +96,6 @@ class FullTraining:
 
     def save_beside(self, trained: Tensors, model: Path, folder: Path) -> None:
         """Nothing: the weights are the model."""
-
-    def _loss(self, weights: Tensors, batch: Batch) -> mx.array:
-        self._model.update(tree_unflatten(list(weights.items())))
-        return mean_cross_entropy(self._model, batch)
 
 
 class LoraTraining:
@@ -103,16 +116,28 @@ class LoraTraining:
         # The base's own: what is fused is put into `model`, and must not be fused again.
         tensors = model_tensors(model)
         self._frozen: Tensors = {f"{layer}.weight": tensors[f"{layer}.weight"] for layer in self._layers}
-        self._gradients = mx.value_and_grad(self._loss)
+        self._gradients = self.gradients_of(mean_cross_entropy)
 
     def loss_and_gradients(self, trained: Tensors, batch: Batch, step: int) -> tuple[mx.array, Tensors]:
         """See `TrainingMethod`."""
-        if self._config.lora.dropout:
-            seed = int(stream(self._config.seed, DROP, step).integers(2**63))
-            keys = mx.random.split(mx.random.key(seed), len(self._layers))
-            for key, layer in zip(keys, self._layers.values(), strict=True):
-                layer.drop_with(key)
-        return _evaluated(self._gradients, trained, batch)
+        return self._gradients(trained, batch, step)
+
+    def gradients_of(
+        self, loss: Callable[[Whisper, _Seen], mx.array]
+    ) -> Callable[[Tensors, _Seen, int], tuple[mx.array, Tensors]]:
+        """See `TrainingMethod`."""
+
+        def of(adapters: Tensors, seen: _Seen) -> mx.array:
+            put_adapters(self._training, adapters)
+            return loss(self._training, seen)
+
+        gradients = mx.value_and_grad(of)
+
+        def dropped(trained: Tensors, seen: _Seen, step: int) -> tuple[mx.array, Tensors]:
+            self._drop(step)
+            return _evaluated(gradients, trained, seen)
+
+        return dropped
 
     def model_weights(self, trained: Tensors) -> Tensors:
         """See `TrainingMethod`. Rounded as on disk, so that the judge hears what will ship."""
@@ -142,9 +167,12 @@ class LoraTraining:
         with building_directory(folder) as building:
             write_adapter(adapter, building)
 
-    def _loss(self, adapters: Tensors, batch: Batch) -> mx.array:
-        put_adapters(self._training, adapters)
-        return mean_cross_entropy(self._training, batch)
+    def _drop(self, step: int) -> None:
+        if self._config.lora.dropout:
+            seed = int(stream(self._config.seed, DROP, step).integers(2**63))
+            keys = mx.random.split(mx.random.key(seed), len(self._layers))
+            for key, layer in zip(keys, self._layers.values(), strict=True):
+                layer.drop_with(key)
 
 
 def open_method(model: Whisper, base: Path, config: TrainingConfig) -> TrainingMethod:
@@ -156,9 +184,11 @@ def open_method(model: Whisper, base: Path, config: TrainingConfig) -> TrainingM
     return FullTraining(model)
 
 
-def _evaluated(gradients: _Gradients, trained: Tensors, batch: Batch) -> tuple[mx.array, Tensors]:
+def _evaluated(
+    gradients: Callable[[Tensors, _Seen], tuple[mx.array, Tensors]], trained: Tensors, seen: _Seen
+) -> tuple[mx.array, Tensors]:
     # Numbers that are not finite are the loop's business, after the step: no warnings on the way there.
     with np.errstate(all="ignore"):
-        made = gradients(trained, batch)
+        made = gradients(trained, seen)
         mx.eval(*made)
     return made

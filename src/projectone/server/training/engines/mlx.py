@@ -21,6 +21,7 @@ from projectone.server.training.encoder_outputs import EncodedBatches, EncoderOu
 from projectone.server.training.engines.methods import TrainingMethod, open_method
 from projectone.server.training.engines.protocol import TrainingProgress, TrainingResult
 from projectone.server.training.engines.reporting import Reporter
+from projectone.server.training.engines.sequence_stage import SEQUENCE, SequenceStage, StageSetting
 from projectone.server.training.engines.steps import MlxSteps, Steps, StepsOpener, with_tensors
 from projectone.server.training.examples import ExampleBuilder, Skipped, TrainingClip
 from projectone.server.training.fingerprint import fingerprint_of
@@ -33,6 +34,7 @@ from projectone.server.training.memory import keep_freed_memory
 from projectone.server.training.parallel import ProcessGroup
 from projectone.server.training.parallel_parts import SharedGradients, SharedJudge, SharedStates, share_of
 from projectone.server.training.selection import DevJudge, better_than, choose_alpha, cost_since, forgets_at_most
+from projectone.server.training.sequence_guard import SequenceOutcome
 from projectone.server.training.state import DevScore, StateFolder, TrainingState
 from projectone.server.training.trainer import LoopParts, train
 from projectone.speech.checkpoint import WhisperCheckpoint, load_checkpoint, save_checkpoint
@@ -130,6 +132,10 @@ class _Run:
         self._curve: list[AlphaPoint] = []
         log = TrainingLog(work_folder / LOG_NAME if group.is_first else Path(os.devnull), time.monotonic)
         self._report = Reporter(log, on_progress, epochs=self._epochs, n_epochs=config.epochs)
+        self._stage: SequenceStage | None = None
+        self._outcome: SequenceOutcome | None = None
+        if config.sequence != "off":
+            self._stage = SequenceStage(StageSetting(builder, material, method, self._judge, log, on_progress), config)
 
     def execute(self, folder: SharedStates, opening: TrainingState | None, out: Path) -> TrainingResult:
         """Begin, or go on from `opening`; train, choose, save."""
@@ -159,6 +165,8 @@ class _Run:
         return _result_of(self._group.decide(lambda: dataclasses.asdict(self._finish(trained, folder, out))))
 
     def _finish(self, state: TrainingState, folder: SharedStates, out: Path) -> TrainingResult:
+        if self._stage is not None:
+            state, self._outcome = self._stage.run(state, folder.part(SEQUENCE))
         alpha, trained, score = self._choose(state)
         self._report.phase("save", state.step)
         digest = self._save(trained, out)
@@ -266,6 +274,7 @@ class _Run:
             skipped=self._material.skipped,
             wall_s=round(state.elapsed_s, 3),
             curve=tuple(sorted(self._curve, key=lambda point: point.alpha)),
+            sequence=self._outcome,
         )
 
 
@@ -288,6 +297,7 @@ def _finished(work_folder: Path, out: Path, fingerprint: str) -> dict[str, Any] 
 def _result_of(facts: dict[str, Any]) -> TrainingResult:
     facts["skipped"] = tuple(Skipped(**entry) for entry in facts["skipped"])
     facts["curve"] = tuple(AlphaPoint(**entry) for entry in facts["curve"])
+    facts["sequence"] = facts["sequence"] and SequenceOutcome.from_json(facts["sequence"])
     return TrainingResult(**facts)
 
 

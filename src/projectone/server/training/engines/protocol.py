@@ -10,9 +10,10 @@ from typing import Literal, Protocol
 from projectone.server.training.config import Method, TrainingConfig
 from projectone.server.training.examples import Skipped, TrainingClip
 from projectone.server.training.interpolation import AlphaPoint
+from projectone.server.training.sequence_guard import SequenceOutcome
 from projectone.server.training.splitting import SplitKind
 
-Phase = Literal["prepare", "train", "judge", "interpolate", "save"]
+Phase = Literal["prepare", "train", "sequence", "judge", "interpolate", "save"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +58,7 @@ class TrainingResult:
         method: What was trained: all weights, or adapters that were fused into them.
         curve: What the shares of the fine-tuned weights came to that were tried, and the base (0), by alpha; empty if
             nothing was held back.
+        sequence: What the second stage came to; None if none was asked for.
     """
 
     weights_sha256: str
@@ -76,6 +78,7 @@ class TrainingResult:
     wall_s: float
     method: Method = "full"
     curve: tuple[AlphaPoint, ...] = ()
+    sequence: SequenceOutcome | None = None
 
 
 class Engine(Protocol):

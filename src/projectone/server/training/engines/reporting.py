@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections import deque
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 from projectone.server.training.config import TrainingConfig
 from projectone.server.training.engines.protocol import Phase, TrainingProgress, TrainingResult
@@ -23,6 +24,7 @@ class Reporter:
         listener: Called after every step and at every change of phase.
         epochs: The epoch of every step.
         n_epochs: How many there are.
+        stage: Whose steps these are; lines of the second stage begin with `sequence_`.
     """
 
     def __init__(
@@ -32,7 +34,10 @@ class Reporter:
         *,
         epochs: Sequence[int],
         n_epochs: int,
+        stage: Literal["train", "sequence"] = "train",
     ) -> None:
+        self._stage: Literal["train", "sequence"] = stage
+        self._prefix = "" if stage == "train" else f"{stage}_"
         self._log, self._listener = log, listener
         self._epochs, self._n_epochs = epochs, n_epochs
         self._dev_wer: float | None = None
@@ -48,27 +53,27 @@ class Reporter:
 
     def resumed(self, step: int) -> None:
         """A run goes on after `step`."""
-        self._log.write("resume", step=step)
-        self.phase("train", step)
+        self._log.write(f"{self._prefix}resume", step=step)
+        self.phase(self._stage, step)
 
-    def step(self, report: StepReport) -> None:
-        """One step was taken."""
-        self._log.write("step", **dataclasses.asdict(report))
+    def step(self, report: StepReport, **more: float) -> None:
+        """One step was taken; `more` is what else is known of it."""
+        self._log.write(f"{self._prefix}step", **dataclasses.asdict(report), **more)
         self._losses.append(report.loss)
         self._pace.append((max(0.0, report.elapsed_s - self._last_elapsed_s), report.audio_s))
         self._last_elapsed_s = report.elapsed_s
         self._rate = report.learning_rate
-        self.phase("train", report.step)
+        self.phase(self._stage, report.step)
 
     def judged(self, step: int, score: DevScore) -> None:
         """The held-back clips were decoded."""
         self._dev_wer = score.wer
-        self._log.write("judged", step=step, **dataclasses.asdict(score))
+        self._log.write(f"{self._prefix}judged", step=step, **dataclasses.asdict(score))
         self.phase("judge", step)
 
     def rollback(self, failed: int, back_to: int, reason: str) -> None:
         """Numbers were not finite."""
-        self._log.write("rollback", failed_step=failed, back_to=back_to, reason=reason)
+        self._log.write(f"{self._prefix}rollback", failed_step=failed, back_to=back_to, reason=reason)
 
     def alpha(self, alpha: float, score: DevScore) -> None:
         """A share of the fine-tuned weights was tried."""
