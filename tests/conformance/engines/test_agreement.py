@@ -14,7 +14,7 @@ from projectone.server.training import TrainingConfig, TrainingResult, finetune
 from projectone.server.training.config import LoraConfig
 
 pytest.importorskip("peft", reason=NEEDS_TORCH)
-pytestmark = pytest.mark.parity
+pytestmark = [pytest.mark.parity, pytest.mark.usefixtures("one_thread")]
 
 LORA = LoraConfig(rank=4, alpha=8.0, targets="attention_mlp")
 WAYS = {
