@@ -22,8 +22,9 @@ $(STAMP): requirements-dev.lock pyproject.toml
 demo: $(STAMP) ## the whole loop on this machine, in about five minutes (ARGS="--corpus DIR" for your own voices)
 	$(BIN)/python -m projectone.demo $(ARGS)
 
+# Tests compute little: on a busy machine the threads of a BLAS would mostly wait for each other.
 test: $(STAMP) ## every test (ARGS="tests/unit -k wav" for some)
-	$(BIN)/python -m pytest $(ARGS)
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest $(ARGS)
 
 check: $(STAMP) ## format, lint, types, walls, freshness of the docs
 	$(BIN)/ruff format --check .
@@ -49,7 +50,7 @@ bench: $(PEERS_STAMP) ## every benchmark beside its peers, quickly (ARGS=--json 
 	@for file in benchmarks/*.py; do echo "== $$file"; $(PARITY_VENV)/bin/python $$file $(or $(ARGS),--quick --json) || exit 1; done
 
 parity: $(PARITY_STAMP) ## numbers against outside truths (transformers on torch), and the engine on torch
-	$(PARITY_VENV)/bin/python -m pytest -m parity tests/parity tests/conformance/engines $(ARGS)
+	OPENBLAS_NUM_THREADS=1 $(PARITY_VENV)/bin/python -m pytest -m parity tests/parity tests/conformance/engines $(ARGS)
 
 gradients: $(PARITY_STAMP) ## write docs/gradient-parity.md again: both engines beside transformers and peft
 	$(PARITY_VENV)/bin/python -m tests.parity.gradient_table
