@@ -112,6 +112,14 @@ def test_words_of_unknown_place_are_not_cut() -> None:
     assert cut_words([Clip(np.zeros(16_000, dtype=np.int16), "six", "anna", "")]) == {}
 
 
+def test_of_speakers_whose_other_words_are_of_no_use_only_some_are_cut() -> None:
+    sound = np.arange(16_000, dtype=np.int16)
+    words = ((0.0, 0.5), (0.5, 1.0))
+    clip = Clip(sound, "six houses", "li", "", np.ones(100, dtype=np.int16), words)
+    assert [word.text for word in cut_words([clip], only={"six"})["li"]] == ["six"]
+    assert [word.text for word in cut_words([clip])["li"]] == ["six", "houses"]
+
+
 def test_aligning_recordings_keeps_their_sound_and_text_and_places_every_word() -> None:
     torch.manual_seed(0)
     student = Student(Shape(50, n_state=64, n_head=2, n_audio_layer=2, n_text_layer=1), n_pieces=40, n_phonemes=44)

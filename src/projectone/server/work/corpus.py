@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from projectone.errors import SettingsError
 from projectone.server.corpus.catalog import STATES
 from projectone.server.corpus.history import Histories, KnownSample
 from projectone.server.database import Engine, open_engine
@@ -45,6 +45,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
     """List, show or scrub."""
+    if arguments.action == "list" and arguments.limit < 1:
+        raise SettingsError(f"--limit: expected 1 or more, got {arguments.limit}")
     require_home(settings)
     engine = open_engine(settings.database_url)
     try:
@@ -67,7 +69,7 @@ def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
 
 def _list(histories: Histories, arguments: argparse.Namespace) -> tuple[dict[str, Any], str]:
     samples = histories.newest(
-        max(0, arguments.limit),
+        arguments.limit,
         states=tuple(arguments.state),
         reason=arguments.reason,
         contributor_id=arguments.person,
@@ -112,8 +114,7 @@ def _scrub(engine: Engine, blobs: FileBlobs) -> tuple[dict[str, Any], str]:
         for what in ("damaged", "missing")
         for item in facts[what]
     ]
-    count = Counter({what: len(facts[what]) for what in ("damaged", "missing")})
-    summary = f"{facts['n_blobs']} blobs: {count['damaged']} damaged, {count['missing']} missing"
+    summary = f"{facts['n_blobs']} blobs: {len(rotten)} damaged, {len(missing)} missing"
     if lines:
         summary += "; nothing is trained on a clip that is not what was stored: restore it from a backup, or let it go"
     return facts, "\n".join([*lines, summary])

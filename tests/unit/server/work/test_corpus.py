@@ -114,6 +114,10 @@ def test_samples_are_listed_newest_first_by_state_and_person(auditor: Auditor) -
     assert auditor.ask("list", "--state", "used", "--state", "erased")["samples"] == []
 
 
+def test_a_limit_that_shows_nothing_is_refused(auditor: Auditor) -> None:
+    assert "--limit: expected 1 or more, got -5" in auditor.say("list", "--limit", "-5", code=2)
+
+
 @pytest.mark.parametrize("named", ["", "nothing-of-ours", "0" * 33, "ffffffff"])
 def test_what_names_no_sample_is_explained(auditor: Auditor, named: str) -> None:
     auditor.office.home.send("ann", "one", "red", say("red", seed=1))
