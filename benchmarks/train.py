@@ -1,7 +1,7 @@
 """How many seconds of speech one CPU second trains, beside transformers on torch: clips of 4 s, one thread.
 
 Random weights at real sizes: the arithmetic is that of the real model. A step is forward, backward, clipping and AdamW
-on sixteen clips, the published script's own batch (eight with --quick; a window holds seven, packed).
+on sixteen clips, the published script's own batch (four with --quick; a window holds seven, packed).
 
   ours: short            all weights; each clip in a context of its own length, which is what `train` does
   ours: window           all weights; seven clips packed in one window of 30 s
@@ -83,7 +83,7 @@ def main() -> None:
     parser.add_argument("--method", choices=("full", "lora", "both"), default="both")
     arguments = parser.parse_args()
     keep_freed_memory()  # as `finetune` does; the peers get the same
-    n_clips, n_runs = (8, 2) if arguments.quick else (16, 3)
+    n_clips, n_runs = (4, 2) if arguments.quick else (16, 3)
     left_out: dict[str, str] = {}
     found = {}
     for size in arguments.size or (["tiny"] if arguments.quick else ["tiny", "base"]):
