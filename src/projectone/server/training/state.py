@@ -235,7 +235,10 @@ def _flat(state: TrainingState) -> Tensors:
 
 
 def _write_tensors(folder: Path, tensors: Tensors) -> str:
-    mx.save_safetensors(str(folder / TENSORS), tensors)
+    try:
+        mx.save_safetensors(str(folder / TENSORS), tensors)
+    except RuntimeError as error:  # its word for a disk that is full
+        raise OSError(f"{TENSORS}: {error}") from error
     return digest_of(folder / TENSORS)
 
 

@@ -1,3 +1,4 @@
+import resource
 from pathlib import Path
 
 import mlx.core as mx
@@ -81,6 +82,19 @@ def test_what_is_damaged_is_made_again_and_not_taken_for_whole(name: str, tmp_pa
     assert again.step == 10
     assert again.best is not None
     assert mx.array_equal(again.best.weights["a.weight"], mx.ones((3, 2)))
+
+
+def test_a_full_disk_is_said_and_leaves_the_checkpoint_before(tmp_path: Path) -> None:
+    folder = StateFolder(tmp_path, "print")
+    folder.save(state(5))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (16, hard))
+    try:
+        with pytest.raises(StorageError, match=r"checkpoint-r0-s000010' could not be made: tensors\.safetensors: "):
+            folder.save(state(10))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint-r0-s000005"]
 
 
 def test_half_a_checkpoint_is_swept_away(tmp_path: Path) -> None:
