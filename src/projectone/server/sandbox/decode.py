@@ -138,7 +138,10 @@ class AudioDecoder:
     def _start(self) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-I", "-m", "projectone.server.sandbox.child"]
         # An empty environment: no token or proxy of ours is in it.
-        child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={}, close_fds=True)
+        # A session of its own: Ctrl-C in a terminal is for us, who end it; it would die first and spoil a clip.
+        child = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={}, close_fds=True, start_new_session=True
+        )
         self._child = child
         timer = threading.Timer(_START_TIMEOUT_S, child.kill)
         timer.start()

@@ -97,6 +97,13 @@ def test_random_damage_never_hurts_the_parent() -> None:
             assert np.isfinite(samples).all()
 
 
+def test_ctrl_c_in_a_terminal_does_not_reach_the_child() -> None:
+    with AudioDecoder() as decoder:
+        decoder.decode(encoded("FLAC", tone(800)), suffix=".flac")
+        assert decoder._child is not None
+        assert os.getsid(decoder._child.pid) != os.getsid(0)
+
+
 def test_a_child_that_is_killed_costs_one_clip() -> None:
     good = encoded("FLAC", tone())
     with AudioDecoder() as decoder:
