@@ -86,7 +86,7 @@ class Trainer:
         Raises:
             WorkStoppedError: if the worker has to stop; the run goes on from its last checkpoint later.
             LeaseError: if the lease was lost; nothing was written since.
-            ProjectOneError: if something outside failed (disk, network); the run is tried again later.
+            ProjectOneError, OSError: if something outside failed (disk, network); the run is tried again later.
         """
         log_path = f"runs/{run.run_id}/train.jsonl"
         run = self._runs.start(run.run_id, graph_version=GRAPH_VERSION, log_path=log_path, guard=permit.guard)
@@ -109,7 +109,7 @@ class Trainer:
             raise
         except LeaseError:
             raise
-        except ProjectOneError as error:
+        except (ProjectOneError, OSError) as error:
             self._runs.change(run.run_id, guard=permit.guard, reason=f"attempt {run.attempts}: {error}")
             raise
         return self._close(run, state, permit)

@@ -33,7 +33,7 @@ class Situation:
     """What is known now.
 
     Attributes:
-        n_waiting: Samples that nothing learned from yet.
+        n_waiting: Samples that nothing learned from yet, of each person as many as a run would take.
         waiting_since: When the oldest of them came.
         last_ended_at: When the last run ended.
         n_fruitless: Runs in a row, up to the last one, that failed or were quarantined.

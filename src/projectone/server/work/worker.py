@@ -13,12 +13,14 @@ import signal
 import socket
 import sys
 import uuid
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from threading import Event
 
 from projectone.errors import LeaseError, ProjectOneError, SettingsError, StorageError
+from projectone.server.corpus.catalog import SampleRow
 from projectone.server.pipeline.checkpoints import assert_strict_reader
 from projectone.server.pipeline.ingest import read_batch
 from projectone.server.pipeline.runner import Trainer, WorkStoppedError
@@ -150,7 +152,7 @@ class Worker:
             except LeaseError as error:
                 self._workshop.line.say(f"standing by: {error}")
                 pause_s = max(interval_s, self._lease_s)
-            except ProjectOneError as error:
+            except (ProjectOneError, OSError) as error:  # OSError: a full disk, a folder that is closed
                 n_failures += 1
                 pause_s = min(interval_s * 2**n_failures, _RETRY_INTERVAL_S)
                 self._workshop.line.say(f"{error}; trying again in {pause_s:.0f} s")
@@ -174,14 +176,20 @@ class Worker:
             fruitless += 1
         was_declined = bool(newest) and newest[0].state == "no-train"
         declined = read_batch(self._workshop.home, newest[0].run_id) if was_declined else frozenset()
+        n_waiting = self._n_taken(waiting)
         return Situation(
             now=datetime.now(UTC),
-            n_waiting=len(waiting),
+            n_waiting=n_waiting,
             waiting_since=waiting[0].received_at if waiting else None,
             last_ended_at=newest[0].finished_at if newest else None,
             n_fruitless=fruitless,
-            n_declined=sum(str(row.sample_id) in declined for row in waiting),
+            n_declined=n_waiting - self._n_taken([row for row in waiting if str(row.sample_id) not in declined]),
         )
+
+    def _n_taken(self, rows: Sequence[SampleRow]) -> int:
+        """How many of these samples one run would take: whoever sends a thousand starts no train of runs."""
+        limit = self._workshop.settings.max_new_per_contributor
+        return sum(min(n, limit) for n in Counter(row.contributor_id for row in rows).values())
 
     def _erase_withdrawn(self) -> None:
         """What a run that just ended had made from samples that were withdrawn while it was at work.

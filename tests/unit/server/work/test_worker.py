@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -117,6 +118,16 @@ def test_no_person_gives_a_run_more_new_samples_than_the_operator_allows(make_of
     assert (counts["used"], counts["waiting"]) == (2, 4)
 
 
+def test_what_one_person_may_not_give_to_a_run_starts_none(make_office: Callable[..., Office]) -> None:
+    office = make_office(MAX_NEW_PER_CONTRIBUTOR="2", MIN_NEW_SAMPLES="4", SCHEDULE_DAYS="0")
+    office.home.send_many(6, seed=3, contributors=1)
+    assert office.worker.work_once() == []
+    office.home.send_many(4, seed=4, contributors=2)
+    (run,) = office.worker.work_once()  # and no second one on what is left of the first person's
+    assert run.n_new == 4
+    assert office.home.catalog.counts()["waiting"] == 6
+
+
 def test_a_worker_whose_lease_went_to_another_marks_no_sample(make_office: Callable[..., Office]) -> None:
     office = make_office()
     office.home.send_many(2, seed=3)
@@ -182,6 +193,32 @@ def test_what_fails_outside_is_tried_again_and_not_quarantined(make_office: Call
     del office.changes["register"]
     (run,) = office.worker.work_once()
     assert (run.state, run.reason, run.version) == ("succeeded", None, "1.0.0")
+
+
+def test_a_full_disk_is_waited_for(make_office: Callable[..., Office]) -> None:
+    office = make_office()
+    office.home.send_many(1, seed=3)
+    office.workshop.runs.request("on-demand")
+    reasons: list[str | None] = []
+
+    def full(request: object) -> str:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    class Pauses(Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            reasons.append(office.newest().reason)
+            if len(reasons) == 2:
+                self.set()
+            office.changes.pop("train", None)
+            return True
+
+    office.changes["train"] = full
+    office.should_stop = Pauses()
+    office._hire()
+    office.worker.work_forever(0.01)
+    assert reasons == ["attempt 1: [Errno 28] No space left on device", None]
+    assert office.newest().state == "succeeded"
+    assert "No space left on device; trying again in" in office.screen.getvalue()
 
 
 def test_a_worker_whose_memory_is_locked_waits_and_goes_on(
