@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import functools
 import io
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,8 @@ from projectone.server.work.progress import ProgressLine
 from projectone.server.work.references import PRODUCTION, resolve_model
 from projectone.server.work.train_record import RunInputs, write_record
 from projectone.server.work.triage import NewClip, triage_clips
+from projectone.storage.files import sweep_builds
+from projectone.storage.locks import exclusive_lock
 
 SUMMARY = (
     "Fine-tune a Whisper model on any manifest of speech. Beside the model lies OUT.training with the log, run.json "
@@ -47,6 +50,7 @@ EXAMPLES = """  projectone-server train --base starter --data speech/manifest.js
   projectone-server train --base openai/whisper-small --data speech --out models/mine --resume"""
 
 EXIT_NO_TRAIN = 3
+_LOCK = "lock"
 
 # Command-line options that are fields of `TrainingConfig`, with what they are.
 _KNOBS: dict[str, tuple[type, str]] = {
@@ -189,17 +193,18 @@ def _train(arguments: argparse.Namespace, settings: ServerSettings, config: Trai
         return EXIT_NO_TRAIN
     engine = functools.partial(finetune_in_mlx, group=group) if group.size > 1 else finetune
     try:
-        result = engine(
-            base,
-            clips,
-            config,
-            work_folder=work_folder,
-            out=out,
-            on_progress=lambda progress: _show(line, progress),
-            dev_clips=dev,
-            replay_clips=replay,
-            carrier_clips=carriers,
-        )
+        with _alone(out, work_folder) if group.is_first else contextlib.nullcontext():
+            result = engine(
+                base,
+                clips,
+                config,
+                work_folder=work_folder,
+                out=out,
+                on_progress=lambda progress: _show(line, progress),
+                dev_clips=dev,
+                replay_clips=replay,
+                carrier_clips=carriers,
+            )
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
             f"interrupted; what was done is saved in {arguments.out}.training, the same command with --resume goes on"
@@ -229,6 +234,15 @@ def _check_engine(config: TrainingConfig, n_processes: int) -> None:
     find_engine(config.engine)
 
 
+@contextlib.contextmanager
+def _alone(out: Path, work_folder: Path) -> Iterator[None]:
+    """Nobody else trains in these folders; what a run that was killed left half made beside them is gone."""
+    with exclusive_lock(work_folder / _LOCK, what=f"training into {out.name!r}"):
+        for target in (out, adapter_folder(out)):
+            sweep_builds(target)
+        yield
+
+
 def _check_places(out: Path, work_folder: Path, arguments: argparse.Namespace) -> bool:
     """Whether the run was begun earlier.
 
@@ -241,7 +255,7 @@ def _check_places(out: Path, work_folder: Path, arguments: argparse.Namespace) -
     if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK) or work_folder.is_file():
         place = work_folder if work_folder.is_file() else above
         raise SettingsError(f"--out {arguments.out}: no folder can be made in {str(place)!r}; name another one")
-    is_begun = work_folder.is_dir() and any(work_folder.iterdir())
+    is_begun = work_folder.is_dir() and any(path.name != _LOCK for path in work_folder.iterdir())
     for path in (out, adapter_folder(out)):
         if path.exists() and not is_begun:
             raise SettingsError(f"--out {arguments.out}: {path.name} exists already; name a new folder")

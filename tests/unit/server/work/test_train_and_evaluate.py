@@ -13,6 +13,7 @@ from projectone.server.cli import main
 from projectone.speech.lora import fuse_checkpoint
 from projectone.speech.normalize import normalize_text
 from projectone.storage.files import digest_of
+from projectone.storage.locks import exclusive_lock
 from projectone.waveform.wav import encode_wav
 
 
@@ -255,6 +256,20 @@ def test_a_file_where_the_run_would_be_kept_is_named(
     assert code == 2
     assert "o.training'; name another one" in said
     assert "reading clips" not in said
+
+
+def test_two_commands_do_not_train_in_one_folder_at_once(
+    base: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["train", "--base", base, "--data", data, "--out", tmp_path / "o", "--max-steps", 1, "--json"]
+    with exclusive_lock(tmp_path / "o.training" / "lock", what="another command"):
+        code, error, _ = run(capsys, *command)
+    assert code == 2
+    assert "training into 'o': another process is doing this now" in error["error"]["message"]
+    half = tmp_path / f".tmp-o-{'0' * 32}"  # of a command that was killed
+    half.mkdir()
+    assert run(capsys, *command)[0] == 0  # nothing was begun: no --resume is asked for
+    assert not half.exists()
 
 
 def test_clips_without_a_text_are_left_out_by_name(
