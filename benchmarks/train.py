@@ -38,7 +38,7 @@ import numpy as np
 
 from projectone.server.training.adamw import AdamW
 from projectone.server.training.batching import frames_of
-from projectone.server.training.clipped_step import clipped_step
+from projectone.server.training.clipped_step import ClippedAdamW
 from projectone.server.training.config import Method, TrainingConfig
 from projectone.server.training.engines.methods import open_method
 from projectone.server.training.loss import Batch, Target, collate_targets, mean_cross_entropy
@@ -164,14 +164,13 @@ def our_step(dims: ModelDimensions, shape: Shape, method: Method, *, is_cached: 
         batch = Batch(**{**vars(batch), "features": features})
     way = open_method(model, Path("unused"), config)
     optimiser = AdamW(weight_decay=WEIGHT_DECAY)
+    update = ClippedAdamW(optimiser, CLIP_NORM)
     weights, moments, n_done = way.opening, optimiser.zeros(way.opening), 0
 
     def step() -> None:
         nonlocal weights, moments, n_done
         loss, gradients = way.loss_and_gradients(weights, batch, n_done)
-        weights, moments, norm = clipped_step(
-            optimiser, weights, gradients, moments, limit=CLIP_NORM, learning_rate=RATE, n_done=n_done
-        )
+        weights, moments, norm = update(weights, gradients, moments, RATE, n_done)
         mx.eval(loss, norm)
         n_done += 1
 

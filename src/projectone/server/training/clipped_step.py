@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import mlx.core as mx
 import numpy as np
@@ -24,33 +25,41 @@ Moments = tuple[Tensors, Tensors]
 _BLOCK = 32_768
 
 
-def clipped_step(
-    optimiser: AdamW,
-    weights: Mapping[str, mx.array],
-    gradients: Mapping[str, mx.array],
-    moments: Moments,
-    *,
-    limit: float,
-    learning_rate: float,
-    n_done: int,
-) -> tuple[Tensors, Moments, mx.array]:
-    """New weights and moments, evaluated, and the length of the gradients before clipping; nothing given is changed.
+@dataclass(frozen=True)
+class ClippedAdamW:
+    """An update, as the loop wants one.
 
-    Args:
+    Attributes:
         optimiser: Betas, epsilon and decay.
-        weights: By name.
-        gradients: By the same names.
-        moments: Of the last step, or `zeros`.
         limit: The gradients are scaled down together if they are longer.
-        learning_rate: Of this step.
-        n_done: Steps before this one.
     """
-    if mx.default_device().type == mx.cpu and all(weight.dtype == mx.float32 for weight in weights.values()):
-        return _in_blocks(optimiser, weights, gradients, moments, limit, learning_rate, n_done)
-    clipped, norm = clip_by_global_norm(gradients, limit)
-    new, moved = optimiser.step(weights, clipped, moments, learning_rate=learning_rate, n_done=n_done)
-    mx.eval(norm, new, moved)
-    return new, moved, norm
+
+    optimiser: AdamW
+    limit: float
+
+    def __call__(
+        self,
+        weights: Mapping[str, mx.array],
+        gradients: Mapping[str, mx.array],
+        moments: Moments,
+        learning_rate: float,
+        n_done: int,
+    ) -> tuple[Tensors, Moments, mx.array]:
+        """New weights and moments, evaluated, and the length of the gradients before; nothing given is changed.
+
+        Args:
+            weights: By name.
+            gradients: By the same names.
+            moments: Of the last step, or `zeros`.
+            learning_rate: Of this step.
+            n_done: Steps before this one.
+        """
+        if mx.default_device().type == mx.cpu and all(weight.dtype == mx.float32 for weight in weights.values()):
+            return _in_blocks(self.optimiser, weights, gradients, moments, self.limit, learning_rate, n_done)
+        clipped, norm = clip_by_global_norm(gradients, self.limit)
+        new, moved = self.optimiser.step(weights, clipped, moments, learning_rate=learning_rate, n_done=n_done)
+        mx.eval(norm, new, moved)
+        return new, moved, norm
 
 
 def _in_blocks(

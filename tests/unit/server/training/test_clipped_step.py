@@ -10,7 +10,7 @@ import pytest
 
 from projectone.server.training import clipped_step as module
 from projectone.server.training.adamw import AdamW, Tensors, clip_by_global_norm
-from projectone.server.training.clipped_step import clipped_step
+from projectone.server.training.clipped_step import ClippedAdamW
 
 SHAPES = {"matrix": (70, 500), "vector": (41_000,), "small": (3, 2)}
 OPTIMISER = AdamW(weight_decay=0.1)
@@ -44,7 +44,7 @@ def test_several_steps_end_where_float64_ends(limit: float) -> None:
     weights, steps = _tensors(0, 1.0), [_tensors(seed, 0.01) for seed in range(1, 6)]
     now, moments = weights, OPTIMISER.zeros(weights)
     for done, gradients in enumerate(steps):
-        now, moments, _ = clipped_step(OPTIMISER, now, gradients, moments, limit=limit, learning_rate=1e-3, n_done=done)
+        now, moments, _ = ClippedAdamW(OPTIMISER, limit)(now, gradients, moments, 1e-3, done)
     exact = _in_float64(weights, steps, limit, 1e-3)
     for name, weight in now.items():
         # Five steps of 1e-3 from weights up to 4: a few roundings of 2.4e-7 each.
@@ -54,7 +54,7 @@ def test_several_steps_end_where_float64_ends(limit: float) -> None:
 def test_blocks_and_the_plain_form_take_the_same_step() -> None:
     weights, gradients = _tensors(0, 1.0), _tensors(1, 0.1)
     moments = (_tensors(2, 0.01), {name: value * value for name, value in _tensors(3, 0.1).items()})
-    new, moved, norm = clipped_step(OPTIMISER, weights, gradients, moments, limit=0.5, learning_rate=0.01, n_done=7)
+    new, moved, norm = ClippedAdamW(OPTIMISER, 0.5)(weights, gradients, moments, 0.01, 7)
     clipped, plain_norm = clip_by_global_norm(gradients, 0.5)
     plain, plain_moved = OPTIMISER.step(weights, clipped, moments, learning_rate=0.01, n_done=7)
     assert norm.item() == pytest.approx(plain_norm.item(), rel=1e-5)
@@ -68,20 +68,16 @@ def test_nothing_that_was_given_is_changed() -> None:
     weights, gradients = _tensors(0, 1.0), _tensors(1, 1.0)
     moments = OPTIMISER.zeros(weights)
     before = [np.array(value).copy() for group in (weights, gradients, *moments) for value in group.values()]
-    clipped_step(OPTIMISER, weights, gradients, moments, limit=1.0, learning_rate=0.1, n_done=0)
+    ClippedAdamW(OPTIMISER, 1.0)(weights, gradients, moments, 0.1, 0)
     after = [np.array(value) for group in (weights, gradients, *moments) for value in group.values()]
     assert all(np.array_equal(old, new) for old, new in zip(before, after, strict=True))
 
 
 def test_the_blocks_are_really_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     weights, gradients = _tensors(0, 1.0), _tensors(1, 1.0)
-    whole, _, _ = clipped_step(
-        OPTIMISER, weights, gradients, OPTIMISER.zeros(weights), limit=1e9, learning_rate=0.1, n_done=0
-    )
+    whole, _, _ = ClippedAdamW(OPTIMISER, 1e9)(weights, gradients, OPTIMISER.zeros(weights), 0.1, 0)
     monkeypatch.setattr(module, "_BLOCK", 1_000)
-    cut, _, _ = clipped_step(
-        OPTIMISER, weights, gradients, OPTIMISER.zeros(weights), limit=1e9, learning_rate=0.1, n_done=0
-    )
+    cut, _, _ = ClippedAdamW(OPTIMISER, 1e9)(weights, gradients, OPTIMISER.zeros(weights), 0.1, 0)
     assert all(mx.array_equal(whole[name], cut[name]) for name in SHAPES)
 
 
@@ -89,7 +85,5 @@ def test_the_blocks_are_really_cut(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_gradient_that_is_not_finite_shows_in_the_length(bad: float) -> None:
     weights, gradients = _tensors(0, 1.0), _tensors(1, 1.0)
     gradients["small"] = mx.array([[1.0, bad]] * 3)
-    _, _, norm = clipped_step(
-        OPTIMISER, weights, gradients, OPTIMISER.zeros(weights), limit=1.0, learning_rate=0.1, n_done=0
-    )
+    _, _, norm = ClippedAdamW(OPTIMISER, 1.0)(weights, gradients, OPTIMISER.zeros(weights), 0.1, 0)
     assert not math.isfinite(norm.item())

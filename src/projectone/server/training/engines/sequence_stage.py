@@ -18,7 +18,7 @@ from mlx.utils import tree_unflatten
 from projectone.errors import ArtifactError, StorageError, TrainingError
 from projectone.server.training.adamw import AdamW, Tensors
 from projectone.server.training.batching import stream
-from projectone.server.training.clipped_step import clipped_step
+from projectone.server.training.clipped_step import ClippedAdamW
 from projectone.server.training.config import TrainingConfig
 from projectone.server.training.engines.methods import TrainingMethod
 from projectone.server.training.engines.protocol import TrainingProgress
@@ -159,7 +159,7 @@ class SequenceStage:
         self._report.resumed(state.step)
         parts = LoopParts(
             loss_and_gradients=self._loss_and_gradients,
-            update=self._update,
+            update=ClippedAdamW(AdamW(weight_decay=config.weight_decay), config.clip_norm),
             batch_of=self._lessons.batch,
             judge=judge,
             is_better=better_than(first),
@@ -225,19 +225,6 @@ class SequenceStage:
         model = self._checkpoint.model
         model.update(tree_unflatten(list(self._method.model_weights(trained).items())))
         return embed_windows(model, mel)
-
-    def _update(
-        self, weights: Tensors, gradients: Tensors, moments: tuple[Tensors, Tensors], learning_rate: float, n_done: int
-    ) -> tuple[Tensors, tuple[Tensors, Tensors], mx.array]:
-        return clipped_step(
-            AdamW(weight_decay=self._config.weight_decay),
-            weights,
-            gradients,
-            moments,
-            limit=self._config.clip_norm,
-            learning_rate=learning_rate,
-            n_done=n_done,
-        )
 
     def _on_step(self, report: StepReport) -> None:
         self._report.step(report, drawn_wer=self._drawn_wer)

@@ -10,11 +10,12 @@ from typing import Protocol
 import mlx.core as mx
 
 from projectone.server.training.adamw import AdamW, Tensors
-from projectone.server.training.clipped_step import clipped_step
+from projectone.server.training.clipped_step import ClippedAdamW
 from projectone.server.training.config import TrainingConfig
 from projectone.server.training.engines.methods import TrainingMethod
 from projectone.server.training.loss import Batch
 from projectone.server.training.state import TrainingState
+from projectone.server.training.trainer import Update
 from projectone.speech.checkpoint import WhisperCheckpoint
 
 
@@ -34,9 +35,8 @@ class Steps(Protocol):
     def loss_and_gradients(self, trained: Tensors, batch: Batch, step: int) -> tuple[mx.array, Tensors]:
         """The mean loss of a batch, and its gradients by name. The step decides what is random."""
 
-    def update(
-        self, weights: Tensors, gradients: Tensors, moments: tuple[Tensors, Tensors], learning_rate: float, n_done: int
-    ) -> tuple[Tensors, tuple[Tensors, Tensors], mx.array]:
+    @property
+    def update(self) -> Update:
         """New weights and moments after gradients that are clipped first, and the length of these before."""
 
     def embed_audio(self, mel: mx.array) -> mx.array:
@@ -59,8 +59,8 @@ class MlxSteps:
     def __init__(
         self, method: TrainingMethod, checkpoint: WhisperCheckpoint, base: Path, config: TrainingConfig
     ) -> None:
-        self._method, self._model, self._clip_norm = method, checkpoint.model, config.clip_norm
-        self._optimiser = AdamW(weight_decay=config.weight_decay)
+        self._method, self._model = method, checkpoint.model
+        self.update: Update = ClippedAdamW(AdamW(weight_decay=config.weight_decay), config.clip_norm)
 
     def taken_up(self, tensors: Tensors) -> Tensors:
         """See `Steps`."""
@@ -73,20 +73,6 @@ class MlxSteps:
     def loss_and_gradients(self, trained: Tensors, batch: Batch, step: int) -> tuple[mx.array, Tensors]:
         """See `Steps`."""
         return self._method.loss_and_gradients(trained, batch, step)
-
-    def update(
-        self, weights: Tensors, gradients: Tensors, moments: tuple[Tensors, Tensors], learning_rate: float, n_done: int
-    ) -> tuple[Tensors, tuple[Tensors, Tensors], mx.array]:
-        """See `Steps`."""
-        return clipped_step(
-            self._optimiser,
-            weights,
-            gradients,
-            moments,
-            limit=self._clip_norm,
-            learning_rate=learning_rate,
-            n_done=n_done,
-        )
 
     def embed_audio(self, mel: mx.array) -> mx.array:
         """See `Steps`."""
