@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Literal
 
 from projectone.contracts.base import canonical_json, sha256_hex
-from projectone.errors import DataError
+from projectone.errors import ConsentError, DataError
 from projectone.server.corpus.catalog import Catalog
 from projectone.storage.blobs import BlobStore
 
@@ -38,6 +39,11 @@ class SealedDataset:
     audio_s: float
 
 
+def speaker_of(contributor_id: str) -> str:
+    """A pseudonym of the pseudonym: datasets tell speakers apart and name nobody."""
+    return hashlib.sha256(contributor_id.encode()).hexdigest()[:16]
+
+
 def seal_dataset(catalog: Catalog, blobs: BlobStore, items: Sequence[DatasetItem]) -> SealedDataset:
     """Keep a list of samples as one blob of canonical JSON; the same items in any order give the same digest.
 
@@ -52,6 +58,9 @@ def seal_dataset(catalog: Catalog, blobs: BlobStore, items: Sequence[DatasetItem
     # The rows first: they protect the blob from the sweep and tie it to its samples' consents.
     catalog.note_sealed(sha256_hex(content), [item.sample_id for item in ordered])
     sha256 = blobs.put([content])
+    if catalog.is_withdrawn(sha256):  # between the rows and the bytes: the withdrawal looked for them too early
+        catalog.remove_unnamed([sha256], blobs.delete)
+        raise ConsentError(f"dataset {sha256}: a sample was withdrawn while it was sealed; seal it again")
     return SealedDataset(
         sha256, len(ordered), sum(item.is_new for item in ordered), sum(item.duration_s for item in ordered)
     )
