@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Literal
 from uuid import UUID
 
@@ -15,16 +16,31 @@ ConsentScope = Literal["corrections", "voice_donation", "evaluation"]
 CONSENT_SCOPES: tuple[ConsentScope, ...] = ("corrections", "voice_donation", "evaluation")
 
 
+BACKUPS_DAYS = 30
+"""Backups of what was erased last no longer than this: the words promise it, whoever runs a server keeps it."""
+
+RETRAIN_DAYS = 90
+"""A model that learned from what was erased is replaced by one that did not, at the latest after this time."""
+
+
 class ConsentText(Contract):
-    """The words a person was shown for one purpose. A changed word is a new version."""
+    """The words a person was shown for one purpose. A changed word is a new version; no version is ever taken away.
+
+    Attributes:
+        text: What the person read.
+        backups_days: How long after a withdrawal backups may last; None where the words name no time.
+        retrain_days: How long after it a model that learned from the samples may be in use; None as above.
+    """
 
     scope: ConsentScope
     version: int = Field(ge=1)
     text: str
+    backups_days: int | None = None
+    retrain_days: int | None = None
 
 
-CONSENT_TEXTS: dict[ConsentScope, ConsentText] = {
-    "corrections": ConsentText(
+CONSENT_WORDS: tuple[ConsentText, ...] = (
+    ConsentText(
         scope="corrections",
         version=1,
         text=(
@@ -34,7 +50,7 @@ CONSENT_TEXTS: dict[ConsentScope, ConsentText] = {
             "You can withdraw at any time: your samples are then deleted, and models trained later do not use them."
         ),
     ),
-    "voice_donation": ConsentText(
+    ConsentText(
         scope="voice_donation",
         version=1,
         text=(
@@ -42,7 +58,7 @@ CONSENT_TEXTS: dict[ConsentScope, ConsentText] = {
             "where they are used to train the speech model. You can withdraw at any time."
         ),
     ),
-    "evaluation": ConsentText(
+    ConsentText(
         scope="evaluation",
         version=1,
         text=(
@@ -50,7 +66,22 @@ CONSENT_TEXTS: dict[ConsentScope, ConsentText] = {
             "instead of training on them. You can withdraw at any time."
         ),
     ),
-}
+)
+"""Every text that anybody ever agreed to, so that a receipt can always print its own."""
+
+
+def newest_words(words: Iterable[ConsentText]) -> dict[ConsentScope, ConsentText]:
+    """For each purpose the text that is shown now."""
+    return {text.scope: text for text in sorted(words, key=lambda text: text.version)}
+
+
+CONSENT_TEXTS: dict[ConsentScope, ConsentText] = newest_words(CONSENT_WORDS)
+"""The texts that people are asked to agree to today."""
+
+
+def words_of(scope: ConsentScope, version: int) -> ConsentText | None:
+    """The words a receipt was given under; None if they are newer than this program."""
+    return next((text for text in CONSENT_WORDS if (text.scope, text.version) == (scope, version)), None)
 
 
 class ConsentReceipt(Contract):

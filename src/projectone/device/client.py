@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
+from uuid import UUID
 
 from projectone.contracts.consent import ConsentReceipt, ConsentScope
 from projectone.contracts.erasures import ErasureReceipt, SignedErasure
@@ -14,7 +15,7 @@ from projectone.device.consent import ConsentLedger, ConsentMethod
 from projectone.device.corrections import Corrections, Granted, Kept
 from projectone.device.installed import Installed, SetAside
 from projectone.device.keys import DeviceKeys
-from projectone.device.outbox import Outbox
+from projectone.device.outbox import EntryState, Outbox
 from projectone.device.recordings import Clip, Recording, Recordings
 from projectone.device.transcriber import Heard, Samples, Transcriber
 from projectone.device.transport import Transport
@@ -62,6 +63,19 @@ class DeviceStatus:
     uploaded: int
     waiting: int
     refusals: tuple[tuple[str, str, str], ...]
+
+
+@dataclass(frozen=True)
+class ConsentAccount:
+    """One consent and what was given under it.
+
+    Attributes:
+        receipt: The consent, withdrawn or not.
+        samples: Where each sample is, and whether its bytes may ever have left this device.
+    """
+
+    receipt: ConsentReceipt
+    samples: dict[UUID, tuple[EntryState, bool]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,6 +198,14 @@ class DeviceClient:
     def consents(self) -> dict[ConsentScope, ConsentReceipt | None]:
         """Every purpose, with the consent in force."""
         return self._rooms.consent.in_force()
+
+    def consent_accounts(self) -> list[ConsentAccount]:
+        """Every consent this device ever noted, the last one first, with what was given under it."""
+        rooms = self._rooms
+        return [
+            ConsentAccount(receipt, rooms.outbox.states_under(receipt.receipt_id))
+            for receipt in rooms.consent.history()
+        ]
 
     def erasures(self, *, is_again: bool = False) -> list[ErasureReceipt]:
         """What the server signed about each withdrawal, the last one first, each checked against the release key.

@@ -83,6 +83,15 @@ class ConsentLedger:
         )
         return _to_receipt(rows[0]) if rows and rows[0]["event"] == "granted" else None
 
+    def history(self) -> list[ConsentReceipt]:
+        """Every consent that was ever given on this device, withdrawn ones included, the last one first."""
+        withdrawn = {
+            row["receipt_id"]: datetime.fromisoformat(row["happened_at"])
+            for row in self._database.query("SELECT * FROM consent_events WHERE event = 'withdrawn'")
+        }
+        rows = self._database.query("SELECT * FROM consent_events WHERE event = 'granted' ORDER BY number DESC")
+        return [_to_receipt(row).model_copy(update={"withdrawn_at": withdrawn.get(row["receipt_id"])}) for row in rows]
+
     def require(self, scope: ConsentScope, receipt_id: uuid.UUID | None = None) -> ConsentReceipt:
         """The consent in force. Asked when something is put in line, and again just before its bytes leave.
 

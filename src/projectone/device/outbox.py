@@ -188,6 +188,14 @@ class Outbox:
         )
         return [uuid.UUID(row["entry_id"]) for row in rows]
 
+    def states_under(self, receipt_id: uuid.UUID) -> dict[uuid.UUID, tuple[EntryState, bool]]:
+        """Every sample under a consent: where it is, and whether its bytes may ever have left this device."""
+        rows = self._database.query(
+            "SELECT entry_id, state, attempts FROM outbox WHERE receipt_id = ? AND kind = 'sample' ORDER BY number",
+            (str(receipt_id),),
+        )
+        return {uuid.UUID(row["entry_id"]): (cast(EntryState, row["state"]), bool(row["attempts"])) for row in rows}
+
     def counts(self, kind: EntryKind | None = None) -> dict[str, int]:
         """How many entries there are in each state."""
         rows = self._database.query(

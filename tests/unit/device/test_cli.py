@@ -281,3 +281,26 @@ def test_what_the_server_signed_about_an_erasure_can_be_read_offline(
     assert run(capsys, "consent", "erased", "evaluation")[1] == {"erasures": []}
     monkeypatch.setenv("PROJECTONE_RELEASE_KEY", "A" * 43 + "=")
     assert "signed by" in refuse(capsys, "consent", "erased")
+
+
+def test_consent_show_says_offline_what_each_receipt_covers(
+    server: FakeServer, wav: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.release(text_model("won too"))
+    for words in (["update"], ["transcribe", str(wav)], ["consent", "grant", "corrections", "--yes"]):
+        assert main(words) == 0
+    for words in (["correct", "last", "one two"], ["sync"], ["transcribe", str(wav)], ["correct", "last", "three"]):
+        assert main(words) == 0
+    monkeypatch.setenv("PROJECTONE_SERVER", "http://127.0.0.1:1")  # nobody answers there, and nobody is asked
+    (record,) = run(capsys, "consent", "show")[1]["records"]
+    assert [sample["state"] for sample in record["x_projectone"]["samples"]] == ["sent", "waiting to be sent"]
+    assert main(["consent", "show"]) == 0
+    text = capsys.readouterr().out
+    assert "samples: 1 sent, 1 waiting to be sent" in text
+    assert "what withdrawing does not reach" in text
+    main(["consent", "withdraw", "corrections"])
+    (record,) = run(capsys, "consent", "show", "corrections")[1]["records"]
+    assert [event["event_state"] for event in record["events"]] == ["given", "withdrawn"]
+    states = [sample["state"] for sample in record["x_projectone"]["samples"]]
+    assert states == ["withdrawn after it may have left", "withdrawn before it left"]
+    assert run(capsys, "consent", "show", "evaluation")[1]["records"] == []

@@ -65,3 +65,10 @@ def test_withdrawing_what_was_never_given_is_nothing(rooms: Rooms) -> None:
     assert rooms.consent.withdraw("corrections", now=NOW) is None
     with pytest.raises(ConsentError):
         rooms.consent.require("corrections", uuid.uuid4())
+
+
+def test_the_history_keeps_every_receipt_with_its_withdrawal(rooms: Rooms) -> None:
+    first = rooms.consent.grant("corrections", contributor_id="c-1", method="cli", now=NOW)
+    rooms.consent.withdraw("corrections", now=NOW)
+    second = rooms.consent.grant("corrections", contributor_id="c-1", method="demo", now=NOW)
+    assert rooms.consent.history() == [second, first.model_copy(update={"withdrawn_at": NOW})]

@@ -4,38 +4,16 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from projectone.contracts.consent import CONSENT_SCOPES, CONSENT_TEXTS, ConsentScope
-from projectone.contracts.erasures import ErasureReceipt
+from projectone.device.cli.consents import CONSENT
 from projectone.device.cli.progress import ProgressLine
+from projectone.device.cli.results import Command, Result
 from projectone.device.client import DeviceClient
 from projectone.device.corrections import Kept
 from projectone.device.recordings import Recording
-from projectone.errors import ConsentError, DataError
-
-
-@dataclass(frozen=True)
-class Result:
-    """What a command has to say: for programs, for people, whether it did what it was asked, and if not, why not."""
-
-    facts: dict[str, Any]
-    text: str
-    is_done: bool = True
-    problem: str | None = None
-
-
-@dataclass(frozen=True)
-class Command:
-    """One word of the command line."""
-
-    summary: str
-    examples: str
-    add_arguments: Callable[[argparse.ArgumentParser], None]
-    execute: Callable[[DeviceClient, argparse.Namespace], Result]
+from projectone.errors import DataError
 
 
 def _transcribe_arguments(parser: argparse.ArgumentParser) -> None:
@@ -100,96 +78,6 @@ def _donate(client: DeviceClient, arguments: argparse.Namespace) -> Result:
         except (OSError, UnicodeDecodeError) as error:
             raise DataError("file-unreadable", f"{str(arguments.script)!r}: {error}") from error
     return _kept(client.donate(arguments.file, text, arguments.script_id))
-
-
-def _consent_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("action", choices=("show", "grant", "withdraw", "erased"), help="what to do")
-    parser.add_argument("scope", nargs="?", choices=CONSENT_SCOPES, metavar="SCOPE", help=", ".join(CONSENT_SCOPES))
-    parser.add_argument("--yes", action="store_true", help="agree to the words without being asked (grant)")
-    parser.add_argument(
-        "--include-earlier", action="store_true", help="also send what was corrected before agreeing (grant)"
-    )
-    parser.add_argument("--again", action="store_true", help="ask the server for the receipts again (erased)")
-
-
-def _consent(client: DeviceClient, arguments: argparse.Namespace) -> Result:
-    if arguments.action == "show":
-        scopes = (arguments.scope,) if arguments.scope else CONSENT_SCOPES
-        return _show_consents(client, scopes)
-    if arguments.action == "erased":
-        return _show_erasures(client, arguments)
-    if arguments.scope is None:
-        raise ConsentError(f"{arguments.action}: for what? expected one of {', '.join(CONSENT_SCOPES)}")
-    if arguments.action == "grant":
-        return _grant(client, arguments)
-    receipt = client.withdraw(arguments.scope)
-    if receipt is None:
-        return Result({"scope": arguments.scope, "is_granted": False}, f"{arguments.scope}: there was no consent")
-    text = f"{arguments.scope}: withdrawn; nothing more leaves. `projectone sync` makes the server erase what it has."
-    return Result({"scope": arguments.scope, "is_granted": False, "receipt_id": str(receipt.receipt_id)}, text)
-
-
-def _grant(client: DeviceClient, arguments: argparse.Namespace) -> Result:
-    scope: ConsentScope = arguments.scope
-    if not arguments.yes:
-        print(CONSENT_TEXTS[scope].text, file=sys.stderr)
-        if not sys.stdin.isatty():
-            raise ConsentError(f"{scope}: nobody is here to be asked; --yes says that the person has read these words")
-        print("Do you agree? [y/N] ", end="", file=sys.stderr, flush=True)
-        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-            return Result({"scope": scope, "is_granted": False}, f"{scope}: not granted", is_done=False)
-    granted = client.grant(scope, "cli", is_for_earlier=arguments.include_earlier)
-    n_earlier = client.n_earlier(scope)
-    facts = {
-        "scope": scope,
-        "is_granted": True,
-        "receipt_id": str(granted.receipt.receipt_id),
-        "queued": granted.n_queued,
-        "earlier_kept_here": n_earlier,
-    }
-    text = f"{scope}: granted"
-    if granted.n_queued:
-        text += f"; {granted.n_queued} earlier recordings will be sent too"
-    if n_earlier:
-        text += f"; {n_earlier} earlier recordings stay here (--include-earlier sends them too)"
-    return Result(facts, text)
-
-
-def _show_consents(client: DeviceClient, scopes: tuple[ConsentScope, ...]) -> Result:
-    receipts = client.consents()
-    facts, lines = {}, []
-    for scope in scopes:
-        receipt = receipts[scope]
-        granted_at = receipt.granted_at.isoformat() if receipt else None
-        facts[scope] = {"is_granted": receipt is not None, "granted_at": granted_at, "text": CONSENT_TEXTS[scope].text}
-        lines += [f"{scope}: {f'granted {granted_at}' if receipt else 'not granted'}", f"  {CONSENT_TEXTS[scope].text}"]
-    return Result({"consents": facts}, "\n".join(lines))
-
-
-def _show_erasures(client: DeviceClient, arguments: argparse.Namespace) -> Result:
-    """What the server signed about every withdrawal, or about those of one purpose."""
-    receipts = [
-        receipt for receipt in client.erasures(is_again=arguments.again) if arguments.scope in (None, receipt.scope)
-    ]
-    facts = {"erasures": [receipt.model_dump(mode="json") for receipt in receipts]}
-    if not receipts:
-        return Result(facts, "no receipt of an erasure; after a withdrawal, `projectone sync` brings one")
-    limits = [f"  {limit}" for limit in dict.fromkeys(limit for receipt in receipts for limit in receipt.limits)]
-    return Result(facts, "\n".join([*map(_erasure_line, receipts), "What erasing does not reach:", *limits]))
-
-
-def _erasure_line(receipt: ErasureReceipt) -> str:
-    done = "all gone" if receipt.is_complete else "a training run still holds some: ask again with --again"
-    lines = [
-        f"{receipt.scope}: withdrawn {receipt.withdrawn_at:%Y-%m-%d %H:%M}, signed by the server "
-        f"{receipt.issued_at:%Y-%m-%d %H:%M} UTC (consent {receipt.receipt_id})",
-        f"  samples erased: {receipt.n_samples}",
-        f"  training sets that named them: {len(receipt.dataset_sha256s)}, {done}",
-    ]
-    for release in receipt.releases:
-        replaced = f"replaced by {release.replaced_by}" if release.replaced_by else "not replaced yet"
-        lines.append(f"  model {release.version} ({release.channel}) had learned from them: {replaced}")
-    return "\n".join(lines)
 
 
 def _sync_arguments(parser: argparse.ArgumentParser) -> None:
@@ -328,13 +216,7 @@ COMMANDS: dict[str, Command] = {
         _donate_arguments,
         _donate,
     ),
-    "consent": Command(
-        "see, give or take back your consent",
-        "  projectone consent show\n  projectone consent grant corrections\n  projectone consent withdraw corrections\n"
-        "  projectone consent erased --again        what the server signed about it",
-        _consent_arguments,
-        _consent,
-    ),
+    "consent": CONSENT,
     "sync": Command(
         "send what you allowed to be sent",
         "  projectone sync\n  projectone sync --due --json",

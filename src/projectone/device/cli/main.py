@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from projectone import __version__
-from projectone.device.cli.commands import COMMANDS, Command
+from projectone.device.cli.commands import COMMANDS
+from projectone.device.cli.results import Command
 from projectone.device.settings import DeviceSettings
 from projectone.device.wiring import open_client
 from projectone.errors import ProjectOneError, UsageError, error_document, is_json_asked

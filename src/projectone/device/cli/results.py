@@ -1,0 +1,30 @@
+"""What a command is, and what it has to say."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from projectone.device.client import DeviceClient
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a command has to say: for programs, for people, whether it did what it was asked, and if not, why not."""
+
+    facts: dict[str, Any]
+    text: str
+    is_done: bool = True
+    problem: str | None = None
+
+
+@dataclass(frozen=True)
+class Command:
+    """One word of the command line."""
+
+    summary: str
+    examples: str
+    add_arguments: Callable[[argparse.ArgumentParser], None]
+    execute: Callable[[DeviceClient, argparse.Namespace], Result]
