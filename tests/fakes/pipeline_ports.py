@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,8 @@ from projectone.server.pipeline.ports import (
     Production,
     Samples,
 )
+
+START = datetime(2026, 11, 1, tzinfo=UTC)
 
 
 @dataclass
@@ -64,12 +67,20 @@ class World:
             sample_id=name,
             contributor_id=contributor,
             clip_sha256=clip_sha256,
+            recording_sha256=clip_sha256,
             text=text,
             duration_s=1.0,
+            recorded_at=START + timedelta(minutes=len(self.samples)),
             is_new=is_new,
         )
         self.samples[name] = sample
         return sample
+
+    def add_again(self, name: str, of: str, *, text: str) -> PipelineSample:
+        """A later correction of the same recording, a minute younger than all others."""
+        moment = START + timedelta(minutes=len(self.samples))
+        self.samples[name] = replace(self.samples[of], sample_id=name, text=text, recorded_at=moment, is_new=True)
+        return self.samples[name]
 
     def usable(self) -> list[PipelineSample]:
         kept = []

@@ -86,7 +86,16 @@ class TrainerHome:
         )
         return self.catalog.grant(receipt, NOW)
 
-    def send(self, contributor: str, name: str, text: str, samples: Samples, *, heard: str | None = None) -> str:
+    def send(
+        self,
+        contributor: str,
+        name: str,
+        text: str,
+        samples: Samples,
+        *,
+        heard: str | None = None,
+        corrected_at: datetime = NOW,
+    ) -> str:
         """One correction through the real intake; gives its sample id."""
         receipt = self.grant(contributor)
         content = encode_wav(samples)
@@ -103,7 +112,7 @@ class TrainerHome:
             text=text,
             heard=heard,
             consent_receipt_id=receipt.receipt_id,
-            recorded_at=NOW,
+            recorded_at=corrected_at,
         )
         intake = Intake(self.catalog, self.blobs, decode_wav, lambda: NOW)
         intake.accept(correction, content, "device")

@@ -93,7 +93,7 @@ SEALED = Table(
 
 @dataclass(frozen=True)
 class SampleRow:
-    """A sample that is kept: the clip lies in the blob store under `clip_sha256`."""
+    """A sample that is kept: the clip lies in the blob store under `clip_sha256`; `recorded_at` is the correction's."""
 
     sample_id: UUID
     contributor_id: str
@@ -109,11 +109,13 @@ class SampleRow:
     state: State
     reason: str | None
     run_id: str | None
+    upload_sha256: str
 
 
 @dataclass(frozen=True)
 class Erased:
     """What a withdrawal took: the clips, one for each sample, and the sealed datasets that ever named one of them."""
+    recorded_at: datetime
 
     receipt: ConsentReceipt
     clip_sha256s: tuple[str, ...]
@@ -384,7 +386,7 @@ def _row_of(correction: Correction) -> dict[str, Any]:
 def sample_of(row: Any) -> SampleRow:  # noqa: ANN401 - a SQLAlchemy row has no type of its own
     """A row of `SAMPLES` that is not erased."""
     values = {name: getattr(row, name) for name in SampleRow.__dataclass_fields__}
-    return SampleRow(**values | {"received_at": utc(row.received_at)})
+    return SampleRow(**values | {name: utc(values[name]) for name in ("recorded_at", "received_at")})
 
 
 def receipt_of_row(row: Any) -> ConsentReceipt:  # noqa: ANN401 - a SQLAlchemy row has no type of its own

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from projectone.contracts.texts import MAX_MARKS_PER_BASE, MAX_TRANSCRIPT_CHARACTERS
+from projectone.server.corpus.duplicates import SUPERSEDED
 from projectone.waveform.quality import RATE_HZ, WHY, why_unusable
 
 # The fastest of 3039 real clips (a trimmed digit) has 27.5 characters per second; reading aloud has 12 to 20. The
@@ -22,6 +23,7 @@ EXPLAINED: Final[dict[str, str]] = {
     "text-too-long": f"the text has more than {MAX_TRANSCRIPT_CHARACTERS} characters",
     "text-characters": f"the text has an invisible character, or over {MAX_MARKS_PER_BASE} marks on one letter",
     "golden-overlap": "the recording is in the golden set, on which models are judged",
+    SUPERSEDED: "the same person corrected the same recording again later; their newest text counts",
     "clip-damaged": "the disk gives other bytes than were stored",
     "clip-missing": "the clip is not in the store any more",
 }

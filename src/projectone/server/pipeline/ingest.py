@@ -7,7 +7,6 @@ ends here, too, if nothing that could be learned from the new ones would get pas
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -17,6 +16,8 @@ from pathlib import Path
 from projectone.contracts.base import canonical_json, sha256_hex
 from projectone.contracts.texts import clean_transcript
 from projectone.errors import DataError, DigestMismatchError
+from projectone.server.corpus.datasets import speaker_of
+from projectone.server.corpus.duplicates import SUPERSEDED, superseded
 from projectone.server.evaluation.golden import pcm_digest
 from projectone.server.pipeline.ports import DatasetEntry, PipelineSample, Ports
 from projectone.server.pipeline.state import TrainingGraphState
@@ -45,12 +46,14 @@ def ingest(state: TrainingGraphState, ports: Ports) -> TrainingGraphState:
     """
     run_id = state["run_id"]
     batch, batch_sha256 = _take_batch(ports, run_id)
-    waiting = [sample for sample in ports.usable() if sample.is_new and sample.sample_id in batch]
+    seen = [sample for sample in ports.usable() if not sample.is_new or sample.sample_id in batch]
     golden = ports.golden_clips()
-    reasons = {sample.sample_id: reason_to_discard(sample, golden, ports) for sample in waiting}
+    reasons = {sample.sample_id: reason_to_discard(sample, golden, ports) for sample in seen if sample.is_new}
+    # What cannot be learned from takes nobody's place. What was learned from before loses it to a newer text.
+    reasons |= dict.fromkeys(superseded(s for s in seen if reasons.get(s.sample_id) is None), SUPERSEDED)
     _discard(ports, run_id, reasons)
     # Those that an earlier try of this node discarded do not wait any more.
-    n_discarded = len(batch) - sum(reason is None for reason in reasons.values())
+    n_discarded = len(batch) - sum(reasons[s.sample_id] is None for s in seen if s.is_new)
     sealed = seal_batch(run_id, ports)
     ports.record(run_id, {"n_discarded": n_discarded})
     if sealed is None:
@@ -159,8 +162,7 @@ def _entry(sample: PipelineSample) -> DatasetEntry:
         sample_id=sample.sample_id,
         clip_sha256=sample.clip_sha256,
         text=clean_transcript(sample.text),
-        # A pseudonym of the pseudonym: datasets tell speakers apart and name nobody.
-        speaker=hashlib.sha256(sample.contributor_id.encode()).hexdigest()[:16],
+        speaker=speaker_of(sample.contributor_id),
         duration_s=sample.duration_s,
         is_new=sample.is_new,
     )

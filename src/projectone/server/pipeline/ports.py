@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,13 +25,20 @@ SampleOutcome = Literal["used", "discarded", "quarantined"]
 
 @dataclass(frozen=True, kw_only=True)
 class PipelineSample:
-    """One (audio, text) pair of the catalog. `is_new`: it waits; otherwise a released model has learned from it."""
+    """One (audio, text) pair of the catalog. `is_new`: it waits; otherwise a released model has learned from it.
+
+    Attributes:
+        recording_sha256: Of the recording as the device sent it; its corrections share it.
+        recorded_at: When the text was given.
+    """
 
     sample_id: str
     contributor_id: str
     clip_sha256: str
+    recording_sha256: str
     text: str
     duration_s: float
+    recorded_at: datetime
     is_new: bool
 
 

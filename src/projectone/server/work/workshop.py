@@ -201,8 +201,10 @@ class Workshop:
                 sample_id=str(row.sample_id),
                 contributor_id=row.contributor_id,
                 clip_sha256=row.clip_sha256,
+                recording_sha256=row.upload_sha256,
                 text=row.text,
                 duration_s=row.duration_s,
+                recorded_at=row.recorded_at,
                 is_new=row.state == "waiting",
             )
             for row in self.catalog.usable()

@@ -1,3 +1,5 @@
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -6,10 +8,12 @@ from tests.fakes.pipeline_ports import World
 
 from projectone.errors import DigestMismatchError
 from projectone.server.evaluation.golden import pcm_digest
+from projectone.server.pipeline import ingest as node
 from projectone.server.pipeline.ingest import ingest, read_sealed
 from projectone.server.pipeline.state import TrainingGraphState
 
 START: TrainingGraphState = {"run_id": "run1", "graph_version": 1}
+MINUTE = timedelta(minutes=1)
 
 
 @pytest.fixture
@@ -101,3 +105,52 @@ def test_a_dataset_names_nobody(world: World) -> None:
     speakers = [entry.speaker for entry in world.datasets[state["processed_data_path"]]]
     assert speakers[0] == speakers[1] != speakers[2]
     assert "lovelace" not in "".join(speakers)
+
+
+def correct_twice(world: World) -> None:
+    world.add("learned-wrong", text="red", is_new=False)
+    world.add("wrong", text="green")
+    world.add("alone", text="black")
+    world.add_again("right", of="wrong", text="blue")
+    world.add_again("learned-right", of="learned-wrong", text="black")
+
+
+def trained_texts(world: World, state: TrainingGraphState) -> dict[str, str]:
+    return {entry.sample_id: entry.text for entry in world.datasets[state["processed_data_path"]]}
+
+
+def test_of_a_recording_corrected_twice_only_the_newest_text_is_trained(world: World) -> None:
+    correct_twice(world)
+    state = ingest(START, world.ports())
+    assert trained_texts(world, state) == {"alone": "black", "right": "blue", "learned-right": "black"}
+    assert world.marks == {name: ("discarded", "superseded") for name in ("wrong", "learned-wrong")}
+    assert (world.row["n_discarded"], world.row["n_new"]) == (1, 3)
+    assert ingest(START, world.ports()) == state, "a repeated node finds the same"
+    assert world.row["n_discarded"] == 1
+
+
+def test_control_without_the_look_for_newer_texts_both_are_trained(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(node, "superseded", lambda samples: {})
+    correct_twice(world)
+    state = ingest(START, world.ports())
+    assert {"wrong": "green", "right": "blue"}.items() <= trained_texts(world, state).items()
+    assert world.marks == {}
+
+
+def test_the_newest_text_is_the_last_given_not_the_last_that_came(world: World) -> None:
+    """A phone that was offline delivers an old correction late."""
+    newest = world.add("newest", text="red")
+    world.samples["late"] = replace(newest, sample_id="late", text="blue", recorded_at=newest.recorded_at - MINUTE)
+    state = ingest(START, world.ports())
+    assert trained_texts(world, state) == {"newest": "red"}
+
+
+def test_nobody_supersedes_somebody_elses_text_nor_with_one_that_cannot_be_learned(world: World) -> None:
+    world.add("ada", text="red")
+    world.add_again("empty", of="ada", text=" ... ")
+    mallory = world.add_again("mallory", of="ada", text="blue")
+    world.samples["mallory"] = replace(mallory, contributor_id="mallory")
+    ingest(START, world.ports())
+    assert world.marks == {"empty": ("discarded", "text-empty")}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -12,6 +12,7 @@ from uuid import UUID
 import numpy as np
 import pytest
 from tests.fakes.tiny_whisper import say
+from tests.fakes.trainer_home import NOW
 from tests.unit.server.work.test_worker import Office, make_office  # noqa: F401 - a fixture
 
 from projectone.server.cli import main
@@ -88,6 +89,16 @@ def test_a_used_sample_names_the_run_the_release_and_what_was_corrected(auditor:
     text = auditor.say("show", sample)
     assert f"used in   run {run_id} (succeeded, released as 1.0.0)" in text
     assert "changed   black -> green" in text
+
+
+def test_a_correction_that_its_author_replaced_says_so(auditor: Auditor) -> None:
+    home, sound = auditor.office.home, say("red green", seed=1)
+    later = NOW + timedelta(minutes=1)
+    newest = home.send("ann", "newest", "red green", sound, corrected_at=later)
+    first = home.send("ann", "first", "red blue", sound)  # it came late
+    auditor.run()
+    assert [auditor.ask("show", sample)["state"] for sample in (first, newest)] == ["discarded", "used"]
+    assert "superseded: the same person corrected the same recording again later" in auditor.say("show", first)
 
 
 def test_of_a_withdrawn_sample_no_word_and_no_sound_is_shown(auditor: Auditor) -> None:
