@@ -100,22 +100,22 @@ class SampleRow:
     device_id: str
     kind: str
     clip_sha256: str
+    upload_sha256: str
     text: str
     heard: str | None
     language: str
     accent: str | None
     duration_s: float
+    recorded_at: datetime
     received_at: datetime
     state: State
     reason: str | None
     run_id: str | None
-    upload_sha256: str
 
 
 @dataclass(frozen=True)
 class Erased:
     """What a withdrawal took: the clips, one for each sample, and the sealed datasets that ever named one of them."""
-    recorded_at: datetime
 
     receipt: ConsentReceipt
     clip_sha256s: tuple[str, ...]
