@@ -43,8 +43,8 @@ class ErasureReceipt(Contract):
         issued_at: When this was found out; a later receipt may know of more replaced releases.
         n_samples: Samples whose words and sound are gone.
         dataset_sha256s: Every sealed dataset that named one of them.
-        is_complete: Whether those datasets are gone, and no training run holds one of the samples any more. A run that
-            was at work ends without a release; ask again.
+        is_complete: Whether sound and datasets are gone from the disk, and no training run holds one of the samples any
+            more. A run that was at work ends without a release; ask again.
         releases: Models that learned from a sample and were released before the withdrawal.
         limits: What erasing does not reach.
     """

@@ -65,10 +65,12 @@ def get_erasure(receipt_id: UUID, request: Request, call: Annotated[Call, Depend
 def _withdraw(receipt_id: UUID, request: Request, call: Call) -> Response:
     services = services_of(request)
     contributor_id = call.signer.contributor_id
-    receipt = withdraw(
-        services.catalog, services.blobs, receipt_id, contributor_id=contributor_id, now=services.clock()
-    )
+    try:
+        receipt = withdraw(
+            services.catalog, services.blobs, receipt_id, contributor_id=contributor_id, now=services.clock()
+        )
+    finally:  # a clip that the disk will not let go of holds up nothing else
+        services.erase_derived()
     if receipt is None:
         raise Refusal(404, "consent-unknown", f"no consent {receipt_id} of yours is here")
-    services.erase_derived()
     return contract_response(receipt)

@@ -20,6 +20,7 @@ from sqlalchemy import (
     Table,
     Text,
     Uuid,
+    delete,
     func,
     insert,
     select,
@@ -30,7 +31,8 @@ from projectone.contracts.base import sha256_hex
 from projectone.contracts.consent import ConsentReceipt
 from projectone.contracts.corrections import SCOPE_OF_KIND, Correction
 from projectone.contracts.uploads import SampleState, UploadReceipt
-from projectone.errors import ConsentError, DataError, WithdrawnError
+from projectone.errors import ConsentError, DataError, StorageError, WithdrawnError
+from projectone.server.corpus.duplicates import SUPERSEDED
 from projectone.server.database import METADATA, forget_freed_pages, reading, writing
 
 State = Literal["waiting", "used", "discarded", "quarantined", "erased"]
@@ -90,6 +92,14 @@ SEALED = Table(
     Column("sample_id", Uuid, ForeignKey("samples.sample_id"), primary_key=True, index=True),
 )
 
+# What a withdrawal took from people and the disk may still have: written with the withdrawal, gone when the bytes are.
+DOOMED = Table(
+    "doomed_blobs",
+    METADATA,
+    Column("sha256", String(64), primary_key=True),
+    Column("consent_receipt_id", Uuid, ForeignKey("consents.receipt_id"), primary_key=True),
+)
+
 
 @dataclass(frozen=True)
 class SampleRow:
@@ -111,15 +121,6 @@ class SampleRow:
     state: State
     reason: str | None
     run_id: str | None
-
-
-@dataclass(frozen=True)
-class Erased:
-    """What a withdrawal took: the clips, one for each sample, and the sealed datasets that ever named one of them."""
-
-    receipt: ConsentReceipt
-    clip_sha256s: tuple[str, ...]
-    dataset_sha256s: tuple[str, ...]
 
 
 class Catalog:
@@ -291,8 +292,11 @@ class Catalog:
             connection.execute(insert(CONSENTS).values(**receipt.model_dump(exclude={"schema_version"})))
         return receipt
 
-    def withdraw(self, receipt_id: UUID, contributor_id: str, now: datetime) -> Erased | None:
-        """End a consent and empty what was sent under it, in one transaction; None for a consent of someone else."""
+    def withdraw(self, receipt_id: UUID, contributor_id: str, now: datetime) -> ConsentReceipt | None:
+        """End a consent and empty what was sent under it, in one transaction; None for a consent of someone else.
+
+        The clips, and the sealed datasets that named a sample, are doomed in it: `remove_doomed` takes them.
+        """
         theirs = (CONSENTS.c.receipt_id == receipt_id, CONSENTS.c.contributor_id == contributor_id)
         with writing(self._engine) as connection:
             row = connection.execute(select(CONSENTS).where(*theirs).with_for_update()).one_or_none()
@@ -305,14 +309,14 @@ class Catalog:
             under_it = (SAMPLES.c.consent_receipt_id == receipt_id, SAMPLES.c.state != "erased")
             digests = {"upload_sha256": "", "correction_sha256": ""}
             statement = update(SAMPLES).where(*under_it).values(state="erased", **digests, **emptied)
-            clips = list(connection.execute(select(SAMPLES.c.clip_sha256).where(*under_it)).scalars())
+            clips = set(connection.execute(select(SAMPLES.c.clip_sha256).where(*under_it)).scalars())
             sealed = select(SEALED.c.dataset_sha256).join(SAMPLES, SAMPLES.c.sample_id == SEALED.c.sample_id)
-            # Of those erased before, too: what failed after the rows were emptied is done by the same request again.
-            named = sealed.where(SAMPLES.c.consent_receipt_id == receipt_id).distinct()
-            datasets = list(connection.execute(named).scalars())
+            datasets = set(connection.execute(sealed.where(*under_it)).scalars())
+            _let_copies_go(connection, select(SAMPLES.c.sample_id).where(*under_it))
             connection.execute(statement)
+            _doom(connection, receipt_id, clips | datasets)
         forget_freed_pages(self._engine)
-        return Erased(receipt_of_row(row), tuple(clips), tuple(datasets))
+        return receipt_of_row(row)
 
     # What retention asks.
 
@@ -321,22 +325,65 @@ class Catalog:
 
         Runs in a writing transaction, so that an upload of the same clip either sees the blob or puts it back.
         """
-        n_removed = 0
         with writing(self._engine) as connection:
-            tainted = set(connection.execute(_tainted_datasets()).scalars())
-            for batch in _batches(blob_sha256s):
-                clips = select(SAMPLES.c.clip_sha256).where(SAMPLES.c.clip_sha256.in_(batch))
-                sets = select(SEALED.c.dataset_sha256).where(SEALED.c.dataset_sha256.in_(batch))
-                named = set(connection.execute(clips).scalars()) | set(connection.execute(sets).scalars()) - tainted
-                for key in sorted(set(batch) - named):
-                    remove(key)
-                    n_removed += 1
+            return _remove_unnamed(connection, blob_sha256s, remove)
+
+    def remove_doomed(self, remove: Callable[[str], None], receipt_id: UUID | None = None) -> int:
+        """Call `remove` for what withdrawals, or this one, left to be removed, unless somebody else sent the same.
+
+        Gives for how many. What could not be removed stays doomed, and holds up nothing else.
+
+        Raises:
+            StorageError: if something could not be removed; the next call tries it again.
+        """
+        query = select(DOOMED.c.sha256).distinct().order_by(DOOMED.c.sha256)
+        if receipt_id is not None:
+            query = query.where(DOOMED.c.consent_receipt_id == receipt_id)
+        with reading(self._engine) as connection:
+            if connection.execute(query.limit(1)).first() is None:
+                return 0
+        failed: dict[str, Exception] = {}
+
+        def attempt(sha256: str) -> None:
+            try:
+                remove(sha256)
+            except (OSError, StorageError) as error:
+                failed[sha256] = error
+
+        with writing(self._engine) as connection:
+            doomed = list(connection.execute(query).scalars())
+            n_removed = _remove_unnamed(connection, doomed, attempt) - len(failed)
+            for batch in _batches(sha256 for sha256 in doomed if sha256 not in failed):
+                connection.execute(delete(DOOMED).where(DOOMED.c.sha256.in_(batch)))
+        if failed:
+            first = next(iter(failed.values()))
+            raise StorageError(f"{len(failed)} erased blobs could not be removed yet: {first}") from first
         return n_removed
 
     def _kept(self, *states: State) -> list[SampleRow]:
         query = _under_consent(select(SAMPLES), *states).order_by(SAMPLES.c.received_at, SAMPLES.c.sample_id)
         with reading(self._engine) as connection:
             return [sample_of(row) for row in connection.execute(query)]
+
+
+def _doom(connection: Connection, receipt_id: UUID, sha256s: Iterable[str]) -> None:
+    theirs = select(DOOMED.c.sha256).where(DOOMED.c.consent_receipt_id == receipt_id)
+    known = set(connection.execute(theirs).scalars())
+    if fresh := [{"sha256": key, "consent_receipt_id": receipt_id} for key in sorted(sha256s) if key not in known]:
+        connection.execute(insert(DOOMED), fresh)
+
+
+def _remove_unnamed(connection: Connection, blob_sha256s: Iterable[str], remove: Callable[[str], None]) -> int:
+    n_removed = 0
+    tainted = set(connection.execute(_tainted_datasets()).scalars())
+    for batch in _batches(blob_sha256s):
+        clips = select(SAMPLES.c.clip_sha256).where(SAMPLES.c.clip_sha256.in_(batch))
+        sets = select(SEALED.c.dataset_sha256).where(SEALED.c.dataset_sha256.in_(batch))
+        named = set(connection.execute(clips).scalars()) | set(connection.execute(sets).scalars()) - tainted
+        for key in sorted(set(batch) - named):
+            remove(key)
+            n_removed += 1
+    return n_removed
 
 
 def _under_consent(query: Any, *states: State) -> Any:  # noqa: ANN401 - a SQLAlchemy query

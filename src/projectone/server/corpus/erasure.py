@@ -11,7 +11,7 @@ from sqlalchemy import Engine, func, select
 from projectone.contracts.erasures import ErasureReceipt, LearnedRelease
 from projectone.contracts.releases import ReleaseManifest
 from projectone.errors import DataError
-from projectone.server.corpus.catalog import CONSENTS, SAMPLES, SEALED, receipt_of_row
+from projectone.server.corpus.catalog import CONSENTS, DOOMED, SAMPLES, SEALED, receipt_of_row
 from projectone.server.database import reading
 from projectone.server.runs import Runs
 from projectone.storage.blobs import BlobStore
@@ -56,6 +56,7 @@ class Erasures:
         )
         under_it = (SAMPLES.c.consent_receipt_id == receipt_id, SAMPLES.c.state == "erased")
         sealed = select(SEALED.c.dataset_sha256).join(SAMPLES, SAMPLES.c.sample_id == SEALED.c.sample_id)
+        doomed = select(DOOMED.c.sha256).where(DOOMED.c.consent_receipt_id == receipt_id).limit(1)
         with reading(self._engine) as connection:
             row = connection.execute(theirs).one_or_none()
             if row is None:
@@ -63,6 +64,7 @@ class Erasures:
             consent = receipt_of_row(row)
             n_samples = connection.execute(select(func.count()).select_from(SAMPLES).where(*under_it)).scalar_one()
             datasets = sorted(set(connection.execute(sealed.where(*under_it)).scalars()))
+            is_doomed = connection.execute(doomed).first() is not None
         if consent.withdrawn_at is None:
             raise DataError("consent-in-force", f"consent {receipt_id}: is in force, so nothing was erased")
         learned = self._runs.made_from(datasets)
@@ -76,7 +78,7 @@ class Erasures:
             issued_at=self._clock(),
             n_samples=n_samples,
             dataset_sha256s=tuple(datasets),
-            is_complete=not is_at_work and not any(self._blobs.has(sha256) for sha256 in datasets),
+            is_complete=not (is_at_work or is_doomed or any(self._blobs.has(sha256) for sha256 in datasets)),
             releases=learned_releases(self._releases(), {run.run_id for run in learned}),
         )
 

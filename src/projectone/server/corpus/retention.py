@@ -17,17 +17,19 @@ def withdraw(
     """End a consent and erase what was sent under it; gives the receipt, or None if this person has no such consent.
 
     The rows are emptied in one transaction with the withdrawal. Then the clips go, unless someone else sent the same
-    clip, and with them every sealed dataset that names an erased sample, because it holds the text. A crash in between
-    leaves bytes that nothing names; the sweep at the next start, or the same request again, takes them.
+    clip, and with them every sealed dataset that names an erased sample, because it holds the text. What a crash or a
+    failing disk left in between, the same request again takes, or the worker, or the sweep at the next start.
+
+    Raises:
+        StorageError: if something could not be removed yet.
     """
-    erased = catalog.withdraw(receipt_id, contributor_id, now)
-    if erased is None:
-        return None
-    catalog.remove_unnamed({*erased.clip_sha256s, *erased.dataset_sha256s}, blobs.delete)
-    return erased.receipt
+    receipt = catalog.withdraw(receipt_id, contributor_id, now)
+    if receipt is not None:
+        catalog.remove_doomed(blobs.delete, receipt_id)
+    return receipt
 
 
 def sweep(catalog: Catalog, blobs: FileBlobs) -> int:
     """Remove what interrupted uploads and withdrawals left in the store; gives how many. Call it only at start."""
-    n_temporary = sweep_temporary(blobs.folder)
-    return n_temporary + catalog.remove_unnamed(list(blobs.keys()), blobs.delete)
+    n_removed = sweep_temporary(blobs.folder) + catalog.remove_doomed(blobs.delete)
+    return n_removed + catalog.remove_unnamed(list(blobs.keys()), blobs.delete)

@@ -197,8 +197,11 @@ class Worker:
         What cannot be removed is tried again at every look for work; training the others goes on.
         """
         try:
-            for name in self._workshop.derived.erase():
-                self._workshop.line.say(f"erased after a withdrawal: {name}")
+            try:
+                self._workshop.catalog.remove_doomed(self._workshop.blobs.delete)
+            finally:  # one bad sector holds up nothing else
+                for name in self._workshop.derived.erase():
+                    self._workshop.line.say(f"erased after a withdrawal: {name}")
         except StorageError as error:
             self._is_all_erased = False
             if str(error) != self._erasure_problem:

@@ -1,22 +1,28 @@
 """Consent is asked for at the last moment, and taking it back erases."""
 
+import errno
 import json
 import threading
 import uuid
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
+from sqlalchemy import delete
 from tests.fakes.caller import SAID_AT, Caller, a_clip
 from tests.unit.server.api.conftest import Backend, reason
 
 from projectone.contracts import endpoints
 from projectone.contracts.erasures import ErasureReceipt, SignedErasure
 from projectone.contracts.signatures import key_id_of, verify_erasure
-from projectone.errors import DataError
-from projectone.server.corpus.catalog import SampleRow
+from projectone.errors import ConsentError, DataError
+from projectone.server.corpus.catalog import DOOMED, SampleRow
 from projectone.server.corpus.datasets import DatasetItem, read_dataset, seal_dataset
+from projectone.server.corpus.retention import sweep
+from projectone.server.database import writing
 from projectone.server.delivery.signing import load_signer
 from projectone.server.runs import Runs
+from projectone.storage.blobs import FileBlobs
 
 
 def item_of(row: SampleRow) -> DatasetItem:
@@ -239,14 +245,72 @@ def test_a_certificate_is_not_complete_while_a_run_still_holds_a_sample(backend:
     assert (receipt.is_complete, receipt.dataset_sha256s) == (True, (sealed.sha256,))
 
 
-def test_a_withdrawal_that_failed_halfway_is_not_certified_as_complete(backend: Backend) -> None:
+@pytest.mark.parametrize("is_remembered", [True, False])
+def test_what_a_failing_disk_kept_goes_when_the_same_is_asked_again(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch, is_remembered: bool
+) -> None:
+    ada, bob = backend.caller("ada"), backend.caller("bob")
+    ada.put(a_clip(1))
+    bob.put(a_clip(2))
+    rows = backend.services.catalog.waiting()
+    seal_dataset(backend.services.catalog, backend.services.blobs, [item_of(row) for row in rows])
+
+    def fail(self: FileBlobs, sha256: str) -> None:
+        raise OSError(errno.EIO, "the disk fails")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(FileBlobs, "delete", fail)
+        assert reason(ada.withdraw()) == (503, "storage")
+    assert len(backend.files()) == 3
+    if not is_remembered:  # the control: without the note, the second request would not know what the first one left
+        with writing(backend.engine) as connection:
+            connection.execute(delete(DOOMED))
+        assert ada.withdraw().status_code == 200
+        assert len(backend.files()) == 3
+        return
+    assert not read_erasure(backend, ada).is_complete
+    assert ada.withdraw().status_code == 200
+    assert backend.files() == [row.clip_sha256 for row in rows if row.contributor_id == bob.contributor_id]
+    assert read_erasure(backend, ada).is_complete
+
+
+def test_one_bad_sector_holds_up_no_other_erasure(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+    ada, bob = backend.caller("ada"), backend.caller("bob")
+    ada.put(a_clip(1))
+    ada.put(a_clip(2), name="second")
+    bob.put(a_clip(3))
+    bad = next(row.clip_sha256 for row in backend.services.catalog.waiting())
+    delete_blob = FileBlobs.delete
+
+    def fail(self: FileBlobs, sha256: str) -> None:
+        if sha256 == bad:
+            raise OSError(errno.EIO, "the disk fails")
+        delete_blob(self, sha256)
+
+    monkeypatch.setattr(FileBlobs, "delete", fail)
+    assert reason(ada.withdraw()) == (503, "storage")
+    assert bob.withdraw().status_code == 200
+    assert backend.files() == [bad]
+    assert (read_erasure(backend, ada).is_complete, read_erasure(backend, bob).is_complete) == (False, True)
+    monkeypatch.undo()
+    sweep(backend.services.catalog, backend.services.blobs)
+    assert (backend.files(), read_erasure(backend, ada).is_complete) == ([], True)
+
+
+def test_a_dataset_whose_sample_is_withdrawn_while_it_is_sealed_does_not_stay(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
     ada = backend.caller()
     ada.put(a_clip())
     (row,) = backend.services.catalog.waiting()
-    sealed = seal_dataset(backend.services.catalog, backend.services.blobs, [item_of(row)])
-    content = backend.services.blobs.get(sealed.sha256)
-    ada.withdraw()
-    backend.services.blobs.put([content])  # as if the process had died between rows and bytes
-    assert not read_erasure(backend, ada).is_complete
-    ada.withdraw()
-    assert read_erasure(backend, ada).is_complete
+    put_blob = FileBlobs.put
+
+    def withdraw_first(self: FileBlobs, content: Iterable[bytes], *, expected_sha256: str | None = None) -> str:
+        monkeypatch.undo()
+        assert ada.withdraw().status_code == 200
+        return put_blob(self, content, expected_sha256=expected_sha256)
+
+    monkeypatch.setattr(FileBlobs, "put", withdraw_first)
+    with pytest.raises(ConsentError, match="while it was sealed"):
+        seal_dataset(backend.services.catalog, backend.services.blobs, [item_of(row)])
+    assert backend.files() == []
