@@ -3,10 +3,13 @@
 ProjectOneError
     ContractError       the other side said something outside the agreement: do not retry
     ConsentError        no consent for this: ask the person
+        KeyDestroyedError       the key went with a withdrawal: nobody reads these bytes again
     DataError           this clip or text cannot be used: skip it, say which and why
     TransportError      the wire failed: try later
         RefusedError        the server answered and said no: read why, do not retry as it is
     StorageError        the disk or the store failed: nothing was acknowledged
+        KeyMissingError         a key is not in its store: restore that store from its backup
+        SealError               sealed bytes were changed, or belong to another key or place
     ArtifactError       a model file is not what its release says: never install it
         DigestMismatchError     the bytes differ from the promised digest
         SignatureError          nobody we trust signed this
@@ -35,6 +38,10 @@ class ContractError(ProjectOneError):
 
 class ConsentError(ProjectOneError):
     """There is no consent for this. Ask the person; never work around it."""
+
+
+class KeyDestroyedError(ConsentError):
+    """The key of these bytes was destroyed when a consent was withdrawn. Nobody reads them again; let them go."""
 
 
 class DataError(ProjectOneError):
@@ -69,6 +76,14 @@ class RefusedError(TransportError):
 
 class StorageError(ProjectOneError):
     """The disk or the store failed. Nothing was acknowledged; free space or repair, then repeat."""
+
+
+class KeyMissingError(StorageError):
+    """A key is not in its store, and was not destroyed either. Restore the store of keys from its newest backup."""
+
+
+class SealError(StorageError):
+    """Sealed bytes were changed, or belong to another key or another place. Treat them as damaged; use nothing."""
 
 
 class ArtifactError(ProjectOneError):

@@ -15,7 +15,7 @@ from typing import Literal
 from projectone.errors import ProjectOneError
 from projectone.server.settings import ServerSettings
 
-SUMMARY = "Check this machine: matrix speed, disk flush, database settings, sandbox, free space."
+SUMMARY = "Check this machine: matrix speed, disk flush, database settings, keys, sandbox, free space."
 EXAMPLES = "  projectone-server doctor\n  projectone-server doctor --json"
 
 # The reference BLAS gives about 7, an OpenBLAS over 100, and still 30 on a core that others keep busy.
@@ -46,6 +46,7 @@ def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
         check_disk_flush,
         check_free_space,
         check_database,
+        check_keys,
         check_sandbox,
         check_checkpoint_reader,
     )
@@ -114,6 +115,33 @@ def check_database(settings: ServerSettings) -> Finding:
         detail = f"{engine.dialect.name}: durable settings asked for and read back"
     engine.dispose()
     return Finding("database", "ok", detail)
+
+
+def check_keys(settings: ServerSettings) -> Finding:
+    """Whether the keys that seal samples open again, and how well the master key is kept."""
+    from projectone.server.home import open_keys
+    from projectone.storage.keyfiles import KeyFiles
+
+    if not settings.keys_folder.is_dir():
+        return Finding("keys", "warning", "none yet: run `projectone-server init`")
+    keys = open_keys(settings, can_open=True)
+    try:
+        master_id = keys.ensure_master()
+        keys.prove()
+        counts, age_days = keys.counts(), keys.master_age().days
+    finally:
+        keys.close()
+    detail = f"{counts.n_alive} consents sealed, {counts.n_destroyed} destroyed, master key {age_days} days old"
+    open_to_others = [path.name for path in settings.keys_folder.iterdir() if path.stat().st_mode & 0o077]
+    if open_to_others or settings.keys_folder.stat().st_mode & 0o077:
+        names = ", ".join(sorted(open_to_others)) or "the folder"
+        return Finding("keys", "error", f"{detail}; others may read {names} in {settings.keys_folder}: chmod it")
+    if settings.key_passphrase is None or not KeyFiles(settings.keys_folder).is_locked(master_id):
+        detail += (
+            "; it lies unlocked in a file: set PROJECTONE_SERVER_KEY_PASSPHRASE and run `projectone-server keys rotate`"
+        )
+        return Finding("keys", "warning", detail)
+    return Finding("keys", "ok", detail)
 
 
 def check_sandbox(settings: ServerSettings) -> Finding:

@@ -1,9 +1,11 @@
-"""Whether there is a server here to work for."""
+"""Whether there is a server here to work for, and its keys."""
 
 from __future__ import annotations
 
 from projectone.errors import SettingsError
+from projectone.server.keys import ConsentKeys, open_key_database
 from projectone.server.settings import ServerSettings
+from projectone.storage.keyfiles import KeyFiles
 
 RELEASE_KEY = "release.key"
 
@@ -24,3 +26,19 @@ def require_home(settings: ServerSettings) -> None:
             f"{str(settings.keys_folder / RELEASE_KEY)!r}: expected the release key; restore it from the backup. "
             "`projectone-server init` makes a new one, which devices trust once they are told its public half"
         )
+
+
+def open_keys(settings: ServerSettings, *, can_open: bool) -> ConsentKeys:
+    """The keys of consents, with a master key to wrap them: made if there is none yet.
+
+    Args:
+        settings: Say where they lie.
+        can_open: Whether this process may read what was sealed; one that only takes samples in may not.
+
+    Raises:
+        SettingsError, StorageError: if the store cannot be opened.
+    """
+    master = KeyFiles(settings.keys_folder, passphrase=settings.key_passphrase, can_unwrap=can_open)
+    keys = ConsentKeys(open_key_database(settings.keys_database_url), master)
+    keys.ensure_master()
+    return keys

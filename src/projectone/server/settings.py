@@ -83,6 +83,19 @@ class ServerSettings:
         shown="sqlite:///HOME/projectone.sqlite",
         is_secret=True,
     )
+    keys_database_url: str = _setting(
+        "KEYS_DATABASE_URL",
+        "Where the keys of consents are kept (SQLAlchemy URL); never beside the rows: one backup would hold both",
+        shown="sqlite:///HOME/keys/consents.sqlite",
+        is_secret=True,
+    )
+    key_passphrase: str | None = _setting(
+        "KEY_PASSPHRASE",
+        "Locks the master key that wraps the keys of consents; `serve` does not need it",
+        default=None,
+        shown="none: the file is as safe as the folder",
+        is_secret=True,
+    )
     api_host: str = _setting("API_HOST", "Address that the API listens on", default="127.0.0.1")
     api_port: int = _setting("API_PORT", "Port that the API listens on; 0 takes a free one", _port, default=8700)
     hub_host: str = _setting("HUB_HOST", "Address that the embedded Hub listens on", default="127.0.0.1")
@@ -325,6 +338,7 @@ def _with_defaults(found: dict[str, Any], environ: Mapping[str, str]) -> dict[st
     data = Path(environ.get("XDG_DATA_HOME") or user / ".local" / "share")
     home: Path = found.setdefault("home", data / "projectone-server")
     found.setdefault("database_url", f"sqlite:///{home}/projectone.sqlite")
+    found.setdefault("keys_database_url", f"sqlite:///{home}/keys/consents.sqlite")
     defaults = {setting.name: setting.default for setting in dataclasses.fields(ServerSettings)}
     for url, side in (("public_url", "api"), ("hub_endpoint", "hub")):
         host, port = (found.get(f"{side}_{part}", defaults[f"{side}_{part}"]) for part in ("host", "port"))

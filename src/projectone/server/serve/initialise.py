@@ -12,14 +12,14 @@ from pathlib import Path
 from projectone.errors import StorageError
 from projectone.server.database import open_engine
 from projectone.server.delivery.signing import load_signer, new_key
-from projectone.server.home import RELEASE_KEY
+from projectone.server.home import RELEASE_KEY, open_keys
 from projectone.server.hubd.auth import issue_token
 from projectone.server.hubd.repos import HubStore
 from projectone.server.migrations.upgrade import upgrade_database
 from projectone.server.settings import ServerSettings
 from projectone.storage.files import write_atomically
 
-SUMMARY = "Make the server's home: folders, database, release key, Hub token, enrolment code."
+SUMMARY = "Make the server's home: folders, database, release key, master key, Hub token, enrolment code."
 EXAMPLES = (
     "  projectone-server init\n"
     "  PROJECTONE_SERVER_HOME=/srv/projectone projectone-server init --json\n\n"
@@ -84,6 +84,7 @@ def initialise(settings: ServerSettings) -> Home:
     try:
         revision = upgrade_database(engine)
         _keep_secret(keys / RELEASE_KEY, new_key)
+        open_keys(settings, can_open=False).close()
         _keep_secret(keys / ENROLMENT_CODE, lambda: settings.enrolment_code.encode() or _new_code())
         store = HubStore(engine, settings.home / "hub")
         owner = settings.hub_repo.partition("/")[0]

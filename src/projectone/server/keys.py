@@ -1,0 +1,354 @@
+"""Rows: a key pair for every consent, the private half wrapped by a master key. Destroying it is the erasure.
+
+They lie in a database of their own, so that a copy of the samples never holds what opens them.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+from uuid import UUID
+
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Connection,
+    DateTime,
+    Engine,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Uuid,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
+
+from projectone.contracts.base import canonical_json
+from projectone.errors import KeyDestroyedError, KeyMissingError, SealError, SettingsError
+from projectone.server.database import forget_freed_pages, open_engine, reading, writing
+from projectone.storage.keyfiles import MasterKeys
+from projectone.storage.sealed import new_key_pair
+
+REMEMBERED_S = 30.0
+"""How long a process may go on with a key that another one destroys meanwhile: half of the minute that is promised."""
+
+_REWRAPPED_AT_ONCE = 100
+_MAX_REMEMBERED = 10_000
+_TRIES = 3
+_MAC_BYTES = 32
+_PROOF = b"proof"
+
+_TABLES = MetaData()
+MASTER_KEYS = Table(
+    "master_keys",
+    _TABLES,
+    Column("master_id", String(64), primary_key=True),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("is_current", Boolean, nullable=False),
+)
+# After destruction the row stays as a tombstone without a key, so that no other is made for the same consent.
+CONSENT_KEYS = Table(
+    "consent_keys",
+    _TABLES,
+    Column("receipt_id", Uuid, primary_key=True),
+    Column("public_key", LargeBinary),
+    Column("mac_key", LargeBinary),
+    Column("master_id", String(64), index=True),
+    Column("wrapped", LargeBinary),
+    Column("destroyed_at", DateTime(timezone=True)),
+)
+K = TypeVar("K")
+
+
+@dataclass(frozen=True, repr=False)
+class SealingKey:
+    """What whoever takes samples in may hold: it seals and recognises, and opens nothing."""
+
+    public_key: bytes
+    mac_key: bytes
+
+
+@dataclass(frozen=True)
+class KeyCounts:
+    """What lies in the store: keys alive and destroyed, and how many still wait for the current master key."""
+
+    n_alive: int
+    n_destroyed: int
+    n_to_rewrap: int
+
+
+class ConsentKeys:
+    """Makes, hands out, rewraps and destroys the keys of consents.
+
+    Args:
+        engine: The database of keys, see `open_key_database`.
+        master: Wraps the private halves.
+        clock: Now, with its zone.
+        now_s: A clock that only goes forward, in seconds.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        master: MasterKeys,
+        *,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        now_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._engine = engine
+        self._master = master
+        self._clock = clock
+        self._sealing: _Memory[SealingKey] = _Memory(now_s)
+        self._opening: _Memory[bytes] = _Memory(now_s)
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._engine.dispose()
+
+    def ensure_master(self) -> str:
+        """The current master key's id; makes the first one if there is none."""
+        with reading(self._engine) as connection:
+            found = _current(connection)
+        return found or self._new_master(is_first=True)
+
+    def master_age(self) -> timedelta:
+        """How long ago the current master key was made."""
+        query = select(MASTER_KEYS.c.created_at).where(MASTER_KEYS.c.is_current)
+        with reading(self._engine) as connection:
+            made: datetime = connection.execute(query).scalar_one()
+        return self._clock() - (made.replace(tzinfo=UTC) if made.tzinfo is None else made)
+
+    def prove(self) -> None:
+        """Wrap and unwrap something with the current master key.
+
+        Raises:
+            KeyMissingError, SettingsError, SealError: if what is sealed today could not be opened again.
+        """
+        master_id, secret = self.ensure_master(), os.urandom(_MAC_BYTES)
+        wrapped = self._master.wrap(master_id, secret, context=_PROOF)
+        if self._master.unwrap(master_id, wrapped, context=_PROOF) != secret:
+            raise SealError(f"master key {master_id}: gives back another secret than it wrapped")
+
+    def for_sealing(self, receipt_id: UUID) -> SealingKey:
+        """The half that seals what comes under a consent; made, and durable, when it is first asked for.
+
+        Raises:
+            KeyDestroyedError: if the consent was withdrawn.
+        """
+        if (remembered := self._sealing.get(receipt_id)) is not None:
+            return remembered
+        with reading(self._engine) as connection:
+            row = connection.execute(select(CONSENT_KEYS).where(CONSENT_KEYS.c.receipt_id == receipt_id)).one_or_none()
+        if row is None:
+            row = self._make(receipt_id)
+        _refuse_destroyed(row)
+        return self._sealing.keep(receipt_id, SealingKey(row.public_key, row.mac_key))
+
+    def for_opening(self, receipt_id: UUID) -> bytes:
+        """The private key that opens what came under a consent.
+
+        Raises:
+            KeyDestroyedError: if the consent was withdrawn.
+            KeyMissingError: if there never was such a key here.
+            SettingsError: if this process may not open anything, or lacks the passphrase.
+        """
+        if (remembered := self._opening.get(receipt_id)) is not None:
+            return remembered
+        for number in range(_TRIES):
+            with reading(self._engine) as connection:
+                query = select(CONSENT_KEYS).where(CONSENT_KEYS.c.receipt_id == receipt_id)
+                row = connection.execute(query).one_or_none()
+            if row is None:
+                raise KeyMissingError(f"consent {receipt_id}: expected its key in the store of keys; restore the store")
+            _refuse_destroyed(row)
+            try:
+                private = self._master.unwrap(row.master_id, row.wrapped, context=_context(receipt_id))
+            except KeyMissingError:
+                # Rewrapped, and the old master key retired, since the row was read.
+                if number == _TRIES - 1:
+                    raise
+                continue
+            return self._opening.keep(receipt_id, private)
+        raise AssertionError("the last try raises")
+
+    def destroy(self, receipt_ids: Iterable[UUID]) -> int:
+        """End the keys of consents; gives how many were alive. What they sealed is unreadable in every copy, for good.
+
+        Raises:
+            StorageError: if the database refused; nothing was destroyed.
+        """
+        n_destroyed = 0
+        ended = {"public_key": None, "mac_key": None, "master_id": None, "wrapped": None}
+        wanted = list(receipt_ids)
+        with writing(self._engine) as connection:
+            for receipt_id in wanted:
+                here = CONSENT_KEYS.c.receipt_id == receipt_id
+                row = connection.execute(select(CONSENT_KEYS).where(here)).one_or_none()
+                values = {**ended, "destroyed_at": self._clock()}
+                if row is None:
+                    connection.execute(insert(CONSENT_KEYS).values(receipt_id=receipt_id, **values))
+                elif row.destroyed_at is None:
+                    connection.execute(update(CONSENT_KEYS).where(here).values(**values))
+                    n_destroyed += 1
+        for receipt_id in wanted:
+            self._sealing.forget(receipt_id)
+            self._opening.forget(receipt_id)
+        forget_freed_pages(self._engine)
+        return n_destroyed
+
+    def destroyed(self) -> set[UUID]:
+        """Consents whose keys are gone."""
+        query = select(CONSENT_KEYS.c.receipt_id).where(CONSENT_KEYS.c.destroyed_at.is_not(None))
+        with reading(self._engine) as connection:
+            return set(connection.execute(query).scalars())
+
+    def alive(self) -> set[UUID]:
+        """Consents that have a key."""
+        query = select(CONSENT_KEYS.c.receipt_id).where(CONSENT_KEYS.c.destroyed_at.is_(None))
+        with reading(self._engine) as connection:
+            return set(connection.execute(query).scalars())
+
+    def counts(self) -> KeyCounts:
+        """How many keys there are."""
+        n = select(func.count()).select_from(CONSENT_KEYS)
+        is_dead = CONSENT_KEYS.c.destroyed_at.is_not(None)
+        with reading(self._engine) as connection:
+            old = CONSENT_KEYS.c.master_id != _current(connection)
+            alive, dead, waiting = (connection.execute(n.where(what)).scalar_one() for what in (~is_dead, is_dead, old))
+        return KeyCounts(alive, dead, waiting)
+
+    def rotate(self) -> str:
+        """Begin with a new master key; gives its id. `rewrap` then takes the old ones out of use."""
+        return self._new_master(is_first=False)
+
+    def rotate_if_older(self, days: float) -> bool:
+        """Give the keys a new master key if theirs is older, and take every old one out of use; says if it did.
+
+        What an interrupted rotation left to do is done in any case.
+        """
+        is_old = self.master_age() >= timedelta(days=days)
+        if is_old:
+            self.rotate()
+        while self.rewrap():
+            pass
+        return is_old
+
+    def rewrap(self) -> int:
+        """Wrap some keys anew with the current master key; gives how many still wait. At none, old master keys go.
+
+        What was sealed is not touched: it stays sealed to the same pairs. Safe to repeat and to interrupt.
+        """
+        with writing(self._engine) as connection:
+            current = _current(connection)
+            old = CONSENT_KEYS.c.master_id != current
+            rows = connection.execute(select(CONSENT_KEYS).where(old).limit(_REWRAPPED_AT_ONCE)).all()
+            for row in rows:
+                context = _context(row.receipt_id)
+                private = self._master.unwrap(row.master_id, row.wrapped, context=context)
+                values = {"master_id": current, "wrapped": self._master.wrap(str(current), private, context=context)}
+                connection.execute(
+                    update(CONSENT_KEYS).where(CONSENT_KEYS.c.receipt_id == row.receipt_id).values(**values)
+                )
+            n_left = int(connection.execute(select(func.count()).select_from(CONSENT_KEYS).where(old)).scalar_one())
+        if not n_left:
+            self._retire()
+        return n_left
+
+    def _retire(self) -> None:
+        """Destroy master keys that wrap nothing. Their rows go last, so that an interrupted end is repeated."""
+        forget_freed_pages(self._engine)
+        used = select(CONSENT_KEYS.c.master_id).where(CONSENT_KEYS.c.master_id.is_not(None))
+        idle = (~MASTER_KEYS.c.is_current, MASTER_KEYS.c.master_id.not_in(used))
+        with writing(self._engine) as connection:
+            for master_id in connection.execute(select(MASTER_KEYS.c.master_id).where(*idle)).scalars().all():
+                self._master.destroy(master_id)
+                connection.execute(delete(MASTER_KEYS).where(MASTER_KEYS.c.master_id == master_id))
+
+    def _new_master(self, *, is_first: bool) -> str:
+        master_id = self._master.create()
+        with writing(self._engine) as connection:
+            found = _current(connection)
+            if found is None or not is_first:
+                connection.execute(update(MASTER_KEYS).values(is_current=False))
+                values = {"master_id": master_id, "created_at": self._clock(), "is_current": True}
+                connection.execute(insert(MASTER_KEYS).values(**values))
+                return master_id
+        self._master.destroy(master_id)  # another process was first
+        return found
+
+    def _make(self, receipt_id: UUID) -> Any:  # noqa: ANN401 - a SQLAlchemy row has no type of its own
+        private, public = new_key_pair()
+        here = select(CONSENT_KEYS).where(CONSENT_KEYS.c.receipt_id == receipt_id)
+        with writing(self._engine) as connection:
+            if connection.execute(here).one_or_none() is None:
+                # Inside the transaction: a rotation either sees this row or was seen by it.
+                master_id = _current(connection)
+                if master_id is None:
+                    raise SettingsError("the store of keys has no master key: run `projectone-server init`")
+                values = {
+                    "receipt_id": receipt_id,
+                    "public_key": public,
+                    "mac_key": os.urandom(_MAC_BYTES),
+                    "master_id": master_id,
+                    "wrapped": self._master.wrap(master_id, private, context=_context(receipt_id)),
+                }
+                connection.execute(insert(CONSENT_KEYS).values(**values))
+            return connection.execute(here).one()
+
+
+def open_key_database(url: str) -> Engine:
+    """The database of keys, with its tables; a file is closed to everybody else before anything is in it.
+
+    Raises:
+        SettingsError, StorageError: as `open_engine`.
+    """
+    engine = open_engine(url)
+    if engine.dialect.name == "sqlite" and engine.url.database:
+        Path(engine.url.database).touch(mode=0o600)
+    with writing(engine) as connection:
+        _TABLES.create_all(connection)
+    return engine
+
+
+class _Memory(Generic[K]):
+    """Keys for a while: a process learns within `REMEMBERED_S` that another one destroyed a key."""
+
+    def __init__(self, now_s: Callable[[], float]) -> None:
+        self._now_s = now_s
+        self._kept: dict[UUID, tuple[float, K]] = {}
+
+    def get(self, receipt_id: UUID) -> K | None:
+        until_s, key = self._kept.get(receipt_id, (float("-inf"), None))
+        return key if self._now_s() < until_s else None
+
+    def keep(self, receipt_id: UUID, key: K) -> K:
+        if len(self._kept) >= _MAX_REMEMBERED:
+            self._kept.clear()
+        self._kept[receipt_id] = (self._now_s() + REMEMBERED_S, key)
+        return key
+
+    def forget(self, receipt_id: UUID) -> None:
+        self._kept.pop(receipt_id, None)
+
+
+def _current(connection: Connection) -> str | None:
+    found: str | None = connection.execute(select(MASTER_KEYS.c.master_id).where(MASTER_KEYS.c.is_current)).scalar()
+    return found
+
+
+def _refuse_destroyed(row: Any) -> None:  # noqa: ANN401 - a SQLAlchemy row has no type of its own
+    if row.destroyed_at is not None:
+        raise KeyDestroyedError(f"consent {row.receipt_id}: was withdrawn, and its key destroyed")
+
+
+def _context(receipt_id: UUID) -> bytes:
+    return canonical_json({"kind": "consent key", "receipt": str(receipt_id)})

@@ -1,0 +1,50 @@
+"""`projectone-server keys`: the keys that seal what people sent, and a new master key in their place."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import asdict
+
+from projectone.server.home import open_keys, require_home
+from projectone.server.settings import ServerSettings
+
+SUMMARY = "The keys that seal samples: how many there are, and a new master key that wraps them."
+EXAMPLES = """\
+  projectone-server keys status
+  projectone-server keys rotate        a new master key; what is sealed stays as it is, old backups of keys open nothing
+  projectone-server keys rotate --older-than-days 7     only if the master key is older, as a daily job asks"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the two actions."""
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    showing = actions.add_parser("status", help="keys alive and destroyed, and the age of the master key")
+    rotating = actions.add_parser("rotate", help="wrap every key with a new master key, and destroy the old one")
+    rotating.add_argument("--older-than-days", type=float, default=0.0, metavar="N", help="only if it is older")
+    for action in (showing, rotating):
+        action.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
+    """Show or rotate."""
+    require_home(settings)
+    keys = open_keys(settings, can_open=arguments.action == "rotate")
+    try:
+        is_rotated = arguments.action == "rotate" and keys.rotate_if_older(arguments.older_than_days)
+        facts = {
+            "master_key": keys.ensure_master(),
+            "master_key_age_days": round(keys.master_age().total_seconds() / 86_400, 3),
+            "is_rotated": is_rotated,
+            **asdict(keys.counts()),
+        }
+    finally:
+        keys.close()
+    text = (
+        f"master key  {facts['master_key']}, {facts['master_key_age_days']:.1f} days old"
+        f"{', new: back it up apart from the samples, and destroy older backups of it' if is_rotated else ''}\n"
+        f"consents    {facts['n_alive']} with a key, {facts['n_destroyed']} destroyed, "
+        f"{facts['n_to_rewrap']} wait to be wrapped anew"
+    )
+    print(json.dumps(facts) if arguments.json else text)
+    return 0
