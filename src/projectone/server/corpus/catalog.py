@@ -312,7 +312,6 @@ class Catalog:
             clips = set(connection.execute(select(SAMPLES.c.clip_sha256).where(*under_it)).scalars())
             sealed = select(SEALED.c.dataset_sha256).join(SAMPLES, SAMPLES.c.sample_id == SEALED.c.sample_id)
             datasets = set(connection.execute(sealed.where(*under_it)).scalars())
-            _let_copies_go(connection, select(SAMPLES.c.sample_id).where(*under_it))
             connection.execute(statement)
             _doom(connection, receipt_id, clips | datasets)
         forget_freed_pages(self._engine)
