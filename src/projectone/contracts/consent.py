@@ -39,6 +39,16 @@ class ConsentText(Contract):
     retrain_days: int | None = None
 
 
+# Part of words that somebody agreed to: a change here is a new version of both.
+_PEOPLE = (
+    "Whoever agrees to this is an adult, or says that they are not. Recordings in which somebody else can be heard are "
+    "marked as such. Recordings of minors, and those marked, are not trained on."
+)
+_PROMISE = (
+    f"Backups that hold them are gone {BACKUPS_DAYS} days later, and a model that learned from them is replaced within "
+    f"{RETRAIN_DAYS} days."
+)
+
 CONSENT_WORDS: tuple[ConsentText, ...] = (
     ConsentText(
         scope="corrections",
@@ -65,6 +75,32 @@ CONSENT_WORDS: tuple[ConsentText, ...] = (
             "Keep some of the samples I send to measure whether a new model is better than the old one, "
             "instead of training on them. You can withdraw at any time."
         ),
+    ),
+    ConsentText(
+        scope="corrections",
+        version=2,
+        text=(
+            "When I correct a transcript, send that recording, what the model heard in it and my corrected text to our "
+            "own servers, where they are used to train the speech model. Nothing else leaves this device. "
+            "Your recordings stay linked to a random number, not to your name, so that they can be found and deleted. "
+            f"{_PEOPLE} You can withdraw at any time: your samples are then deleted, and models trained later do not "
+            f"use them. {_PROMISE}"
+        ),
+        backups_days=BACKUPS_DAYS,
+        retrain_days=RETRAIN_DAYS,
+    ),
+    ConsentText(
+        scope="voice_donation",
+        version=2,
+        text=(
+            "When I read a script aloud as a donation, send that recording, the script and its number to our own "
+            "servers, where they are used to train the speech model. "
+            "Your recordings stay linked to a random number, not to your name, so that they can be found and deleted. "
+            f"{_PEOPLE} You can withdraw at any time: your donations are then deleted, and models trained later do not "
+            f"use them. {_PROMISE}"
+        ),
+        backups_days=BACKUPS_DAYS,
+        retrain_days=RETRAIN_DAYS,
     ),
 )
 """Every text that anybody ever agreed to, so that a receipt can always print its own."""

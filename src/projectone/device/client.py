@@ -160,36 +160,49 @@ class DeviceClient:
         """The last recordings, newest first."""
         return self._rooms.recordings.newest(limit)
 
-    def correct(self, recording_id: str, text: str) -> Kept:
+    def correct(self, recording_id: str, text: str, *, others_present: bool = False) -> Kept:
         """Keep what was really said; it is sent at the next `sync` if the user has agreed to that.
 
         Args:
             recording_id: The id, a beginning of it that fits one only, or ``"last"``.
             text: What was said.
+            others_present: Whether somebody else can be heard in it, who was not asked.
 
         Raises:
             DataError: if there is no such recording, or the text is none a person could have said.
         """
-        return self._rooms.corrections.correct(recording_id, text)
+        return self._rooms.corrections.correct(recording_id, text, others_present=others_present)
 
-    def donate(self, wav: bytes | Path, script_text: str, script_id: str | None = None) -> Kept:
+    def donate(
+        self, wav: bytes | Path, script_text: str, script_id: str | None = None, *, others_present: bool = False
+    ) -> Kept:
         """Keep a script that was read aloud; it is sent at the next `sync`.
+
+        Args:
+            wav: A PCM WAV file, or its bytes.
+            script_text: What was read.
+            script_id: The script's name, if it has one.
+            others_present: Whether somebody else can be heard in it, who was not asked.
 
         Raises:
             ConsentError: if the user has not agreed to donate.
             DataError: if the sound or the text cannot be used.
         """
-        return self._rooms.corrections.donate(self._read(wav), script_text, script_id=script_id)
+        clip = self._read(wav)
+        return self._rooms.corrections.donate(clip, script_text, script_id=script_id, others_present=others_present)
 
-    def grant(self, scope: ConsentScope, method: ConsentMethod, *, is_for_earlier: bool = False) -> Granted:
+    def grant(
+        self, scope: ConsentScope, method: ConsentMethod, *, is_for_earlier: bool = False, is_adult: bool = True
+    ) -> Granted:
         """Note that the user agreed to `CONSENT_TEXTS[scope]`, which they were shown.
 
         Args:
             scope: The purpose.
             method: How they were asked.
             is_for_earlier: Also send what was corrected before. Without it, that stays on the device.
+            is_adult: What they said of themself: the words ask for it. What minors give is not trained on.
         """
-        return self._rooms.corrections.grant(scope, method, is_for_earlier=is_for_earlier)
+        return self._rooms.corrections.grant(scope, method, is_for_earlier=is_for_earlier, is_adult=is_adult)
 
     def withdraw(self, scope: ConsentScope) -> ConsentReceipt | None:
         """Take a consent back: nothing more leaves, and the server is told to erase what it has at the next `sync`."""

@@ -41,6 +41,12 @@ CREATE TABLE erasures (
 ) STRICT;
 """
 
+# Whether the person said that they are an adult; unknown for those who were not asked.
+M005_PEOPLE = """
+ALTER TABLE consent_events ADD COLUMN is_adult INTEGER CHECK (is_adult IN (0, 1));
+ALTER TABLE data_points ADD COLUMN others_present INTEGER CHECK (others_present IN (0, 1))
+"""
+
 
 class ConsentLedger:
     """What the user of this device allowed, in which words, and when they took it back."""
@@ -49,12 +55,27 @@ class ConsentLedger:
         self._database = database
 
     def grant(
-        self, scope: ConsentScope, *, contributor_id: str, method: ConsentMethod, now: datetime
+        self,
+        scope: ConsentScope,
+        *,
+        contributor_id: str,
+        method: ConsentMethod,
+        now: datetime,
+        is_adult: bool = True,
     ) -> ConsentReceipt:
-        """Note a consent to the present words; the one in force is given back if there is one already."""
+        """Note a consent to the present words; the one in force is given back if there is one that says the same.
+
+        Args:
+            scope: The purpose.
+            contributor_id: Who agrees.
+            method: How they were asked.
+            now: When.
+            is_adult: What they said of themself; the words say "an adult" for whoever says nothing.
+        """
         with self._database.transaction():
             current = self.current(scope)
-            if current is not None and current.text_version == CONSENT_TEXTS[scope].version:
+            is_same = current is not None and self.is_adult(current.receipt_id) == is_adult
+            if current is not None and is_same and current.text_version == CONSENT_TEXTS[scope].version:
                 return current
             receipt = ConsentReceipt(
                 receipt_id=uuid.uuid4(),
@@ -64,8 +85,15 @@ class ConsentLedger:
                 method=method,
                 granted_at=now,
             )
-            self._add(receipt, "granted", now)
+            self._add(receipt, "granted", now, is_adult=is_adult)
             return receipt
+
+    def is_adult(self, receipt_id: uuid.UUID) -> bool | None:
+        """What the person said of themself when they gave this consent; None if they were not asked."""
+        rows = self._database.query(
+            "SELECT is_adult FROM consent_events WHERE receipt_id = ? AND event = 'granted'", (str(receipt_id),)
+        )
+        return bool(rows[0]["is_adult"]) if rows and rows[0]["is_adult"] is not None else None
 
     def withdraw(self, scope: ConsentScope, *, now: datetime) -> ConsentReceipt | None:
         """Note that a consent was taken back; None if there was none."""
@@ -132,10 +160,10 @@ class ConsentLedger:
         """Every purpose with its consent."""
         return {scope: self.current(scope) for scope in CONSENT_SCOPES}
 
-    def _add(self, receipt: ConsentReceipt, event: str, now: datetime) -> None:
+    def _add(self, receipt: ConsentReceipt, event: str, now: datetime, *, is_adult: bool | None = None) -> None:
         self._database.execute(
-            "INSERT INTO consent_events (receipt_id, contributor_id, scope, event, text_version, method, happened_at)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO consent_events (receipt_id, contributor_id, scope, event, text_version, method, happened_at,"
+            " is_adult) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 str(receipt.receipt_id),
                 receipt.contributor_id,
@@ -144,6 +172,7 @@ class ConsentLedger:
                 receipt.text_version,
                 receipt.method,
                 now.isoformat(),
+                is_adult,
             ),
         )
 

@@ -58,8 +58,13 @@ class Corrections:
         self._language = language
         self._clock = clock
 
-    def correct(self, recording_id: str, text: str) -> Kept:
-        """Keep what was really said. The same text again changes nothing; another one replaces the first.
+    def correct(self, recording_id: str, text: str, *, others_present: bool = False) -> Kept:
+        """Keep what was really said. The same again changes nothing; anything else replaces the first.
+
+        Args:
+            recording_id: Which recording.
+            text: What was said.
+            others_present: Whether somebody else can be heard in it, who was not asked.
 
         Raises:
             DataError: if there is no such recording, or the text is none a person could have said.
@@ -68,7 +73,7 @@ class Corrections:
         recording = self._recordings.find(recording_id)
         with self._database.transaction():
             earlier = self._recordings.point_of(recording.recording_id)
-            if earlier is not None and earlier.text == text:
+            if earlier is not None and (earlier.text, bool(earlier.others_present)) == (text, others_present):
                 state = self._outbox.state_of(earlier.sample_id)
                 if state is None:
                     return self._put_in_line(earlier)
@@ -87,12 +92,21 @@ class Corrections:
                 heard_by=recording.model_version,
                 script_id=None,
                 created_at=self._clock(),
+                others_present=others_present,
             )
             self._recordings.add_point(point)
             return self._put_in_line(point)
 
-    def donate(self, clip: Clip, script_text: str, *, script_id: str | None = None) -> Kept:
+    def donate(
+        self, clip: Clip, script_text: str, *, script_id: str | None = None, others_present: bool = False
+    ) -> Kept:
         """Keep a script that was read aloud, and put it in line.
+
+        Args:
+            clip: The recording.
+            script_text: What was read.
+            script_id: The script's name, if it has one.
+            others_present: Whether somebody else can be heard in it, who was not asked.
 
         Raises:
             ConsentError: if the user has not agreed to donate: without it there is nothing to keep it for.
@@ -115,20 +129,26 @@ class Corrections:
                 heard_by=None,
                 script_id=script_id,
                 created_at=self._clock(),
+                others_present=others_present,
             )
             self._recordings.add_point(point)
             return self._put_in_line(point)
 
-    def grant(self, scope: ConsentScope, method: ConsentMethod, *, is_for_earlier: bool = False) -> Granted:
+    def grant(
+        self, scope: ConsentScope, method: ConsentMethod, *, is_for_earlier: bool = False, is_adult: bool = True
+    ) -> Granted:
         """Note that the user agreed to the present words.
 
         Args:
             scope: The purpose.
             method: How they were asked.
             is_for_earlier: Also send what was corrected before they agreed. Without it, that stays here.
+            is_adult: What they said of themself.
         """
         with self._database.transaction():
-            receipt = self._consent.grant(scope, contributor_id=self._contributor_id, method=method, now=self._clock())
+            receipt = self._consent.grant(
+                scope, contributor_id=self._contributor_id, method=method, now=self._clock(), is_adult=is_adult
+            )
             self._outbox.put(
                 "consent", receipt.receipt_id, scope=scope, receipt_id=receipt.receipt_id, payload=receipt.to_bytes()
             )
@@ -195,6 +215,8 @@ class Corrections:
             heard_by=point.heard_by,
             language=self._language,
             script_id=point.script_id,
+            is_adult=self._consent.is_adult(receipt.receipt_id),
+            others_present=point.others_present,
             consent_receipt_id=receipt.receipt_id,
             recorded_at=point.created_at,
         )

@@ -93,6 +93,7 @@ class FineTuningDataPoint:
     script_id: str | None
     created_at: datetime
     uploaded: bool = False
+    others_present: bool | None = None
 
 
 class Recordings:
@@ -182,7 +183,8 @@ class Recordings:
                 )
             self._database.execute(
                 "INSERT INTO data_points (sample_id, recording_id, kind, audio_sha256, duration_s, text, heard,"
-                " heard_by, script_id, created_at, uploaded) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                " heard_by, script_id, created_at, uploaded, others_present)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     str(point.sample_id),
                     point.recording_id,
@@ -195,6 +197,7 @@ class Recordings:
                     point.script_id,
                     point.created_at.isoformat(),
                     int(point.uploaded),
+                    point.others_present,
                 ),
             )
 
@@ -241,4 +244,5 @@ def _to_point(row: Row) -> FineTuningDataPoint:
         script_id=row["script_id"],
         created_at=datetime.fromisoformat(row["created_at"]),
         uploaded=bool(row["uploaded"]),
+        others_present=None if row["others_present"] is None else bool(row["others_present"]),
     )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from projectone import __version__
 from projectone.contracts.devices import Enrolment
 from projectone.device.client import DeviceClient, DeviceRooms
-from projectone.device.consent import M002_CONSENT, M004_ERASURES, ConsentLedger
+from projectone.device.consent import M002_CONSENT, M004_ERASURES, M005_PEOPLE, ConsentLedger
 from projectone.device.corrections import Corrections
 from projectone.device.installed import Installed
 from projectone.device.keys import DeviceKeys
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from projectone.speech.threads import MlxThread
 
 # Numbered, append-only: `PRAGMA user_version` counts them.
-MIGRATIONS = (M001_RECORDINGS, M002_CONSENT, M003_OUTBOX, M004_ERASURES)
+MIGRATIONS = (M001_RECORDINGS, M002_CONSENT, M003_OUTBOX, M004_ERASURES, M005_PEOPLE)
 
 MAX_RECORDING_S = 3600.0
 _TRIAL_CLIPS = 3

@@ -304,3 +304,36 @@ def test_consent_show_says_offline_what_each_receipt_covers(
     states = [sample["state"] for sample in record["x_projectone"]["samples"]]
     assert states == ["withdrawn after it may have left", "withdrawn before it left"]
     assert run(capsys, "consent", "show", "evaluation")[1]["records"] == []
+
+
+class _Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("answers", "options", "is_adult"), [("y\ny\n", [], True), ("y\nn\n", [], False), ("y\n", ["--minor"], False)]
+)
+def test_whoever_agrees_is_asked_once_whether_they_are_of_age(
+    answers: str,
+    options: list[str],
+    is_adult: bool,
+    wav: Path,
+    server: FakeServer,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("sys.stdin", _Terminal(answers))
+    assert run(capsys, "consent", "grant", "voice_donation", *options)[1]["is_adult"] is is_adult
+    run(capsys, "donate", wav, "--text", "the fox", "--others-present")
+    run(capsys, "sync")
+    ((correction, _),) = server.samples.values()
+    assert (correction.is_adult, correction.others_present) == (is_adult, True)
+
+
+def test_whoever_says_no_is_asked_nothing_more(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", _Terminal("n\n"))
+    assert run(capsys, "consent", "grant", "voice_donation")[0] == 1
+    assert run(capsys, "consent", "show")[1]["records"] == []

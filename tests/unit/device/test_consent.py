@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import uuid
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from tests.unit.device.conftest import Rooms
 
 from projectone.contracts.consent import CONSENT_TEXTS
+from projectone.device.consent import ConsentLedger
+from projectone.device.wiring import MIGRATIONS
 from projectone.errors import ConsentError, StorageError
+from projectone.storage.database import Database
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 
@@ -45,7 +49,7 @@ def test_agreeing_after_a_withdrawal_is_another_consent(rooms: Rooms) -> None:
 
 def test_changed_words_need_a_new_answer(rooms: Rooms, monkeypatch: pytest.MonkeyPatch) -> None:
     old = rooms.consent.grant("corrections", contributor_id="c-1", method="cli", now=NOW)
-    changed = CONSENT_TEXTS["corrections"].model_copy(update={"version": 2})
+    changed = CONSENT_TEXTS["corrections"].model_copy(update={"version": 99})
     monkeypatch.setitem(CONSENT_TEXTS, "corrections", changed)
     with pytest.raises(ConsentError, match="words have changed"):
         rooms.consent.require("corrections")
@@ -72,3 +76,28 @@ def test_the_history_keeps_every_receipt_with_its_withdrawal(rooms: Rooms) -> No
     rooms.consent.withdraw("corrections", now=NOW)
     second = rooms.consent.grant("corrections", contributor_id="c-1", method="demo", now=NOW)
     assert rooms.consent.history() == [second, first.model_copy(update={"withdrawn_at": NOW})]
+
+
+def test_what_a_person_said_of_their_age_is_kept_with_the_consent(rooms: Rooms) -> None:
+    adult = rooms.consent.grant("corrections", contributor_id="c-1", method="cli", now=NOW)
+    minor = rooms.consent.grant("corrections", contributor_id="c-1", method="cli", now=NOW, is_adult=False)
+    assert minor.receipt_id != adult.receipt_id
+    assert (rooms.consent.is_adult(adult.receipt_id), rooms.consent.is_adult(minor.receipt_id)) == (True, False)
+    assert rooms.consent.grant("corrections", contributor_id="c-1", method="cli", now=NOW, is_adult=False) == minor
+
+
+def test_a_consent_from_before_the_question_says_nothing_about_age(tmp_path: Path) -> None:
+    before = Database(tmp_path / "device.sqlite", MIGRATIONS[:4])
+    before.execute(
+        "INSERT INTO consent_events (receipt_id, contributor_id, scope, event, text_version, method, happened_at)"
+        " VALUES (?, 'c-1', 'corrections', 'granted', 1, 'cli', ?)",
+        (str(uuid.UUID(int=1)), NOW.isoformat()),
+    )
+    before.close()
+    database = Database(tmp_path / "device.sqlite", MIGRATIONS)
+    ledger = ConsentLedger(database)
+    assert [receipt.text_version for receipt in ledger.history()] == [1]
+    assert ledger.is_adult(uuid.UUID(int=1)) is None
+    with pytest.raises(ConsentError, match="words have changed"):  # the first words did not ask
+        ledger.require("corrections")
+    database.close()

@@ -348,3 +348,14 @@ def test_nonsense_that_a_model_heard_does_not_cost_the_correction(
     assert rooms.uploader.sync().sent == 1
     ((correction, _),) = server.samples.values()
     assert (correction.text, correction.heard) == ("one two", sent)
+
+
+def test_what_was_said_about_people_travels_in_the_signed_sample(rooms: Rooms, server: FakeServer) -> None:
+    rooms.corrections.grant("corrections", "cli", is_adult=False)
+    recording = rooms.record()
+    rooms.corrections.correct(recording.recording_id, "one two three")
+    marked = rooms.corrections.correct(recording.recording_id, "one two three", others_present=True)
+    assert rooms.corrections.correct(recording.recording_id, "one two three", others_present=True) == marked
+    rooms.uploader.sync()
+    ((correction, _),) = server.samples.values()  # the one without the mark never left
+    assert (correction.sample_id, correction.is_adult, correction.others_present) == (marked.sample_id, False, True)

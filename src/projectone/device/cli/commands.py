@@ -9,7 +9,7 @@ from typing import Any
 
 from projectone.device.cli.consents import CONSENT
 from projectone.device.cli.progress import ProgressLine
-from projectone.device.cli.results import Command, Result
+from projectone.device.cli.results import Command, Result, add_others_present
 from projectone.device.client import DeviceClient
 from projectone.device.corrections import Kept
 from projectone.device.recordings import Recording
@@ -56,10 +56,11 @@ def _recordings(client: DeviceClient, arguments: argparse.Namespace) -> Result:
 def _correct_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("recording", metavar="ID", help="id of the recording, its beginning, or 'last'")
     parser.add_argument("text", metavar="TEXT", help="what was really said")
+    add_others_present(parser)
 
 
 def _correct(client: DeviceClient, arguments: argparse.Namespace) -> Result:
-    return _kept(client.correct(arguments.recording, arguments.text))
+    return _kept(client.correct(arguments.recording, arguments.text, others_present=arguments.others_present))
 
 
 def _donate_arguments(parser: argparse.ArgumentParser) -> None:
@@ -68,6 +69,7 @@ def _donate_arguments(parser: argparse.ArgumentParser) -> None:
     script.add_argument("--text", help="what was read aloud")
     script.add_argument("--script", type=Path, metavar="FILE", help="a text file that holds what was read aloud")
     parser.add_argument("--script-id", metavar="NAME", help="the script's name, if it has one")
+    add_others_present(parser)
 
 
 def _donate(client: DeviceClient, arguments: argparse.Namespace) -> Result:
@@ -77,7 +79,7 @@ def _donate(client: DeviceClient, arguments: argparse.Namespace) -> Result:
             text = arguments.script.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise DataError("file-unreadable", f"{str(arguments.script)!r}: {error}") from error
-    return _kept(client.donate(arguments.file, text, arguments.script_id))
+    return _kept(client.donate(arguments.file, text, arguments.script_id, others_present=arguments.others_present))
 
 
 def _sync_arguments(parser: argparse.ArgumentParser) -> None:

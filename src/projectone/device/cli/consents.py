@@ -23,6 +23,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--include-earlier", action="store_true", help="also send what was corrected before agreeing (grant)"
     )
+    parser.add_argument("--minor", action="store_true", help="I am not of age: what I give is not trained on (grant)")
     parser.add_argument("--again", action="store_true", help="ask the server for the receipts again (erased)")
 
 
@@ -45,6 +46,7 @@ def _consent(client: DeviceClient, arguments: argparse.Namespace) -> Result:
 
 def _grant(client: DeviceClient, arguments: argparse.Namespace) -> Result:
     scope: ConsentScope = arguments.scope
+    is_adult = not arguments.minor
     if not arguments.yes:
         print(CONSENT_TEXTS[scope].text, file=sys.stderr)
         if not sys.stdin.isatty():
@@ -52,16 +54,20 @@ def _grant(client: DeviceClient, arguments: argparse.Namespace) -> Result:
         print("Do you agree? [y/N] ", end="", file=sys.stderr, flush=True)
         if sys.stdin.readline().strip().lower() not in ("y", "yes"):
             return Result({"scope": scope, "is_granted": False}, f"{scope}: not granted", is_done=False)
-    granted = client.grant(scope, "cli", is_for_earlier=arguments.include_earlier)
+        if is_adult:
+            print("Are you an adult? [y/N] ", end="", file=sys.stderr, flush=True)
+            is_adult = sys.stdin.readline().strip().lower() in ("y", "yes")
+    granted = client.grant(scope, "cli", is_for_earlier=arguments.include_earlier, is_adult=is_adult)
     n_earlier = client.n_earlier(scope)
     facts = {
         "scope": scope,
         "is_granted": True,
+        "is_adult": is_adult,
         "receipt_id": str(granted.receipt.receipt_id),
         "queued": granted.n_queued,
         "earlier_kept_here": n_earlier,
     }
-    text = f"{scope}: granted"
+    text = f"{scope}: granted" + ("" if is_adult else "; as you are not of age, the server takes none of it")
     if granted.n_queued:
         text += f"; {granted.n_queued} earlier recordings will be sent too"
     if n_earlier:

@@ -28,3 +28,10 @@ class Command:
     examples: str
     add_arguments: Callable[[argparse.ArgumentParser], None]
     execute: Callable[[DeviceClient, argparse.Namespace], Result]
+
+
+def add_others_present(parser: argparse.ArgumentParser) -> None:
+    """The mark for recordings in which a third person can be heard, who was never asked."""
+    parser.add_argument(
+        "--others-present", action="store_true", help="somebody else can be heard: it is not trained on"
+    )

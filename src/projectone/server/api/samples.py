@@ -62,10 +62,12 @@ def accept(services: Services, correction: Correction, content: bytes, device: D
 
     Raises:
         Refusal: 403 if the sample names another person.
+        DataError: ``voice-minor``, ``voice-others`` where people said so: nothing of it is kept.
         DataError, ConsentError, StorageError: as `Intake.accept`.
     """
     if correction.contributor_id != device.contributor_id:
         raise Refusal(403, "contributor", "the sample names another person than the one who uses this device")
+    correction.require_usable_voices()
     return services.intake.accept(correction, content, device.device_id)
 
 
