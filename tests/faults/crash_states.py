@@ -5,7 +5,10 @@ notes what changed, and what was fsynced. `crash_images` then cuts the power aft
 minimum (ALICE, OSDI 2014): a file's bytes are sure only after an fsync of that file, a folder's names only after an
 fsync of that folder; a rename is atomic, but neither its durability nor its order against unsynced bytes is given. Of
 the changes that nothing pins, an image loses: none, all, each one alone, all but one, every suffix, all bytes, all
-names, and half of each file's bytes.
+names, and half of each file's bytes; where few are loose and it is asked for, every subset of them, and each file's
+bytes torn at more places.
+
+What code promised on the way (`acknowledged`) comes with each image: whoever looks at it holds it to that.
 
 SIGKILL keeps the page cache, so killing a process sees none of this.
 """
@@ -16,6 +19,7 @@ import os
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import combinations
 from pathlib import Path
 
 _WATCHED = {"open", "os.rename", "os.mkdir", "os.remove", "os.rmdir", "os.truncate", "os.listdir"}
@@ -53,7 +57,23 @@ class Synced:
     node: int
 
 
-Step = Bytes | Names | Synced
+@dataclass(frozen=True)
+class Acknowledged:
+    """Somebody was told that this is kept."""
+
+    what: str
+
+
+@dataclass(frozen=True)
+class Whole:
+    """Changes that are there together and for good, or not at all: somebody else's tests vouch for it."""
+
+    steps: tuple[Bytes | Names, ...]
+
+
+Step = Bytes | Names | Synced | Acknowledged | Whole
+# Up to 64 subsets at each moment.
+_FEW = 6
 
 
 @dataclass
@@ -80,6 +100,17 @@ class Disk:
                     self.folders.setdefault(node, {})
                 else:
                     self.files.setdefault(node, b"")
+        elif isinstance(step, Whole):
+            for part in step.steps:
+                self.apply(part)
+
+    def tear(self, step: Bytes, share: float) -> None:
+        """Apply the first part of what is new in a file; the rest stays as it was."""
+        old = self.files.get(step.node, b"")
+        pairs = enumerate(zip(old, step.content, strict=False))
+        kept = next((n for n, (one, other) in pairs if one != other), min(len(old), len(step.content)))
+        cut = kept + int((len(step.content) - kept) * share)
+        self.files[step.node] = step.content[:cut] + old[cut:]
 
     def listing(self, node: int = ROOT, prefix: str = "") -> dict[str, bytes | None]:
         """Path to content, None for a folder: what somebody would find."""
@@ -124,6 +155,11 @@ class Recorder:
         os.fsync = self._fsync
         Recorder._active = None
         self._look()
+
+    def acknowledge(self, what: str) -> None:
+        """Note that somebody was told that `what` is kept."""
+        self._look()
+        self.steps.append(Acknowledged(what))
 
     @staticmethod
     def _on_event(event: str, arguments: tuple[object, ...]) -> None:
@@ -188,35 +224,65 @@ class Recorder:
         self.steps.append(step)
 
 
-def crash_images(recorder: Recorder) -> Iterator[dict[str, bytes | None]]:
+Image = dict[str, bytes | None]
+
+
+def crash_images(recorder: Recorder) -> Iterator[Image]:
     """Every different folder that a power cut during the recorded work could leave."""
     known: set[frozenset[tuple[str, bytes | None]]] = set()
+    for image, _ in crash_states(recorder):
+        key = frozenset(image.items())
+        if key not in known:
+            known.add(key)
+            yield image
+
+
+def crash_states(
+    recorder: Recorder, *, tears: tuple[float, ...] = (0.5,), is_thorough: bool = False
+) -> Iterator[tuple[Image, frozenset[str]]]:
+    """Every different folder that a power cut could leave, with what had been acknowledged by then.
+
+    Args:
+        recorder: Its work is done.
+        tears: How much of a torn file's new bytes is there.
+        is_thorough: Every subset of the changes that nothing pins, where they are few.
+    """
+    known: set[tuple[frozenset[tuple[str, bytes | None]], frozenset[str]]] = set()
     for end in range(len(recorder.steps) + 1):
         steps = recorder.steps[:end]
-        for lost, torn in _losses(steps):
-            disk = recorder.start.copy()
-            for number, step in enumerate(steps):
-                if number == torn and isinstance(step, Bytes):
-                    disk.apply(Bytes(step.node, step.content[: len(step.content) // 2]))
-                elif number not in lost:
-                    disk.apply(step)
-            image = disk.listing()
-            key = frozenset(image.items())
-            if key not in known:
-                known.add(key)
-                yield image
+        said = frozenset(step.what for step in steps if isinstance(step, Acknowledged))
+        for lost, torn in _losses(steps, is_thorough):
+            for share in tears if torn is not None else (0.0,):
+                image = _image(recorder.start, steps, lost, torn, share)
+                key = (frozenset(image.items()), said)
+                if key not in known:
+                    known.add(key)
+                    yield image, said
 
 
-def _losses(steps: list[Step]) -> Iterator[tuple[set[int], int | None]]:
-    """Which steps an image loses, and which one it keeps by half."""
+def _image(start: Disk, steps: list[Step], lost: set[int], torn: int | None, share: float) -> Image:
+    disk = start.copy()
+    for number, step in enumerate(steps):
+        if number == torn and isinstance(step, Bytes):
+            disk.tear(step, share)
+        elif number not in lost:
+            disk.apply(step)
+    return disk.listing()
+
+
+def _losses(steps: list[Step], is_thorough: bool) -> Iterator[tuple[set[int], int | None]]:
+    """Which steps an image loses, and which one it keeps in part."""
     loose = [
         number
         for number, step in enumerate(steps)
-        if not isinstance(step, Synced)
+        if isinstance(step, Bytes | Names)
         and not any(isinstance(later, Synced) and step.pinned_by(later.node) for later in steps[number + 1 :])
     ]
     yield set(), None
     yield set(loose), None
+    if is_thorough and len(loose) <= _FEW:
+        for n_lost in range(1, len(loose)):
+            yield from ((set(lost), None) for lost in combinations(loose, n_lost))
     yield {number for number in loose if isinstance(steps[number], Bytes)}, None
     yield {number for number in loose if isinstance(steps[number], Names)}, None
     for position, number in enumerate(loose):
@@ -227,7 +293,7 @@ def _losses(steps: list[Step]) -> Iterator[tuple[set[int], int | None]]:
             yield set(), number
 
 
-def write_image(image: dict[str, bytes | None], folder: Path) -> None:
+def write_image(image: Image, folder: Path) -> None:
     """Make the image a real folder."""
     folder.mkdir()
     for path, content in image.items():

@@ -46,12 +46,12 @@ def fsync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def make_folder(folder: Path) -> None:
-    """Make `folder` and what is missing above it, each name durable in its parent."""
+def make_folder(folder: Path, *, mode: int = 0o777) -> None:
+    """Make `folder` and what is missing above it, each name durable in its parent; `mode` is that of the folder."""
     missing = [folder, *folder.parents]
     missing = missing[: next(index for index, path in enumerate(missing) if path.is_dir())]
     for path in reversed(missing):
-        path.mkdir(exist_ok=True)
+        path.mkdir(mode=mode if path == folder else 0o777, exist_ok=True)
         fsync_folder(path.parent)
 
 

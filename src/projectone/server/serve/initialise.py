@@ -17,7 +17,7 @@ from projectone.server.hubd.auth import issue_token
 from projectone.server.hubd.repos import HubStore
 from projectone.server.migrations.upgrade import upgrade_database
 from projectone.server.settings import ServerSettings
-from projectone.storage.files import write_atomically
+from projectone.storage.files import fsync_folder, make_folder, write_atomically
 
 SUMMARY = "Make the server's home: folders, database, release key, master key, Hub token, enrolment code."
 EXAMPLES = (
@@ -74,10 +74,12 @@ def initialise(settings: ServerSettings) -> Home:
     """
     keys = settings.keys_folder
     try:
-        for folder in (settings.home, *(settings.home / name for name in FOLDERS)):
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # voices: nobody else's business
-        keys.mkdir(mode=0o700, exist_ok=True)
+        for folder in (settings.home, *(settings.home / name for name in FOLDERS), keys):
+            make_folder(folder, mode=0o700)  # voices: nobody else's business
         keys.chmod(0o700)
+        # A power cut must not take the folder from around what is acknowledged later; again, if a kill came between.
+        for folder in {settings.home.parent, settings.home, keys.parent}:
+            fsync_folder(folder)
     except OSError as error:
         raise StorageError(f"{settings.home}: could not be made: {error}") from error
     engine = open_engine(settings.database_url)

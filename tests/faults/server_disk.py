@@ -1,0 +1,138 @@
+"""A server's home under a `Recorder`, and what a server that finds one of its crash images says of it.
+
+SQLite writes in C, where no hook sees it. What it does to its files in a commit is noted after the commit, and then,
+where the connection's `synchronous` reads FULL, its flush of the log, which SQLite promises and LazyFS confirms
+(test_server_power_cuts.py). What it does at other times (making a database, checkpoints) counts as one whole step.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+from sqlalchemy.engine.default import DefaultDialect
+from tests.fakes.caller import Caller
+from tests.faults.crash_states import Bytes, Image, Names, Recorder, Step, Synced, Whole, write_image
+
+from projectone.server.api.app import create_app
+from projectone.server.corpus.catalog import SAMPLES
+from projectone.server.database import open_engine, reading
+from projectone.server.serve.initialise import initialise
+from projectone.server.serve.processes import api_services
+from projectone.server.settings import ServerSettings
+from projectone.storage.blobs import FileBlobs
+
+SYNCHRONOUS_FULL = 2
+DATABASE = ".sqlite"
+
+
+class ServerRecorder(Recorder):
+    """Notes what a server does to the folder above its home."""
+
+    _is_committing = False
+
+    def committed(self, is_flushed: bool) -> None:
+        """A commit ended; what it changed is sure if it was flushed."""
+        self._is_committing = True
+        self._look()
+        self._is_committing = False
+        if is_flushed:
+            # The first flush of a new log makes its name sure, too.
+            folders = [node for node, names in self.disk.folders.items() if any(DATABASE in name for name in names)]
+            self.steps += [Synced(node) for node in (*self._rows("-wal"), *folders)]
+
+    def _rows(self, *endings: str) -> set[int]:
+        """SQLite's files; all of them, or those that end so."""
+        found = [item for names in self.disk.folders.values() for item in names.items() if DATABASE in item[0]]
+        return {node for name, node in found if not endings or name.endswith(endings)}
+
+    def _note(self, step: Step) -> None:
+        if isinstance(step, Bytes) and step.node in self._rows():
+            # The index of the log (-shm) is made anew by whoever opens the database first.
+            is_loose = self._is_committing and step.node not in self._rows("-shm")
+            super()._note(step if is_loose else Whole((step,)))
+        elif isinstance(step, Names):
+            rows = tuple(change for change in step.changes if DATABASE in change[1])
+            others = tuple(change for change in step.changes if DATABASE not in change[1])
+            if rows:
+                super()._note(Names(rows) if self._is_committing else Whole((Names(rows),)))
+            if others:
+                super()._note(Names(others))
+        else:
+            super()._note(step)
+
+
+@contextlib.contextmanager
+def recording(root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ServerRecorder]:
+    """Notes everything below `root`, commits too."""
+    recorder = ServerRecorder(root)
+    do_commit: Callable[[Any, Any], None] = DefaultDialect.do_commit
+
+    def noted(self: Any, connection: Any) -> None:
+        do_commit(self, connection)
+        ((mode,),) = connection.execute("PRAGMA synchronous").fetchall()
+        recorder.committed(mode >= SYNCHRONOUS_FULL)
+
+    monkeypatch.setattr(DefaultDialect, "do_commit", noted)
+    with recorder:
+        yield recorder
+
+
+@dataclass
+class Opened:
+    """A server in this process."""
+
+    http: TestClient
+    code: str
+    home: Path
+    engine: Any
+
+    def caller(self, name: str = "ada") -> Caller:
+        """A device that is enrolled there."""
+        return Caller(self.http, self.code, name)
+
+    def clips(self) -> dict[str, bytes]:
+        """Every sample that is kept, with its clip, as training reads it."""
+        blobs = FileBlobs(self.home / "blobs")
+        with reading(self.engine) as connection:
+            rows = connection.execute(SAMPLES.select().where(SAMPLES.c.state != "erased")).all()
+        return {str(row.sample_id): blobs.get(row.clip_sha256) for row in rows}
+
+    def orphans(self) -> set[str]:
+        """Files in the store that belong to no sample."""
+        with reading(self.engine) as connection:
+            named = set(connection.execute(SAMPLES.select()).scalars(SAMPLES.c.clip_sha256))
+        found = {path.name for name in ("blobs", "staging") for path in (self.home / name).rglob("*") if path.is_file()}
+        return found - named
+
+
+@contextlib.contextmanager
+def opened(home: Path, *, is_new: bool = False) -> Iterator[Opened]:
+    """A server on `home` as `serve` opens it; made first if it is new."""
+    settings = ServerSettings.from_env({"PROJECTONE_SERVER_HOME": str(home)})
+    if is_new:
+        initialise(settings)
+        settings = ServerSettings.from_env({"PROJECTONE_SERVER_HOME": str(home)})
+    engine = open_engine(settings.database_url)
+    try:
+        app = create_app(api_services(settings, engine))
+        with TestClient(app, raise_server_exceptions=False) as http:
+            yield Opened(http, (home / "keys" / "enrolment-code").read_text().strip(), home, engine)
+    finally:
+        engine.dispose()
+
+
+@contextlib.contextmanager
+def image_on_disk(image: Image, place: Path) -> Iterator[Path]:
+    """The image as a folder, for the block."""
+    write_image(image, place)
+    try:
+        yield place
+    finally:
+        shutil.rmtree(place)

@@ -1,0 +1,152 @@
+"""A power cut at any moment of enrolment, consent and uploads, by enumeration; with seeded bugs that must be found."""
+
+from __future__ import annotations
+
+import io
+import os
+import random
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from tests.fakes.caller import Caller, a_clip
+from tests.faults.crash_states import Image, crash_states
+from tests.faults.server_disk import Opened, image_on_disk, opened, recording
+
+from projectone.contracts import endpoints
+from projectone.server import database
+from projectone.server.serve import initialise as making
+from projectone.storage import files
+
+CLIPS = {name: a_clip(seed, duration_s=0.2) for seed, name in enumerate(["one", "two", "three", "four"])}
+# Of a log of 4096-byte pages this cuts inside frames and near their ends.
+TEARS = tuple(n / 24 for n in range(1, 24))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """In memory where there is such a place: hundreds of images are written and read."""
+    memory = Path("/dev/shm")
+    if not os.access(memory, os.W_OK):
+        yield tmp_path
+        return
+    with tempfile.TemporaryDirectory(dir=memory) as made:
+        yield Path(made)
+
+
+def batch(ada: Caller, *names: str) -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        for name in names:
+            correction = ada.correction(CLIPS[name], name=name)
+            archive.writestr(f"{correction.sample_id}.json", correction.to_bytes())
+            archive.writestr(f"{correction.sample_id}.wav", CLIPS[name])
+    return stream.getvalue()
+
+
+def sample_id(ada: Caller, name: str) -> str:
+    return str(ada.correction(CLIPS[name], name=name).sample_id)
+
+
+def record(root: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Image, frozenset[str]]]:
+    """From an empty folder to four samples; gives the states that power cuts could leave."""
+    with recording(root, monkeypatch) as recorder, opened(root / "home", is_new=True) as server:
+        ada = server.caller()
+        assert ada.enrol().status_code == 201
+        recorder.acknowledge("device")
+        assert ada.grant().status_code == 200
+        recorder.acknowledge("consent")
+        for name in ("one", "two"):
+            assert ada.put(CLIPS[name], name=name).status_code == 201
+            recorder.acknowledge(name)
+        answer = ada.signed("POST", endpoints.UPLOAD_TRAINING_DATA, batch(ada, "three", "four"))
+        assert len(answer.json()["stored"]) == 2
+        recorder.acknowledge("three")
+        recorder.acknowledge("four")
+    return list(crash_states(recorder, tears=TEARS, is_thorough=True))
+
+
+def find_violation(server: Opened, said: frozenset[str]) -> str | None:
+    """What is wrong with the server that finds this disk; None if nothing is."""
+    ada = server.caller()
+    clips = server.clips()  # raises for a row without its clip
+    for name in said & set(CLIPS):
+        if clips.get(sample_id(ada, name)) != CLIPS[name]:
+            return f"{name!r} was acknowledged and is lost"
+        if ada.signed("GET", endpoints.sample(ada.correction(CLIPS[name], name=name).sample_id)).status_code != 200:
+            return f"{name!r} was acknowledged and cannot be asked for"
+    if server.orphans():
+        return f"left over: {server.orphans()}"
+    if "device" not in said and ada.enrol().status_code not in (200, 201):
+        return "the device cannot enrol again"
+    if ada.grant().status_code != 200:
+        return "the consent cannot be given again"
+    for name, clip in CLIPS.items():
+        if ada.put(clip, name=name).status_code not in ((200,) if name in said else (200, 201)):
+            return f"{name!r} cannot be sent again"
+    return None if set(server.clips().values()) == set(CLIPS.values()) else "sent again, and not all there"
+
+
+def explore(states: list[tuple[Image, frozenset[str]]], folder: Path, *, limit: int | None = None) -> list[str]:
+    """What is wrong with servers that find these disks."""
+    violations = []
+    for image, said in states:
+        with image_on_disk(image, folder / "image") as place:
+            try:
+                with opened(place / "home") as server:
+                    problem = find_violation(server, said)
+            except Exception as error:
+                problem = f"{type(error).__name__}: {error}"
+        if problem is not None:
+            violations.append(problem)
+            if limit is not None and len(violations) >= limit:
+                break
+    return violations
+
+
+def states_of(folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Image, frozenset[str]]]:
+    """Only those in which something was promised."""
+    (folder / "recorded").mkdir()
+    with monkeypatch.context() as patch:
+        return [(image, said) for image, said in record(folder / "recorded", patch) if said]
+
+
+@pytest.mark.parametrize("every", [pytest.param(1, marks=pytest.mark.slow), 12])
+def test_no_power_cut_loses_what_was_acknowledged(every: int, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    states = states_of(folder, monkeypatch)
+    assert len(states) >= 200, "the steps are no longer seen"
+    assert explore(states[::-every], folder) == []
+
+
+def no_fsync_of_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "fsync_file", lambda descriptor: None)
+
+
+def no_fsync_of_folders(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "fsync_folder", lambda path: None)
+
+
+def a_log_that_is_not_flushed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(database._SQLITE_SETTINGS, "synchronous", 1)  # NORMAL
+
+
+def folders_made_without_a_flush(monkeypatch: pytest.MonkeyPatch) -> None:
+    def make(folder: Path, *, mode: int = 0o777) -> None:
+        folder.mkdir(mode=mode, parents=True, exist_ok=True)
+
+    monkeypatch.setattr(making, "make_folder", make)
+    monkeypatch.setattr(making, "fsync_folder", lambda path: None)
+
+
+@pytest.mark.parametrize(
+    "bug", [no_fsync_of_files, no_fsync_of_folders, a_log_that_is_not_flushed, folders_made_without_a_flush]
+)
+def test_the_exploration_finds_a_seeded_bug(
+    bug: Callable[[pytest.MonkeyPatch], None], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bug(monkeypatch)
+    states = states_of(folder, monkeypatch)
+    random.Random(0).shuffle(states)
+    assert explore(states, folder, limit=1)
