@@ -1,4 +1,4 @@
-"""Ed25519 over canonical bytes (releases, erasure receipts) and over requests (RFC 9421, one fixed profile).
+"""Ed25519 over canonical bytes (releases, erasure receipts, snapshots) and over requests (RFC 9421, one fixed profile).
 
 A request is signed over its method, path and query, the digest of its body, the device and the sample header, the
 time and a nonce. The profile is small on purpose: one algorithm, one fixed list of components, so that the signature
@@ -22,6 +22,7 @@ from projectone.contracts.base import sha256_hex
 from projectone.contracts.endpoints import DEVICE_ID_HEADER, SAMPLE_HEADER
 from projectone.contracts.erasures import ErasureReceipt, SignedErasure
 from projectone.contracts.releases import ReleaseManifest, SignedManifest
+from projectone.contracts.snapshots import SignedSnapshot, SnapshotManifest
 from projectone.errors import SignatureError
 
 # A phone may sign on Friday and send on Monday; replays create nothing, so the window is the longest queue we accept.
@@ -35,6 +36,7 @@ _INPUT = re.compile(
 )
 # Signed before the receipt's bytes, so that no signature over anything else can pass for one over a receipt.
 _ERASURE_CONTEXT = b"projectone erasure receipt 1\n"
+_SNAPSHOT_CONTEXT = b"projectone dataset snapshot 1\n"
 _SIGNATURE = re.compile(r"^sig1=:([A-Za-z0-9+/]{86}==):$")
 
 
@@ -217,6 +219,36 @@ def verify_erasure(trusted: Mapping[str, str], signed: SignedErasure) -> Erasure
         raise SignatureError("erasure receipt: it is not base64") from error
     _check(public_key, signed.signature, _ERASURE_CONTEXT + content, what="erasure receipt")
     return ErasureReceipt.from_bytes(content)
+
+
+def sign_snapshot(key: Ed25519PrivateKey, manifest: SnapshotManifest) -> SignedSnapshot:
+    """The manifest's canonical bytes and the signature over them."""
+    content = manifest.to_bytes()
+    return SignedSnapshot(
+        manifest=base64.b64encode(content).decode(),
+        key_id=key_id_of(public_key_text(key)),
+        signature=base64.b64encode(key.sign(_SNAPSHOT_CONTEXT + content)).decode(),
+    )
+
+
+def verify_snapshot(trusted: Mapping[str, str], signed: SignedSnapshot) -> SnapshotManifest:
+    """The manifest, if a key we trust signed exactly these bytes as one of a snapshot.
+
+    Args:
+        trusted: Key id to raw public key, base64.
+        signed: What the server made.
+
+    Raises:
+        SignatureError: if the key is unknown or the signature does not hold.
+        ContractError: if the signed bytes are not such a manifest.
+    """
+    public_key = _trusted_key(trusted, signed.key_id, what="snapshot")
+    try:
+        content = base64.b64decode(signed.manifest, validate=True)
+    except binascii.Error as error:
+        raise SignatureError("snapshot: the manifest is not base64") from error
+    _check(public_key, signed.signature, _SNAPSHOT_CONTEXT + content, what="snapshot")
+    return SnapshotManifest.from_bytes(content)
 
 
 def _trusted_key(trusted: Mapping[str, str], key_id: str, *, what: str) -> str:

@@ -139,6 +139,10 @@ class Catalog:
         """Everything that a model may learn from: waiting or used before, consent still valid, oldest first."""
         return self._kept("waiting", "used")
 
+    def living(self) -> list[SampleRow]:
+        """Everything whose consent holds, whatever was decided about it, oldest first."""
+        return self._kept(*(state for state in STATES if state != "erased"))
+
     def mark(
         self,
         sample_ids: Iterable[UUID | str],

@@ -1,4 +1,4 @@
-"""Signs releases and erasure receipts with the Ed25519 key of the server's home; devices carry its public half."""
+"""Signs releases, erasure receipts and snapshots with the home's Ed25519 key; devices carry its public half."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from cryptography.hazmat.primitives.serialization import (
 
 from projectone.contracts.erasures import ErasureReceipt, SignedErasure
 from projectone.contracts.releases import ReleaseManifest, SignedManifest
-from projectone.contracts.signatures import public_key_text, sign_erasure, sign_manifest
+from projectone.contracts.signatures import key_id_of, public_key_text, sign_erasure, sign_manifest, sign_snapshot
+from projectone.contracts.snapshots import SignedSnapshot, SnapshotManifest
 from projectone.errors import SettingsError
 
 
@@ -31,6 +32,15 @@ class ReleaseSigner:
     def sign_erasure(self, receipt: ErasureReceipt) -> SignedErasure:
         """The receipt's canonical bytes and the signature over them."""
         return sign_erasure(self._key, receipt)
+
+    def sign_snapshot(self, manifest: SnapshotManifest) -> SignedSnapshot:
+        """The manifest's canonical bytes and the signature over them."""
+        return sign_snapshot(self._key, manifest)
+
+    @property
+    def trusted(self) -> dict[str, str]:
+        """What verifies a signature of this key: its id and its public half."""
+        return {key_id_of(self.public_key): self.public_key}
 
     @property
     def public_key(self) -> str:

@@ -44,7 +44,7 @@ class PipelineSample:
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetEntry:
-    """One pair of a sealed dataset."""
+    """One pair of a sealed dataset. `split`: to learn from, or held back to choose the checkpoint."""
 
     sample_id: str
     clip_sha256: str
@@ -52,6 +52,7 @@ class DatasetEntry:
     speaker: str
     duration_s: float
     is_new: bool
+    split: Literal["train", "dev"] = "train"
 
 
 @dataclass(frozen=True, kw_only=True)

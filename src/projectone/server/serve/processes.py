@@ -26,6 +26,7 @@ from projectone.server.corpus.derived import Derived
 from projectone.server.corpus.erasure import Erasures
 from projectone.server.corpus.intake import Intake
 from projectone.server.corpus.retention import sweep
+from projectone.server.corpus.snapshots import Snapshots
 from projectone.server.database import Engine, forget_freed_pages, open_engine
 from projectone.server.delivery.ledger import Ledger
 from projectone.server.delivery.signing import load_signer
@@ -88,8 +89,14 @@ def api_services(settings: ServerSettings, engine: Engine) -> Services:
     forget_freed_pages(engine)
     ledger = Ledger(engine, public_url=settings.public_url)
     derived = Derived(settings.home, catalog, Runs(engine), ledger.released_weights)
-    derived.erase()
     signer = load_signer(settings.keys_folder / RELEASE_KEY)
+    snapshots = Snapshots(engine, catalog, blobs, sign=signer.sign_snapshot, clock=_now)
+
+    def erase_derived() -> None:
+        derived.erase()
+        snapshots.reissue_withdrawn()
+
+    erase_derived()
     erasures = Erasures(
         engine,
         Runs(engine),
@@ -112,7 +119,7 @@ def api_services(settings: ServerSettings, engine: Engine) -> Services:
         staging=settings.home / "staging",
         enrolment_code=settings.enrolment_code,
         clock=_now,
-        erase_derived=derived.erase,
+        erase_derived=erase_derived,
         erasure=erasure,
     )
 

@@ -14,22 +14,27 @@ from projectone.server.database import Engine, open_engine
 from projectone.server.home import require_home
 from projectone.server.migrations.upgrade import upgrade_database
 from projectone.server.settings import ServerSettings
+from projectone.server.work import snapshots
 from projectone.server.work.dossier import Dossiers
 from projectone.storage.blobs import FileBlobs
 
 SUMMARY = "Look into the corpus: which samples there are, why each was kept or discarded, whether the disk is sound."
-EXAMPLES = """\
+EXAMPLES = (
+    """\
   projectone-server corpus list --state discarded
   projectone-server corpus list --reason no-speech --limit 100
   projectone-server corpus show 7d0c1f9e                  everything about one sample, measured again now
   projectone-server corpus scrub                          reads every clip and dataset; 1 if one is damaged or missing
-  projectone-server corpus show 7d0c1f9e --json"""
+  projectone-server corpus show 7d0c1f9e --json
+"""
+    + snapshots.EXAMPLES
+)
 
 EXIT_SOUND, EXIT_DAMAGED = 0, 1
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the three actions."""
+    """Declare the actions."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     listing = actions.add_parser("list", help="samples, newest first")
     listing.add_argument("--state", choices=STATES, action="append", default=[], help="only these; may be repeated")
@@ -39,14 +44,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     showing = actions.add_parser("show", help="one sample: where from, measured how, decided why, used where")
     showing.add_argument("sample", metavar="ID", help="id of the sample, or its beginning")
     scrubbing = actions.add_parser("scrub", help="read everything once and compare it with its digest")
-    for action in (listing, showing, scrubbing):
+    for action in (listing, showing, scrubbing, *snapshots.add_arguments(actions)):
         action.add_argument("--json", action="store_true", help="print one JSON object")
 
 
 def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
-    """List, show or scrub."""
+    """List, show or scrub samples; list, show, verify or prove snapshots."""
     if arguments.action == "list" and arguments.limit < 1:
         raise SettingsError(f"--limit: expected 1 or more, got {arguments.limit}")
+    if arguments.action == "snapshot" and arguments.deed == "check":
+        code, facts, text = snapshots.check_proof(arguments, settings)
+        print(json.dumps(facts) if arguments.json else text)
+        return code
     require_home(settings)
     engine = open_engine(settings.database_url)
     try:
@@ -58,6 +67,8 @@ def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
         elif arguments.action == "show":
             dossier = Dossiers(engine, blobs).open(arguments.sample)
             facts, text = dossier.facts, dossier.text
+        elif arguments.action in ("snapshots", "snapshot"):
+            code, facts, text = snapshots.execute(arguments, settings, engine, blobs)
         else:
             facts, text = _scrub(engine, blobs)
             code = EXIT_DAMAGED if facts["damaged"] or facts["missing"] else EXIT_SOUND

@@ -7,7 +7,8 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from datetime import timedelta
+from dataclasses import asdict, replace
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from threading import Event
@@ -16,9 +17,10 @@ from typing import Any, TextIO
 from projectone.contracts.scores import EvaluationReport
 from projectone.errors import ConsentError, DataError, WithdrawnError
 from projectone.server.corpus.catalog import Catalog
-from projectone.server.corpus.datasets import DatasetItem, read_dataset, seal_dataset
+from projectone.server.corpus.datasets import DatasetItem, read_dataset
 from projectone.server.corpus.derived import Derived
 from projectone.server.corpus.manifests import read_manifest
+from projectone.server.corpus.snapshots import Snapshots
 from projectone.server.corpus.validation import examine
 from projectone.server.database import Connection, open_engine
 from projectone.server.delivery.ledger import Ledger
@@ -52,6 +54,7 @@ from projectone.server.training import TrainingClip, TrainingConfig, TrainingPro
 from projectone.server.training.carriers import Correction
 from projectone.server.training.engines.mlx import LOG_NAME
 from projectone.server.training.fingerprint import fingerprint_of
+from projectone.server.training.splitting import choose_held_back
 from projectone.server.work.carriers import carriers_for
 from projectone.server.work.clips import open_decoder, training_clips
 from projectone.server.work.handout import Handout
@@ -92,12 +95,16 @@ class Workshop:
             log_path=settings.home / "logs" / "notifications.log",
             stream=stream,
         )
+        signer = load_signer(settings.keys_folder / "release.key")
+        self.snapshots = Snapshots(
+            self._engine, self.catalog, self.blobs, sign=signer.sign_snapshot, clock=lambda: datetime.now(UTC)
+        )
         self.handout = Handout(
             models=self.models,
             registry=HubRegistry(settings.hub_endpoint, settings.hub_token or None, settings.hub_repo),
             packages=FileBlobs(settings.home / "packages"),
             ledger=self.ledger,
-            signer=load_signer(settings.keys_folder / "release.key"),
+            signer=signer,
             repo_id=settings.hub_repo,
             base_name=settings.base,
             channel=settings.channel,
@@ -239,32 +246,39 @@ class Workshop:
         self.runs.request(self.runs.get(run_id).trigger)
 
     def _seal(self, entries: Sequence[DatasetEntry]) -> str:
-        return seal_dataset(self.catalog, self.blobs, [DatasetItem(**vars(entry)) for entry in entries]).sha256
+        # Decided here, once: the snapshot says who is held back, and training keeps to it.
+        speakers = [(entry.sample_id, entry.speaker) for entry in entries]
+        held_back, kind = choose_held_back(speakers, TrainingConfig(**self.settings.training))
+        items = [DatasetItem(**asdict(entry)) for entry in entries]
+        items = [replace(item, split="dev") if item.sample_id in held_back else item for item in items]
+        return self.snapshots.seal(items, split=kind).manifest.dataset_sha256
 
     def _read_dataset(self, sha256: str) -> list[DatasetEntry]:
         try:
             items = read_dataset(self.blobs, sha256)
         except DataError as error:
             raise ConsentError(str(error)) from error
-        return [
-            DatasetEntry(**{name: value for name, value in vars(item).items() if name != "split"}) for item in items
-        ]
+        return [DatasetEntry(**asdict(item)) for item in items]
 
     def _train(self, request: TrainingRequest) -> str:
-        clips = [
-            TrainingClip(
-                clip_id=entry.sample_id,
-                samples=self._read_clip(entry.clip_sha256),
-                text=entry.text,
-                speaker=entry.speaker,
-            )
-            for entry in request.entries
-        ]
+        clips, dev_clips = (
+            [
+                TrainingClip(
+                    clip_id=entry.sample_id,
+                    samples=self._read_clip(entry.clip_sha256),
+                    text=entry.text,
+                    speaker=entry.speaker,
+                )
+                for entry in request.entries
+                if entry.split == split
+            ]
+            for split in ("train", "dev")
+        )
         config, replay_clips = TrainingConfig(**self.settings.training), self._replay_clips()
         carriers = carriers_for(self._corrections(request.entries), config)
         # Settings, base and defaults may change while a run waits for its worker. Its samples are not to blame: it
         # begins again, in a folder of these settings, instead of taking up what the others left.
-        lists = (clips, replay_clips, carriers)
+        lists = (clips, dev_clips, replay_clips, carriers)
         work_folder = request.work_folder / fingerprint_of(request.base_sha256, lists, config)[:16]
         if not work_folder.exists():
             shutil.rmtree(request.out, ignore_errors=True)
@@ -276,6 +290,7 @@ class Workshop:
                 work_folder=work_folder,
                 out=request.out,
                 on_progress=lambda progress: request.on_progress(_describe(progress)),
+                dev_clips=dev_clips,
                 replay_clips=replay_clips,
                 carrier_clips=carriers,
             )

@@ -1,0 +1,167 @@
+"""`projectone-server corpus snapshots` and `corpus snapshot`: what was trained on, signed, and proofs about it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from projectone.contracts.signatures import key_id_of, verify_snapshot
+from projectone.contracts.snapshots import MembershipProof, is_member
+from projectone.errors import ContractError, DataError, SettingsError, SignatureError
+from projectone.server.corpus.catalog import Catalog
+from projectone.server.corpus.datasets import DatasetItem, read_dataset
+from projectone.server.corpus.snapshot_proofs import openings_of, problems_of, prove
+from projectone.server.corpus.snapshots import Snapshot, Snapshots
+from projectone.server.database import Engine
+from projectone.server.delivery.signing import ReleaseSigner, load_signer
+from projectone.server.settings import ServerSettings
+from projectone.storage.blobs import FileBlobs
+from projectone.storage.files import write_atomically
+
+EXAMPLES = """\
+  projectone-server corpus snapshots                      every dataset that was trained on, with its signed manifest
+  projectone-server corpus snapshot show 3f9a
+  projectone-server corpus snapshot verify 3f9a           signature, leaves and every sample; 1 if something is wrong
+  projectone-server corpus snapshot prove 3f9a --sample 7d0c1f9e-... --out proof.json
+  projectone-server corpus snapshot check proof.json      anywhere, with --key and no server: in it, or absent"""
+
+EXIT_HOLDS, EXIT_BROKEN = 0, 1
+
+
+def add_arguments(actions: Any) -> list[argparse.ArgumentParser]:  # noqa: ANN401 - argparse's own action has no public name
+    """Declare `snapshots` and `snapshot`; gives the parsers that print something."""
+    listing = actions.add_parser("snapshots", help="datasets that runs learned from, newest first")
+    single = actions.add_parser("snapshot", help="one of them: show it, verify it, prove what is in it")
+    deeds = single.add_subparsers(dest="deed", required=True, metavar="DEED")
+    showing = deeds.add_parser("show", help="its signed figures")
+    verifying = deeds.add_parser("verify", help="signature, leaves, root, split and every sample against its leaf")
+    proving = deeds.add_parser(
+        "prove", help="whether a sample is in it, as a proof that is checked without this server"
+    )
+    checking = deeds.add_parser("check", help="check a proof; needs no server")
+    for deed in (showing, verifying, proving):
+        deed.add_argument("snapshot", metavar="ID", help="id of the snapshot or of its dataset, or its beginning")
+    proving.add_argument("--sample", required=True, type=UUID, metavar="UUID", help="the whole id of the sample")
+    proving.add_argument("--out", type=Path, metavar="FILE", help="write the proof here; else it is printed")
+    checking.add_argument("proof", type=Path, metavar="FILE")
+    checking.add_argument("--key", metavar="KEY", help="the server's public release key, base64; else this server's")
+    return [listing, showing, verifying, proving, checking]
+
+
+def open_snapshots(engine: Engine, catalog: Catalog, blobs: FileBlobs, signer: ReleaseSigner) -> Snapshots:
+    """The snapshots of a server, signed with its release key."""
+    return Snapshots(engine, catalog, blobs, sign=signer.sign_snapshot, clock=lambda: datetime.now(UTC))
+
+
+def execute(
+    arguments: argparse.Namespace, settings: ServerSettings, engine: Engine, blobs: FileBlobs
+) -> tuple[int, dict[str, Any], str]:
+    """Do what is asked of snapshots; gives the exit code, the facts, and the same as a text."""
+    signer = load_signer(settings.keys_folder / "release.key")
+    snapshots = open_snapshots(engine, Catalog(engine), blobs, signer)
+    if arguments.action == "snapshots":
+        found = [facts_of(snapshot) for snapshot in snapshots.listed()]
+        return EXIT_HOLDS, {"snapshots": found}, "\n".join(map(_line, found)) or "no run sealed a dataset yet"
+    snapshot = snapshots.find(arguments.snapshot)
+    if arguments.deed == "show":
+        facts = facts_of(snapshot)
+        return EXIT_HOLDS, facts, "\n".join(f"{name:15} {value}" for name, value in facts.items())
+    if arguments.deed == "verify":
+        problems = problems_of(snapshot, snapshots, blobs, signer.trusted)
+        facts = {"snapshot_id": snapshot.snapshot_id, "problems": list(problems)}
+        told = "\n".join(problems) or _sound(snapshot)
+        return EXIT_BROKEN if problems else EXIT_HOLDS, facts, told
+    return _prove(arguments, snapshot, snapshots, blobs)
+
+
+def check_proof(arguments: argparse.Namespace, settings: ServerSettings) -> tuple[int, dict[str, Any], str]:
+    """Whether a proof holds and what it shows; reads the file and the key, nothing else."""
+    try:
+        proof = MembershipProof.from_bytes(arguments.proof.read_bytes())
+    except OSError as error:
+        raise SettingsError(f"proof {str(arguments.proof)!r}: cannot be read: {error.strerror}") from error
+    if arguments.key is None:
+        trusted = load_signer(settings.keys_folder / "release.key").trusted
+    else:
+        try:
+            trusted = {key_id_of(arguments.key): arguments.key}
+        except ValueError as error:
+            raise SettingsError("--key: expected a public key in base64") from error
+    facts: dict[str, Any] = {"sample_id": str(proof.sample_id)}
+    try:
+        manifest = verify_snapshot(trusted, proof.snapshot)
+        is_in = is_member(proof, manifest)
+    except (SignatureError, ContractError) as error:
+        return EXIT_BROKEN, {**facts, "holds": False, "problem": str(error)}, f"does not hold: {error}"
+    facts |= {"holds": True, "is_member": is_in, "made_at": manifest.made_at.isoformat()}
+    if proof.opening is not None and is_in:
+        facts["opening"] = proof.opening.model_dump(mode="json")
+    what = "is in" if is_in else "is not in"
+    return EXIT_HOLDS, facts, f"holds: sample {proof.sample_id} {what} the dataset of {manifest.made_at:%Y-%m-%d %H:%M}"
+
+
+def facts_of(snapshot: Snapshot) -> dict[str, Any]:
+    """A snapshot as the commands print it."""
+    manifest = snapshot.manifest
+    return {
+        "snapshot_id": snapshot.snapshot_id,
+        "made_at": manifest.made_at.isoformat(),
+        "n_train": manifest.n_train,
+        "n_dev": manifest.n_dev,
+        "split": manifest.split,
+        "n_speakers": manifest.n_speakers,
+        "audio_s": manifest.audio_s,
+        "dataset_sha256": manifest.dataset_sha256,
+        "merkle_root": manifest.merkle_root,
+        "signed_by": snapshot.signed.key_id,
+        "replaces": manifest.replaces,
+        "n_withdrawn": manifest.n_withdrawn,
+        "replaced_by": snapshot.replaced_by,
+    }
+
+
+def items_of(snapshot: Snapshot, blobs: FileBlobs) -> list[DatasetItem]:
+    """The samples of a snapshot that is in force.
+
+    Raises:
+        DataError: ``snapshot-replaced`` if it was re-issued without something that was withdrawn.
+    """
+    if snapshot.replaced_by is not None:
+        raise DataError(
+            "snapshot-replaced",
+            f"snapshot {snapshot.snapshot_id[:12]}: a sample in it was withdrawn; use {snapshot.replaced_by[:12]}",
+        )
+    return read_dataset(blobs, snapshot.manifest.dataset_sha256) if snapshot.leaves else []
+
+
+def _prove(
+    arguments: argparse.Namespace, snapshot: Snapshot, snapshots: Snapshots, blobs: FileBlobs
+) -> tuple[int, dict[str, Any], str]:
+    items = [] if snapshot.replaced_by else items_of(snapshot, blobs)
+    own = [item for item in items if UUID(item.sample_id) == arguments.sample]
+    proof = prove(snapshot, arguments.sample, openings_of(snapshots, own))
+    content = proof.to_bytes() + b"\n"
+    if arguments.out is not None:
+        write_atomically(arguments.out, content)
+    told = content.decode().rstrip() if arguments.out is None else f"proof written to {arguments.out}"
+    return EXIT_HOLDS, json.loads(content), told
+
+
+def _line(facts: dict[str, Any]) -> str:
+    what = f"{facts['n_train']} + {facts['n_dev']} samples of {facts['n_speakers']}"
+    state = f"replaced by {facts['replaced_by'][:12]}" if facts["replaced_by"] else "in force"
+    minutes = facts["audio_s"] / 60
+    return f"{facts['snapshot_id'][:12]}  {facts['made_at'][:16]}  {what:28}  {minutes:7.1f} min  {state}"
+
+
+def _sound(snapshot: Snapshot) -> str:
+    if snapshot.replaced_by is not None:
+        return (
+            f"holds: signature and {len(snapshot.leaves)} leaves; the samples themselves went with a withdrawal, "
+            f"snapshot {snapshot.replaced_by[:12]} is what is left"
+        )
+    return f"holds: signature, {len(snapshot.leaves)} leaves, their root, and every sample against its leaf"
