@@ -16,6 +16,7 @@ from tests.fakes import tiny_trainer
 from projectone.contracts.base import canonical_json, sha256_hex
 from projectone.contracts.scores import EvaluationReport
 from projectone.errors import ConsentError, DataError
+from projectone.server.corpus.validation import Findings
 from projectone.server.notifications.outbox import Message
 from projectone.server.pipeline.models import ModelFolders
 from projectone.server.pipeline.ports import (
@@ -51,6 +52,7 @@ class World:
     production: Production | None = None
     wer: Callable[[str], float] = lambda sha256: 0.3
     cap: int = 100
+    doubts: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         base = self.home / "base"
@@ -110,7 +112,8 @@ class World:
             waiting=lambda: [sample for sample in self.usable() if sample.is_new],
             usable=self.usable,
             read_clip=self._read_clip,
-            examine=lambda samples, text: None if np.abs(samples).max() > 0.01 else "silence",
+            examine=self._examine,
+            note=self._note,
             golden_clips=lambda: self.golden,
             mark=self._mark,
             seal=self._seal,
@@ -130,6 +133,13 @@ class World:
             max_new_per_contributor=self.cap,
         )
         return replace(ports, **changes)
+
+    def _examine(self, sample: PipelineSample, samples: Samples) -> Findings:
+        return Findings(None if np.abs(samples).max() > 0.01 else "silence", self.doubts.get(sample.sample_id, ()))
+
+    def _note(self, findings: Mapping[str, Findings], run_id: str) -> int:
+        self.marks |= {sample_id: ("held", found.hold[0]) for sample_id, found in findings.items() if found.hold}
+        return sum(outcome == "held" for outcome, _ in self.marks.values())
 
     def _once(self, run_id: str, node: str, name: str, inputs: object, act: Callable[[], dict[str, Any]]) -> Any:
         key = (run_id, node, name, sha256_hex(canonical_json(inputs)))

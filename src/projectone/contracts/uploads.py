@@ -42,9 +42,9 @@ class Problem(Contract):
 
 
 class SampleState(Contract):
-    """What became of a sample, for the device that sent it."""
+    """What became of a sample, for the device that sent it; `held` waits for a person who looks at it."""
 
     sample_id: UUID
-    state: Literal["waiting", "used", "discarded", "quarantined", "erased"]
+    state: Literal["waiting", "held", "used", "discarded", "quarantined", "erased"]
     reason: str | None = None
     received_at: Moment

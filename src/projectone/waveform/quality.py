@@ -91,11 +91,18 @@ def measure_quality(samples: Float32) -> Quality:
 
 def why_unusable(samples: Float32) -> str | None:
     """The reason against a clip of 16 kHz mono samples, shape (n,); None if there is none."""
+    return why_unmeasurable(samples) or judge_quality(measure_quality(samples))
+
+
+def why_unmeasurable(samples: Float32) -> str | None:
+    """The reason why a clip cannot even be measured; None if it can."""
     if not np.isfinite(samples).all():
         return "not-finite"
-    if len(samples) < MIN_DURATION_S * RATE_HZ:
-        return "too-short"
-    quality = measure_quality(samples)
+    return "too-short" if len(samples) < MIN_DURATION_S * RATE_HZ else None
+
+
+def judge_quality(quality: Quality) -> str | None:
+    """The reason that the figures of a clip give against it; None if there is none."""
     if abs(quality.dc_offset) > _MAX_DC_OFFSET:
         return "dc-offset"
     if quality.peak_db < _MAX_SILENT_PEAK_DB or quality.level_db < _MAX_SILENT_LEVEL_DB:

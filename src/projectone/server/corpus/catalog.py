@@ -32,11 +32,10 @@ from projectone.contracts.consent import ConsentReceipt
 from projectone.contracts.corrections import SCOPE_OF_KIND, Correction
 from projectone.contracts.uploads import SampleState, UploadReceipt
 from projectone.errors import ConsentError, DataError, StorageError, WithdrawnError
-from projectone.server.corpus.duplicates import SUPERSEDED
 from projectone.server.database import METADATA, forget_freed_pages, reading, writing
 
-State = Literal["waiting", "used", "discarded", "quarantined", "erased"]
-STATES: tuple[State, ...] = ("waiting", "used", "discarded", "quarantined", "erased")
+State = Literal["waiting", "held", "used", "discarded", "quarantined", "erased"]
+STATES: tuple[State, ...] = ("waiting", "held", "used", "discarded", "quarantined", "erased")
 _LOOKUP_BATCH = 500
 V = TypeVar("V")
 
@@ -83,6 +82,8 @@ SAMPLES = Table(
     Column("state", String(16), nullable=False, index=True),
     Column("reason", String(64)),
     Column("run_id", String(96)),
+    # What was measured and doubted, and what a person decided: `corpus/review.py` writes and reads it.
+    Column("checks", Text),
 )
 
 SEALED = Table(
@@ -121,6 +122,7 @@ class SampleRow:
     state: State
     reason: str | None
     run_id: str | None
+    checks: str | None
 
 
 class Catalog:
@@ -309,7 +311,9 @@ class Catalog:
             if row.withdrawn_at is None:
                 connection.execute(update(CONSENTS).where(*theirs).values(withdrawn_at=now))
                 row = connection.execute(select(CONSENTS).where(*theirs)).one()
-            emptied = dict.fromkeys(("text", "heard", "heard_by", "accent", "script_id", "clip_sha256", "reason"))
+            emptied = dict.fromkeys(
+                ("text", "heard", "heard_by", "accent", "script_id", "clip_sha256", "reason", "checks")
+            )
             under_it = (SAMPLES.c.consent_receipt_id == receipt_id, SAMPLES.c.state != "erased")
             digests = {"upload_sha256": "", "correction_sha256": ""}
             statement = update(SAMPLES).where(*under_it).values(state="erased", **digests, **emptied)

@@ -39,6 +39,7 @@ class KnownSample:
     state: State
     reason: str | None
     run_id: str | None
+    checks: str | None
 
 
 @dataclass(frozen=True)

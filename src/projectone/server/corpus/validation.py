@@ -1,15 +1,18 @@
-"""Whether a clip and its text can teach anything; used when a dataset is sealed."""
+"""Whether a clip and its text can teach anything, and whether a person should look at them first."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
+from projectone.contracts.alphabets import has_foreign_letters
 from projectone.contracts.texts import MAX_MARKS_PER_BASE, MAX_TRANSCRIPT_CHARACTERS
 from projectone.server.corpus.duplicates import SUPERSEDED
-from projectone.waveform.quality import RATE_HZ, WHY, why_unusable
+from projectone.waveform.quality import WHY, judge_quality, measure_quality, why_unmeasurable
 
 # The fastest of 3039 real clips (a trimmed digit) has 27.5 characters per second; reading aloud has 12 to 20. The
 # allowance is for the ends of a tightly trimmed word.
@@ -26,25 +29,53 @@ EXPLAINED: Final[dict[str, str]] = {
     SUPERSEDED: "the same person corrected the same recording again later; their newest text counts",
     "clip-damaged": "the disk gives other bytes than were stored",
     "clip-missing": "the clip is not in the store any more",
+    "foreign-letters": "the text has letters of another alphabet than its language, or mixes alphabets in one word",
+    "refused": "a person looked at it and refused it",
 }
-"""Why a sample is discarded, in words for a person, by the reason in its row."""
+"""Why a sample is discarded or held, in words for a person, by the reason in its row."""
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What was found about a sample.
+
+    Attributes:
+        discard: Why nobody can learn from it, or None.
+        hold: Why a person should look at it first; nothing unless `discard` is None.
+        measures: Figures by name; empty if the clip could not be measured.
+    """
+
+    discard: str | None = None
+    hold: tuple[str, ...] = ()
+    measures: Mapping[str, float] = field(default_factory=dict)
 
 
 def examine(samples: npt.NDArray[np.float32], text: str) -> str | None:
-    """The reason to discard a sample, or None.
+    """The reason to discard a sample, or None; see `check_sample`."""
+    return check_sample(samples, text).discard
+
+
+def check_sample(samples: npt.NDArray[np.float32], text: str, *, language: str = "en") -> Findings:
+    """What speaks against a sample, and its figures, in one pass over the sound.
 
     Args:
         samples: 16 kHz mono, shape (n,).
         text: What it is said to hold, as `clean_transcript` gives it.
+        language: Of the text.
 
     Returns:
-        A reason of `projectone.waveform.quality`, ``text-empty``, or ``text-rate`` for more text than anybody can say
-        in that time.
+        To discard: a reason of `projectone.waveform.quality`, ``text-empty``, or ``text-rate`` for more text than
+        anybody can say in that time. To hold: ``foreign-letters``.
     """
     if not text.strip():
-        return "text-empty"
-    if (reason := why_unusable(samples)) is not None:
-        return reason
-    if len(text) > _ALLOWED_CHARACTERS + _MAX_CHARACTERS_PER_S * len(samples) / RATE_HZ:
-        return "text-rate"
-    return None
+        return Findings("text-empty")
+    if (reason := why_unmeasurable(samples)) is not None:
+        return Findings(reason)
+    quality = measure_quality(samples)
+    measures = {name: round(float(value), 4) for name, value in asdict(quality).items()}
+    measures["characters_per_s"] = round(len(text) / quality.duration_s, 4)
+    discard = judge_quality(quality)
+    if discard is None and len(text) > _ALLOWED_CHARACTERS + _MAX_CHARACTERS_PER_S * quality.duration_s:
+        discard = "text-rate"
+    hold = ("foreign-letters",) if discard is None and has_foreign_letters(text, language) else ()
+    return Findings(discard, hold, measures)

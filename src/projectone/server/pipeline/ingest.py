@@ -1,4 +1,4 @@
-"""Node 1, Data Ingestion & Validation: take what waits, discard what cannot be learned from, seal the rest.
+"""Node 1, Data Ingestion & Validation: take what waits, discard what teaches nothing, hold what is odd, seal the rest.
 
 The batch is fixed when the node first runs, so a repeated node sees the samples that the first try saw. Without a
 single new usable sample the run ends here: training is deterministic, so the same data would give the same model. It
@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from projectone.contracts.base import canonical_json, sha256_hex
@@ -18,7 +18,9 @@ from projectone.contracts.texts import clean_transcript
 from projectone.errors import DataError, DigestMismatchError
 from projectone.server.corpus.datasets import speaker_of
 from projectone.server.corpus.duplicates import SUPERSEDED, superseded
+from projectone.server.corpus.validation import Findings
 from projectone.server.evaluation.golden import pcm_digest
+from projectone.server.notifications.outbox import Message
 from projectone.server.pipeline.ports import DatasetEntry, PipelineSample, Ports
 from projectone.server.pipeline.state import TrainingGraphState
 from projectone.server.pipeline.triage import refuse_training
@@ -48,12 +50,15 @@ def ingest(state: TrainingGraphState, ports: Ports) -> TrainingGraphState:
     batch, batch_sha256 = _take_batch(ports, run_id)
     seen = [sample for sample in ports.usable() if not sample.is_new or sample.sample_id in batch]
     golden = ports.golden_clips()
-    reasons = {sample.sample_id: reason_to_discard(sample, golden, ports) for sample in seen if sample.is_new}
+    findings = {sample.sample_id: look_at(sample, golden, ports) for sample in seen if sample.is_new}
+    n_held = _hold(ports, run_id, findings)
+    seen = [sample for sample in seen if sample.sample_id not in findings or not findings[sample.sample_id].hold]
+    reasons = {sample.sample_id: findings[sample.sample_id].discard for sample in seen if sample.is_new}
     # What cannot be learned from takes nobody's place. What was learned from before loses it to a newer text.
     reasons |= dict.fromkeys(superseded(s for s in seen if reasons.get(s.sample_id) is None), SUPERSEDED)
     _discard(ports, run_id, reasons)
-    # Those that an earlier try of this node discarded do not wait any more.
-    n_discarded = len(batch) - sum(reasons[s.sample_id] is None for s in seen if s.is_new)
+    # Those that an earlier try of this node discarded or held do not wait any more.
+    n_discarded = len(batch) - n_held - sum(reasons[s.sample_id] is None for s in seen if s.is_new)
     sealed = seal_batch(run_id, ports)
     ports.record(run_id, {"n_discarded": n_discarded})
     if sealed is None:
@@ -76,7 +81,7 @@ def seal_batch(run_id: str, ports: Ports) -> SealedSamples | None:
         [sample for sample in usable if sample.is_new and sample.sample_id in batch], ports.max_new_per_contributor
     )
     # What was learned from before is checked again: the golden set may have grown over it since.
-    earlier = [s for s in usable if not s.is_new and reason_to_discard(s, golden, ports) is None] if new else []
+    earlier = [s for s in usable if not s.is_new and look_at(s, golden, ports).discard is None] if new else []
     if not new:
         ports.record(run_id, {"n_items": 0, "n_new": 0})
         return None
@@ -101,17 +106,20 @@ def read_sealed(run_id: str, ports: Ports) -> SealedSamples | None:
     return SealedSamples(plain["dataset_sha256"], tuple(plain["new"]), plain["n_items"], plain["audio_s"])
 
 
-def reason_to_discard(sample: PipelineSample, golden: frozenset[str], ports: Ports) -> str | None:
-    """Why a sample cannot be learned from, in one machine-readable word, or None."""
+def look_at(sample: PipelineSample, golden: frozenset[str], ports: Ports) -> Findings:
+    """What speaks against a sample, in machine-readable words; a doubt that a person has cleared is none any more."""
     try:
         clean_transcript(sample.text)
         samples = ports.read_clip(sample.clip_sha256)
     except DataError as error:
-        return error.reason
+        return Findings(error.reason)
     except DigestMismatchError:
-        return "clip-damaged"
+        return Findings("clip-damaged")
     # By its sound, not by its file: the golden set may hold the same recording in another container.
-    return "golden-overlap" if pcm_digest(samples) in golden else ports.examine(samples, sample.text)
+    if pcm_digest(samples) in golden:
+        return Findings("golden-overlap")
+    found = ports.examine(sample, samples)
+    return replace(found, hold=tuple(reason for reason in found.hold if reason not in sample.accepted))
 
 
 def cap_contributors(samples: Sequence[PipelineSample], limit: int) -> list[PipelineSample]:
@@ -145,6 +153,16 @@ def _take_batch(ports: Ports, run_id: str) -> tuple[frozenset[str], str]:
         write_atomically(path, canonical_json([sample.sample_id for sample in ports.waiting()]))
     content = path.read_bytes()
     return frozenset(json.loads(content)), sha256_hex(content)
+
+
+def _hold(ports: Ports, run_id: str, findings: Mapping[str, Findings]) -> int:
+    """Keep what was found, and tell a human if something waits for them; gives how many samples this run held."""
+    ports.check()
+    n_held = ports.note(findings, run_id)
+    if n_held:
+        body = "Nothing is trained on them until somebody accepts them. `projectone-server corpus review` says why."
+        ports.notify(Message(key=f"{run_id}-held", subject=f"{n_held} new samples wait for a review", body=body))
+    return n_held
 
 
 def _discard(ports: Ports, run_id: str, reasons: dict[str, str | None]) -> None:

@@ -16,11 +16,12 @@ import numpy as np
 import numpy.typing as npt
 
 from projectone.contracts.scores import EvaluationReport, Verdict
+from projectone.server.corpus.validation import Findings
 from projectone.server.evaluation.triage import Triage
 from projectone.server.notifications.outbox import Message
 
 Samples = npt.NDArray[np.float32]
-SampleOutcome = Literal["used", "discarded", "quarantined"]
+SampleOutcome = Literal["used", "discarded", "quarantined"]  # `held` is given by `note` alone
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +31,7 @@ class PipelineSample:
     Attributes:
         recording_sha256: Of the recording as the device sent it; its corrections share it.
         recorded_at: When the text was given.
+        accepted: Reasons to hold it that a person has looked at and found harmless.
     """
 
     sample_id: str
@@ -40,6 +42,8 @@ class PipelineSample:
     duration_s: float
     recorded_at: datetime
     is_new: bool
+    language: str = "en"
+    accepted: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,7 +139,8 @@ class Ports:
         waiting: Samples that nothing learned from yet, oldest first.
         usable: Waiting and used samples whose consent still holds.
         read_clip: 16 kHz mono samples of a clip.
-        examine: Why a clip and its text cannot be learned from, or None.
+        examine: What speaks against a sample, and the figures of its clip.
+        note: Keeps what was found about samples that wait; gives how many the run holds for a person.
         golden_clips: `pcm_digest` of every recording that must never be trained on.
         mark: Writes what became of samples: ids, outcome, reason, run id.
         seal: Keeps a dataset and gives its digest.
@@ -166,7 +171,8 @@ class Ports:
     waiting: Callable[[], Sequence[PipelineSample]]
     usable: Callable[[], Sequence[PipelineSample]]
     read_clip: Callable[[str], Samples]
-    examine: Callable[[Samples, str], str | None]
+    examine: Callable[[PipelineSample, Samples], Findings]
+    note: Callable[[Mapping[str, Findings], str], int]
     golden_clips: Callable[[], frozenset[str]]
     mark: Callable[[Sequence[str], SampleOutcome, str | None, str], None]
     seal: Callable[[Sequence[DatasetEntry]], str]

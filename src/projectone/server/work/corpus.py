@@ -14,7 +14,7 @@ from projectone.server.database import Engine, open_engine
 from projectone.server.home import require_home
 from projectone.server.migrations.upgrade import upgrade_database
 from projectone.server.settings import ServerSettings
-from projectone.server.work import snapshots
+from projectone.server.work import review, snapshots
 from projectone.server.work.dossier import Dossiers
 from projectone.storage.blobs import FileBlobs
 
@@ -25,6 +25,7 @@ EXAMPLES = (
   projectone-server corpus list --reason no-speech --limit 100
   projectone-server corpus show 7d0c1f9e                  everything about one sample, measured again now
   projectone-server corpus scrub                          reads every clip and dataset; 1 if one is damaged or missing
+  projectone-server corpus review                         what waits for a person, and why; accept or refuse it
   projectone-server corpus show 7d0c1f9e --json
 """
     + snapshots.EXAMPLES
@@ -44,12 +45,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     showing = actions.add_parser("show", help="one sample: where from, measured how, decided why, used where")
     showing.add_argument("sample", metavar="ID", help="id of the sample, or its beginning")
     scrubbing = actions.add_parser("scrub", help="read everything once and compare it with its digest")
-    for action in (listing, showing, scrubbing, *snapshots.add_arguments(actions)):
+    reviewing = actions.add_parser("review", help="samples that wait for a person: list, accept, refuse them")
+    review.add_arguments(reviewing)
+    for action in (listing, showing, scrubbing, reviewing, *snapshots.add_arguments(actions)):
         action.add_argument("--json", action="store_true", help="print one JSON object")
 
 
 def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
-    """List, show or scrub samples; list, show, verify or prove snapshots."""
+    """List, show, scrub or review samples; list, show, verify or prove snapshots."""
     if arguments.action == "list" and arguments.limit < 1:
         raise SettingsError(f"--limit: expected 1 or more, got {arguments.limit}")
     if arguments.action == "snapshot" and arguments.deed == "check":
@@ -69,6 +72,8 @@ def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
             facts, text = dossier.facts, dossier.text
         elif arguments.action in ("snapshots", "snapshot"):
             code, facts, text = snapshots.execute(arguments, settings, engine, blobs)
+        elif arguments.action == "review":
+            facts, text = review.execute(arguments, engine)
         else:
             facts, text = _scrub(engine, blobs)
             code = EXIT_DAMAGED if facts["damaged"] or facts["missing"] else EXIT_SOUND

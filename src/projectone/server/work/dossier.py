@@ -13,12 +13,12 @@ from projectone.contracts.texts import clean_transcript
 from projectone.errors import DataError, DigestMismatchError, StorageError
 from projectone.server.corpus.history import Histories, History, KnownSample
 from projectone.server.corpus.quarantined import RETURNED
-from projectone.server.corpus.validation import EXPLAINED, examine
+from projectone.server.corpus.review import ACCEPTED, Checks
+from projectone.server.corpus.validation import EXPLAINED, Findings, check_sample
 from projectone.server.database import Engine
 from projectone.server.delivery.ledger import Ledger
 from projectone.server.runs import RunRow, Runs
 from projectone.storage.blobs import FileBlobs
-from projectone.waveform.quality import measure_quality
 from projectone.waveform.wav import parse_wav
 
 ClipState = Literal["whole", "damaged", "missing", "erased"]
@@ -51,6 +51,7 @@ class Dossiers:
         history = self._histories.tell(named)
         sample = history.sample
         clip_state, samples = self._read(sample)
+        today = _look_again(sample, clip_state, samples)
         runs = self._runs.made_from(history.dataset_sha256s)
         facts = _plain(history) | {
             "explanation": explain(sample),
@@ -61,8 +62,10 @@ class Dossiers:
                 "state": clip_state,
                 "path": None if sample.clip_sha256 is None else str(self._blobs.path_of(sample.clip_sha256)),
             },
-            "measured": None if samples is None else _measure(samples, sample.text or ""),
-            "reason_today": _reason_today(sample, clip_state, samples),
+            "checks": asdict(Checks.read(sample.checks)),
+            "measured": dict(today.measures) or None,
+            "reason_today": today.discard,
+            "held_today": list(today.hold),
             "runs": [self._run_facts(run) for run in runs],
         }
         return Dossier(facts, _write(facts))
@@ -95,11 +98,18 @@ def explain(sample: KnownSample) -> str:
     if sample.state == "discarded":
         reason = sample.reason or "unknown"
         return f"{reason}: {EXPLAINED.get(reason, 'see the log of its run')}"
+    if sample.state == "held":
+        reasons = Checks.read(sample.checks).held
+        return "; ".join(f"{reason}: {EXPLAINED.get(reason, 'see the log of its run')}" for reason in reasons)
     if sample.state == "quarantined":
         return f"set aside with run {sample.run_id}: {sample.reason}; `projectone-server quarantine show` tells more"
     if sample.state == "used":
         return f"a released model learned from it, first in run {sample.run_id}"
-    return "an operator returned it; the next run looks at it" if sample.reason == RETURNED else "no run took it yet"
+    waits = {
+        RETURNED: "an operator returned it; the next run looks at it",
+        ACCEPTED: "a person accepted it after review",
+    }
+    return waits.get(sample.reason or "", "no run took it yet")
 
 
 def changes(heard: str, said: str) -> list[dict[str, str]]:
@@ -123,22 +133,15 @@ def _plain(history: History) -> dict[str, Any]:
     }
 
 
-def _measure(samples: Samples, text: str) -> dict[str, float]:
-    """The figures on which a clip is judged, three places after the point."""
-    figures = asdict(measure_quality(samples))
-    figures["characters_per_s"] = len(text) / figures["duration_s"]
-    return {name: round(float(value), 3) for name, value in figures.items()}
-
-
-def _reason_today(sample: KnownSample, clip_state: ClipState, samples: Samples | None) -> str | None:
-    """The reason to discard it that would be found now; None if it would be let through."""
+def _look_again(sample: KnownSample, clip_state: ClipState, samples: Samples | None) -> Findings:
+    """What would be found about it now."""
     if samples is None or sample.text is None:
-        return {"erased": "erased"}.get(clip_state, f"clip-{clip_state}")
+        return Findings({"erased": "erased"}.get(clip_state, f"clip-{clip_state}"))
     try:
         clean_transcript(sample.text)
     except DataError as error:
-        return error.reason
-    return examine(samples, sample.text)
+        return Findings(error.reason, measures=check_sample(samples, sample.text).measures)
+    return check_sample(samples, sample.text, language=sample.language)
 
 
 def _write(facts: dict[str, Any]) -> str:
@@ -171,7 +174,14 @@ def _write(facts: dict[str, Any]) -> str:
         )
     today = facts["reason_today"]
     if facts["state"] != "erased":
-        lines.append(f"today     {'would be let through' if today is None else f'would be discarded: {today}'}")
+        odd = f"would be held: {', '.join(facts['held_today'])}" if facts["held_today"] else "would be let through"
+        lines.append(f"today     {odd if today is None else f'would be discarded: {today}'}")
+    for review in facts["checks"]["reviews"]:
+        why = f": {review['why']}" if review["why"] else ""
+        doubts = ", ".join(review["reasons"])
+        lines.append(
+            f"review    {review['decision']} {_minute(review['decided_at'])} by {review['decided_by']}{why} ({doubts})"
+        )
     for run in facts["runs"]:
         released = f", released as {run['released_version']}" if run["released_version"] else ""
         lines.append(f"used in   run {run['run_id']} ({run['state']}{released})")

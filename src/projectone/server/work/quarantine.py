@@ -139,7 +139,7 @@ class _Ward:
         reason = None if arguments.reason is None else arguments.reason.strip()[:_MAX_REASON_CHARACTERS] or None
         done = self._quarantined.give_back(
             run.run_id,
-            by=arguments.by or _user(),
+            by=arguments.by or user_name(),
             reason=reason,
             now=datetime.now(UTC),
             sample_ids=arguments.sample,
@@ -189,7 +189,7 @@ def _return_line(done: Return) -> str:
     return f"{done.n_samples} samples on {done.returned_at:%Y-%m-%d %H:%M} by {done.returned_by}{why}"
 
 
-def _user() -> str:
+def user_name() -> str:
     """Who runs this process, by name where the system knows one."""
     try:
         return pwd.getpwuid(os.getuid()).pw_name

@@ -20,8 +20,9 @@ from projectone.server.corpus.catalog import Catalog
 from projectone.server.corpus.datasets import DatasetItem, read_dataset
 from projectone.server.corpus.derived import Derived
 from projectone.server.corpus.manifests import read_manifest
+from projectone.server.corpus.review import Checks, Reviews
 from projectone.server.corpus.snapshots import Snapshots
-from projectone.server.corpus.validation import examine
+from projectone.server.corpus.validation import check_sample
 from projectone.server.database import Connection, open_engine
 from projectone.server.delivery.ledger import Ledger
 from projectone.server.delivery.signing import load_signer
@@ -79,6 +80,7 @@ class Workshop:
         self._engine = open_engine(settings.database_url)
         upgrade_database(self._engine)
         self.catalog = Catalog(self._engine)
+        self.reviews = Reviews(self._engine)
         self.runs = Runs(self._engine)
         self.leases = Leases(self._engine)
         self.ledger = Ledger(self._engine, public_url=settings.public_url)
@@ -138,7 +140,8 @@ class Workshop:
             waiting=lambda: [sample for sample in self._usable() if sample.is_new],
             usable=self._usable,
             read_clip=self._read_clip,
-            examine=examine,
+            examine=lambda sample, samples: check_sample(samples, sample.text, language=sample.language),
+            note=lambda findings, run_id: self.reviews.note(findings, run_id=run_id, guard=permit.guard),
             golden_clips=self.scores.clip_digests,
             mark=lambda ids, outcome, reason, run_id: self._mark(ids, outcome, reason, run_id, permit),
             seal=self._seal,
@@ -213,6 +216,8 @@ class Workshop:
                 duration_s=row.duration_s,
                 recorded_at=row.recorded_at,
                 is_new=row.state == "waiting",
+                language=row.language,
+                accepted=Checks.read(row.checks).accepted,
             )
             for row in self.catalog.usable()
         ]

@@ -23,7 +23,14 @@ def test_used_samples_stay_usable_and_the_others_do_not(corpus: Corpus) -> None:
     assert [row.sample_id for row in corpus.catalog.waiting()] == ids[3:]
     assert [row.sample_id for row in corpus.catalog.usable()] == [ids[0], ids[3]]
     assert corpus.catalog.usable()[0].run_id == "r1"
-    assert corpus.catalog.counts() == {"waiting": 1, "used": 1, "discarded": 1, "quarantined": 1, "erased": 0}
+    assert corpus.catalog.counts() == {
+        "waiting": 1,
+        "used": 1,
+        "discarded": 1,
+        "quarantined": 1,
+        "erased": 0,
+        "held": 0,
+    }
 
 
 def test_an_empty_catalog_waits_for_nothing(corpus: Corpus) -> None:

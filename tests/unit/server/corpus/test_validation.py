@@ -8,9 +8,9 @@ import pytest
 from tests.hostile.audio_families import speechlike
 
 from projectone.contracts.texts import clean_transcript
-from projectone.server.corpus.validation import EXPLAINED, examine
-from projectone.server.pipeline.ingest import reason_to_discard
-from projectone.waveform.quality import why_unusable
+from projectone.server.corpus.validation import EXPLAINED, check_sample, examine
+from projectone.server.pipeline.ingest import look_at
+from projectone.waveform.quality import judge_quality, why_unmeasurable
 
 CLIP = speechlike(np.random.default_rng(0), 0.5)
 
@@ -31,7 +31,17 @@ def test_a_sample_is_let_through_or_gets_its_reason(samples: np.ndarray, text: s
 
 
 def test_every_reason_that_a_sample_can_get_is_explained() -> None:
-    sources = "".join(map(inspect.getsource, (why_unusable, examine, clean_transcript, reason_to_discard)))
-    reasons = set(re.findall(r'"((?:text|clip|golden|not|too|dc|no)-[a-z-]+|silence|clipping)"', sources))
-    assert len(reasons) >= 11
+    sources = "".join(
+        map(inspect.getsource, (why_unmeasurable, judge_quality, check_sample, clean_transcript, look_at))
+    )
+    reasons = set(re.findall(r'"((?:text|clip|golden|not|too|dc|no|foreign)-[a-z-]+|silence|clipping)"', sources))
+    assert len(reasons) >= 12
     assert reasons - set(EXPLAINED) == set()
+
+
+def test_a_doubt_holds_a_sample_and_discards_nothing_and_the_figures_are_kept() -> None:
+    found = check_sample(CLIP, "\u0455even")  # begins with a Cyrillic letter
+    assert (found.discard, found.hold) == (None, ("foreign-letters",))
+    assert found.measures["duration_s"] == 0.5
+    assert found.measures["characters_per_s"] == 10
+    assert check_sample(CLIP, "семь", language="ru").hold == ()

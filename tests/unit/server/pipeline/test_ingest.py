@@ -154,3 +154,25 @@ def test_nobody_supersedes_somebody_elses_text_nor_with_one_that_cannot_be_learn
     world.samples["mallory"] = replace(mallory, contributor_id="mallory")
     ingest(START, world.ports())
     assert world.marks == {"empty": ("discarded", "text-empty")}
+
+
+def test_what_is_odd_is_held_for_a_person_who_is_told_and_nothing_learns_from_it(world: World) -> None:
+    world.add("good")
+    world.add("odd")
+    world.doubts["odd"] = ("foreign-letters",)
+    state = ingest(START, world.ports())
+    assert [entry.sample_id for entry in world.datasets[state["processed_data_path"]]] == ["good"]
+    assert world.marks == {"odd": ("held", "foreign-letters")}
+    assert world.row["n_discarded"] == 0
+    assert [message.subject for message in world.messages.values()] == ["1 new samples wait for a review"]
+    assert ingest(START, world.ports()) == state, "a repeated node holds, tells and seals the same"
+    assert (world.row["n_discarded"], len(world.messages)) == (0, 1)
+
+
+def test_what_a_person_accepted_is_not_held_for_the_same_reason_again(world: World) -> None:
+    sample = world.add("odd")
+    world.samples["odd"] = replace(sample, accepted=frozenset({"foreign-letters"}))
+    world.doubts["odd"] = ("foreign-letters",)
+    assert ingest(START, world.ports())["processed_data_path"] in world.datasets
+    world.doubts["odd"] = ("foreign-letters", "personal-card")
+    assert ingest({**START, "run_id": "run2"}, world.ports())["deployment_status"] == "no-data"

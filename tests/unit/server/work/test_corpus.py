@@ -170,3 +170,34 @@ def test_the_scrub_names_every_sample_whose_clip_is_damaged_or_gone(auditor: Aud
 )
 def test_changes_are_runs_of_words(heard: str, said: str, changed: list[dict[str, str]]) -> None:
     assert changes(heard, said) == changed
+
+
+def test_what_is_held_is_listed_with_its_reason_and_goes_on_by_a_persons_word(auditor: Auditor) -> None:
+    assert auditor.say("review") == "nothing waits for a review\n"
+    home = auditor.office.home
+    odd, worse = (home.send("ann", name, "red \u0440urple", say("red", seed=1)) for name in ("odd", "worse"))
+    auditor.run()
+    assert "because   foreign-letters: the text has letters of another alphabet" in auditor.say("show", odd)
+    (first, second) = auditor.ask("review")["samples"]
+    assert {first["sample_id"], second["sample_id"]} == {odd, worse}
+    assert list(first["reasons"]) == ["foreign-letters"]
+    assert first["measures"]["duration_s"] > 0
+    assert "red \u0440urple" in auditor.say("review", "list", "--reason", "foreign-letters")
+    assert auditor.ask("review", "accept", odd[:13], "--why", "a brand", "--by", "eve")["samples"] == [odd]
+    assert "1 refused: nothing will be trained on them" in auditor.say(
+        "review", "refuse", "--reason", "foreign-letters"
+    )
+    auditor.run()
+    assert home.catalog.counts() == {"waiting": 0, "held": 0, "used": 1, "discarded": 1, "quarantined": 0, "erased": 0}
+    text = auditor.say("show", odd)
+    assert "used in   run" in text
+    assert "by eve: a brand (foreign-letters)" in text
+    assert auditor.ask("list", "--reason", "refused")["samples"][0]["sample_id"] == worse
+
+
+def test_a_review_that_is_about_nothing_is_refused_with_what_is_expected(auditor: Auditor) -> None:
+    sound = auditor.office.home.send("ann", "sound", "red", say("red", seed=1))
+    assert "expected ids of samples, or --reason" in auditor.say("review", "accept", code=2)
+    assert "no sample is held for it" in auditor.say("review", "refuse", "--reason", "personal-card", code=2)
+    assert "expected samples that are held" in auditor.say("review", "accept", sound, code=2)
+    assert "--limit: expected 1 or more" in auditor.say("review", "--limit", "0", code=2)

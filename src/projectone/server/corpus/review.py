@@ -1,0 +1,196 @@
+"""Samples that wait for a person: why, with which figures, and what the person decided.
+
+A doubt is no reason to drop a sample: the hard corrections look odd by nature. What is held keeps its clip, its text
+and its figures until somebody accepts or refuses it; nothing is trained on it meanwhile. All of it lies in the row of
+the sample, so that an erasure takes it along.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from sqlalchemy import Connection, Engine, bindparam, func, select, update
+
+from projectone.errors import DataError
+from projectone.server.corpus.catalog import SAMPLES, utc
+from projectone.server.corpus.validation import Findings
+from projectone.server.database import reading, writing
+
+Decision = Literal["accepted", "refused"]
+
+ACCEPTED, REFUSED = "accepted", "refused"
+"""What a sample says as its reason after a review: it waits again, or it is discarded."""
+
+_LOOKUP_BATCH = 500
+
+
+@dataclass(frozen=True)
+class Review:
+    """One decision about one sample: on which reasons, by whom, when, and why in their words."""
+
+    decision: Decision
+    reasons: tuple[str, ...]
+    decided_by: str
+    decided_at: str
+    why: str | None
+
+
+@dataclass(frozen=True)
+class Checks:
+    """What is known about a sample beside what was sent.
+
+    Attributes:
+        held: Why it waits for a person, or waited before its last review.
+        measures: Figures by name.
+        reviews: Decisions, oldest first.
+    """
+
+    held: tuple[str, ...] = ()
+    measures: Mapping[str, float] = field(default_factory=dict)
+    reviews: tuple[Review, ...] = ()
+
+    @property
+    def accepted(self) -> frozenset[str]:
+        """Reasons that a person has seen in this sample and found harmless."""
+        return frozenset(reason for review in self.reviews if review.decision == ACCEPTED for reason in review.reasons)
+
+    @classmethod
+    def read(cls, text: str | None) -> Checks:
+        """From a row; nothing is known where the row says nothing."""
+        if text is None:
+            return cls()
+        plain = json.loads(text)
+        reviews = tuple(Review(**item | {"reasons": tuple(item["reasons"])}) for item in plain["reviews"])
+        return cls(tuple(plain["held"]), plain["measures"], reviews)
+
+    def write(self) -> str:
+        """For a row."""
+        plain = {"held": self.held, "measures": dict(self.measures), "reviews": [vars(item) for item in self.reviews]}
+        return json.dumps(plain, sort_keys=True)
+
+
+@dataclass(frozen=True)
+class HeldSample:
+    """What a person needs to judge a sample."""
+
+    sample_id: UUID
+    contributor_id: str
+    text: str
+    heard: str | None
+    clip_sha256: str
+    duration_s: float
+    received_at: datetime
+    run_id: str | None
+    checks: Checks
+
+
+class Reviews:
+    """Puts samples before a person, and keeps the person's word."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def note(
+        self,
+        findings: Mapping[str, Findings],
+        *,
+        run_id: str,
+        guard: Callable[[Connection], None] = lambda connection: None,
+    ) -> int:
+        """Keep what was found about samples that wait, and hold those with a doubt; gives how many this run holds.
+
+        What was erased, or is not waiting any more, is left as it is. `guard` may refuse the transaction.
+        """
+        is_waiting = SAMPLES.c.state == "waiting"
+        one = update(SAMPLES).where(SAMPLES.c.sample_id == bindparam("of_sample"), is_waiting)
+        holding = {"state": "held", "reason": bindparam("why"), "run_id": run_id}
+        with writing(self._engine) as connection:
+            guard(connection)
+            known = _checks_of(connection, findings)
+            noted, held = [], []
+            for sample_id, found in findings.items():
+                before = known.get(UUID(sample_id), Checks())
+                checks = Checks(found.hold or before.held, found.measures, before.reviews)
+                noted.append({"of_sample": UUID(sample_id), "found": checks.write()})
+                if found.hold:
+                    held.append({"of_sample": UUID(sample_id), "why": found.hold[0]})
+            if noted:
+                connection.execute(one.values(checks=bindparam("found")), noted)
+            if held:
+                connection.execute(one.values(**holding), held)
+            by_run = select(func.count()).where(SAMPLES.c.state == "held", SAMPLES.c.run_id == run_id)
+            return connection.execute(by_run).scalar_one()
+
+    def held(self, n: int, *, reason: str | None = None) -> list[HeldSample]:
+        """At most `n` of those that wait for a person, oldest first; only those with this reason if one is given."""
+        query = select(SAMPLES).where(SAMPLES.c.state == "held").order_by(SAMPLES.c.received_at, SAMPLES.c.sample_id)
+        found = []
+        with reading(self._engine) as connection:
+            for row in connection.execute(query):
+                sample = _held(row)
+                if reason is None or reason in sample.checks.held:
+                    found.append(sample)
+                if len(found) == n:
+                    break
+        return found
+
+    def decide(
+        self, sample_ids: Sequence[UUID], decision: Decision, *, by: str, why: str | None, now: datetime
+    ) -> list[UUID]:
+        """Let held samples wait for the next run, or discard them, all or none; gives their ids.
+
+        What a person accepts is not held for the same reasons again.
+
+        Raises:
+            DataError: ``not-held`` if one of them does not wait for a person, as after a withdrawal.
+        """
+        with writing(self._engine) as connection:
+            query = select(SAMPLES.c.sample_id, SAMPLES.c.checks).where(SAMPLES.c.state == "held")
+            found: dict[UUID, str | None] = {}
+            for batch in _batches(sample_ids):
+                found |= {i: checks for i, checks in connection.execute(query.where(SAMPLES.c.sample_id.in_(batch)))}
+            if strangers := [str(sample_id) for sample_id in sample_ids if sample_id not in found]:
+                raise DataError(
+                    "not-held", f"samples {', '.join(strangers)}: expected samples that are held for review"
+                )
+            for sample_id, text in found.items():
+                checks = Checks.read(text)
+                review = Review(decision, checks.held, by, now.isoformat(), why)
+                reviewed = Checks(checks.held, checks.measures, (*checks.reviews, review))
+                state = "waiting" if decision == ACCEPTED else "discarded"
+                values = {"state": state, "reason": decision, "checks": reviewed.write()}
+                connection.execute(update(SAMPLES).where(SAMPLES.c.sample_id == sample_id).values(**values))
+        return list(found)
+
+
+def _held(row: Any) -> HeldSample:  # noqa: ANN401 - a SQLAlchemy row has no type of its own
+    return HeldSample(
+        sample_id=row.sample_id,
+        contributor_id=row.contributor_id,
+        text=row.text,
+        heard=row.heard,
+        clip_sha256=row.clip_sha256,
+        duration_s=row.duration_s,
+        received_at=utc(row.received_at),
+        run_id=row.run_id,
+        checks=Checks.read(row.checks),
+    )
+
+
+def _checks_of(connection: Connection, sample_ids: Iterable[str]) -> dict[UUID, Checks]:
+    query = select(SAMPLES.c.sample_id, SAMPLES.c.checks).where(SAMPLES.c.checks.is_not(None))
+    found: dict[UUID, Checks] = {}
+    for batch in _batches([UUID(sample_id) for sample_id in sample_ids]):
+        rows = connection.execute(query.where(SAMPLES.c.sample_id.in_(batch)))
+        found |= {sample_id: Checks.read(checks) for sample_id, checks in rows}
+    return found
+
+
+def _batches(sample_ids: Sequence[UUID]) -> Iterator[Sequence[UUID]]:
+    for start in range(0, len(sample_ids), _LOOKUP_BATCH):
+        yield sample_ids[start : start + _LOOKUP_BATCH]

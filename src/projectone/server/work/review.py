@@ -1,0 +1,99 @@
+"""`projectone-server corpus review`: samples that wait for a person, each with its reasons and its way on."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from projectone.errors import DataError, SettingsError
+from projectone.server.corpus.history import Histories
+from projectone.server.corpus.review import ACCEPTED, REFUSED, Decision, HeldSample, Reviews
+from projectone.server.corpus.validation import EXPLAINED
+from projectone.server.database import Engine
+from projectone.server.work.quarantine import user_name
+
+_ALL = 1_000_000
+_MAX_WHY_CHARACTERS = 2_000
+EXAMPLES = """\
+  projectone-server corpus review                         what waits for you, oldest first
+  projectone-server corpus show 7d0c1f9e                  everything about one of them, with the path of its clip
+  projectone-server corpus review accept 7d0c1f9e --why "a drug's number, nobody's"
+  projectone-server corpus review refuse --reason personal-card"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what is done, with which samples, and why."""
+    parser.add_argument(
+        "do",
+        nargs="?",
+        choices=("list", "accept", "refuse"),
+        default="list",
+        metavar="DO",
+        help="list (default); accept: they wait for the next run; refuse: they are discarded",
+    )
+    parser.add_argument("samples", nargs="*", metavar="ID", help="ids of held samples, or their beginnings")
+    parser.add_argument("--reason", metavar="WORD", help="those held for this reason, such as foreign-letters")
+    parser.add_argument("--why", metavar="TEXT", help="kept with the decision")
+    parser.add_argument("--by", metavar="NAME", help="who decides (default: the user of this process)")
+    parser.add_argument("--limit", type=int, default=20, metavar="N", help="how many are listed (default 20)")
+
+
+def execute(arguments: argparse.Namespace, engine: Engine) -> tuple[dict[str, Any], str]:
+    """List or decide; gives the same for a program and for a person.
+
+    Raises:
+        SettingsError: for a decision without samples, or a limit that shows nothing.
+        DataError: ``sample-unknown`` or ``not-held``.
+    """
+    if arguments.limit < 1:
+        raise SettingsError(f"--limit: expected 1 or more, got {arguments.limit}")
+    reviews = Reviews(engine)
+    if arguments.do == "list":
+        return _list(reviews, arguments)
+    if bool(arguments.samples) == (arguments.reason is not None):
+        raise SettingsError(f"{arguments.do}: expected ids of samples, or --reason WORD for all that are held for it")
+    decision: Decision = "accepted" if arguments.do == "accept" else "refused"
+    wanted = _wanted(reviews, Histories(engine), arguments)
+    why = None if arguments.why is None else arguments.why.strip()[:_MAX_WHY_CHARACTERS] or None
+    done = reviews.decide(wanted, decision, by=arguments.by or user_name(), why=why, now=datetime.now(UTC))
+    follows = {ACCEPTED: "they wait for the next run", REFUSED: "nothing will be trained on them"}[decision]
+    return {"decision": decision, "samples": [str(i) for i in done]}, f"{len(done)} {decision}: {follows}"
+
+
+def _list(reviews: Reviews, arguments: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    if arguments.samples:
+        raise SettingsError("list: expected no ids; `corpus show ID` tells everything about one sample")
+    samples = reviews.held(arguments.limit, reason=arguments.reason)
+    lines = [line for sample in samples for line in _lines(sample)]
+    return {"samples": [_facts(sample) for sample in samples]}, "\n".join(lines) or "nothing waits for a review"
+
+
+def _wanted(reviews: Reviews, histories: Histories, arguments: argparse.Namespace) -> list[UUID]:
+    if arguments.samples:
+        return list(dict.fromkeys(histories.tell(named).sample.sample_id for named in arguments.samples))
+    found = [sample.sample_id for sample in reviews.held(_ALL, reason=arguments.reason)]
+    if not found:
+        raise DataError("not-held", f"reason {arguments.reason!r}: no sample is held for it; see `corpus review`")
+    return found
+
+
+def _facts(sample: HeldSample) -> dict[str, Any]:
+    plain = asdict(sample)
+    checks = plain.pop("checks")
+    return {
+        **plain,
+        "sample_id": str(sample.sample_id),
+        "received_at": sample.received_at.isoformat(),
+        "reasons": {reason: EXPLAINED.get(reason, "see the log of its run") for reason in sample.checks.held},
+        "measures": checks["measures"],
+    }
+
+
+def _lines(sample: HeldSample) -> list[str]:
+    first = (
+        f"{str(sample.sample_id)[:8]}  {sample.received_at:%Y-%m-%d %H:%M}  {sample.duration_s:5.1f} s  {sample.text}"
+    )
+    return [first, *(f"          {reason}: {EXPLAINED.get(reason, '')}" for reason in sample.checks.held)]
