@@ -21,7 +21,7 @@ from tests.fakes.caller import Caller
 from tests.faults.crash_states import Bytes, Image, Names, Recorder, Step, Synced, Whole, write_image
 
 from projectone.server.api.app import create_app
-from projectone.server.corpus.catalog import SAMPLES
+from projectone.server.corpus.tables import SAMPLES
 from projectone.server.database import open_engine, reading
 from projectone.server.serve.initialise import initialise
 from projectone.server.serve.processes import api_services

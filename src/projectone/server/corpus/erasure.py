@@ -11,7 +11,7 @@ from sqlalchemy import Engine, func, select
 from projectone.contracts.erasures import ErasureReceipt, LearnedRelease
 from projectone.contracts.releases import ReleaseManifest
 from projectone.errors import DataError
-from projectone.server.corpus.catalog import CONSENTS, DOOMED, SAMPLES, SEALED, receipt_of_row
+from projectone.server.corpus.tables import CONSENTS, DOOMED, SAMPLES, SEALED, receipt_of_row
 from projectone.server.database import reading
 from projectone.server.runs import Runs
 from projectone.storage.blobs import BlobStore

@@ -12,7 +12,7 @@ from sqlalchemy import Engine, select
 
 from projectone.contracts.consent import ConsentReceipt
 from projectone.errors import DataError
-from projectone.server.corpus.catalog import CONSENTS, SAMPLES, SEALED, State, receipt_of_row, utc
+from projectone.server.corpus.tables import CONSENTS, SAMPLES, SEALED, State, receipt_of_row, utc
 from projectone.server.database import reading
 
 _HEX_DIGITS = 32

@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import Column, DateTime, Engine, Integer, String, Table, Text, func, insert, select, update
 
 from projectone.errors import DataError
-from projectone.server.corpus.catalog import CONSENTS, SAMPLES, SampleRow, sample_of, utc
+from projectone.server.corpus.tables import CONSENTS, SAMPLES, SampleRow, sample_of, utc
 from projectone.server.database import METADATA, reading, writing
 from projectone.server.runs import RUNS
 

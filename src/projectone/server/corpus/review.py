@@ -17,7 +17,7 @@ from uuid import UUID
 from sqlalchemy import Connection, Engine, bindparam, func, select, update
 
 from projectone.errors import DataError
-from projectone.server.corpus.catalog import SAMPLES, utc
+from projectone.server.corpus.tables import SAMPLES, utc
 from projectone.server.corpus.validation import Findings
 from projectone.server.database import reading, writing
 

@@ -46,8 +46,9 @@ from projectone.contracts.snapshots import (
 )
 from projectone.contracts.texts import clean_transcript
 from projectone.errors import ConsentError, DataError
-from projectone.server.corpus.catalog import SAMPLES, SEALED, Catalog, SampleRow
+from projectone.server.corpus.catalog import Catalog
 from projectone.server.corpus.datasets import DatasetItem, seal_dataset, speaker_of
+from projectone.server.corpus.tables import SAMPLES, SEALED, SampleRow
 from projectone.server.database import METADATA, forget_freed_pages, reading, writing
 from projectone.storage.blobs import BlobStore
 

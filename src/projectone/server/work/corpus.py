@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from projectone.errors import SettingsError
-from projectone.server.corpus.catalog import STATES
 from projectone.server.corpus.history import Histories, KnownSample
+from projectone.server.corpus.tables import STATES
 from projectone.server.database import Engine, open_engine
 from projectone.server.home import require_home
 from projectone.server.migrations.upgrade import upgrade_database

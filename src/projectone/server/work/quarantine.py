@@ -14,8 +14,8 @@ from typing import Any
 from uuid import UUID
 
 from projectone.errors import DataError, SettingsError
-from projectone.server.corpus.catalog import SampleRow
 from projectone.server.corpus.quarantined import Quarantined, Return
+from projectone.server.corpus.tables import SampleRow
 from projectone.server.database import Engine, open_engine
 from projectone.server.delivery.ledger import Ledger
 from projectone.server.home import require_home

@@ -20,7 +20,7 @@ from datetime import UTC, datetime, timedelta
 from threading import Event
 
 from projectone.errors import LeaseError, ProjectOneError, SettingsError, StorageError
-from projectone.server.corpus.catalog import SampleRow
+from projectone.server.corpus.tables import SampleRow
 from projectone.server.pipeline.checkpoints import assert_strict_reader
 from projectone.server.pipeline.ingest import read_batch
 from projectone.server.pipeline.runner import Trainer, WorkStoppedError

@@ -16,9 +16,9 @@ from projectone.contracts import endpoints
 from projectone.contracts.erasures import ErasureReceipt, SignedErasure
 from projectone.contracts.signatures import key_id_of, verify_erasure
 from projectone.errors import ConsentError, DataError
-from projectone.server.corpus.catalog import DOOMED, SampleRow
 from projectone.server.corpus.datasets import DatasetItem, read_dataset, seal_dataset
 from projectone.server.corpus.retention import sweep
+from projectone.server.corpus.tables import DOOMED, SampleRow
 from projectone.server.database import writing
 from projectone.server.delivery.signing import load_signer
 from projectone.server.runs import Runs

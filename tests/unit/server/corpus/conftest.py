@@ -15,8 +15,9 @@ from projectone.contracts.audio import AudioClip
 from projectone.contracts.base import sha256_hex
 from projectone.contracts.consent import ConsentReceipt
 from projectone.contracts.corrections import Correction
-from projectone.server.corpus.catalog import Catalog, SampleRow
+from projectone.server.corpus.catalog import Catalog
 from projectone.server.corpus.intake import Intake
+from projectone.server.corpus.tables import SampleRow
 from projectone.server.database import open_engine
 from projectone.server.migrations.upgrade import upgrade_database
 from projectone.server.sandbox.decode import decode_wav

@@ -4,8 +4,8 @@ import pytest
 from tests.unit.server.corpus.conftest import Corpus
 
 from projectone.errors import ConsentError, DataError, DigestMismatchError
-from projectone.server.corpus.catalog import SampleRow
 from projectone.server.corpus.datasets import DatasetItem, read_dataset, seal_dataset
+from projectone.server.corpus.tables import SampleRow
 
 
 def item(row: SampleRow, **changes: object) -> DatasetItem:

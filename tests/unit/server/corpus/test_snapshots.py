@@ -22,11 +22,11 @@ from projectone.contracts.snapshots import (
     sample_key,
 )
 from projectone.errors import ContractError, DataError, SignatureError
-from projectone.server.corpus.catalog import SampleRow
 from projectone.server.corpus.datasets import DatasetItem, read_dataset, speaker_of
 from projectone.server.corpus.retention import sweep, withdraw
 from projectone.server.corpus.snapshot_proofs import openings_of, problems_of, prove
 from projectone.server.corpus.snapshots import Snapshot, Snapshots
+from projectone.server.corpus.tables import SampleRow
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 TRUSTED = {key_id_of(public_key_text(KEY)): public_key_text(KEY)}

@@ -1,0 +1,144 @@
+"""Consents as rows: given, withdrawn, and what a withdrawal leaves to be removed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import (
+    Connection,
+    Engine,
+    delete,
+    insert,
+    select,
+    update,
+)
+
+from projectone.contracts.consent import ConsentReceipt
+from projectone.errors import DataError, StorageError
+from projectone.server.corpus.dataset_rows import tainted_datasets
+from projectone.server.corpus.tables import (
+    CONSENTS,
+    CONTRIBUTORS,
+    DOOMED,
+    SAMPLES,
+    SEALED,
+    batches,
+    receipt_of_row,
+)
+from projectone.server.database import forget_freed_pages, reading, writing
+
+
+class Consents:
+    """What people allowed and took back. A part of the `Catalog`."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def grant(self, receipt: ConsentReceipt, now: datetime) -> ConsentReceipt:
+        """Keep a consent; the same again changes nothing, and what was withdrawn stays withdrawn.
+
+        Raises:
+            DataError: `consent-conflict` if the id holds another consent.
+        """
+        with writing(self._engine) as connection:
+            row = connection.execute(select(CONSENTS).where(CONSENTS.c.receipt_id == receipt.receipt_id)).one_or_none()
+            if row is not None:
+                known = receipt_of_row(row)
+                if known.model_copy(update={"withdrawn_at": None}) != receipt.model_copy(update={"withdrawn_at": None}):
+                    raise DataError("consent-conflict", f"consent {receipt.receipt_id}: the id holds another consent")
+                return known
+            is_known = select(CONTRIBUTORS).where(CONTRIBUTORS.c.contributor_id == receipt.contributor_id)
+            if connection.execute(is_known).one_or_none() is None:
+                values = {"contributor_id": receipt.contributor_id, "first_seen_at": now}
+                connection.execute(insert(CONTRIBUTORS).values(**values))
+            connection.execute(insert(CONSENTS).values(**receipt.model_dump(exclude={"schema_version"})))
+        return receipt
+
+    def withdraw(self, receipt_id: UUID, contributor_id: str, now: datetime) -> ConsentReceipt | None:
+        """End a consent and empty what was sent under it, in one transaction; None for a consent of someone else.
+
+        The clips, and the sealed datasets that named a sample, are doomed in it: `remove_doomed` takes them.
+        """
+        theirs = (CONSENTS.c.receipt_id == receipt_id, CONSENTS.c.contributor_id == contributor_id)
+        with writing(self._engine) as connection:
+            row = connection.execute(select(CONSENTS).where(*theirs).with_for_update()).one_or_none()
+            if row is None:
+                return None
+            if row.withdrawn_at is None:
+                connection.execute(update(CONSENTS).where(*theirs).values(withdrawn_at=now))
+                row = connection.execute(select(CONSENTS).where(*theirs)).one()
+            emptied = dict.fromkeys(
+                ("text", "heard", "heard_by", "accent", "script_id", "clip_sha256", "reason", "checks")
+            )
+            under_it = (SAMPLES.c.consent_receipt_id == receipt_id, SAMPLES.c.state != "erased")
+            digests = {"upload_sha256": "", "correction_sha256": ""}
+            statement = update(SAMPLES).where(*under_it).values(state="erased", **digests, **emptied)
+            clips = set(connection.execute(select(SAMPLES.c.clip_sha256).where(*under_it)).scalars())
+            sealed = select(SEALED.c.dataset_sha256).join(SAMPLES, SAMPLES.c.sample_id == SEALED.c.sample_id)
+            datasets = set(connection.execute(sealed.where(*under_it)).scalars())
+            connection.execute(statement)
+            _doom(connection, receipt_id, clips | datasets)
+        forget_freed_pages(self._engine)
+        return receipt_of_row(row)
+
+    def remove_unnamed(self, blob_sha256s: Iterable[str], remove: Callable[[str], None]) -> int:
+        """Call `remove` for each blob that no living sample and no dataset of living samples names; gives how many.
+
+        Runs in a writing transaction, so that an upload of the same clip either sees the blob or puts it back.
+        """
+        with writing(self._engine) as connection:
+            return _remove_unnamed(connection, blob_sha256s, remove)
+
+    def remove_doomed(self, remove: Callable[[str], None], receipt_id: UUID | None = None) -> int:
+        """Call `remove` for what withdrawals, or this one, left to be removed, unless somebody else sent the same.
+
+        Gives for how many. What could not be removed stays doomed, and holds up nothing else.
+
+        Raises:
+            StorageError: if something could not be removed; the next call tries it again.
+        """
+        query = select(DOOMED.c.sha256).distinct().order_by(DOOMED.c.sha256)
+        if receipt_id is not None:
+            query = query.where(DOOMED.c.consent_receipt_id == receipt_id)
+        with reading(self._engine) as connection:
+            if connection.execute(query.limit(1)).first() is None:
+                return 0
+        failed: dict[str, Exception] = {}
+
+        def attempt(sha256: str) -> None:
+            try:
+                remove(sha256)
+            except (OSError, StorageError) as error:
+                failed[sha256] = error
+
+        with writing(self._engine) as connection:
+            doomed = list(connection.execute(query).scalars())
+            n_removed = _remove_unnamed(connection, doomed, attempt) - len(failed)
+            for batch in batches(sha256 for sha256 in doomed if sha256 not in failed):
+                connection.execute(delete(DOOMED).where(DOOMED.c.sha256.in_(batch)))
+        if failed:
+            first = next(iter(failed.values()))
+            raise StorageError(f"{len(failed)} erased blobs could not be removed yet: {first}") from first
+        return n_removed
+
+
+def _doom(connection: Connection, receipt_id: UUID, sha256s: Iterable[str]) -> None:
+    theirs = select(DOOMED.c.sha256).where(DOOMED.c.consent_receipt_id == receipt_id)
+    known = set(connection.execute(theirs).scalars())
+    if fresh := [{"sha256": key, "consent_receipt_id": receipt_id} for key in sorted(sha256s) if key not in known]:
+        connection.execute(insert(DOOMED), fresh)
+
+
+def _remove_unnamed(connection: Connection, blob_sha256s: Iterable[str], remove: Callable[[str], None]) -> int:
+    n_removed = 0
+    tainted = set(connection.execute(tainted_datasets()).scalars())
+    for batch in batches(blob_sha256s):
+        clips = select(SAMPLES.c.clip_sha256).where(SAMPLES.c.clip_sha256.in_(batch))
+        sets = select(SEALED.c.dataset_sha256).where(SEALED.c.dataset_sha256.in_(batch))
+        named = set(connection.execute(clips).scalars()) | set(connection.execute(sets).scalars()) - tainted
+        for key in sorted(set(batch) - named):
+            remove(key)
+            n_removed += 1
+    return n_removed

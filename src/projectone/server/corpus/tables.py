@@ -1,0 +1,156 @@
+"""Tables of the corpus: contributors, their consents and samples, and which sealed dataset names which sample."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal, TypeVar
+from uuid import UUID
+
+from sqlalchemy import (
+    Column,
+    DateTime,
+    Float,
+    ForeignKey,
+    Integer,
+    String,
+    Table,
+    Text,
+    Uuid,
+)
+
+from projectone.contracts.consent import ConsentReceipt
+from projectone.server.database import METADATA
+
+State = Literal["waiting", "held", "used", "discarded", "quarantined", "erased"]
+STATES: tuple[State, ...] = ("waiting", "held", "used", "discarded", "quarantined", "erased")
+_LOOKUP_BATCH = 500
+V = TypeVar("V")
+
+CONTRIBUTORS = Table(
+    "contributors",
+    METADATA,
+    Column("contributor_id", String(96), primary_key=True),
+    Column("first_seen_at", DateTime(timezone=True), nullable=False),
+)
+
+CONSENTS = Table(
+    "consents",
+    METADATA,
+    Column("receipt_id", Uuid, primary_key=True),
+    Column("contributor_id", String(96), ForeignKey("contributors.contributor_id"), nullable=False, index=True),
+    Column("scope", String(32), nullable=False),
+    Column("text_version", Integer, nullable=False),
+    Column("method", String(16), nullable=False),
+    Column("granted_at", DateTime(timezone=True), nullable=False),
+    Column("withdrawn_at", DateTime(timezone=True)),
+)
+
+SAMPLES = Table(
+    "samples",
+    METADATA,
+    Column("sample_id", Uuid, primary_key=True),
+    Column("contributor_id", String(96), ForeignKey("contributors.contributor_id"), nullable=False, index=True),
+    Column("consent_receipt_id", Uuid, ForeignKey("consents.receipt_id"), nullable=False, index=True),
+    Column("device_id", String(96), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("upload_sha256", String(64), nullable=False),
+    Column("correction_sha256", String(64), nullable=False),
+    # Empty after erasure: the row is then a tombstone that keeps the id from being used again.
+    Column("clip_sha256", String(64), index=True),
+    Column("text", Text),
+    Column("heard", Text),
+    Column("heard_by", String(96)),
+    Column("accent", String(96)),
+    Column("script_id", String(96)),
+    Column("language", String(3), nullable=False),
+    Column("duration_s", Float, nullable=False),
+    Column("recorded_at", DateTime(timezone=True), nullable=False),
+    Column("received_at", DateTime(timezone=True), nullable=False),
+    Column("state", String(16), nullable=False, index=True),
+    Column("reason", String(64)),
+    Column("run_id", String(96)),
+    # What was measured and doubted, and what a person decided: `corpus/review.py` writes and reads it.
+    Column("checks", Text),
+)
+
+SEALED = Table(
+    "sealed_samples",
+    METADATA,
+    Column("dataset_sha256", String(64), primary_key=True),
+    Column("sample_id", Uuid, ForeignKey("samples.sample_id"), primary_key=True, index=True),
+)
+
+# What a withdrawal took from people and the disk may still have: written with the withdrawal, gone when the bytes are.
+DOOMED = Table(
+    "doomed_blobs",
+    METADATA,
+    Column("sha256", String(64), primary_key=True),
+    Column("consent_receipt_id", Uuid, ForeignKey("consents.receipt_id"), primary_key=True),
+)
+
+
+@dataclass(frozen=True)
+class SampleRow:
+    """A sample that is kept: the clip lies in the blob store under `clip_sha256`; `recorded_at` is the correction's."""
+
+    sample_id: UUID
+    contributor_id: str
+    device_id: str
+    kind: str
+    clip_sha256: str
+    upload_sha256: str
+    text: str
+    heard: str | None
+    language: str
+    accent: str | None
+    duration_s: float
+    recorded_at: datetime
+    received_at: datetime
+    state: State
+    reason: str | None
+    run_id: str | None
+    checks: str | None
+
+
+def sample_of(row: Any) -> SampleRow:  # noqa: ANN401 - a SQLAlchemy row has no type of its own
+    """A row of `SAMPLES` that is not erased."""
+    values = {name: getattr(row, name) for name in SampleRow.__dataclass_fields__}
+    return SampleRow(**values | {name: utc(values[name]) for name in ("recorded_at", "received_at")})
+
+
+def receipt_of_row(row: Any) -> ConsentReceipt:  # noqa: ANN401 - a SQLAlchemy row has no type of its own
+    """A row of `CONSENTS`."""
+    return ConsentReceipt(
+        receipt_id=row.receipt_id,
+        contributor_id=row.contributor_id,
+        scope=row.scope,
+        text_version=row.text_version,
+        method=row.method,
+        granted_at=utc(row.granted_at),
+        withdrawn_at=None if row.withdrawn_at is None else utc(row.withdrawn_at),
+    )
+
+
+def under_consent(query: Any, *states: State) -> Any:  # noqa: ANN401 - a SQLAlchemy query
+    """A query on `SAMPLES`, narrowed to these states and to consents in force."""
+    joined = query.join(CONSENTS, CONSENTS.c.receipt_id == SAMPLES.c.consent_receipt_id)
+    return joined.where(SAMPLES.c.state.in_(states), CONSENTS.c.withdrawn_at.is_(None))
+
+
+def utc(moment: datetime) -> datetime:
+    """SQLite forgets the zone; everything we write is UTC."""
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def uuids(sample_ids: Iterable[UUID | str]) -> list[UUID]:
+    """Each id once, in their order."""
+    return list(dict.fromkeys(UUID(str(sample_id)) for sample_id in sample_ids))
+
+
+def batches(values: Iterable[V]) -> Iterator[Sequence[V]]:
+    """In pieces that a database takes as parameters of one statement."""
+    ordered = list(values)
+    for start in range(0, len(ordered), _LOOKUP_BATCH):
+        yield ordered[start : start + _LOOKUP_BATCH]
