@@ -70,7 +70,7 @@ def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
         elif arguments.action == "show":
             dossier = Dossiers(engine, blobs).open(arguments.sample)
             facts, text = dossier.facts, dossier.text
-        elif arguments.action in ("snapshots", "snapshot"):
+        elif arguments.action in ("snapshots", "snapshot", "datasheet"):
             code, facts, text = snapshots.execute(arguments, settings, engine, blobs)
         elif arguments.action == "review":
             facts, text = review.execute(arguments, engine)

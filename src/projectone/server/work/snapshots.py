@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,11 @@ from projectone.contracts.snapshots import MembershipProof, is_member
 from projectone.errors import ContractError, DataError, SettingsError, SignatureError
 from projectone.server.corpus.catalog import Catalog
 from projectone.server.corpus.datasets import DatasetItem, read_dataset
+from projectone.server.corpus.datasheet import PICTURE, datasheet_of
+from projectone.server.corpus.pictures import statistics_svg
 from projectone.server.corpus.snapshot_proofs import openings_of, problems_of, prove
 from projectone.server.corpus.snapshots import Snapshot, Snapshots
+from projectone.server.corpus.statistics import MIN_PEOPLE, describe
 from projectone.server.database import Engine
 from projectone.server.delivery.signing import ReleaseSigner, load_signer
 from projectone.server.settings import ServerSettings
@@ -27,6 +31,7 @@ EXAMPLES = """\
   projectone-server corpus snapshot show 3f9a
   projectone-server corpus snapshot verify 3f9a           signature, leaves and every sample; 1 if something is wrong
   projectone-server corpus snapshot prove 3f9a --sample 7d0c1f9e-... --out proof.json
+  projectone-server corpus datasheet 3f9a --out sheet     README.md, statistics.svg; no figure about fewer than 5 people
   projectone-server corpus snapshot check proof.json      anywhere, with --key and no server: in it, or absent"""
 
 EXIT_HOLDS, EXIT_BROKEN = 0, 1
@@ -43,13 +48,15 @@ def add_arguments(actions: Any) -> list[argparse.ArgumentParser]:  # noqa: ANN40
         "prove", help="whether a sample is in it, as a proof that is checked without this server"
     )
     checking = deeds.add_parser("check", help="check a proof; needs no server")
-    for deed in (showing, verifying, proving):
+    telling = actions.add_parser("datasheet", help="write a snapshot's datasheet and a picture of its figures")
+    for deed in (showing, verifying, proving, telling):
         deed.add_argument("snapshot", metavar="ID", help="id of the snapshot or of its dataset, or its beginning")
     proving.add_argument("--sample", required=True, type=UUID, metavar="UUID", help="the whole id of the sample")
     proving.add_argument("--out", type=Path, metavar="FILE", help="write the proof here; else it is printed")
     checking.add_argument("proof", type=Path, metavar="FILE")
     checking.add_argument("--key", metavar="KEY", help="the server's public release key, base64; else this server's")
-    return [listing, showing, verifying, proving, checking]
+    telling.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write them into")
+    return [listing, showing, verifying, proving, checking, telling]
 
 
 def open_snapshots(engine: Engine, catalog: Catalog, blobs: FileBlobs, signer: ReleaseSigner) -> Snapshots:
@@ -62,11 +69,14 @@ def execute(
 ) -> tuple[int, dict[str, Any], str]:
     """Do what is asked of snapshots; gives the exit code, the facts, and the same as a text."""
     signer = load_signer(settings.keys_folder / "release.key")
-    snapshots = open_snapshots(engine, Catalog(engine), blobs, signer)
+    catalog = Catalog(engine)
+    snapshots = open_snapshots(engine, catalog, blobs, signer)
     if arguments.action == "snapshots":
         found = [facts_of(snapshot) for snapshot in snapshots.listed()]
         return EXIT_HOLDS, {"snapshots": found}, "\n".join(map(_line, found)) or "no run sealed a dataset yet"
     snapshot = snapshots.find(arguments.snapshot)
+    if arguments.action == "datasheet":
+        return _tell(snapshot, arguments.out, catalog, blobs)
     if arguments.deed == "show":
         facts = facts_of(snapshot)
         return EXIT_HOLDS, facts, "\n".join(f"{name:15} {value}" for name, value in facts.items())
@@ -136,6 +146,26 @@ def items_of(snapshot: Snapshot, blobs: FileBlobs) -> list[DatasetItem]:
             f"snapshot {snapshot.snapshot_id[:12]}: a sample in it was withdrawn; use {snapshot.replaced_by[:12]}",
         )
     return read_dataset(blobs, snapshot.manifest.dataset_sha256) if snapshot.leaves else []
+
+
+def _tell(snapshot: Snapshot, out: Path, catalog: Catalog, blobs: FileBlobs) -> tuple[int, dict[str, Any], str]:
+    rows = {str(row.sample_id): row for row in catalog.living()}
+    items = [item for item in items_of(snapshot, blobs) if item.sample_id in rows]
+    statistics = describe(items, rows)
+    out.mkdir(parents=True, exist_ok=True)
+    files = {
+        "README.md": datasheet_of(snapshot, statistics).encode(),
+        PICTURE: statistics_svg(statistics).encode(),
+        "statistics.json": json.dumps(asdict(statistics), indent=1, ensure_ascii=False).encode() + b"\n",
+    }
+    for name, content in files.items():
+        write_atomically(out / name, content)
+    facts = {"snapshot_id": snapshot.snapshot_id, "files": [str(out / name) for name in files]}
+    return (
+        EXIT_HOLDS,
+        facts,
+        f"written into {out}: {', '.join(files)}; no figure is about fewer than {MIN_PEOPLE} people",
+    )
 
 
 def _prove(

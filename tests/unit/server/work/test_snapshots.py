@@ -19,11 +19,12 @@ def test_a_run_leaves_a_snapshot_that_verifies(auditor: Auditor) -> None:  # noq
     auditor.office.home.send_many(6, seed=3)
     auditor.run()
     (found,) = auditor.ask("snapshots")["snapshots"]
-    assert (found["n_train"] + found["n_dev"], found["n_speakers"], found["replaced_by"]) == (6, 3, None)
+    n_used = auditor.office.home.catalog.counts()["used"]
+    assert (found["n_train"] + found["n_dev"], found["n_speakers"], found["replaced_by"]) == (n_used, 3, None)
     assert found["snapshot_id"][:12] in auditor.say("snapshots")
     assert auditor.ask("snapshot", "show", found["snapshot_id"][:6]) == found
     assert auditor.ask("snapshot", "verify", found["dataset_sha256"])["problems"] == []
-    assert "holds: signature, 6 leaves" in auditor.say("snapshot", "verify", found["snapshot_id"])
+    assert f"holds: signature, {n_used} leaves" in auditor.say("snapshot", "verify", found["snapshot_id"])
 
 
 def test_training_keeps_to_the_split_of_the_snapshot(auditor: Auditor) -> None:  # noqa: F811
@@ -81,3 +82,13 @@ def test_a_person_can_check_at_home_that_a_sample_was_in_and_then_is_not(
 @pytest.mark.parametrize("name", ["none.json", "nothing"])
 def test_a_proof_that_is_not_there_is_said_to_be_missing(auditor: Auditor, name: str) -> None:  # noqa: F811
     assert "cannot be read" in auditor.say("snapshot", "check", name, "--key", "AAAA", code=2)
+
+
+def test_a_datasheet_and_a_picture_are_written_for_a_snapshot(auditor: Auditor, tmp_path: Path) -> None:  # noqa: F811
+    auditor.office.home.send_many(12, seed=3, contributors=6)
+    auditor.run()
+    (found,) = auditor.ask("snapshots")["snapshots"]
+    told = auditor.say("datasheet", found["snapshot_id"], "--out", str(tmp_path / "sheet"))
+    assert "no figure is about fewer than 5 people" in told
+    assert {path.name for path in (tmp_path / "sheet").iterdir()} == {"README.md", "statistics.svg", "statistics.json"}
+    assert "| people | 6 |" in (tmp_path / "sheet" / "README.md").read_text()
