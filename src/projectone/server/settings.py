@@ -140,6 +140,13 @@ class ServerSettings:
         _number(int, 1, 10**9),
         default=100,
     )
+    hold_personal: str = _setting(
+        "HOLD_PERSONAL",
+        "Whether samples with cards, bank accounts, e-mail addresses, telephone or identity numbers in their text wait "
+        "for a person (`corpus review`) before anything learns from them: `on` or `off`",
+        _one_of("on", "off"),
+        default="on",
+    )
     schedule_days: float = _setting(
         "SCHEDULE_DAYS",
         "Days after which a run starts even with fewer; 0 switches the schedule off",

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from projectone.contracts.alphabets import has_foreign_letters
 from projectone.contracts.texts import MAX_MARKS_PER_BASE, MAX_TRANSCRIPT_CHARACTERS
 from projectone.server.corpus.duplicates import SUPERSEDED
+from projectone.server.corpus.personal import find_personal
 from projectone.waveform.quality import WHY, judge_quality, measure_quality, why_unmeasurable
 
 # The fastest of 3039 real clips (a trimmed digit) has 27.5 characters per second; reading aloud has 12 to 20. The
@@ -30,6 +31,11 @@ EXPLAINED: Final[dict[str, str]] = {
     "clip-damaged": "the disk gives other bytes than were stored",
     "clip-missing": "the clip is not in the store any more",
     "foreign-letters": "the text has letters of another alphabet than its language, or mixes alphabets in one word",
+    "personal-card": "the text seems to hold the number of a payment card",
+    "personal-email": "the text seems to hold an e-mail address",
+    "personal-iban": "the text seems to hold the number of a bank account",
+    "personal-id": "the text seems to hold the number of a person's papers, tax or insurance",
+    "personal-phone": "the text seems to hold a telephone number",
     "refused": "a person looked at it and refused it",
 }
 """Why a sample is discarded or held, in words for a person, by the reason in its row."""
@@ -55,17 +61,21 @@ def examine(samples: npt.NDArray[np.float32], text: str) -> str | None:
     return check_sample(samples, text).discard
 
 
-def check_sample(samples: npt.NDArray[np.float32], text: str, *, language: str = "en") -> Findings:
+def check_sample(
+    samples: npt.NDArray[np.float32], text: str, *, language: str = "en", holds_personal: bool = True
+) -> Findings:
     """What speaks against a sample, and its figures, in one pass over the sound.
 
     Args:
         samples: 16 kHz mono, shape (n,).
         text: What it is said to hold, as `clean_transcript` gives it.
         language: Of the text.
+        holds_personal: Whether personal data in the text is a doubt.
 
     Returns:
         To discard: a reason of `projectone.waveform.quality`, ``text-empty``, or ``text-rate`` for more text than
-        anybody can say in that time. To hold: ``foreign-letters``.
+        anybody can say in that time. To hold: ``foreign-letters``, ``personal-card`` and the other kinds of
+        `projectone.server.corpus.personal`.
     """
     if not text.strip():
         return Findings("text-empty")
@@ -77,5 +87,10 @@ def check_sample(samples: npt.NDArray[np.float32], text: str, *, language: str =
     discard = judge_quality(quality)
     if discard is None and len(text) > _ALLOWED_CHARACTERS + _MAX_CHARACTERS_PER_S * quality.duration_s:
         discard = "text-rate"
-    hold = ("foreign-letters",) if discard is None and has_foreign_letters(text, language) else ()
-    return Findings(discard, hold, measures)
+    return Findings(discard, () if discard else _doubts(text, language, holds_personal), measures)
+
+
+def _doubts(text: str, language: str, holds_personal: bool) -> tuple[str, ...]:
+    letters = ("foreign-letters",) if has_foreign_letters(text, language) else ()
+    kinds = find_personal(text, language) if holds_personal else ()
+    return (*letters, *(f"personal-{kind}" for kind in kinds))

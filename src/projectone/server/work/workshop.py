@@ -22,7 +22,7 @@ from projectone.server.corpus.derived import Derived
 from projectone.server.corpus.manifests import read_manifest
 from projectone.server.corpus.review import Checks, Reviews
 from projectone.server.corpus.snapshots import Snapshots
-from projectone.server.corpus.validation import check_sample
+from projectone.server.corpus.validation import Findings, check_sample
 from projectone.server.database import Connection, open_engine
 from projectone.server.delivery.ledger import Ledger
 from projectone.server.delivery.signing import load_signer
@@ -140,7 +140,7 @@ class Workshop:
             waiting=lambda: [sample for sample in self._usable() if sample.is_new],
             usable=self._usable,
             read_clip=self._read_clip,
-            examine=lambda sample, samples: check_sample(samples, sample.text, language=sample.language),
+            examine=self._examine,
             note=lambda findings, run_id: self.reviews.note(findings, run_id=run_id, guard=permit.guard),
             golden_clips=self.scores.clip_digests,
             mark=lambda ids, outcome, reason, run_id: self._mark(ids, outcome, reason, run_id, permit),
@@ -221,6 +221,10 @@ class Workshop:
             )
             for row in self.catalog.usable()
         ]
+
+    def _examine(self, sample: PipelineSample, samples: Samples) -> Findings:
+        holds_personal = self.settings.hold_personal == "on"
+        return check_sample(samples, sample.text, language=sample.language, holds_personal=holds_personal)
 
     def _read_clip(self, clip_sha256: str) -> Samples:
         if not self.blobs.has(clip_sha256):

@@ -201,3 +201,15 @@ def test_a_review_that_is_about_nothing_is_refused_with_what_is_expected(auditor
     assert "no sample is held for it" in auditor.say("review", "refuse", "--reason", "personal-card", code=2)
     assert "expected samples that are held" in auditor.say("review", "accept", sound, code=2)
     assert "--limit: expected 1 or more" in auditor.say("review", "--limit", "0", code=2)
+
+
+@pytest.mark.parametrize(("hold_personal", "ends"), [("on", "held"), ("off", "used")])
+def test_a_card_in_a_text_is_held_and_learned_from_where_the_operator_says_so(
+    auditor: Auditor, hold_personal: str, ends: str
+) -> None:
+    """The second is the control: without the detector the number of the card would be trained."""
+    auditor.office.reopen(hold_personal=hold_personal)
+    sample = auditor.office.home.send("ann", "card", "4111 1111 1111 1111", say("red green blue", seed=1))
+    auditor.run()
+    assert auditor.ask("show", sample)["state"] == ends
+    assert auditor.ask("show", sample)["held_today"] == ["personal-card"]
