@@ -17,6 +17,7 @@ from pathlib import Path
 
 import torch
 
+from projectone.server.training.memory import keep_freed_memory
 from starter.batches import Batch, Drawer, Mixture, stream
 from starter.data import (
     DEV_SPEAKERS,
@@ -107,7 +108,7 @@ def gather(settings: Settings) -> Material:
     return Material(
         pools,
         [clip for clip in an4 if clip.speaker in DEV_SPEAKERS],
-        [clip for clip in digits if clip.speaker not in HEARD_DIGIT_SPEAKERS][::3],
+        [clip for clip in digits if clip.speaker not in HEARD_DIGIT_SPEAKERS][::2],
         build_vocabulary(sentences, seed=settings.seed),
     )
 
@@ -249,6 +250,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; gives the exit status."""
     settings = settings_of(arguments)
     settings.work.mkdir(parents=True, exist_ok=True)
+    keep_freed_memory()
     torch.manual_seed(settings.seed)
     run = Run(settings, gather(settings))
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # `kill` keeps the run too

@@ -57,7 +57,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--base", default="starter", metavar="REF", help="version 1.0.0: `starter`, or a folder in the Hub's layout"
     )
-    parser.add_argument("--seed", type=int, default=1, help="decides who is who (default 1)")
+    parser.add_argument("--seed", type=int, default=2, help="decides who is who (default 2)")
     parser.add_argument("--version", action="version", version=f"projectone-demo {__version__}")
     return parser
 

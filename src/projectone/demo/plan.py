@@ -30,7 +30,7 @@ class Size:
         users: Speakers that become users; up to twice as many where each has few recordings.
         to_correct: Recordings of each user to correct and upload; half as many more where users are fewer.
         kept_back: Recordings of each user that are never uploaded; half as many more where users are fewer.
-        golden: Clips of the golden set.
+        golden: Clips of the golden set; half as many more where users are fewer and lend them.
         judges: Speakers set apart for the golden set where the manifest names none, at most.
         poisoned: Wrong corrections that arrive at the end, at most.
         to_correct_s: Seconds of all recordings to correct; the kept-back, golden and poisoned ones get as many.
@@ -94,7 +94,7 @@ def plan_demo(rows: Sequence[ManifestRow], *, size: Size, seed: int) -> Plan:
         golden_source = "users"
     people: list[PersonPlan] = []
     spare = [row for name, own in speakers.items() if name not in chosen for row in own]
-    n_lent = math.ceil(size.golden / max(1, len(chosen) - 1))
+    n_lent = math.ceil(_more(size, len(chosen)) * size.golden / max(1, len(chosen) - 1))
     for name in chosen:
         own = speakers[name]
         if golden_source == "users" and name != withheld:
@@ -146,11 +146,16 @@ def _choose_users(speakers: dict[str, list[ManifestRow]], size: Size, seed: int)
     return names[: max(2, n_wanted)]
 
 
+def _more(size: Size, n_users: int) -> float:
+    """How much more of each user is taken where users are fewer."""
+    return min(1.5, max(1.0, size.users / n_users))
+
+
 def _person(
     own: Sequence[ManifestRow], has_consented: bool, size: Size, *, n_users: int
 ) -> tuple[PersonPlan, list[ManifestRow]]:
     budget_s = size.to_correct_s / n_users
-    more = min(1.5, max(1.0, size.users / n_users))
+    more = _more(size, n_users)
     n_to_correct = round(more * size.to_correct)
     n_kept_back = max(1, min(round(more * size.kept_back), round(0.4 * len(own))))
     kept_back = _within(own[:n_kept_back], budget_s)
