@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +21,11 @@ from tests.fakes.caller import Caller
 from tests.faults.crash_states import Bytes, Image, Names, Recorder, Step, Synced, Whole, write_image
 
 from projectone.server.api.app import create_app
+from projectone.server.api.quotas import QuotaLimits, Quotas
+from projectone.server.api.services import Services
 from projectone.server.corpus.tables import SAMPLES
-from projectone.server.database import open_engine, reading
-from projectone.server.serve.initialise import initialise
+from projectone.server.database import Engine, open_engine, reading
+from projectone.server.serve.initialise import initialise, with_secrets
 from projectone.server.serve.processes import api_services
 from projectone.server.settings import ServerSettings
 from projectone.storage.blobs import FileBlobs
@@ -89,13 +91,20 @@ class Opened:
     """A server in this process."""
 
     http: TestClient
-    code: str
+    services: Services
     home: Path
-    engine: Any
+    engine: Engine
 
     def caller(self, name: str = "ada") -> Caller:
-        """A device that is enrolled there."""
-        return Caller(self.http, self.code, name)
+        """A device of that name."""
+        return Caller(self.http, self.services.enrolment_code, name)
+
+    def known(self, name: str = "ada") -> Caller:
+        """A device that is enrolled and has a consent to send under."""
+        caller = self.caller(name)
+        assert caller.enrol().status_code in (200, 201)
+        assert caller.grant().status_code == 200
+        return caller
 
     def clips(self) -> dict[str, bytes]:
         """Every sample that is kept, with its clip, as training reads it."""
@@ -113,17 +122,17 @@ class Opened:
 
 
 @contextlib.contextmanager
-def opened(home: Path, *, is_new: bool = False) -> Iterator[Opened]:
+def opened(home: Path, *, is_new: bool = False, limits: QuotaLimits | None = None) -> Iterator[Opened]:
     """A server on `home` as `serve` opens it; made first if it is new."""
     settings = ServerSettings.from_env({"PROJECTONE_SERVER_HOME": str(home)})
     if is_new:
         initialise(settings)
-        settings = ServerSettings.from_env({"PROJECTONE_SERVER_HOME": str(home)})
     engine = open_engine(settings.database_url)
     try:
-        app = create_app(api_services(settings, engine))
-        with TestClient(app, raise_server_exceptions=False) as http:
-            yield Opened(http, (home / "keys" / "enrolment-code").read_text().strip(), home, engine)
+        services = api_services(with_secrets(settings), engine)
+        services = replace(services, quotas=Quotas(limits or QuotaLimits()))
+        with TestClient(create_app(services), raise_server_exceptions=False) as http:
+            yield Opened(http, services, home, engine)
     finally:
         engine.dispose()
 

@@ -58,7 +58,7 @@ def key_id_of(public_key: str) -> str:
 
 def _signature_base(method: str, path: str, query: str, headers: Mapping[str, str], parameters: str) -> bytes:
     lines = [
-        f'"@method": {method.upper()}',
+        f'"@method": {method}',
         f'"@path": {path}',
         f'"@query": ?{query}',
         f'"content-digest": {headers["content-digest"]}',
@@ -99,7 +99,7 @@ def sign_request(
     nonce = nonce or secrets.token_urlsafe(16)
     parameters = f'{_COMPONENTS};created={created_s};nonce="{nonce}";keyid="{device_id}";alg="ed25519"'
     signed = {"content-digest": content_digest(body), "x-device-id": device_id, "x-sample": sample_header}
-    signature = key.sign(_signature_base(method, path, query, signed, parameters))
+    signature = key.sign(_signature_base(method.upper(), path, query, signed, parameters))
     headers = {
         "Content-Digest": signed["content-digest"],
         DEVICE_ID_HEADER: device_id,
@@ -134,7 +134,7 @@ def verify_request(
 
     Args:
         public_key: The device's raw public key, base64.
-        method: HTTP method.
+        method: HTTP method as received: case counts (RFC 9421 section 2.2.1).
         path: Path as received, undecoded.
         query: Query as received, without its question mark.
         headers: Request headers with lower-case names.
@@ -261,6 +261,9 @@ def _trusted_key(trusted: Mapping[str, str], key_id: str, *, what: str) -> str:
 def _check(public_key: str, signature: str, content: bytes, *, what: str) -> None:
     try:
         key = Ed25519PublicKey.from_public_bytes(base64.b64decode(public_key, validate=True))
-        key.verify(base64.b64decode(signature, validate=True), content)
+        raw = base64.b64decode(signature, validate=True)
+        if base64.b64encode(raw).decode() != signature:
+            raise ValueError("a signature has one spelling")  # the last digit's spare bits are not ours to ignore
+        key.verify(raw, content)
     except (InvalidSignature, ValueError) as error:
         raise SignatureError(f"{what}: the signature does not hold") from error

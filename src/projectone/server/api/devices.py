@@ -25,7 +25,10 @@ router = APIRouter(tags=["devices"])
     summary="Make a device known",
 )
 def enrol(request: Request, call: Annotated[Call, Depends(ANYONE)]) -> Response:
-    """201 for a new device, 200 for the same again, 409 for a name that another key has, 403 for a wrong code."""
+    """201 for a new device, 200 for the same again, 409 for a name that another key has, 403 for a wrong code.
+
+    An address makes so many devices known in an hour, and then gets 429.
+    """
     services = services_of(request)
     enrolment = Enrolment.from_bytes(call.body.read())
     failed = services.quotas.failed_enrolments
@@ -35,6 +38,10 @@ def enrol(request: Request, call: Annotated[Call, Depends(ANYONE)]) -> Response:
     if not services.enrolment_code or not is_right:
         failed.take(call.address)
         raise Refusal(403, "enrolment-code", "this is not the enrolment code; `projectone-server init` shows it")
+    if services.devices.find(enrolment.device_id) is None:
+        wait_s = services.quotas.new_devices.take(call.address)
+        if wait_s is not None:
+            raise Refusal(429, "quota", "too many new devices from this address", retry_after_s=wait_s)
     found = services.devices.enrol(enrolment, services.clock())
     if found is None:
         raise Refusal(409, "device-known", f"the name {enrolment.device_id!r} belongs to another key; choose a new one")

@@ -1,4 +1,4 @@
-"""How much one device, one address and everybody together may ask for in a minute."""
+"""How much one device, one address and everybody together may ask for, in a minute or an hour."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 _WINDOW_S = 60.0
+_HOUR_S = 3600.0
 _MAX_KEYS = 10_000
 
 
@@ -21,20 +22,23 @@ class QuotaLimits:
         address: Requests from one network address, before anything about them is known.
         total: All requests.
         failed_enrolments: Wrong enrolment codes from one address.
+        new_devices: Devices that one address may make known in an hour; an office behind one address is many people.
     """
 
     device: int = 1_200
     address: int = 3_000
     total: int = 12_000
     failed_enrolments: int = 20
+    new_devices: int = 100
 
 
 class MovingWindow:
-    """Counts what happened in the last minute, by key; the oldest keys are forgotten first."""
+    """Counts what happened in the last minute (or `window_s`), by key; the oldest keys are forgotten first."""
 
-    def __init__(self, limit: int, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, limit: int, clock: Callable[[], float] = time.monotonic, *, window_s: float = _WINDOW_S) -> None:
         self._limit = limit
         self._clock = clock
+        self._window_s = window_s
         self._moments: OrderedDict[str, deque[float]] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -46,10 +50,10 @@ class MovingWindow:
             self._moments.move_to_end(key)
             while len(self._moments) > _MAX_KEYS:
                 self._moments.popitem(last=False)
-            while moments and moments[0] <= now - _WINDOW_S:
+            while moments and moments[0] <= now - self._window_s:
                 moments.popleft()
             if len(moments) >= self._limit:
-                return moments[0] + _WINDOW_S - now
+                return moments[0] + self._window_s - now
             if is_counted:
                 moments.append(now)
             return None
@@ -64,3 +68,4 @@ class Quotas:
         self.address = MovingWindow(limits.address, clock)
         self.total = MovingWindow(limits.total, clock)
         self.failed_enrolments = MovingWindow(limits.failed_enrolments, clock)
+        self.new_devices = MovingWindow(limits.new_devices, clock, window_s=_HOUR_S)
