@@ -11,6 +11,7 @@ CONSENTS: Final = "/v1/consents"
 UPLOAD_TRAINING_DATA: Final = "/upload-training-data"
 LATEST_MODEL_INFO: Final = "/latest-model-info"
 RELEASES: Final = "/v1/releases"
+SCRIPTS: Final = "/v1/scripts"
 LIVE: Final = "/health/live"
 READY: Final = "/health/ready"
 

@@ -22,6 +22,7 @@ from projectone.contracts.base import sha256_hex
 from projectone.contracts.endpoints import DEVICE_ID_HEADER, SAMPLE_HEADER
 from projectone.contracts.erasures import ErasureReceipt, SignedErasure
 from projectone.contracts.releases import ReleaseManifest, SignedManifest
+from projectone.contracts.scripts import ScriptSheet, SignedScripts
 from projectone.contracts.snapshots import SignedSnapshot, SnapshotManifest
 from projectone.errors import SignatureError
 
@@ -37,6 +38,7 @@ _INPUT = re.compile(
 # Signed before the receipt's bytes, so that no signature over anything else can pass for one over a receipt.
 _ERASURE_CONTEXT = b"projectone erasure receipt 1\n"
 _SNAPSHOT_CONTEXT = b"projectone dataset snapshot 1\n"
+_SCRIPTS_CONTEXT = b"projectone script sheet 1\n"
 _SIGNATURE = re.compile(r"^sig1=:([A-Za-z0-9+/]{86}==):$")
 
 
@@ -249,6 +251,36 @@ def verify_snapshot(trusted: Mapping[str, str], signed: SignedSnapshot) -> Snaps
         raise SignatureError("snapshot: the manifest is not base64") from error
     _check(public_key, signed.signature, _SNAPSHOT_CONTEXT + content, what="snapshot")
     return SnapshotManifest.from_bytes(content)
+
+
+def sign_scripts(key: Ed25519PrivateKey, sheet: ScriptSheet) -> SignedScripts:
+    """The sheet's canonical bytes and the signature over them."""
+    content = sheet.to_bytes()
+    return SignedScripts(
+        sheet=base64.b64encode(content).decode(),
+        key_id=key_id_of(public_key_text(key)),
+        signature=base64.b64encode(key.sign(_SCRIPTS_CONTEXT + content)).decode(),
+    )
+
+
+def verify_scripts(trusted: Mapping[str, str], signed: SignedScripts) -> ScriptSheet:
+    """The sheet, if a key we trust signed exactly these bytes as a sheet.
+
+    Args:
+        trusted: Key id to raw public key, base64.
+        signed: What the server sent.
+
+    Raises:
+        SignatureError: if the key is unknown or the signature does not hold.
+        ContractError: if the signed bytes are not a sheet.
+    """
+    public_key = _trusted_key(trusted, signed.key_id, what="scripts")
+    try:
+        content = base64.b64decode(signed.sheet, validate=True)
+    except binascii.Error as error:
+        raise SignatureError("scripts: expected base64") from error
+    _check(public_key, signed.signature, _SCRIPTS_CONTEXT + content, what="scripts")
+    return ScriptSheet.from_bytes(content)
 
 
 def _trusted_key(trusted: Mapping[str, str], key_id: str, *, what: str) -> str:

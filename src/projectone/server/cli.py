@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "status": ("projectone.server.work.status", "what runs, what is released, what waits"),
     "quarantine": ("projectone.server.work.quarantine", "what was set aside, and the way back for sound samples"),
     "corpus": ("projectone.server.work.corpus", "the samples: list them, audit a decision, check the disk"),
+    "scripts": ("projectone.server.work.scripts", "what the model gets wrong, and what people are asked to read"),
     "keys": ("projectone.server.work.keys", "the keys that seal samples, and a new master key"),
     "train": ("projectone.server.work.train", "fine-tune a model on any manifest"),
     "evaluate": ("projectone.server.work.evaluate", "score a model on any manifest, alone or against another"),

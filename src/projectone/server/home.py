@@ -9,6 +9,9 @@ from projectone.storage.keyfiles import KeyFiles
 
 RELEASE_KEY = "release.key"
 
+SCRIPT_SHEET = "scripts/sheet.json"
+"""Below the home: the signed sentences, written by the worker and handed out by the API."""
+
 
 def require_home(settings: ServerSettings) -> None:
     """Refuse to work without a home, before rows and keys would be made in a wrong place.

@@ -35,6 +35,7 @@ class Services:
         clock: Now, with its zone.
         erase_derived: Removes what was made from withdrawn samples; safe to repeat.
         erasure: What is signed about a person's withdrawn consent; None if they gave no such consent.
+        scripts: The signed sheet of sentences to read aloud, as it is sent; None before there is one.
         quotas: How much anybody may ask for.
     """
 
@@ -49,6 +50,7 @@ class Services:
     clock: Callable[[], datetime]
     erase_derived: Callable[[], object]
     erasure: Callable[[UUID, str], SignedErasure | None]
+    scripts: Callable[[], bytes | None] = lambda: None
     quotas: Quotas = field(default_factory=Quotas)
 
 

@@ -14,7 +14,15 @@ from cryptography.hazmat.primitives.serialization import (
 
 from projectone.contracts.erasures import ErasureReceipt, SignedErasure
 from projectone.contracts.releases import ReleaseManifest, SignedManifest
-from projectone.contracts.signatures import key_id_of, public_key_text, sign_erasure, sign_manifest, sign_snapshot
+from projectone.contracts.scripts import ScriptSheet, SignedScripts
+from projectone.contracts.signatures import (
+    key_id_of,
+    public_key_text,
+    sign_erasure,
+    sign_manifest,
+    sign_scripts,
+    sign_snapshot,
+)
 from projectone.contracts.snapshots import SignedSnapshot, SnapshotManifest
 from projectone.errors import SettingsError
 
@@ -36,6 +44,10 @@ class ReleaseSigner:
     def sign_snapshot(self, manifest: SnapshotManifest) -> SignedSnapshot:
         """The manifest's canonical bytes and the signature over them."""
         return sign_snapshot(self._key, manifest)
+
+    def sign_scripts(self, sheet: ScriptSheet) -> SignedScripts:
+        """The sheet's canonical bytes and the signature over them."""
+        return sign_scripts(self._key, sheet)
 
     @property
     def trusted(self) -> dict[str, str]:

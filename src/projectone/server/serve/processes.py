@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -31,7 +32,7 @@ from projectone.server.database import Engine, forget_freed_pages, open_engine
 from projectone.server.delivery.ledger import Ledger
 from projectone.server.delivery.signing import load_signer
 from projectone.server.devices.catalog import DeviceCatalog
-from projectone.server.home import RELEASE_KEY, require_home
+from projectone.server.home import RELEASE_KEY, SCRIPT_SHEET, require_home
 from projectone.server.hubd.app import create_app as create_hub
 from projectone.server.hubd.repos import HubStore
 from projectone.server.hubd.settings import HubSettings
@@ -121,7 +122,15 @@ def api_services(settings: ServerSettings, engine: Engine) -> Services:
         clock=_now,
         erase_derived=erase_derived,
         erasure=erasure,
+        scripts=lambda: _content(settings.home / SCRIPT_SHEET),
     )
+
+
+def _content(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
 
 
 class _Server(uvicorn.Server):

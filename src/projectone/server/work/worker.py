@@ -27,6 +27,7 @@ from projectone.server.pipeline.runner import Trainer, WorkStoppedError
 from projectone.server.pipeline.schedule import SchedulePolicy, Situation, due
 from projectone.server.runs import RunRow, to_json
 from projectone.server.settings import ServerSettings
+from projectone.server.work.scripts import publish_scripts
 from projectone.server.work.workshop import Workshop
 
 SUMMARY = "Train, judge and deploy: take the runs that are due, and go on with interrupted ones."
@@ -132,6 +133,8 @@ class Worker:
                     if fresh.state in ("requested", "running"):
                         ended.append(self._report(self._trainer.work_on(fresh, permit)))
                 self._erase_withdrawn()
+                if ended and ended[-1].state == "succeeded":
+                    self._choose_scripts()
         except WorkStoppedError:
             self._workshop.line.say("stopped; the run goes on at the next start")
         finally:
@@ -209,6 +212,13 @@ class Worker:
             self._erasure_problem = str(error)
         else:
             self._is_all_erased = True
+
+    def _choose_scripts(self) -> None:
+        """What the new model gets wrong decides what people are asked to read; without it they read the last sheet."""
+        try:
+            publish_scripts(self._workshop)
+        except (ProjectOneError, OSError) as error:
+            self._workshop.line.say(f"no new sentences to read: {error}")
 
     def _report(self, run: RunRow) -> RunRow:
         what = f"version {run.version}" if run.state == "succeeded" else run.reason
