@@ -18,7 +18,9 @@ from projectone.contracts.consent import ConsentReceipt
 from projectone.contracts.corrections import Correction
 from projectone.server.corpus.catalog import Catalog
 from projectone.server.corpus.intake import Intake
+from projectone.server.corpus.vault import Vault
 from projectone.server.database import open_engine
+from projectone.server.home import open_keys
 from projectone.server.migrations.upgrade import upgrade_database
 from projectone.server.sandbox.decode import decode_wav
 from projectone.server.settings import ServerSettings
@@ -62,7 +64,7 @@ class TrainerHome:
         (folder / "keys" / "release.key").write_bytes(pem)
         self.engine = open_engine(self.settings.database_url)
         upgrade_database(self.engine)
-        self.catalog = Catalog(self.engine)
+        self.catalog = Catalog(self.engine, Vault(open_keys(self.settings, can_open=True)))
         self.blobs = FileBlobs(folder / "blobs")
         self.write_golden(sentences(60, seed=1))
 

@@ -23,8 +23,12 @@ from tests.faults.crash_states import Bytes, Image, Names, Recorder, Step, Synce
 from projectone.server.api.app import create_app
 from projectone.server.api.quotas import QuotaLimits, Quotas
 from projectone.server.api.services import Services
+from projectone.server.corpus.catalog import Catalog
+from projectone.server.corpus.clips import read_clip
 from projectone.server.corpus.tables import SAMPLES
+from projectone.server.corpus.vault import Vault
 from projectone.server.database import Engine, open_engine, reading
+from projectone.server.home import open_keys
 from projectone.server.serve.initialise import initialise, with_secrets
 from projectone.server.serve.processes import api_services
 from projectone.server.settings import ServerSettings
@@ -107,11 +111,14 @@ class Opened:
         return caller
 
     def clips(self) -> dict[str, bytes]:
-        """Every sample that is kept, with its clip, as training reads it."""
-        blobs = FileBlobs(self.home / "blobs")
-        with reading(self.engine) as connection:
-            rows = connection.execute(SAMPLES.select().where(SAMPLES.c.state != "erased")).all()
-        return {str(row.sample_id): blobs.get(row.clip_sha256) for row in rows}
+        """Every sample that is kept, with its clip, as training reads it: the keys are found again, too."""
+        settings = ServerSettings.from_env({"PROJECTONE_SERVER_HOME": str(self.home)})
+        blobs, keys = FileBlobs(self.home / "blobs"), open_keys(settings, can_open=True)
+        catalog = Catalog(self.engine, Vault(keys))
+        try:
+            return {str(row.sample_id): read_clip(catalog, blobs, row.clip_sha256) for row in catalog.living()}
+        finally:
+            keys.close()
 
     def orphans(self) -> set[str]:
         """Files in the store that belong to no sample."""

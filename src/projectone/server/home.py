@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from projectone.errors import SettingsError
+from projectone.server.corpus.catalog import Catalog
+from projectone.server.corpus.vault import Vault
+from projectone.server.database import Engine
 from projectone.server.keys import ConsentKeys, open_key_database
 from projectone.server.settings import ServerSettings
 from projectone.storage.keyfiles import KeyFiles
@@ -45,3 +48,8 @@ def open_keys(settings: ServerSettings, *, can_open: bool) -> ConsentKeys:
     keys = ConsentKeys(open_key_database(settings.keys_database_url), master)
     keys.ensure_master()
     return keys
+
+
+def open_catalog(settings: ServerSettings, engine: Engine, *, can_open: bool = True) -> Catalog:
+    """The samples of a server; arguments and errors as `open_keys`."""
+    return Catalog(engine, Vault(open_keys(settings, can_open=can_open)))

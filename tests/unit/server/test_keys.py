@@ -181,6 +181,33 @@ def test_a_rotation_disturbs_no_reader_and_no_writer_and_survives_kills(tmp_path
     assert sorted(path.suffix for path in tmp_path.glob("master-*")) == [".key", ".pub"]
 
 
+class _Overtaken(KeyFiles):
+    """Somebody else rotates to the end between this reader's look at the row and at the master key."""
+
+    def unwrap(self, master_id: str, wrapped: bytes, *, context: bytes) -> bytes:
+        if not self._private:
+            other = keys_in(self._folder)
+            other.rotate()
+            _rewrap_all(other)
+            self._private = {"overtaken": b""}
+        return super().unwrap(master_id, wrapped, context=context)
+
+
+@pytest.mark.parametrize("n_looks", [3, 1])
+def test_a_reader_that_a_rotation_overtakes_looks_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, n_looks: int
+) -> None:
+    consent = uuid.uuid4()
+    sealed = sealed_by(keys_in(tmp_path), consent)
+    reader = ConsentKeys(open_key_database(f"sqlite:///{tmp_path}/consents.sqlite"), _Overtaken(tmp_path))
+    if n_looks > 1:
+        assert opened_by(reader, consent, sealed) == b"seven"
+        return
+    monkeypatch.setattr("projectone.server.keys._TRIES", n_looks)  # the control
+    with pytest.raises(KeyMissingError):
+        opened_by(reader, consent, sealed)
+
+
 def _use(
     folder: Path,
     sealed: dict[uuid.UUID, bytes],

@@ -2,42 +2,66 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
     Connection,
+    Engine,
     func,
     insert,
     select,
     update,
 )
 
-from projectone.contracts.base import sha256_hex
 from projectone.contracts.corrections import SCOPE_OF_KIND, Correction
+from projectone.contracts.texts import clean_transcript
 from projectone.contracts.uploads import SampleState, UploadReceipt
 from projectone.errors import ConsentError, DataError
 from projectone.server.corpus.consents import Consents
 from projectone.server.corpus.dataset_rows import DatasetRows
+from projectone.server.corpus.sample_words import is_same, opened, place_of_row, sealed_row, sealed_values, words_of_row
 from projectone.server.corpus.tables import (
     CONSENTS,
     SAMPLES,
     STATES,
+    ListedSample,
     SampleRow,
     State,
     batches,
-    sample_of,
     under_consent,
     utc,
     uuids,
 )
+from projectone.server.corpus.vault import Place, Vault
 from projectone.server.database import reading, writing
 
 
 class Catalog(Consents, DatasetRows):
     """The corpus as rows. What has been erased or withdrawn is never given out again."""
+
+    def __init__(self, engine: Engine, vault: Vault | None = None) -> None:
+        """Open the rows.
+
+        Args:
+            engine: The server's database.
+            vault: Seals and opens what people sent. Without it samples are counted and marked, but not read or added.
+        """
+        super().__init__(engine)
+        self._vault = vault
+
+    @property
+    def vault(self) -> Vault:
+        """What seals and opens here.
+
+        Raises:
+            ValueError: if the catalog was opened without one.
+        """
+        if self._vault is None:
+            raise ValueError("catalog: expected a vault to read and add samples with, was opened without one")
+        return self._vault
 
     # What the pipeline asks.
 
@@ -52,6 +76,13 @@ class Catalog(Consents, DatasetRows):
     def living(self) -> list[SampleRow]:
         """Everything whose consent holds, whatever was decided about it, oldest first."""
         return self._kept(*(state for state in STATES if state != "erased"))
+
+    def listed(self) -> list[ListedSample]:
+        """The same without the words; needs no key."""
+        columns = [SAMPLES.c[name] for name in ListedSample.__dataclass_fields__]
+        query = under_consent(select(*columns), *(state for state in STATES if state != "erased"))
+        with reading(self._engine) as connection:
+            return [ListedSample(*row) for row in connection.execute(query.where(SAMPLES.c.text_mac.is_not(None)))]
 
     def mark(
         self,
@@ -107,7 +138,16 @@ class Catalog(Consents, DatasetRows):
             DataError: `erased`, or `sample-conflict` if the id holds other content.
         """
         with reading(self._engine) as connection:
-            return _known(connection, correction)
+            return _known(connection, correction, self.vault)
+
+    def require_consent(self, correction: Correction) -> None:
+        """Refuse a sample that nobody allowed, before anything is sealed for it; `add` asks again as it commits.
+
+        Raises:
+            ConsentError: if there is no valid consent of this person for this purpose.
+        """
+        with reading(self._engine) as connection:
+            _require_consent(connection, correction, is_locking=False)
 
     def add(
         self,
@@ -121,7 +161,7 @@ class Catalog(Consents, DatasetRows):
     ) -> tuple[UploadReceipt, bool]:
         """Keep a sample, if its consent holds at the moment it is committed; gives the receipt and whether it is new.
 
-        `keep_clip` runs inside the transaction: a withdrawal of the same clip by someone else may just have removed it.
+        `keep_clip` runs inside the transaction: a sweep may just have removed the clip, which nothing named yet.
 
         Raises:
             ConsentError: if there is no valid consent of this person for this purpose.
@@ -129,12 +169,12 @@ class Catalog(Consents, DatasetRows):
             StorageError: if the database refused; nothing was acknowledged.
         """
         with writing(self._engine) as connection:
-            if (known := _known(connection, correction)) is not None:
+            if (known := _known(connection, correction, self.vault)) is not None:
                 return known, False
-            _require_consent(connection, correction)
+            _require_consent(connection, correction, is_locking=True)
             keep_clip()
-            values = _row_of(correction) | {"clip_sha256": clip_sha256, "duration_s": duration_s}
-            connection.execute(insert(SAMPLES).values(**values, device_id=device_id, received_at=now, state="waiting"))
+            kept = {"clip_sha256": clip_sha256, "duration_s": duration_s, "received_at": now, "state": "waiting"}
+            connection.execute(insert(SAMPLES).values(**sealed_row(correction, device_id, self.vault), **kept))
         receipt = UploadReceipt(sample_id=correction.sample_id, sha256=correction.audio.sha256, received_at=now)
         return receipt, True
 
@@ -148,13 +188,57 @@ class Catalog(Consents, DatasetRows):
         received = utc(row.received_at)
         return SampleState(sample_id=sample_id, state=row.state, reason=row.reason, received_at=received)
 
+    # What whoever reads clips and lists asks.
+
+    def places(self, sample_ids: Iterable[UUID | str]) -> dict[str, Place]:
+        """What the seals of samples are bound to, by id; of those that are erased or unknown nothing."""
+        return {str(row.sample_id): place_of_row(row) for row in self._living_rows(sample_ids)}
+
+    def texts(self, sample_ids: Iterable[UUID | str]) -> dict[str, tuple[Place, str]]:
+        """What is said in samples, as it is learned from, by id; of those that are erased or unknown nothing."""
+        found = {}
+        for row in self._living_rows(sample_ids):
+            if (words := words_of_row(row, self.vault)) is not None:
+                found[str(row.sample_id)] = (place_of_row(row), clean_transcript(words.text))
+        return found
+
+    def place_of_clip(self, clip_sha256: str) -> Place | None:
+        """The sample that names a clip, as what its seal is bound to; None if none does."""
+        query = select(SAMPLES).where(SAMPLES.c.clip_sha256 == clip_sha256).limit(1)
+        with reading(self._engine) as connection:
+            row = connection.execute(query).one_or_none()
+        return None if row is None else place_of_row(row)
+
+    # What the sealing of open samples asks.
+
+    def open_samples(self, n: int) -> list[Any]:
+        """At most `n` rows of samples that lie open, from before there were seals."""
+        query = select(SAMPLES).where(SAMPLES.c.words.is_(None), SAMPLES.c.text.is_not(None)).limit(n)
+        with reading(self._engine) as connection:
+            return list(connection.execute(query).all())
+
+    def seal_sample(self, row: Any, clip_sha256: str | None) -> bool:  # noqa: ANN401 - a row of SAMPLES
+        """Seal the words of an open sample, whose sealed clip is kept; False if it was sealed or erased meanwhile."""
+        still = (SAMPLES.c.sample_id == row.sample_id, SAMPLES.c.words.is_(None), SAMPLES.c.text.is_not(None))
+        values = sealed_values(row, self.vault) | {"clip_sha256": clip_sha256}
+        with writing(self._engine) as connection:
+            return bool(connection.execute(update(SAMPLES).where(*still).values(**values)).rowcount)
+
+    def _living_rows(self, sample_ids: Iterable[UUID | str]) -> Iterator[Any]:
+        for batch in batches(uuids(sample_ids)):
+            query = select(SAMPLES).where(SAMPLES.c.sample_id.in_(batch), SAMPLES.c.state != "erased")
+            with reading(self._engine) as connection:
+                rows = connection.execute(query).all()
+            yield from rows
+
     def _kept(self, *states: State) -> list[SampleRow]:
         query = under_consent(select(SAMPLES), *states).order_by(SAMPLES.c.received_at, SAMPLES.c.sample_id)
         with reading(self._engine) as connection:
-            return [sample_of(row) for row in connection.execute(query)]
+            rows = connection.execute(query).all()
+        return opened(rows, self.vault)
 
 
-def _known(connection: Connection, correction: Correction) -> UploadReceipt | None:
+def _known(connection: Connection, correction: Correction, vault: Vault) -> UploadReceipt | None:
     row = connection.execute(select(SAMPLES).where(SAMPLES.c.sample_id == correction.sample_id)).one_or_none()
     if row is None:
         return None
@@ -162,32 +246,21 @@ def _known(connection: Connection, correction: Correction) -> UploadReceipt | No
         raise DataError("sample-conflict", f"sample {correction.sample_id}: the id is taken")
     if row.state == "erased":
         raise DataError("erased", f"sample {correction.sample_id}: was erased after a withdrawal and stays so")
-    digests = (correction.audio.sha256, sha256_hex(correction.to_bytes()))
-    if (row.upload_sha256, row.correction_sha256) != digests:
+    if not is_same(row, correction, vault):
         raise DataError("sample-conflict", f"sample {correction.sample_id}: the id holds other content")
     received = utc(row.received_at)
-    return UploadReceipt(sample_id=correction.sample_id, sha256=row.upload_sha256, received_at=received)
+    return UploadReceipt(sample_id=correction.sample_id, sha256=correction.audio.sha256, received_at=received)
 
 
-def _require_consent(connection: Connection, correction: Correction) -> None:
+def _require_consent(connection: Connection, correction: Correction, *, is_locking: bool) -> None:
     query = select(CONSENTS).where(
         CONSENTS.c.receipt_id == correction.consent_receipt_id,
         CONSENTS.c.contributor_id == correction.contributor_id,
         CONSENTS.c.scope == SCOPE_OF_KIND[correction.kind],
         CONSENTS.c.withdrawn_at.is_(None),
     )
-    # Locked until the commit where a database has row locks; SQLite has its one write lock already.
-    if connection.execute(query.with_for_update()).one_or_none() is None:
+    if is_locking:  # until the commit where a database has row locks; SQLite has its one write lock already
+        query = query.with_for_update()
+    if connection.execute(query).one_or_none() is None:
         scope = SCOPE_OF_KIND[correction.kind]
         raise ConsentError(f"sample {correction.sample_id}: no valid consent of this person for {scope!r}")
-
-
-def _row_of(correction: Correction) -> dict[str, Any]:
-    fields = (
-        "sample_id contributor_id consent_receipt_id kind text heard heard_by accent script_id language recorded_at"
-    )
-    return {
-        **{name: getattr(correction, name) for name in fields.split()},
-        "upload_sha256": correction.audio.sha256,
-        "correction_sha256": sha256_hex(correction.to_bytes()),
-    }

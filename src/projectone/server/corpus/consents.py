@@ -19,6 +19,7 @@ from projectone.contracts.consent import ConsentReceipt
 from projectone.errors import DataError, StorageError
 from projectone.server.corpus.dataset_rows import tainted_datasets
 from projectone.server.corpus.tables import (
+    CLEAR_WORDS,
     CONSENTS,
     CONTRIBUTORS,
     DOOMED,
@@ -56,6 +57,21 @@ class Consents:
             connection.execute(insert(CONSENTS).values(**receipt.model_dump(exclude={"schema_version"})))
         return receipt
 
+    def gave_consent(self, receipt_id: UUID, contributor_id: str) -> bool:
+        """Whether a consent, in force or not, is this person's."""
+        theirs = (CONSENTS.c.receipt_id == receipt_id, CONSENTS.c.contributor_id == contributor_id)
+        with reading(self._engine) as connection:
+            return connection.execute(select(CONSENTS.c.receipt_id).where(*theirs)).one_or_none() is not None
+
+    def consents(self) -> list[ConsentReceipt]:
+        """Every consent, in force or withdrawn."""
+        with reading(self._engine) as connection:
+            return [receipt_of_row(row) for row in connection.execute(select(CONSENTS))]
+
+    def forget_freed(self) -> None:
+        """Leave no old page of what was just sealed or emptied in SQLite's write-ahead log."""
+        forget_freed_pages(self._engine)
+
     def withdraw(self, receipt_id: UUID, contributor_id: str, now: datetime) -> ConsentReceipt | None:
         """End a consent and empty what was sent under it, in one transaction; None for a consent of someone else.
 
@@ -69,11 +85,9 @@ class Consents:
             if row.withdrawn_at is None:
                 connection.execute(update(CONSENTS).where(*theirs).values(withdrawn_at=now))
                 row = connection.execute(select(CONSENTS).where(*theirs)).one()
-            emptied = dict.fromkeys(
-                ("text", "heard", "heard_by", "accent", "script_id", "clip_sha256", "reason", "checks")
-            )
+            emptied = dict.fromkeys((*CLEAR_WORDS, "words", "text_mac", "clip_sha256", "reason", "checks"))
             under_it = (SAMPLES.c.consent_receipt_id == receipt_id, SAMPLES.c.state != "erased")
-            digests = {"upload_sha256": "", "correction_sha256": ""}
+            digests = {"upload_sha256": "", "correction_sha256": "", "device_id": ""}
             statement = update(SAMPLES).where(*under_it).values(state="erased", **digests, **emptied)
             clips = set(connection.execute(select(SAMPLES.c.clip_sha256).where(*under_it)).scalars())
             sealed = select(SEALED.c.dataset_sha256).join(SAMPLES, SAMPLES.c.sample_id == SEALED.c.sample_id)

@@ -49,6 +49,11 @@ class DatasetRows:
                     rows = [{"dataset_sha256": dataset_sha256, "sample_id": sample_id} for sample_id in fresh]
                     connection.execute(insert(SEALED), rows)
 
+    def dataset_sha256s(self) -> list[str]:
+        """Every sealed dataset, whether or not its list is still there."""
+        with reading(self._engine) as connection:
+            return list(connection.execute(select(SEALED.c.dataset_sha256).distinct()).scalars())
+
     def is_withdrawn(self, dataset_sha256: str) -> bool:
         """Whether a sealed dataset names a sample that was withdrawn."""
         with reading(self._engine) as connection:

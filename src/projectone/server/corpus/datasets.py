@@ -1,4 +1,8 @@
-"""A sealed list of samples: what one training run learned from, named by the digest of its bytes."""
+"""A sealed list of samples: what one training run learned from, named by the digest of its bytes.
+
+The list holds no words: it pins each text by its `Vault.mac`, and the text stays in the sealed row of its sample. So a
+copy of the list tells nobody what was said, and after a withdrawal no copy of it ever can.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +17,7 @@ from projectone.errors import ConsentError, DataError
 from projectone.server.corpus.catalog import Catalog
 from projectone.storage.blobs import BlobStore
 
-_SCHEMA_VERSION = 1
+_SCHEMA_VERSION = 2  # 1 held the texts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +27,19 @@ class DatasetItem:
     sample_id: str
     clip_sha256: str
     text: str
+    speaker: str
+    duration_s: float
+    is_new: bool
+    split: Literal["train", "dev"] = "train"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListItem:
+    """The same pair as the list has it: `text_mac` stands for the text."""
+
+    sample_id: str
+    clip_sha256: str
+    text_mac: str
     speaker: str
     duration_s: float
     is_new: bool
@@ -51,6 +68,19 @@ def seal_dataset(catalog: Catalog, blobs: BlobStore, items: Sequence[DatasetItem
         ConsentError: if one of the samples has been erased meanwhile.
         DataError: ``dataset-duplicate`` if a sample is named twice.
     """
+    places = catalog.places([item.sample_id for item in items])
+    if gone := [item.sample_id for item in items if item.sample_id not in places]:
+        raise ConsentError(f"{len(gone)} samples of a dataset were withdrawn or are unknown; seal it again")
+    macs = [catalog.vault.mac(places[item.sample_id].receipt_id, item.text) for item in items]
+    return seal_list(catalog, blobs, [_listed(item, mac) for item, mac in zip(items, macs, strict=True)])
+
+
+def seal_list(catalog: Catalog, blobs: BlobStore, items: Sequence[ListItem]) -> SealedDataset:
+    """The same for items whose words are not known here.
+
+    Raises:
+        ConsentError, DataError: as `seal_dataset`.
+    """
     ordered = sorted(items, key=lambda item: item.sample_id)
     if len({item.sample_id for item in ordered}) < len(ordered):
         raise DataError("dataset-duplicate", "dataset: expected each sample once")
@@ -66,12 +96,12 @@ def seal_dataset(catalog: Catalog, blobs: BlobStore, items: Sequence[DatasetItem
     )
 
 
-def read_dataset(blobs: BlobStore, sha256: str) -> list[DatasetItem]:
-    """The items of a sealed dataset, ordered by sample.
+def read_dataset(catalog: Catalog, blobs: BlobStore, sha256: str) -> list[DatasetItem]:
+    """The items of a sealed dataset, ordered by sample, with the texts as they were sealed.
 
     Raises:
         DataError: ``dataset-withdrawn`` if it is gone, as it is after a withdrawal; ``dataset-version`` if other code
-            wrote it.
+            wrote it; ``dataset-changed`` if a sample says something else now.
         DigestMismatchError: if the disk gives other bytes.
     """
     if not blobs.has(sha256):
@@ -79,4 +109,19 @@ def read_dataset(blobs: BlobStore, sha256: str) -> list[DatasetItem]:
     document = json.loads(blobs.get(sha256))
     if document.get("schema_version") != _SCHEMA_VERSION:
         raise DataError("dataset-version", f"dataset {sha256}: expected version {_SCHEMA_VERSION}")
-    return [DatasetItem(**item) for item in document["items"]]
+    texts = catalog.texts([item["sample_id"] for item in document["items"]])
+    items = []
+    for plain in document["items"]:
+        if plain["sample_id"] not in texts:
+            raise DataError("dataset-withdrawn", f"dataset {sha256}: a sample in it was withdrawn; seal a new one")
+        place, text = texts[plain["sample_id"]]
+        if catalog.vault.mac(place.receipt_id, text) != plain.pop("text_mac"):
+            raise DataError("dataset-changed", f"dataset {sha256}: sample {plain['sample_id']} says something else now")
+        items.append(DatasetItem(**plain, text=text))
+    return items
+
+
+def _listed(item: DatasetItem, text_mac: str) -> ListItem:
+    plain = asdict(item)
+    del plain["text"]
+    return ListItem(**plain, text_mac=text_mac)

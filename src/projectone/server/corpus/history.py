@@ -12,7 +12,9 @@ from sqlalchemy import Engine, select
 
 from projectone.contracts.consent import ConsentReceipt
 from projectone.errors import DataError
-from projectone.server.corpus.tables import CONSENTS, SAMPLES, SEALED, State, receipt_of_row, utc
+from projectone.server.corpus.sample_words import words_of_row
+from projectone.server.corpus.tables import CLEAR_WORDS, CONSENTS, SAMPLES, SEALED, State, receipt_of_row, utc
+from projectone.server.corpus.vault import Vault
 from projectone.server.database import reading
 
 _HEX_DIGITS = 32
@@ -54,8 +56,9 @@ class History:
 class Histories:
     """Reads stories; changes nothing."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, vault: Vault) -> None:
         self._engine = engine
+        self._vault = vault
 
     def tell(self, named: str) -> History:
         """The story of one sample.
@@ -81,7 +84,7 @@ class Histories:
             consent = receipt_of_row(connection.execute(theirs).one())
             sealed = select(SEALED.c.dataset_sha256).where(SEALED.c.sample_id == rows[0].sample_id)
             datasets = sorted(connection.execute(sealed).scalars())
-        return History(_known_sample(rows[0]), consent, tuple(datasets))
+        return History(_known_sample(rows[0], self._vault), consent, tuple(datasets))
 
     def newest(
         self,
@@ -100,7 +103,7 @@ class Histories:
         if contributor_id is not None:
             query = query.where(SAMPLES.c.contributor_id == contributor_id)
         with reading(self._engine) as connection:
-            return [_known_sample(row) for row in connection.execute(query)]
+            return [_known_sample(row, self._vault) for row in connection.execute(query)]
 
     def clips(self) -> set[str]:
         """The digest of every clip that a sample names."""
@@ -122,7 +125,9 @@ class Histories:
         return found
 
 
-def _known_sample(row: Any) -> KnownSample:  # noqa: ANN401 - a SQLAlchemy row has no type of its own
+def _known_sample(row: Any, vault: Vault) -> KnownSample:  # noqa: ANN401 - a SQLAlchemy row has no type of its own
     values = {name: getattr(row, name) for name in KnownSample.__dataclass_fields__}
+    if (words := words_of_row(row, vault)) is not None:
+        values |= {name: getattr(words, name) for name in CLEAR_WORDS}
     moments = {name: utc(values[name]) for name in ("recorded_at", "received_at")}
     return KnownSample(**values | moments)

@@ -14,8 +14,9 @@ from projectone.contracts.base import sha256_hex
 from projectone.contracts.corrections import Correction
 from projectone.contracts.texts import clean_transcript
 from projectone.contracts.uploads import UploadReceipt
-from projectone.errors import DataError
+from projectone.errors import ConsentError, DataError
 from projectone.server.corpus.catalog import Catalog
+from projectone.server.corpus.vault import Place
 from projectone.storage.blobs import BlobStore
 from projectone.waveform.resample import to_16k_mono
 from projectone.waveform.wav import encode_wav
@@ -49,8 +50,8 @@ class Intake:
     def accept(self, correction: Correction, content: bytes, device_id: str) -> tuple[UploadReceipt, bool]:
         """The receipt of a sample, and whether it is new. When this returns, clip and row are on the disk.
 
-        Only the re-encoded clip is kept, 16 kHz mono PCM: nothing of the file that was sent survives, and the same
-        clip from two people is one blob.
+        Only the re-encoded clip is kept, 16 kHz mono PCM, sealed with the key of the consent: nothing of the file that
+        was sent survives, and the same clip twice is two blobs that nobody can tell to be the same.
 
         Raises:
             DataError: the audio or a text cannot be used, or the id is taken (`sample-conflict`) or gone (`erased`).
@@ -66,20 +67,31 @@ class Intake:
             duration_s = _check_audio(correction, samples, rate)
             clip = encode_wav(to_16k_mono(samples, rate))
             del samples
-        clip_sha256 = self._blobs.put([clip])
+        # Before a key is made for it: nobody fills the store of keys with consents that do not exist.
+        self._catalog.require_consent(correction)
+        place = Place(correction.sample_id, correction.contributor_id, correction.consent_receipt_id)
+        sealed = self._catalog.vault.seal_clip(place, clip)
+        clip_sha256 = self._blobs.put([sealed])
 
         def keep_clip() -> None:
             if not self._blobs.has(clip_sha256):
-                self._blobs.put([clip])
+                self._blobs.put([sealed])
 
-        return self._catalog.add(
-            correction,
-            clip_sha256=clip_sha256,
-            duration_s=duration_s,
-            device_id=device_id,
-            now=self._clock(),
-            keep_clip=keep_clip,
-        )
+        try:
+            receipt, is_new = self._catalog.add(
+                correction,
+                clip_sha256=clip_sha256,
+                duration_s=duration_s,
+                device_id=device_id,
+                now=self._clock(),
+                keep_clip=keep_clip,
+            )
+        except (ConsentError, DataError):
+            self._blobs.delete(clip_sha256)
+            raise
+        if not is_new:  # the same sample came twice at once, and the other one's clip is the one that counts
+            self._blobs.delete(clip_sha256)
+        return receipt, is_new
 
 
 def _check_bytes(correction: Correction, content: bytes) -> None:

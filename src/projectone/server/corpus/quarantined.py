@@ -10,7 +10,9 @@ from uuid import UUID
 from sqlalchemy import Column, DateTime, Engine, Integer, String, Table, Text, func, insert, select, update
 
 from projectone.errors import DataError
-from projectone.server.corpus.tables import CONSENTS, SAMPLES, SampleRow, sample_of, utc
+from projectone.server.corpus.sample_words import opened
+from projectone.server.corpus.tables import CONSENTS, SAMPLES, SampleRow, utc
+from projectone.server.corpus.vault import Vault
 from projectone.server.database import METADATA, reading, writing
 from projectone.server.runs import RUNS
 
@@ -43,8 +45,9 @@ class Return:
 class Quarantined:
     """The catalog's samples in the state `quarantined`, by the run that set them aside."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, vault: Vault) -> None:
         self._engine = engine
+        self._vault = vault
 
     def counts(self) -> dict[str, int]:
         """How many samples each run still holds."""
@@ -57,8 +60,8 @@ class Quarantined:
         """What a run holds, oldest first, consent or not: it is for the operator's eyes."""
         query = select(SAMPLES).where(SAMPLES.c.state == "quarantined", SAMPLES.c.run_id == run_id)
         with reading(self._engine) as connection:
-            rows = connection.execute(query.order_by(SAMPLES.c.received_at, SAMPLES.c.sample_id))
-            return [sample_of(row) for row in rows]
+            rows = connection.execute(query.order_by(SAMPLES.c.received_at, SAMPLES.c.sample_id)).all()
+        return opened(rows, self._vault)
 
     def returns(self) -> list[Return]:
         """Every return, oldest first."""

@@ -16,17 +16,40 @@ def withdraw(
 ) -> ConsentReceipt | None:
     """End a consent and erase what was sent under it; gives the receipt, or None if this person has no such consent.
 
-    The rows are emptied in one transaction with the withdrawal. Then the clips go, unless someone else sent the same
-    clip, and with them every sealed dataset that names an erased sample, because it holds the text. What a crash or a
-    failing disk left in between, the same request again takes, or the worker, or the sweep at the next start.
+    The key goes first: from then on nobody reads the words and clips that it sealed, here or in any copy. Then the rows
+    are emptied in one transaction with the withdrawal, the clips go, and every sealed dataset that names an erased
+    sample. What a crash or a failing disk left in between, the same request again takes, or the worker, or the next
+    start.
 
     Raises:
         StorageError: if something could not be removed yet.
     """
+    if not catalog.gave_consent(receipt_id, contributor_id):
+        return None
+    catalog.vault.shred([receipt_id])
     receipt = catalog.withdraw(receipt_id, contributor_id, now)
     if receipt is not None:
         catalog.remove_doomed(blobs.delete, receipt_id)
     return receipt
+
+
+def keep_withdrawals(catalog: Catalog, now: datetime) -> int:
+    """Hold rows and keys to one another after a crash or a restored backup; gives how many consents were ended.
+
+    Rows from before a withdrawal are emptied again, because the store of keys remembers it. A key from before it is
+    destroyed again, because the rows remember it.
+    """
+    consents = catalog.consents()
+    shredded = catalog.vault.shredded()
+    catalog.vault.shred(
+        consent.receipt_id
+        for consent in consents
+        if consent.withdrawn_at is not None and consent.receipt_id not in shredded
+    )
+    open_ones = [consent for consent in consents if consent.withdrawn_at is None and consent.receipt_id in shredded]
+    for consent in open_ones:
+        catalog.withdraw(consent.receipt_id, consent.contributor_id, now)
+    return len(open_ones)
 
 
 def sweep(catalog: Catalog, blobs: FileBlobs) -> int:

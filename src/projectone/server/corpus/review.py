@@ -11,14 +11,16 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 from uuid import UUID
 
 from sqlalchemy import Connection, Engine, bindparam, func, select, update
 
 from projectone.errors import DataError
-from projectone.server.corpus.tables import SAMPLES, utc
+from projectone.server.corpus.sample_words import opened
+from projectone.server.corpus.tables import SAMPLES, SampleRow
 from projectone.server.corpus.validation import Findings
+from projectone.server.corpus.vault import Vault
 from projectone.server.database import reading, writing
 
 Decision = Literal["accepted", "refused"]
@@ -92,8 +94,9 @@ class HeldSample:
 class Reviews:
     """Puts samples before a person, and keeps the person's word."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, vault: Vault) -> None:
         self._engine = engine
+        self._vault = vault
 
     def note(
         self,
@@ -132,9 +135,9 @@ class Reviews:
         found = []
         with reading(self._engine) as connection:
             for row in connection.execute(query):
-                sample = _held(row)
-                if reason is None or reason in sample.checks.held:
-                    found.append(sample)
+                checks = Checks.read(row.checks)
+                if reason is None or reason in checks.held:
+                    found += [_held(sample, checks) for sample in opened([row], self._vault)]
                 if len(found) == n:
                     break
         return found
@@ -168,17 +171,17 @@ class Reviews:
         return list(found)
 
 
-def _held(row: Any) -> HeldSample:  # noqa: ANN401 - a SQLAlchemy row has no type of its own
+def _held(sample: SampleRow, checks: Checks) -> HeldSample:
     return HeldSample(
-        sample_id=row.sample_id,
-        contributor_id=row.contributor_id,
-        text=row.text,
-        heard=row.heard,
-        clip_sha256=row.clip_sha256,
-        duration_s=row.duration_s,
-        received_at=utc(row.received_at),
-        run_id=row.run_id,
-        checks=Checks.read(row.checks),
+        sample_id=sample.sample_id,
+        contributor_id=sample.contributor_id,
+        text=sample.text,
+        heard=sample.heard,
+        clip_sha256=sample.clip_sha256,
+        duration_s=sample.duration_s,
+        received_at=sample.received_at,
+        run_id=sample.run_id,
+        checks=checks,
     )
 
 

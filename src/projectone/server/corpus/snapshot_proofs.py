@@ -52,7 +52,7 @@ def problems_of(
         found += _problems_of_reissue(snapshot, snapshots.find(manifest.replaces))
     if snapshot.replaced_by is None and manifest.n_samples:
         try:
-            items = read_dataset(blobs, manifest.dataset_sha256)
+            items = read_dataset(snapshots.catalog, blobs, manifest.dataset_sha256)
         except (DataError, DigestMismatchError) as error:
             found.append(str(error))
         else:

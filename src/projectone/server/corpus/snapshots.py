@@ -44,11 +44,10 @@ from projectone.contracts.snapshots import (
     commitment_of,
     sample_key,
 )
-from projectone.contracts.texts import clean_transcript
 from projectone.errors import ConsentError, DataError
 from projectone.server.corpus.catalog import Catalog
-from projectone.server.corpus.datasets import DatasetItem, seal_dataset, speaker_of
-from projectone.server.corpus.tables import SAMPLES, SEALED, SampleRow
+from projectone.server.corpus.datasets import DatasetItem, ListItem, seal_dataset, seal_list, speaker_of
+from projectone.server.corpus.tables import SAMPLES, SEALED, ListedSample
 from projectone.server.database import METADATA, forget_freed_pages, reading, writing
 from projectone.storage.blobs import BlobStore
 
@@ -125,6 +124,11 @@ class Snapshots:
         self._sign = sign
         self._clock = clock
 
+    @property
+    def catalog(self) -> Catalog:
+        """The samples behind the snapshots."""
+        return self._catalog
+
     def seal(self, items: Sequence[DatasetItem], *, split: SplitKind) -> Snapshot:
         """Keep a list of samples, with a signed manifest; the same list again gives the snapshot that is there.
 
@@ -133,7 +137,7 @@ class Snapshots:
             DataError: ``dataset-duplicate`` if a sample is named twice.
         """
         sealed = seal_dataset(self._catalog, self._blobs, items)
-        return self._issue(sealed.sha256, items, split=split)
+        return self._issue(sealed.sha256, items, lambda connection: _leaves(connection, items), split=split)
 
     def listed(self) -> list[Snapshot]:
         """Every snapshot, the newest first."""
@@ -183,7 +187,7 @@ class Snapshots:
         if not datasets:
             return []
         forget_freed_pages(self._engine)
-        living = {sample_key(row.sample_id): row for row in self._catalog.living()}
+        living = {sample_key(row.sample_id): row for row in self._catalog.listed()}
         in_force = [s for s in self.listed() if s.replaced_by is None and s.manifest.dataset_sha256 in datasets]
         made = []
         for snapshot in in_force:
@@ -192,20 +196,26 @@ class Snapshots:
                 made.append(self._without_withdrawn(snapshot, living))
         return made
 
-    def _without_withdrawn(self, snapshot: Snapshot, living: dict[str, SampleRow]) -> Reissue:
+    def _without_withdrawn(self, snapshot: Snapshot, living: dict[str, ListedSample]) -> Reissue:
         kept = [leaf for leaf in snapshot.leaves if leaf.key in living]
         items = [_item(living[leaf.key], leaf) for leaf in kept]
         n_withdrawn = len(snapshot.leaves) - len(kept)
-        sealed = seal_dataset(self._catalog, self._blobs, items)
+        sealed = seal_list(self._catalog, self._blobs, items)
         fresh = self._issue(
-            sealed.sha256, items, split=snapshot.manifest.split, replaces=snapshot.snapshot_id, n_withdrawn=n_withdrawn
+            sealed.sha256,
+            items,
+            lambda connection: tuple(kept),
+            split=snapshot.manifest.split,
+            replaces=snapshot.snapshot_id,
+            n_withdrawn=n_withdrawn,
         )
         return Reissue(snapshot.snapshot_id, fresh.snapshot_id, n_withdrawn)
 
     def _issue(
         self,
         dataset_sha256: str,
-        items: Sequence[DatasetItem],
+        items: Sequence[DatasetItem | ListItem],
+        leaves_of: Callable[[Connection], tuple[Leaf, ...]],
         *,
         split: SplitKind,
         replaces: str | None = None,
@@ -217,7 +227,7 @@ class Snapshots:
             )
             if (row := connection.execute(select(SNAPSHOTS).where(same).limit(1)).one_or_none()) is not None:
                 return _snapshot(row, None)
-            leaves = _leaves(connection, items)
+            leaves = leaves_of(connection)
             n_dev = sum(item.split == "dev" for item in items)
             manifest = SnapshotManifest(
                 dataset_sha256=dataset_sha256,
@@ -287,12 +297,12 @@ def _salts(connection: Connection, sample_ids: Sequence[UUID]) -> dict[UUID, byt
     return {sample_id: bytes(salt) for sample_id, salt in connection.execute(query)}
 
 
-def _item(row: SampleRow, leaf: Leaf) -> DatasetItem:
+def _item(row: ListedSample, leaf: Leaf) -> ListItem:
     """A sample as the snapshot had it: its leaf still knows on which side it was."""
-    return DatasetItem(
+    return ListItem(
         sample_id=str(row.sample_id),
         clip_sha256=row.clip_sha256,
-        text=clean_transcript(row.text),
+        text_mac=row.text_mac,
         speaker=speaker_of(row.contributor_id),
         duration_s=row.duration_s,
         is_new=leaf.is_new,

@@ -14,6 +14,7 @@ from sqlalchemy import (
     Float,
     ForeignKey,
     Integer,
+    LargeBinary,
     String,
     Table,
     Text,
@@ -25,6 +26,9 @@ from projectone.server.database import METADATA
 
 State = Literal["waiting", "held", "used", "discarded", "quarantined", "erased"]
 STATES: tuple[State, ...] = ("waiting", "held", "used", "discarded", "quarantined", "erased")
+CLEAR_WORDS = ("text", "heard", "heard_by", "accent", "script_id")
+"""Columns of `SAMPLES` that lie open only in rows from before there were seals."""
+
 _LOOKUP_BATCH = 500
 V = TypeVar("V")
 
@@ -53,12 +57,18 @@ SAMPLES = Table(
     Column("sample_id", Uuid, primary_key=True),
     Column("contributor_id", String(96), ForeignKey("contributors.contributor_id"), nullable=False, index=True),
     Column("consent_receipt_id", Uuid, ForeignKey("consents.receipt_id"), nullable=False, index=True),
+    # Empty in every row with `words`: no device is named beside the sound.
     Column("device_id", String(96), nullable=False),
     Column("kind", String(16), nullable=False),
+    # Of a row with `words` these two are `Vault.mac` of the digests: the digest itself would find the recording.
     Column("upload_sha256", String(64), nullable=False),
     Column("correction_sha256", String(64), nullable=False),
     # Empty after erasure: the row is then a tombstone that keeps the id from being used again.
     Column("clip_sha256", String(64), index=True),
+    # Sealed `Words`. The words below are empty then; only rows from before there were seals have them.
+    Column("words", LargeBinary),
+    # `Vault.mac` of the text as it is learned from: a list of samples pins it without knowing it.
+    Column("text_mac", String(64)),
     Column("text", Text),
     Column("heard", Text),
     Column("heard_by", String(96)),
@@ -93,7 +103,13 @@ DOOMED = Table(
 
 @dataclass(frozen=True)
 class SampleRow:
-    """A sample that is kept: the clip lies in the blob store under `clip_sha256`; `recorded_at` is the correction's."""
+    """A sample that is kept, its words opened.
+
+    Attributes:
+        clip_sha256: Names the sealed clip in the blob store; no two samples share one.
+        upload_sha256: Stands for the recording as it was sent: the same for the same recording under the same consent.
+        recorded_at: The correction's.
+    """
 
     sample_id: UUID
     contributor_id: str
@@ -114,10 +130,15 @@ class SampleRow:
     checks: str | None
 
 
-def sample_of(row: Any) -> SampleRow:  # noqa: ANN401 - a SQLAlchemy row has no type of its own
-    """A row of `SAMPLES` that is not erased."""
-    values = {name: getattr(row, name) for name in SampleRow.__dataclass_fields__}
-    return SampleRow(**values | {name: utc(values[name]) for name in ("recorded_at", "received_at")})
+@dataclass(frozen=True)
+class ListedSample:
+    """What a list of samples says of one, without its words; whoever reads it needs no key."""
+
+    sample_id: UUID
+    contributor_id: str
+    clip_sha256: str
+    text_mac: str
+    duration_s: float
 
 
 def receipt_of_row(row: Any) -> ConsentReceipt:  # noqa: ANN401 - a SQLAlchemy row has no type of its own

@@ -22,17 +22,17 @@ from projectone.contracts.erasures import SignedErasure
 from projectone.errors import SettingsError
 from projectone.server.api.app import create_app as create_api
 from projectone.server.api.services import Services
-from projectone.server.corpus.catalog import Catalog
 from projectone.server.corpus.derived import Derived
 from projectone.server.corpus.erasure import Erasures
 from projectone.server.corpus.intake import Intake
-from projectone.server.corpus.retention import sweep
+from projectone.server.corpus.retention import keep_withdrawals, sweep
+from projectone.server.corpus.sealing import seal_what_lies_open
 from projectone.server.corpus.snapshots import Snapshots
 from projectone.server.database import Engine, forget_freed_pages, open_engine
 from projectone.server.delivery.ledger import Ledger
 from projectone.server.delivery.signing import load_signer
 from projectone.server.devices.catalog import DeviceCatalog
-from projectone.server.home import RELEASE_KEY, SCRIPT_SHEET, require_home
+from projectone.server.home import RELEASE_KEY, SCRIPT_SHEET, open_catalog, require_home
 from projectone.server.hubd.app import create_app as create_hub
 from projectone.server.hubd.repos import HubStore
 from projectone.server.hubd.settings import HubSettings
@@ -85,7 +85,9 @@ def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
 def api_services(settings: ServerSettings, engine: Engine) -> Services:
     """Everything behind the API; what interrupted uploads and withdrawals left is swept."""
     blobs = FileBlobs(settings.home / "blobs")
-    catalog = Catalog(engine)
+    catalog = open_catalog(settings, engine, can_open=False)
+    keep_withdrawals(catalog, _now())
+    seal_what_lies_open(catalog, blobs)
     sweep(catalog, blobs)
     forget_freed_pages(engine)
     ledger = Ledger(engine, public_url=settings.public_url)

@@ -7,16 +7,19 @@ import json
 from pathlib import Path
 from typing import Any
 
-from projectone.errors import SettingsError
+from projectone.errors import DataError, SettingsError
+from projectone.server.corpus.catalog import Catalog
+from projectone.server.corpus.clips import read_clip
 from projectone.server.corpus.history import Histories, KnownSample
 from projectone.server.corpus.tables import STATES
-from projectone.server.database import Engine, open_engine
-from projectone.server.home import require_home
+from projectone.server.database import open_engine
+from projectone.server.home import open_catalog, require_home
 from projectone.server.migrations.upgrade import upgrade_database
 from projectone.server.settings import ServerSettings
 from projectone.server.work import review, snapshots
 from projectone.server.work.dossier import Dossiers
 from projectone.storage.blobs import FileBlobs
+from projectone.storage.files import write_atomically
 
 SUMMARY = "Look into the corpus: which samples there are, why each was kept or discarded, whether the disk is sound."
 EXAMPLES = (
@@ -24,6 +27,7 @@ EXAMPLES = (
   projectone-server corpus list --state discarded
   projectone-server corpus list --reason no-speech --limit 100
   projectone-server corpus show 7d0c1f9e                  everything about one sample, measured again now
+  projectone-server corpus clip 7d0c1f9e --out heard.wav  its sound, opened, to listen to
   projectone-server corpus scrub                          reads every clip and dataset; 1 if one is damaged or missing
   projectone-server corpus review                         what waits for a person, and why; accept or refuse it
   projectone-server corpus show 7d0c1f9e --json
@@ -44,10 +48,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     listing.add_argument("--limit", type=int, default=20, metavar="N", help="how many (default 20)")
     showing = actions.add_parser("show", help="one sample: where from, measured how, decided why, used where")
     showing.add_argument("sample", metavar="ID", help="id of the sample, or its beginning")
+    fetching = actions.add_parser("clip", help="one sample's sound, opened, to listen to")
+    fetching.add_argument("sample", metavar="ID", help="id of the sample, or its beginning")
+    fetching.add_argument("--out", type=Path, required=True, metavar="FILE", help="a WAV file; remove it afterwards")
     scrubbing = actions.add_parser("scrub", help="read everything once and compare it with its digest")
     reviewing = actions.add_parser("review", help="samples that wait for a person: list, accept, refuse them")
     review.add_arguments(reviewing)
-    for action in (listing, showing, scrubbing, reviewing, *snapshots.add_arguments(actions)):
+    for action in (listing, showing, fetching, scrubbing, reviewing, *snapshots.add_arguments(actions)):
         action.add_argument("--json", action="store_true", help="print one JSON object")
 
 
@@ -63,19 +70,22 @@ def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
     engine = open_engine(settings.database_url)
     try:
         upgrade_database(engine)
+        catalog = open_catalog(settings, engine)
         blobs = FileBlobs(settings.home / "blobs")
         code = EXIT_SOUND
         if arguments.action == "list":
-            facts, text = _list(Histories(engine), arguments)
+            facts, text = _list(Histories(engine, catalog.vault), arguments)
         elif arguments.action == "show":
-            dossier = Dossiers(engine, blobs).open(arguments.sample)
+            dossier = Dossiers(engine, catalog, blobs).open(arguments.sample)
             facts, text = dossier.facts, dossier.text
+        elif arguments.action == "clip":
+            facts, text = _fetch(catalog, blobs, Histories(engine, catalog.vault), arguments)
         elif arguments.action in ("snapshots", "snapshot", "datasheet"):
             code, facts, text = snapshots.execute(arguments, settings, engine, blobs)
         elif arguments.action == "review":
-            facts, text = review.execute(arguments, engine)
+            facts, text = review.execute(arguments, engine, catalog.vault)
         else:
-            facts, text = _scrub(engine, blobs)
+            facts, text = _scrub(Histories(engine, catalog.vault), blobs)
             code = EXIT_DAMAGED if facts["damaged"] or facts["missing"] else EXIT_SOUND
     finally:
         engine.dispose()
@@ -112,9 +122,22 @@ def _line(sample: KnownSample) -> str:
     return f"{str(sample.sample_id)[:8]}  {when}  {sample.duration_s:5.1f} s  {what:24}  {sample.text or ''}".rstrip()
 
 
-def _scrub(engine: Engine, blobs: FileBlobs) -> tuple[dict[str, Any], str]:
+def _fetch(
+    catalog: Catalog, blobs: FileBlobs, histories: Histories, arguments: argparse.Namespace
+) -> tuple[dict[str, Any], str]:
+    """Write one clip where the operator can hear it: from there on it is theirs to look after."""
+    sample = histories.tell(arguments.sample).sample
+    if sample.clip_sha256 is None:
+        raise DataError("erased", f"sample {sample.sample_id}: was erased after a withdrawal; there is nothing to hear")
+    clip = read_clip(catalog, blobs, sample.clip_sha256)
+    write_atomically(arguments.out, clip)
+    arguments.out.chmod(0o600)
+    facts = {"sample_id": str(sample.sample_id), "path": str(arguments.out), "size_bytes": len(clip)}
+    return facts, f"{sample.duration_s:.1f} s of {sample.sample_id} in {arguments.out}; remove it afterwards"
+
+
+def _scrub(histories: Histories, blobs: FileBlobs) -> tuple[dict[str, Any], str]:
     """Every blob against its digest, every clip that a row names against the store."""
-    histories = Histories(engine)
     named = histories.clips()
     rotten = blobs.scrub()
     # Asked again: a withdrawal may have taken the row and its clip since.

@@ -10,7 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from projectone.contracts.texts import clean_transcript
-from projectone.errors import DataError, DigestMismatchError, StorageError
+from projectone.errors import DataError
+from projectone.server.corpus.catalog import Catalog
+from projectone.server.corpus.clips import read_clip
 from projectone.server.corpus.history import Histories, History, KnownSample
 from projectone.server.corpus.quarantined import RETURNED
 from projectone.server.corpus.review import ACCEPTED, Checks
@@ -36,8 +38,9 @@ class Dossier:
 class Dossiers:
     """Puts dossiers together from rows and clips; changes nothing."""
 
-    def __init__(self, engine: Engine, blobs: FileBlobs) -> None:
-        self._histories = Histories(engine)
+    def __init__(self, engine: Engine, catalog: Catalog, blobs: FileBlobs) -> None:
+        self._histories = Histories(engine, catalog.vault)
+        self._catalog = catalog
         self._runs = Runs(engine)
         self._releases = Ledger(engine).releases()
         self._blobs = blobs
@@ -74,11 +77,9 @@ class Dossiers:
         if sample.clip_sha256 is None:
             return "erased", None
         try:
-            return "whole", parse_wav(self._blobs.get(sample.clip_sha256)).samples[:, 0]
-        except DigestMismatchError:
-            return "damaged", None
-        except StorageError:
-            return "missing", None
+            return "whole", parse_wav(read_clip(self._catalog, self._blobs, sample.clip_sha256)).samples[:, 0]
+        except DataError as error:
+            return ("damaged" if error.reason == "clip-damaged" else "missing"), None
 
     def _run_facts(self, run: RunRow) -> dict[str, Any]:
         weights = {release.run_id: release.manifest.weights_sha256 for release in self._releases}

@@ -16,9 +16,10 @@ from uuid import UUID
 from projectone.errors import DataError, SettingsError
 from projectone.server.corpus.quarantined import Quarantined, Return
 from projectone.server.corpus.tables import SampleRow
+from projectone.server.corpus.vault import Vault
 from projectone.server.database import Engine, open_engine
 from projectone.server.delivery.ledger import Ledger
-from projectone.server.home import require_home
+from projectone.server.home import open_keys, require_home
 from projectone.server.migrations.upgrade import upgrade_database
 from projectone.server.pipeline.evaluate import VERDICT
 from projectone.server.pipeline.state import EVALUATION
@@ -65,9 +66,10 @@ def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
         raise SettingsError(f"--limit: expected 1 or more, got {arguments.limit}")
     require_home(settings)
     engine = open_engine(settings.database_url)
+    keys = open_keys(settings, can_open=True)
     try:
         upgrade_database(engine)
-        ward = _Ward(engine, settings)
+        ward = _Ward(engine, Vault(keys), settings.home)
         if arguments.action == "list":
             facts, text = ward.list_runs(arguments.limit)
         elif arguments.action == "show":
@@ -75,6 +77,7 @@ def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
         else:
             facts, text = ward.give_back(arguments)
     finally:
+        keys.close()
         engine.dispose()
     print(json.dumps(facts) if arguments.json else text)
     return 0
@@ -83,10 +86,10 @@ def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
 class _Ward:
     """What the three actions share."""
 
-    def __init__(self, engine: Engine, settings: ServerSettings) -> None:
-        self._home = settings.home
-        self._blobs = FileBlobs(settings.home / "blobs")
-        self._quarantined = Quarantined(engine)
+    def __init__(self, engine: Engine, vault: Vault, home: Path) -> None:
+        self._home = home
+        self._blobs = FileBlobs(home / "blobs")
+        self._quarantined = Quarantined(engine, vault)
         self._runs = Runs(engine)
         self._effects = Effects(engine, guard=lambda connection: None)  # it is only read here
         releases = Ledger(engine).releases()
@@ -130,7 +133,7 @@ class _Ward:
             *(f"  {sample.sample_id}  {sample.duration_s:5.1f} s  {sample.text}" for sample in samples),
         ]
         if samples:
-            lines.append(f"          clips: {self._blobs.folder}/<first two digits>/<digest> (--json names each)")
+            lines.append("          to listen: projectone-server corpus clip ID --out FILE (the clips are sealed)")
         return facts, "\n".join(lines)
 
     def give_back(self, arguments: argparse.Namespace) -> tuple[dict[str, Any], str]:

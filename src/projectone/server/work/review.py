@@ -12,6 +12,7 @@ from projectone.errors import DataError, SettingsError
 from projectone.server.corpus.history import Histories
 from projectone.server.corpus.review import ACCEPTED, REFUSED, Decision, HeldSample, Reviews
 from projectone.server.corpus.validation import EXPLAINED
+from projectone.server.corpus.vault import Vault
 from projectone.server.database import Engine
 from projectone.server.work.quarantine import user_name
 
@@ -19,7 +20,7 @@ _ALL = 1_000_000
 _MAX_WHY_CHARACTERS = 2_000
 EXAMPLES = """\
   projectone-server corpus review                         what waits for you, oldest first
-  projectone-server corpus show 7d0c1f9e                  everything about one of them, with the path of its clip
+  projectone-server corpus show 7d0c1f9e                  everything about one of them
   projectone-server corpus review accept 7d0c1f9e --why "a drug's number, nobody's"
   projectone-server corpus review refuse --reason personal-card"""
 
@@ -41,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--limit", type=int, default=20, metavar="N", help="how many are listed (default 20)")
 
 
-def execute(arguments: argparse.Namespace, engine: Engine) -> tuple[dict[str, Any], str]:
+def execute(arguments: argparse.Namespace, engine: Engine, vault: Vault) -> tuple[dict[str, Any], str]:
     """List or decide; gives the same for a program and for a person.
 
     Raises:
@@ -50,13 +51,13 @@ def execute(arguments: argparse.Namespace, engine: Engine) -> tuple[dict[str, An
     """
     if arguments.limit < 1:
         raise SettingsError(f"--limit: expected 1 or more, got {arguments.limit}")
-    reviews = Reviews(engine)
+    reviews = Reviews(engine, vault)
     if arguments.do == "list":
         return _list(reviews, arguments)
     if bool(arguments.samples) == (arguments.reason is not None):
         raise SettingsError(f"{arguments.do}: expected ids of samples, or --reason WORD for all that are held for it")
     decision: Decision = "accepted" if arguments.do == "accept" else "refused"
-    wanted = _wanted(reviews, Histories(engine), arguments)
+    wanted = _wanted(reviews, Histories(engine, vault), arguments)
     why = None if arguments.why is None else arguments.why.strip()[:_MAX_WHY_CHARACTERS] or None
     done = reviews.decide(wanted, decision, by=arguments.by or user_name(), why=why, now=datetime.now(UTC))
     follows = {ACCEPTED: "they wait for the next run", REFUSED: "nothing will be trained on them"}[decision]

@@ -22,6 +22,7 @@ from projectone.server.corpus.snapshots import Snapshot, Snapshots
 from projectone.server.corpus.statistics import MIN_PEOPLE, describe
 from projectone.server.database import Engine
 from projectone.server.delivery.signing import ReleaseSigner, load_signer
+from projectone.server.home import open_catalog
 from projectone.server.settings import ServerSettings
 from projectone.storage.blobs import FileBlobs
 from projectone.storage.files import write_atomically
@@ -69,7 +70,7 @@ def execute(
 ) -> tuple[int, dict[str, Any], str]:
     """Do what is asked of snapshots; gives the exit code, the facts, and the same as a text."""
     signer = load_signer(settings.keys_folder / "release.key")
-    catalog = Catalog(engine)
+    catalog = open_catalog(settings, engine)
     snapshots = open_snapshots(engine, catalog, blobs, signer)
     if arguments.action == "snapshots":
         found = [facts_of(snapshot) for snapshot in snapshots.listed()]
@@ -134,7 +135,7 @@ def facts_of(snapshot: Snapshot) -> dict[str, Any]:
     }
 
 
-def items_of(snapshot: Snapshot, blobs: FileBlobs) -> list[DatasetItem]:
+def items_of(snapshot: Snapshot, catalog: Catalog, blobs: FileBlobs) -> list[DatasetItem]:
     """The samples of a snapshot that is in force.
 
     Raises:
@@ -145,12 +146,12 @@ def items_of(snapshot: Snapshot, blobs: FileBlobs) -> list[DatasetItem]:
             "snapshot-replaced",
             f"snapshot {snapshot.snapshot_id[:12]}: a sample in it was withdrawn; use {snapshot.replaced_by[:12]}",
         )
-    return read_dataset(blobs, snapshot.manifest.dataset_sha256) if snapshot.leaves else []
+    return read_dataset(catalog, blobs, snapshot.manifest.dataset_sha256) if snapshot.leaves else []
 
 
 def _tell(snapshot: Snapshot, out: Path, catalog: Catalog, blobs: FileBlobs) -> tuple[int, dict[str, Any], str]:
     rows = {str(row.sample_id): row for row in catalog.living()}
-    items = [item for item in items_of(snapshot, blobs) if item.sample_id in rows]
+    items = [item for item in items_of(snapshot, catalog, blobs) if item.sample_id in rows]
     statistics = describe(items, rows)
     out.mkdir(parents=True, exist_ok=True)
     files = {
@@ -171,7 +172,7 @@ def _tell(snapshot: Snapshot, out: Path, catalog: Catalog, blobs: FileBlobs) -> 
 def _prove(
     arguments: argparse.Namespace, snapshot: Snapshot, snapshots: Snapshots, blobs: FileBlobs
 ) -> tuple[int, dict[str, Any], str]:
-    items = [] if snapshot.replaced_by else items_of(snapshot, blobs)
+    items = [] if snapshot.replaced_by else items_of(snapshot, snapshots.catalog, blobs)
     own = [item for item in items if UUID(item.sample_id) == arguments.sample]
     proof = prove(snapshot, arguments.sample, openings_of(snapshots, own))
     content = proof.to_bytes() + b"\n"

@@ -17,19 +17,22 @@ from typing import Any, TextIO
 from projectone.contracts.scores import EvaluationReport
 from projectone.errors import ConsentError, DataError, WithdrawnError
 from projectone.server.corpus.catalog import Catalog
+from projectone.server.corpus.clips import read_clip
 from projectone.server.corpus.datasets import DatasetItem, read_dataset
 from projectone.server.corpus.derived import Derived
 from projectone.server.corpus.manifests import read_manifest
 from projectone.server.corpus.review import Checks, Reviews
+from projectone.server.corpus.sealing import seal_what_lies_open
 from projectone.server.corpus.snapshots import Snapshots
 from projectone.server.corpus.validation import Findings, check_sample
+from projectone.server.corpus.vault import Vault
 from projectone.server.database import Connection, open_engine
 from projectone.server.delivery.ledger import Ledger
 from projectone.server.delivery.signing import load_signer
 from projectone.server.evaluation.gate import judge
 from projectone.server.evaluation.power import power_of
 from projectone.server.evaluation.triage import Triage, TriageConfig
-from projectone.server.home import require_home
+from projectone.server.home import open_keys, require_home
 from projectone.server.leases import Leases
 from projectone.server.migrations.upgrade import upgrade_database
 from projectone.server.notifications.outbox import Message, NotificationOutbox
@@ -79,13 +82,16 @@ class Workshop:
         self.home = settings.home
         self._engine = open_engine(settings.database_url)
         upgrade_database(self._engine)
-        self.catalog = Catalog(self._engine)
-        self.reviews = Reviews(self._engine)
+        self._keys = open_keys(settings, can_open=True)
+        vault = Vault(self._keys)
+        self.catalog = Catalog(self._engine, vault)
+        self.reviews = Reviews(self._engine, vault)
         self.runs = Runs(self._engine)
         self.leases = Leases(self._engine)
         self.ledger = Ledger(self._engine, public_url=settings.public_url)
         self.outbox = NotificationOutbox(self._engine)
         self.blobs = FileBlobs(settings.home / "blobs")
+        seal_what_lies_open(self.catalog, self.blobs)
         self.models = ModelFolders(settings.home / "models")
         golden = None if settings.golden is None else Path(settings.golden)
         self.scores = Scores(settings.home / "evaluations", self.models, golden)
@@ -124,6 +130,7 @@ class Workshop:
 
     def close(self) -> None:
         """Let go of the database."""
+        self._keys.close()
         self._engine.dispose()
 
     def ports(self, permit: WorkPermit) -> Ports:
@@ -227,9 +234,7 @@ class Workshop:
         return check_sample(samples, sample.text, language=sample.language, holds_personal=holds_personal)
 
     def _read_clip(self, clip_sha256: str) -> Samples:
-        if not self.blobs.has(clip_sha256):
-            raise DataError("clip-missing", f"clip {clip_sha256}: expected it in the store")
-        return parse_wav(self.blobs.get(clip_sha256)).samples[:, 0]
+        return parse_wav(read_clip(self.catalog, self.blobs, clip_sha256)).samples[:, 0]
 
     def _mark(
         self, sample_ids: Sequence[str], outcome: SampleOutcome, reason: str | None, run_id: str, permit: WorkPermit
@@ -264,7 +269,7 @@ class Workshop:
 
     def _read_dataset(self, sha256: str) -> list[DatasetEntry]:
         try:
-            items = read_dataset(self.blobs, sha256)
+            items = read_dataset(self.catalog, self.blobs, sha256)
         except DataError as error:
             raise ConsentError(str(error)) from error
         return [DatasetEntry(**asdict(item)) for item in items]

@@ -13,7 +13,10 @@ from tests.fakes.caller import Caller
 
 from projectone.server.api.app import create_app
 from projectone.server.api.services import Services
+from projectone.server.corpus.catalog import Catalog
+from projectone.server.corpus.vault import Vault
 from projectone.server.database import Engine, open_engine
+from projectone.server.home import open_keys
 from projectone.server.serve.initialise import initialise
 from projectone.server.serve.processes import api_services
 from projectone.server.settings import ServerSettings
@@ -34,6 +37,12 @@ class Backend:
         assert caller.enrol().status_code == 201
         assert caller.grant().status_code == 200
         return caller
+
+    @property
+    def catalog(self) -> Catalog:
+        """The rows as the worker reads them: the API itself opens nothing."""
+        settings = ServerSettings.from_env({"PROJECTONE_SERVER_HOME": str(self.home)})
+        return Catalog(self.engine, Vault(open_keys(settings, can_open=True)))
 
     def files(self) -> list[str]:
         """Every blob that is kept, and whatever else lies beside them."""

@@ -21,7 +21,7 @@ def test_what_is_marked_is_refused_and_nothing_of_it_is_kept(
 ) -> None:
     ada = backend.caller()
     assert reason(ada.put(a_clip(), **marks)) == (422, why)
-    assert (backend.services.catalog.waiting(), backend.files()) == ([], [])
+    assert (backend.catalog.waiting(), backend.files()) == ([], [])
 
 
 @pytest.mark.parametrize("marks", [{}, {"is_adult": True, "others_present": False}])
@@ -33,4 +33,4 @@ def test_without_the_check_a_marked_clip_would_be_trained_on(backend: Backend, m
     """Control run."""
     monkeypatch.setattr(Correction, "require_usable_voices", lambda self: None)
     assert backend.caller().put(a_clip(), others_present=True).status_code == 201
-    assert len(backend.services.catalog.waiting()) == 1
+    assert len(backend.catalog.waiting()) == 1

@@ -41,14 +41,14 @@ def test_good_pairs_are_kept_and_bad_ones_have_their_reason(backend: Backend, co
     found = {item["item"]: item["reason"] for item in document["refused"]}
     bad = str(ada.correction(b"not a wav", name="three").sample_id)
     assert found == {bad: "wav-not-riff", str(silent): "contract", str(orphan): "pair-incomplete"}
-    assert len(backend.services.catalog.waiting()) == len(backend.files()) == 2
+    assert len(backend.catalog.waiting()) == len(backend.files()) == 2
 
 
 def test_the_same_batch_again_gives_the_same_receipts(backend: Backend) -> None:
     ada = backend.caller()
     body = archive(pair(ada, "one", a_clip(1)))
     assert post(ada, body).content == post(ada, body).content
-    assert len(backend.services.catalog.waiting()) == 1
+    assert len(backend.catalog.waiting()) == 1
 
 
 def test_each_pair_needs_consent_and_the_right_person(backend: Backend) -> None:
@@ -60,7 +60,7 @@ def test_each_pair_needs_consent_and_the_right_person(backend: Backend) -> None:
     ada.withdraw()
     reasons = {item["reason"] for item in post(ada, archive(members)).json()["refused"]}
     assert reasons == {"consent-missing", "contributor"}
-    assert backend.services.catalog.waiting() == []
+    assert backend.catalog.waiting() == []
 
 
 def test_a_path_traversal_is_refused_whole(backend: Backend) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from tests.fakes.caller import a_clip
+from tests.fakes.vaults import a_vault
 
 from projectone.contracts.audio import AudioClip
 from projectone.contracts.base import sha256_hex
@@ -77,5 +78,5 @@ class Corpus:
 def corpus(tmp_path: Path) -> Iterator[Corpus]:
     engine = open_engine(f"sqlite:///{tmp_path}/rows.sqlite")
     upgrade_database(engine)
-    yield Corpus(Catalog(engine), FileBlobs(tmp_path / "blobs"))
+    yield Corpus(Catalog(engine, a_vault(tmp_path / "keys")), FileBlobs(tmp_path / "blobs"))
     engine.dispose()

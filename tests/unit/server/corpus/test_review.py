@@ -18,7 +18,7 @@ ODD = Findings(hold=("foreign-letters", "personal-card"), measures={"peak_db": -
 
 @pytest.fixture
 def reviews(corpus: Corpus) -> Reviews:
-    return Reviews(corpus.catalog._engine)
+    return Reviews(corpus.catalog._engine, corpus.catalog.vault)
 
 
 def hold(corpus: Corpus, reviews: Reviews, *, run_id: str = "run1") -> UUID:

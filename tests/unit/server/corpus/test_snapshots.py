@@ -95,7 +95,7 @@ def test_verifying_finds_a_word_or_a_side_that_was_changed_behind_it(corpus: Cor
     snapshots = open_snapshots(corpus)
     items = items_of(send_four(corpus), held_back=["cleo"])
     snapshot = snapshots.seal(items, split="speakers")
-    for change, what in (({"text": "poison"}, "clip and text"), ({"split": "dev"}, "another part")):
+    for change, what in (({"text": "poison"}, "something else"), ({"split": "dev"}, "another part")):
         forged = snapshots.seal([replace(items[0], **change), *items[1:]], split="speakers")
         behind = replace(
             snapshot, manifest=forged.manifest, signed=sign_snapshot(KEY, _with_dataset(snapshot.manifest, forged))
@@ -121,7 +121,7 @@ def test_a_withdrawal_reissues_every_snapshot_without_the_person_and_proves_the_
     assert snapshots.reissue_without("ada") == snapshots.reissue_withdrawn() == [], "once is enough"
     now = snapshots.find(snapshots.find(second.snapshot_id).replaced_by or "")
     assert (now.manifest.n_train, now.manifest.n_dev, now.manifest.n_withdrawn) == (1, 1, 2)
-    assert {i.text: i.split for i in read_dataset(corpus.blobs, now.manifest.dataset_sha256)} == {
+    assert {i.text: i.split for i in read_dataset(corpus.catalog, corpus.blobs, now.manifest.dataset_sha256)} == {
         "word 2": "train",
         "word 3": "dev",
     }

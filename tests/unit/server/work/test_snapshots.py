@@ -33,7 +33,7 @@ def test_training_keeps_to_the_split_of_the_snapshot(auditor: Auditor) -> None: 
     auditor.run()
     (found,) = auditor.ask("snapshots")["snapshots"]
     assert (found["split"], found["n_dev"] > 0) == ("speakers", True)
-    items = read_dataset(office.home.blobs, found["dataset_sha256"])
+    items = read_dataset(office.home.catalog, office.home.blobs, found["dataset_sha256"])
     sides = [{item.speaker for item in items if item.split == side} for side in ("train", "dev")]
     assert sides[0].isdisjoint(sides[1])
     assert {entry.split for entry in office.workshop._read_dataset(found["dataset_sha256"])} == {"train", "dev"}

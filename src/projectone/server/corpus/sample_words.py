@@ -1,0 +1,84 @@
+"""Rows of samples with their words: sealed on the way in, opened on the way out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from projectone.contracts.base import sha256_hex
+from projectone.contracts.corrections import Correction
+from projectone.contracts.texts import clean_transcript
+from projectone.errors import KeyDestroyedError
+from projectone.server.corpus.tables import CLEAR_WORDS, SampleRow, utc
+from projectone.server.corpus.vault import Place, Vault, Words
+
+
+def sealed_row(correction: Correction, device_id: str, vault: Vault) -> dict[str, Any]:
+    """What a row of `SAMPLES` keeps of a correction."""
+    fields = "sample_id contributor_id consent_receipt_id kind language recorded_at"
+    receipt_id = correction.consent_receipt_id
+    place = Place(correction.sample_id, correction.contributor_id, receipt_id)
+    words = Words(device_id=device_id, **{name: getattr(correction, name) for name in CLEAR_WORDS})
+    return {
+        **{name: getattr(correction, name) for name in fields.split()},
+        "device_id": "",
+        "upload_sha256": vault.mac(receipt_id, correction.audio.sha256),
+        "correction_sha256": vault.mac(receipt_id, sha256_hex(correction.to_bytes())),
+        "words": vault.seal_words(place, words),
+        "text_mac": vault.mac(receipt_id, clean_transcript(words.text)),
+    }
+
+
+def sealed_values(row: Any, vault: Vault) -> dict[str, Any]:  # noqa: ANN401 - a SQLAlchemy row has no type of its own
+    """What to write into a row of `SAMPLES` that lies open."""
+    receipt_id = row.consent_receipt_id
+    words = Words(device_id=row.device_id, **{name: getattr(row, name) for name in CLEAR_WORDS})
+    return {
+        **dict.fromkeys(CLEAR_WORDS),
+        "device_id": "",
+        "upload_sha256": vault.mac(receipt_id, row.upload_sha256),
+        "correction_sha256": vault.mac(receipt_id, row.correction_sha256),
+        "words": vault.seal_words(place_of_row(row), words),
+        "text_mac": vault.mac(receipt_id, clean_transcript(words.text)),
+    }
+
+
+def is_same(row: Any, correction: Correction, vault: Vault) -> bool:  # noqa: ANN401 - a SQLAlchemy row has no type
+    """Whether a row of `SAMPLES` keeps just this correction of just this recording."""
+    digests = (correction.audio.sha256, sha256_hex(correction.to_bytes()))
+    if row.words is not None:
+        digests = (vault.mac(row.consent_receipt_id, digests[0]), vault.mac(row.consent_receipt_id, digests[1]))
+    return (row.upload_sha256, row.correction_sha256) == digests
+
+
+def place_of_row(row: Any) -> Place:  # noqa: ANN401 - a SQLAlchemy row has no type of its own
+    """What the seals of a row of `SAMPLES` are bound to."""
+    return Place(row.sample_id, row.contributor_id, row.consent_receipt_id)
+
+
+def words_of_row(row: Any, vault: Vault) -> Words | None:  # noqa: ANN401 - a SQLAlchemy row has no type of its own
+    """What a row of `SAMPLES` says of its clip; None if it is erased, or its key is.
+
+    Raises:
+        SealError: if the words were changed or belong to another row.
+        KeyMissingError: if the store of keys is not the one that sealed them.
+    """
+    if row.words is None:
+        clear = {name: getattr(row, name) for name in CLEAR_WORDS}
+        return None if row.text is None else Words(device_id=row.device_id, **clear)
+    try:
+        return vault.open_words(place_of_row(row), row.words)
+    except KeyDestroyedError:
+        return None
+
+
+def opened(rows: Iterable[Any], vault: Vault) -> list[SampleRow]:
+    """Rows of `SAMPLES` with their words; those whose key a withdrawal has just destroyed are left out."""
+    found = []
+    for row in rows:
+        if (words := words_of_row(row, vault)) is not None:
+            values = {name: getattr(row, name) for name in SampleRow.__dataclass_fields__}
+            values |= {name: getattr(words, name) for name in ("device_id", "text", "heard", "accent")}
+            moments = {name: utc(values[name]) for name in ("recorded_at", "received_at")}
+            found.append(SampleRow(**values | moments))
+    return found
