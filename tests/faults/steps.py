@@ -9,11 +9,14 @@ from __future__ import annotations
 import asyncio.selector_events as selector_events
 import os
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy.engine.default import DefaultDialect
+
+from projectone.storage.files import StagedFile
 
 OPERATIONS = {"open", "os.rename", "os.mkdir", "os.remove", "os.rmdir", "os.truncate"}
 
@@ -39,11 +42,20 @@ class Steps:
             (DefaultDialect, "do_commit", DefaultDialect.do_commit),
             (DefaultDialect, "do_execute", DefaultDialect.do_execute),
             (_Transport, "write", _Transport.write),
+            (StagedFile, "__init__", StagedFile.__init__),
+            (tempfile, "TemporaryFile", tempfile.TemporaryFile),
         ]
         os.fsync = self._around("fsync", os.fsync)
         DefaultDialect.do_commit = self._around("commit", DefaultDialect.do_commit)  # type: ignore[method-assign]
         DefaultDialect.do_execute = self._around("execute", DefaultDialect.do_execute, is_after=False)  # type: ignore[method-assign]
         _Transport.write = self._around("answer", _Transport.write)
+        staged, temporary, act = StagedFile.__init__, tempfile.TemporaryFile, self._act
+
+        def stage(self: StagedFile, path: Path, stream: Any) -> None:
+            staged(self, path, _Writing(stream, act))  # type: ignore[arg-type]
+
+        tempfile.TemporaryFile = lambda **options: _Writing(temporary(**options), act)  # type: ignore[assignment]
+        StagedFile.__init__ = stage  # type: ignore[method-assign]
         Steps._active = self
         return self
 
@@ -69,6 +81,32 @@ class Steps:
             return
         if any(isinstance(item, str | os.PathLike) and str(item).startswith(active._home) for item in arguments):
             active._act(event)
+
+
+class _Writing:
+    """A stream whose writes and flushes are steps."""
+
+    def __init__(self, stream: Any, act: Act) -> None:
+        self._stream = stream
+        self._act = act
+
+    def __enter__(self) -> _Writing:
+        self._stream.__enter__()
+        return self
+
+    def __exit__(self, *arguments: Any) -> None:
+        self._stream.__exit__(*arguments)
+
+    def write(self, content: bytes) -> int:
+        self._act("write")
+        return int(self._stream.write(content))
+
+    def flush(self) -> None:
+        self._act("write")
+        self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 _Transport: Any = selector_events._SelectorSocketTransport  # type: ignore[attr-defined]

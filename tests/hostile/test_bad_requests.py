@@ -1,8 +1,10 @@
 """Bad input by hand, against the real server over a real socket: a clear refusal, nothing kept, the server alive."""
 
+import asyncio
 import contextlib
 import io
 import json
+import os
 import socket
 import threading
 import time
@@ -10,6 +12,7 @@ import uuid
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import httpx2
 import numpy as np
@@ -19,6 +22,8 @@ from tests.fakes.server_process import ServerProcess, running
 from tests.hostile.audio_families import files, float_wav, fmt, riff
 
 from projectone.contracts import endpoints
+from projectone.server.api import auth
+from projectone.server.api.problems import Refusal
 
 PATIENCE_S = 120
 
@@ -201,9 +206,17 @@ def test_a_client_that_hangs_up_in_the_middle(ada: Caller, server: ServerProcess
     time.sleep(0.2)
 
 
-def test_honest_callers_are_served_while_slow_ones_hold_the_line(server: ServerProcess) -> None:
+def resident_mb(server: ServerProcess) -> float:
+    pages = int(Path(f"/proc/{server.process.pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is read from /proc, which is not here")
+def test_honest_callers_are_served_while_200_slow_ones_hold_the_line(server: ServerProcess) -> None:
     host, port = server.api.removeprefix("http://").split(":")
-    slow = [socket.create_connection((host, int(port)), timeout=PATIENCE_S) for _ in range(100)]
+    assert httpx2.get(f"{server.api}/health/live", timeout=PATIENCE_S).status_code == 200
+    before_mb = resident_mb(server)
+    slow = [socket.create_connection((host, int(port)), timeout=PATIENCE_S) for _ in range(200)]
     try:
         for connection in slow:
             connection.sendall(b"PUT /v1/samples/x HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\nabc")
@@ -218,6 +231,42 @@ def test_honest_callers_are_served_while_slow_ones_hold_the_line(server: ServerP
         for thread in threads:
             thread.join()
         assert answers == [200] * 20
+        assert resident_mb(server) - before_mb < 50
     finally:
         for connection in slow:
             connection.close()
+
+
+class SlowRequest:
+    """A request whose body of 960 kB comes at some rate; time is a number here."""
+
+    def __init__(self, bytes_per_s: int) -> None:
+        self.headers = {"content-length": "960000"}
+        self.now_s = 1_000.0
+        self._bytes_per_s = bytes_per_s
+        self._n_left = 960_000
+
+    async def receive(self) -> dict[str, object]:
+        self.now_s += 20_000 / self._bytes_per_s
+        self._n_left -= 20_000
+        return {"type": "http.request", "body": bytes(20_000), "more_body": self._n_left > 0}
+
+
+def receive_at(bytes_per_s: int, monkeypatch: pytest.MonkeyPatch) -> int:
+    """How many bytes were taken in."""
+    request, body = SlowRequest(bytes_per_s), io.BytesIO()
+    monkeypatch.setattr(auth, "time", SimpleNamespace(monotonic=lambda: request.now_s))
+    asyncio.run(auth._receive(request, body, 10**6))  # type: ignore[arg-type]
+    return len(body.getvalue())
+
+
+def test_a_body_slower_than_4_kb_a_second_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert receive_at(5_000, monkeypatch) == 960_000
+    with pytest.raises(Refusal, match="at least") as refused:
+        receive_at(3_000, monkeypatch)
+    assert (refused.value.status, refused.value.reason) == (408, "too-slow")
+
+
+def test_control_without_the_limit_a_slow_body_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(auth, "_MIN_BYTES_PER_S", 1)
+    assert receive_at(3_000, monkeypatch) == 960_000

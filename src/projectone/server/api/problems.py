@@ -59,13 +59,20 @@ def response_to(error: Exception) -> Response:
     if isinstance(error, ContractError):
         return problem_response(422, "contract", str(error))
     if isinstance(error, StorageError | OSError):
-        cause = error if isinstance(error, OSError) else error.__cause__
-        is_full = isinstance(cause, OSError) and cause.errno in _DISK_IS_FULL
-        status, reason = (507, "disk-full") if is_full else (503, "storage")
+        status, reason = (507, "disk-full") if _is_full(error) else (503, "storage")
         return problem_response(
             status, reason, "the server could not keep this; try later", retry_after_s=RETRY_AFTER_S
         )
     return problem_response(500, "internal", "the server failed; nothing was acknowledged")
+
+
+def _is_full(error: Exception) -> bool:
+    """Whether there is no room left, be it for a file or for a row."""
+    cause = error if isinstance(error, OSError) else error.__cause__
+    refused = getattr(cause, "orig", cause)  # SQLAlchemy wraps what the driver says
+    if isinstance(refused, OSError):
+        return refused.errno in _DISK_IS_FULL
+    return getattr(refused, "sqlite_errorname", "") == "SQLITE_FULL"
 
 
 def add_problems(app: FastAPI) -> None:
