@@ -79,8 +79,8 @@ class HubRegistry:
         """
         tag = f"v{ModelVersion.parse(version)}"
         files = describe_folder(folder, card=card, run_id=run_id, version=version)
-        self._set_up_client()
-        with _translated(f"{self.repo_id}: publishing run {run_id}"):
+        set_up_client(self.endpoint)
+        with translated(f"{self.repo_id}: publishing run {run_id}"):
             self._api.create_repo(self.repo_id, private=True, exist_ok=True)
             if not self._api.model_info(self.repo_id).private:
                 raise RegistryError(f"{self.repo_id}: expected a private repository, got a public one; make it private")
@@ -110,8 +110,8 @@ class HubRegistry:
             TransportError: if the Hub could not be reached; RegistryError if it refused.
         """
         tag = f"v{ModelVersion.parse(version)}"
-        self._set_up_client()
-        with _translated(f"{self.repo_id}: retracting run {run_id}"):
+        set_up_client(self.endpoint)
+        with translated(f"{self.repo_id}: retracting run {run_id}"):
             try:
                 commit = self._commit_of_run(run_id)
             except RepositoryNotFoundError:
@@ -153,33 +153,26 @@ class HubRegistry:
         """
         with building_directory(into) as building:
             commit = self._download(revision or "main", building, allow_patterns=_FOREIGN_PATTERNS)
-            with _translated(f"{self.repo_id}: listing {commit}"):
+            with translated(f"{self.repo_id}: listing {commit}"):
                 listed = {item.rfilename: item for item in self._files_at(commit)}
             for path in sorted(item for item in building.rglob("*") if item.is_file()):
                 name = path.relative_to(building).as_posix()
                 digest = FileDigest(sha256=digest_of(path), size_bytes=path.stat().st_size)
-                if name not in listed or not _is_listed_as(listed[name], digest, git_blob_id(path)):
+                if name not in listed or not is_listed_as(listed[name], digest, git_blob_id(path)):
                     raise ArtifactError(f"{self.repo_id}: {name!r} at {commit} is not what the Hub lists; try again")
         return commit
 
     def current(self) -> PublishedModel | None:
         """The tagged model with the highest version; None if there is none."""
-        with _translated(f"{self.repo_id}: reading the newest model"):
+        with translated(f"{self.repo_id}: reading the newest model"):
             tags = self._tags()
             return self._published_at(tags[max(tags, key=ModelVersion.parse)]) if tags else None
 
     def list_models(self) -> list[PublishedModel]:
         """Every tagged model, oldest version first; nothing if the repository does not exist."""
-        with _translated(f"{self.repo_id}: reading the models"):
+        with translated(f"{self.repo_id}: reading the models"):
             tags = self._tags()
             return [self._published_at(tags[tag]) for tag in sorted(tags, key=ModelVersion.parse)]
-
-    def _set_up_client(self) -> None:
-        """Settle what the client otherwise reads from the environment when it is imported, long before us."""
-        constants.HF_HUB_DISABLE_TELEMETRY = True
-        # With Xet on it would neither ask our Hub whether it has that storage, nor fall back.
-        constants.HF_HUB_DISABLE_XET = _IS_XET_UNWANTED or self.endpoint != PUBLIC_ENDPOINT
-        disable_progress_bars()
 
     def _commit(self, files: Mapping[str, LocalFile], *, run_id: str, tag: str) -> str:
         """One commit with everything. The client sends it once; whether it landed is read from the history."""
@@ -209,7 +202,7 @@ class HubRegistry:
                 landed = self._commit_of_run(run_id)
                 if landed is not None:
                     return landed
-                if _status_of(error) != 412:
+                if status_of(error) != 412:
                     raise
         raise RegistryError(f"{self.repo_id}: others moved main {_MAX_ATTEMPTS} times while run {run_id} was published")
 
@@ -231,7 +224,7 @@ class HubRegistry:
                 f"{self.repo_id}: commit {commit} holds {sorted(listed)}, expected {sorted(files)}: not tagged"
             )
         for path, item in files.items():
-            if not _is_listed_as(listed[path], item.digest, item.git_id):
+            if not is_listed_as(listed[path], item.digest, item.git_id):
                 raise RegistryError(f"{self.repo_id}: {path!r} at {commit} is not what was sent: not tagged")
 
     def _tag(self, tag: str, commit: str) -> None:
@@ -263,8 +256,8 @@ class HubRegistry:
         allow_patterns: Sequence[str] | None = None,
         ignore_patterns: Sequence[str] | None = None,
     ) -> str:
-        self._set_up_client()
-        with _translated(f"{self.repo_id}: fetching {revision}"):
+        set_up_client(self.endpoint)
+        with translated(f"{self.repo_id}: fetching {revision}"):
             commit = str(self._api.model_info(self.repo_id, revision=revision).sha)
             # By commit id, so that a reference that moves meanwhile cannot mix two models.
             self._api.snapshot_download(
@@ -293,27 +286,37 @@ class HubRegistry:
         )
 
 
-def _is_listed_as(item: Any, digest: FileDigest, git_id: str) -> bool:  # noqa: ANN401 - the client's RepoSibling
+def set_up_client(endpoint: str) -> None:
+    """Settle what the client otherwise reads from the environment when it is imported, long before us."""
+    constants.HF_HUB_DISABLE_TELEMETRY = True
+    # With Xet on it would neither ask our Hub whether it has that storage, nor fall back.
+    constants.HF_HUB_DISABLE_XET = _IS_XET_UNWANTED or endpoint != PUBLIC_ENDPOINT
+    disable_progress_bars()
+
+
+def is_listed_as(item: Any, digest: FileDigest, git_id: str) -> bool:  # noqa: ANN401 - the client's RepoSibling
+    """Whether the Hub lists a file with the digest that it must have."""
     if item.lfs is not None:
         return (item.lfs.sha256, item.lfs.size) == (digest.sha256, digest.size_bytes)
     return (item.blob_id, item.size) == (git_id, digest.size_bytes)
 
 
 @contextlib.contextmanager
-def _translated(what: str) -> Iterator[None]:
+def translated(what: str) -> Iterator[None]:
     """The client's many exceptions become two: the Hub said no, or nobody knows yet."""
     try:
         yield
     except ProjectOneError:
         raise
     except Exception as error:
-        status = _status_of(error)
+        status = status_of(error)
         if isinstance(error, ValueError) or (status is not None and status < 500 and status not in (408, 429)):
             raise RegistryError(f"{what}: {error}") from error
         raise TransportError(f"{what}: {error}; try again") from error
 
 
-def _status_of(error: BaseException | None) -> int | None:
+def status_of(error: BaseException | None) -> int | None:
+    """The HTTP status behind an error of the client; None if there is none."""
     while error is not None:
         if isinstance(error, HfHubHTTPError):
             return int(error.response.status_code)

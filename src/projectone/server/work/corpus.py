@@ -16,7 +16,7 @@ from projectone.server.database import open_engine
 from projectone.server.home import open_catalog, require_home
 from projectone.server.migrations.upgrade import upgrade_database
 from projectone.server.settings import ServerSettings
-from projectone.server.work import review, snapshots
+from projectone.server.work import exports, review, snapshots
 from projectone.server.work.dossier import Dossiers
 from projectone.storage.blobs import FileBlobs
 from projectone.storage.files import write_atomically
@@ -33,9 +33,15 @@ EXAMPLES = (
   projectone-server corpus show 7d0c1f9e --json
 """
     + snapshots.EXAMPLES
+    + "\n"
+    + exports.EXAMPLES
 )
 
 EXIT_SOUND, EXIT_DAMAGED = 0, 1
+_ROOMS = {
+    **dict.fromkeys(snapshots.ACTIONS, snapshots.execute),
+    **dict.fromkeys(exports.ACTIONS, exports.execute),
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -54,7 +60,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     scrubbing = actions.add_parser("scrub", help="read everything once and compare it with its digest")
     reviewing = actions.add_parser("review", help="samples that wait for a person: list, accept, refuse them")
     review.add_arguments(reviewing)
-    for action in (listing, showing, fetching, scrubbing, reviewing, *snapshots.add_arguments(actions)):
+    for action in (
+        listing,
+        showing,
+        fetching,
+        scrubbing,
+        reviewing,
+        *snapshots.add_arguments(actions),
+        *exports.add_arguments(actions),
+    ):
         action.add_argument("--json", action="store_true", help="print one JSON object")
 
 
@@ -80,8 +94,8 @@ def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
             facts, text = dossier.facts, dossier.text
         elif arguments.action == "clip":
             facts, text = _fetch(catalog, blobs, Histories(engine, catalog.vault), arguments)
-        elif arguments.action in ("snapshots", "snapshot", "datasheet"):
-            code, facts, text = snapshots.execute(arguments, settings, engine, blobs)
+        elif arguments.action in _ROOMS:
+            code, facts, text = _ROOMS[arguments.action](arguments, settings, engine, blobs)
         elif arguments.action == "review":
             facts, text = review.execute(arguments, engine, catalog.vault)
         else:

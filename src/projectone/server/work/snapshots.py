@@ -35,6 +35,7 @@ EXAMPLES = """\
   projectone-server corpus datasheet 3f9a --out sheet     README.md, statistics.svg; no figure about fewer than 5 people
   projectone-server corpus snapshot check proof.json      anywhere, with --key and no server: in it, or absent"""
 
+ACTIONS = ("snapshots", "snapshot", "datasheet")
 EXIT_HOLDS, EXIT_BROKEN = 0, 1
 
 

@@ -35,6 +35,7 @@ def test_rows_of_the_first_revision_are_kept_and_get_the_tables_that_came_since(
     upgrade_database(engine)
     with writing(engine) as connection:  # as the first revision left it
         connection.execute(text("DROP TABLE sample_returns"))
+        connection.execute(text("DROP TABLE exports"))
         connection.execute(text("DROP TABLE sample_salts"))
         connection.execute(text("DROP TABLE snapshots"))
         connection.execute(text("DROP TABLE doomed_blobs"))

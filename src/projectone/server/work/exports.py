@@ -1,0 +1,151 @@
+"""`projectone-server corpus export` and `corpus exports`: copies of a snapshot for other tools, and where they went."""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from projectone.errors import ConsentError, DataError, SettingsError
+from projectone.server.corpus.catalog import Catalog
+from projectone.server.corpus.clips import read_clip
+from projectone.server.corpus.datasets import DatasetItem
+from projectone.server.corpus.export import EXPORT_FORMATS, ExportFormat, write_export
+from projectone.server.corpus.exports import Export, Exports
+from projectone.server.corpus.snapshots import Snapshot
+from projectone.server.database import Engine
+from projectone.server.delivery.signing import load_signer
+from projectone.server.home import open_catalog
+from projectone.server.registry.datasets import DatasetHub
+from projectone.server.settings import ServerSettings
+from projectone.server.work.snapshots import items_of, open_snapshots
+from projectone.storage.blobs import FileBlobs
+from projectone.storage.files import building_directory
+
+EXAMPLES = """\
+  projectone-server corpus export 3f9a --out speech                     audiofolder: datasets.load_dataset("speech")
+  projectone-server corpus export 3f9a --out speech --format parquet    needs the extra `export`
+  projectone-server corpus export 3f9a --push acme/speech               to a private dataset repository on the Hub
+  projectone-server corpus exports                                      copies that left; 1 if one holds withdrawn ones
+  projectone-server corpus exports --deleted 5b0e...                    note that a copy is gone"""
+
+ACTIONS = ("export", "exports")
+EXIT_CLEAN, EXIT_WITHDRAWN = 0, 1
+
+
+def add_arguments(actions: Any) -> list[argparse.ArgumentParser]:  # noqa: ANN401 - argparse's own action has no public name
+    """Declare `export` and `exports`."""
+    exporting = actions.add_parser("export", help="copy a snapshot out of the vault, on the record")
+    exporting.add_argument("snapshot", metavar="ID", help="id of the snapshot or of its dataset, or its beginning")
+    where = exporting.add_mutually_exclusive_group(required=True)
+    where.add_argument("--out", type=Path, metavar="DIR", help="folder to make")
+    where.add_argument("--push", metavar="OWNER/NAME", help="private dataset repository on the configured Hub")
+    exporting.add_argument("--format", choices=EXPORT_FORMATS, default="audiofolder", help="default audiofolder")
+    listing = actions.add_parser("exports", help="copies that left, and what was withdrawn from each since")
+    listing.add_argument("--deleted", type=UUID, metavar="ID", help="note that this copy is gone")
+    return [exporting, listing]
+
+
+def execute(
+    arguments: argparse.Namespace, settings: ServerSettings, engine: Engine, blobs: FileBlobs
+) -> tuple[int, dict[str, Any], str]:
+    """Export, or list the exports; gives the exit code, the facts, and the same as a text."""
+    exports = Exports(engine)
+    if arguments.action == "export":
+        return _export(arguments, settings, engine, blobs, exports)
+    if arguments.deleted is not None and not exports.deleted(arguments.deleted, datetime.now(UTC)):
+        raise DataError("export-unknown", f"export {arguments.deleted}: there is none; see `corpus exports`")
+    listed = exports.listed()
+    holding = [export for export in listed if export.withdrawn and export.deleted_at is None]
+    text = "\n".join(map(_line, listed)) or "nothing was exported"
+    if holding:
+        text += (
+            f"\n{len(holding)} copies hold samples that were withdrawn: delete those ids there (--json lists them), "
+            "or the copy; then `corpus exports --deleted ID`"
+        )
+    return EXIT_WITHDRAWN if holding else EXIT_CLEAN, {"exports": [_plain(export) for export in listed]}, text
+
+
+def _export(
+    arguments: argparse.Namespace, settings: ServerSettings, engine: Engine, blobs: FileBlobs, exports: Exports
+) -> tuple[int, dict[str, Any], str]:
+    catalog = open_catalog(settings, engine)
+    signer = load_signer(settings.keys_folder / "release.key")
+    snapshot = open_snapshots(engine, catalog, blobs, signer).find(arguments.snapshot)
+    items = items_of(snapshot, catalog, blobs)
+    if not items:
+        raise DataError("snapshot-empty", f"snapshot {snapshot.snapshot_id[:12]}: nobody is left in it")
+    if arguments.out is not None and arguments.out.exists():
+        raise SettingsError(f"--out: expected a folder to make, {str(arguments.out)!r} exists")
+    destination = arguments.push or str(arguments.out.resolve())
+    export_id = exports.begin(
+        snapshot_id=snapshot.snapshot_id,
+        dataset_sha256=snapshot.manifest.dataset_sha256,
+        kind=arguments.format,
+        destination=destination,
+        n_samples=len(items),
+        now=datetime.now(UTC),
+    )
+    if arguments.push is None:
+        with building_directory(arguments.out) as folder:
+            _write(snapshot, items, catalog, blobs, folder, arguments.format)
+    else:
+        with tempfile.TemporaryDirectory(dir=settings.home) as folder_name:
+            folder = Path(folder_name)
+            _write(snapshot, items, catalog, blobs, folder, arguments.format)
+            hub = DatasetHub(settings.hub_endpoint, settings.hub_token or None, arguments.push)
+            destination = f"{arguments.push}@{hub.push(folder, export_id=str(export_id))}"
+        exports.locate(export_id, destination)
+    facts = {
+        "export_id": str(export_id),
+        "snapshot_id": snapshot.snapshot_id,
+        "format": arguments.format,
+        "destination": destination,
+        "n_samples": len(items),
+    }
+    told = (
+        f"{len(items)} samples exported to {destination}\n"
+        f"this copy left the vault: it is on record as {export_id}, and `corpus exports` says what to delete from it "
+        "when somebody withdraws"
+    )
+    return EXIT_CLEAN, facts, told
+
+
+def _write(
+    snapshot: Snapshot,
+    items: Sequence[DatasetItem],
+    catalog: Catalog,
+    blobs: FileBlobs,
+    folder: Path,
+    kind: ExportFormat,
+) -> None:
+    rows = {str(row.sample_id): row for row in catalog.living()}
+    if any(item.sample_id not in rows for item in items):
+        raise ConsentError("a sample of the snapshot was withdrawn just now; export its re-issue")
+    write_export(snapshot, items, rows, partial(read_clip, catalog, blobs), folder, kind=kind)
+    if catalog.is_withdrawn(snapshot.manifest.dataset_sha256):
+        raise ConsentError("a sample of the snapshot was withdrawn while it was written; export its re-issue")
+
+
+def _plain(export: Export) -> dict[str, Any]:
+    return {
+        "export_id": str(export.export_id),
+        "made_at": export.made_at.isoformat(),
+        "snapshot_id": export.snapshot_id,
+        "format": export.format,
+        "destination": export.destination,
+        "n_samples": export.n_samples,
+        "deleted_at": None if export.deleted_at is None else export.deleted_at.isoformat(),
+        "withdrawn": list(export.withdrawn),
+    }
+
+
+def _line(export: Export) -> str:
+    state = "gone" if export.deleted_at is not None else f"{len(export.withdrawn)} withdrawn"
+    what = f"{export.n_samples} samples, {export.format}"
+    return f"{export.export_id}  {export.made_at:%Y-%m-%d %H:%M}  {what:28}  {state:14}  {export.destination}"
