@@ -90,7 +90,9 @@ STORY = Story(
     production_after_poison="1.1.0",
     weights_before_poison="b" * 64,
     weights_after_poison="b" * 64,
-    withheld=Withheld(user="dora", n_rows=0, n_hits=0, n_files_searched=312, n_bytes_searched=48_000_000),
+    withheld=Withheld(
+        user="dora", n_rows=0, n_hits=0, n_files_searched=312, n_bytes_searched=48_000_000, n_samples_opened=96
+    ),
     folders={"server's home": "server", "logs": "logs", "model card": "server/hub"},
 )  # fmt: skip
 

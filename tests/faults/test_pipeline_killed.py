@@ -16,6 +16,7 @@ from tests.conformance.hub.running import Hub, running_hub
 from tests.fakes.trainer_home import TrainerHome
 from tests.faults.pipeline_driver import REFUSED, KillAt, PauseAt, paused, run
 
+from projectone.server.corpus.datasets import read_dataset
 from projectone.server.database import writing
 from projectone.server.delivery.ledger import Ledger
 from projectone.server.leases import LEASES
@@ -87,12 +88,14 @@ def outcome(home: TrainerHome, hub: Hub) -> dict[str, Any]:
             for (key,) in connection.execute(NOTIFICATIONS.select().with_only_columns(NOTIFICATIONS.c.key))
         ]
     is_there = client.repo_exists(repo)
+    items = read_dataset(home.catalog, home.blobs, row.dataset_sha256) if row.dataset_sha256 else []
     quarantined = home.folder / "quarantine" / row.run_id
     return {
         "state": row.state,
         "counts": home.catalog.counts(),
         "n": (row.n_items, row.n_new, row.n_discarded),
-        "dataset": row.dataset_sha256,
+        # Two homes seal the same samples to different bytes: what is in their datasets is the same.
+        "dataset": [(item.sample_id, item.text, item.split) for item in items],
         "model": row.candidate_sha256,
         "verdict": row.verdict,
         "version": row.version,

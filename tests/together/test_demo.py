@@ -17,7 +17,9 @@ from projectone.demo.loop import DemoOptions, run_demo
 from projectone.demo.plan import Size
 from projectone.demo.report import summary_of, write_report
 from projectone.demo.screen import Screen
+from projectone.demo.search import opened_samples
 from projectone.demo.story import Story
+from projectone.server.settings import ServerSettings
 from projectone.waveform.wav import encode_wav
 
 pytestmark = pytest.mark.slow
@@ -88,9 +90,10 @@ def test_one_person_said_no_and_the_backend_knows_nothing_of_them(played: tuple[
     assert silent.name not in (out / "golden" / "manifest.jsonl").read_text()
     corpus = out.parent / "corpus"
     theirs = [path.read_bytes() for path in corpus.glob(f"{silent.name}-*.wav")]
-    kept = [path.read_bytes() for path in (out / "server" / "blobs").rglob("*") if path.is_file()]
-    assert len(theirs) == 64
-    assert not set(theirs) & set(kept)
+    settings = ServerSettings.from_env({"PROJECTONE_SERVER_HOME": str(out / "server")})
+    kept = [content for _, content in opened_samples(settings)]
+    assert (len(theirs), len(kept)) == (64, story.withheld.n_samples_opened)
+    assert not any(wav in content for wav in theirs for content in kept)
 
 
 def test_poison_ends_in_quarantine_and_a_human_is_told(played: tuple[Story, Path, str]) -> None:

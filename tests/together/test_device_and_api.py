@@ -17,9 +17,12 @@ from tests.fakes.tiny_whisper import save_tiny, say
 from projectone.contracts.releases import ReleaseManifest
 from projectone.device.cli import main
 from projectone.server.conversion.package import pack
+from projectone.server.corpus.clips import read_clip
 from projectone.server.database import open_engine
 from projectone.server.delivery.ledger import Ledger, Release
 from projectone.server.delivery.signing import load_signer
+from projectone.server.home import open_catalog
+from projectone.server.settings import ServerSettings
 from projectone.storage.blobs import FileBlobs
 from projectone.waveform.wav import encode_wav
 
@@ -57,6 +60,16 @@ class Backend:
         try:
             signer = load_signer(self.home / "keys" / "release.key")
             return Ledger(engine).publish(f"test-{version}", "stable", draft, signer.sign)
+        finally:
+            engine.dispose()
+
+    def opened_clips(self) -> list[bytes]:
+        """What is kept of recordings, as the worker reads it."""
+        settings = ServerSettings.from_env({"PROJECTONE_SERVER_HOME": str(self.home)})
+        engine = open_engine(settings.database_url)
+        try:
+            catalog, blobs = open_catalog(settings, engine), FileBlobs(self.home / "blobs")
+            return [read_clip(catalog, blobs, row.clip_sha256) for row in catalog.living()]
         finally:
             engine.dispose()
 
@@ -125,8 +138,8 @@ def test_a_correction_goes_up_and_a_model_comes_down(backend: Backend, device: P
         "problem": None,
     }
     assert run("status")["uploaded"] == 1
-    blobs = sorted(path for path in (backend.home / "blobs").rglob("*") if path.is_file())
-    assert [path.read_bytes() for path in blobs] == [wav.read_bytes()]
+    assert backend.opened_clips() == [wav.read_bytes()]
+    assert backend.files_with(b"red green") == backend.files_with(wav.read_bytes()[4000:4200]) == []
     assert kept["sample_id"] in json.dumps(run("correct", "last", "red green"))
 
     second = backend.release(save_tiny(tmp_path / "two", seed=2), "1.1.0")

@@ -14,7 +14,9 @@ ERASURE_LIMITS: tuple[str, ...] = (
     "Models are not edited: one that was released before the withdrawal stays on the devices that have it, until they "
     "install the release that replaces it. Releases that were trained later did not use what was erased.",
     "A model hub keeps the history of what was published to it.",
-    "Copies that the operator made elsewhere, such as backups, last as long as the operator keeps them.",
+    "Sound and words were sealed with a key of this consent, and that key is destroyed: backups of them cannot be "
+    "read. A backup of the keys themselves could open them until the master key is changed, which the operator is to "
+    "do every seven days. Backups of models, and copies that were exported, last as long as the operator keeps them.",
     "The number of the samples, their ids and lengths, the consent and its withdrawal are kept: so that an id is not "
     "used again, and so that this receipt can be given.",
 )

@@ -15,7 +15,7 @@ from projectone.demo.materials import Person, Spoken
 from projectone.demo.people import Participant, Server
 from projectone.demo.poison import poison, shifted_copies
 from projectone.demo.screen import Screen
-from projectone.demo.search import Found, Traces, search_backend
+from projectone.demo.search import Found, Traces, opened_samples, search_backend
 from projectone.demo.stage import FIRST_VERSION, DemoOptions, Stage, backend_for, gather, start
 from projectone.demo.story import Story, TrainingRun, Withheld
 from projectone.demo.telling import Facts, describe_run, percent, progress_line, tell
@@ -221,27 +221,49 @@ class _Demo:
         open_one = next(who for who in self._people if who.person.has_consented)
         nothing, control = self._traces(silent), self._traces(open_one)
         screen.table(
-            ("person", "consented", "rows about them", "files with a trace", "files searched", "MB"),
+            (
+                "person",
+                "consented",
+                "rows about them",
+                "files with a trace",
+                "of files",
+                "opened samples",
+                "of samples",
+            ),
             [
-                (who.person.name, word, found.n_rows, found.n_hits, found.n_files, f"{found.n_bytes / 1e6:.1f}")
+                (
+                    who.person.name,
+                    word,
+                    found.n_rows,
+                    len(found.files),
+                    found.n_files,
+                    len(found.opened),
+                    found.n_opened,
+                )
                 for who, word, found in ((open_one, "yes", control), (silent, "no", nothing))
             ],
         )
         if nothing.n_rows + nothing.n_hits:
-            screen.bad(f"traces of {silent.person.name}: {[*nothing.rows, *nothing.files][:3]}")
+            screen.bad(f"traces of {silent.person.name}: {[*nothing.rows, *nothing.files, *nothing.opened][:3]}")
         else:
             version = silent.client.status().model_version
             screen.good(
                 f"nothing of {silent.person.name}: no name, no digest, no sound. They use {version} all the same."
             )
-        if not control.n_rows or not control.n_hits:
+        if not control.n_rows or not control.files or not control.opened:
             raise BackendError("the search found nothing of a person who did consent: it proves nothing")
+        if lying_open := [name for name in control.sounding if name.startswith("server/")]:
+            raise BackendError(f"the sound of {open_one.person.name} lies open in {', '.join(lying_open[:3])}")
+        screen.good(
+            f"of {open_one.person.name}, who consented, the sound lies sealed: no file has it, the worker opens it"
+        )
         return Withheld(
             user=silent.person.name,
             n_rows=nothing.n_rows,
             n_hits=nothing.n_hits,
             n_files_searched=nothing.n_files,
             n_bytes_searched=nothing.n_bytes,
+            n_samples_opened=nothing.n_opened,
         )
 
     # What the acts are made of.
@@ -293,7 +315,8 @@ class _Demo:
         wavs = [spoken.wav for spoken in (*who.person.to_correct, *who.person.kept_back)]
         traces = Traces.of(who.ids, wavs, who.audio_sha256s)
         folders = [self._options.out / name for name in ("server", "golden", "logs")]
-        return search_backend(folders, self._backend.settings.database_url, traces)
+        settings = self._backend.settings
+        return search_backend(folders, settings.database_url, traces, opened_samples(settings))
 
 
 def _newcomer(number: int, recordings: Sequence[Spoken]) -> Person:

@@ -1,20 +1,29 @@
-"""Looks for traces of a person in every row and every byte of the backend."""
+"""Looks for traces of a person in every row and every byte of the backend, and in all that it could open.
+
+What lies sealed gives nothing away to a search of bytes, whoever it is of. So it is opened with the backend's own keys,
+and searched as the backend could read it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from projectone.server.corpus.clips import read_clip
 from projectone.server.database import open_engine, reading
+from projectone.server.home import open_catalog
+from projectone.server.settings import ServerSettings
+from projectone.storage.blobs import FileBlobs
 from projectone.waveform.wav import parse_wav
 
 _KEY_BYTES = 8
 _SLICE_BYTES = 256
 _WINDOW_BYTES = 64 * 1024 * 1024
+_SOUND = "sound of clip"
 
 
 @dataclass(frozen=True)
@@ -24,12 +33,16 @@ class Found:
     Attributes:
         rows: Table and traces of each row that holds one.
         files: File and traces of each file that holds one.
+        opened: Sealed sample and traces of each that holds one, once it is opened.
+        n_opened: How many were opened.
     """
 
     rows: tuple[tuple[str, str], ...]
     files: tuple[tuple[str, str], ...]
     n_files: int
     n_bytes: int
+    opened: tuple[tuple[str, str], ...] = ()
+    n_opened: int = 0
 
     @property
     def n_rows(self) -> int:
@@ -38,8 +51,13 @@ class Found:
 
     @property
     def n_hits(self) -> int:
-        """Files that hold a trace."""
-        return len(self.files)
+        """Files and opened samples that hold a trace."""
+        return len(self.files) + len(self.opened)
+
+    @property
+    def sounding(self) -> tuple[str, ...]:
+        """Files in which a recording lies open."""
+        return tuple(name for name, traces in self.files if _SOUND in traces)
 
 
 @dataclass(frozen=True)
@@ -65,12 +83,26 @@ class Traces:
             needles[f"digest of clip {number}"] = digest.encode()
             needles[f"digest of clip {number}, binary"] = bytes.fromhex(digest)
         for number, wav in enumerate(wavs):
-            needles[f"sound of clip {number}"] = distinctive_slice(wav)
+            needles[f"{_SOUND} {number}"] = distinctive_slice(wav)
         return cls(needles)
 
 
-def search_backend(folders: Sequence[Path], database_url: str, traces: Traces) -> Found:
-    """Look through every row of every table, and every byte of every file."""
+def opened_samples(settings: ServerSettings) -> Iterator[tuple[str, bytes]]:
+    """Every sample that the backend can open, by its id: its words and its clip, as its worker reads them."""
+    engine = open_engine(settings.database_url)
+    try:
+        catalog, blobs = open_catalog(settings, engine), FileBlobs(settings.home / "blobs")
+        for row in catalog.living():
+            words = "\0".join(str(value) for value in vars(row).values())
+            yield str(row.sample_id), words.encode() + b"\0" + read_clip(catalog, blobs, row.clip_sha256)
+    finally:
+        engine.dispose()
+
+
+def search_backend(
+    folders: Sequence[Path], database_url: str, traces: Traces, opened: Iterable[tuple[str, bytes]] = ()
+) -> Found:
+    """Look through every row of every table, every byte of every file, and what was opened for it, see above."""
     files: list[tuple[str, str]] = []
     n_files = n_bytes = 0
     sieve = _Sieve(traces.bytes_by_name)
@@ -84,7 +116,13 @@ def search_backend(folders: Sequence[Path], database_url: str, traces: Traces) -
             found |= sieve.find_in(path)
             if found:
                 files.append((name, ", ".join(sorted(found))))
-    return Found(tuple(search_rows(database_url, traces)), tuple(files), n_files, n_bytes)
+    inside: list[tuple[str, str]] = []
+    n_opened = 0
+    for name, content in opened:
+        n_opened += 1
+        if found := sieve.find(content):
+            inside.append((name, ", ".join(sorted(found))))
+    return Found(tuple(search_rows(database_url, traces)), tuple(files), n_files, n_bytes, tuple(inside), n_opened)
 
 
 def search_rows(database_url: str, traces: Traces) -> list[tuple[str, str]]:
@@ -144,11 +182,11 @@ class _Sieve:
             kept = b""
             while window := stream.read(_WINDOW_BYTES):
                 content = kept + window
-                found |= self._find(content)
+                found |= self.find(content)
                 kept = content[-(self._longest - 1) :] if self._longest > 1 else b""
         return found
 
-    def _find(self, content: bytes) -> set[str]:
+    def find(self, content: bytes) -> set[str]:
         if len(content) < _KEY_BYTES or not self._keys.size:
             return set()
         octets: npt.NDArray[np.uint8] = np.frombuffer(content, np.uint8)[: len(content) - _KEY_BYTES + 1]

@@ -92,13 +92,14 @@ class TrainingRun:
 
 @dataclass(frozen=True, kw_only=True)
 class Withheld:
-    """The user who said no, and what a search of every file of the backend found of them."""
+    """The user who said no, and what a search of every file and every sealed sample found of them."""
 
     user: str
     n_rows: int
     n_hits: int
     n_files_searched: int
     n_bytes_searched: int
+    n_samples_opened: int
 
 
 @dataclass(frozen=True, kw_only=True)

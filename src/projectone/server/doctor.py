@@ -21,6 +21,8 @@ EXAMPLES = "  projectone-server doctor\n  projectone-server doctor --json"
 # The reference BLAS gives about 7, an OpenBLAS over 100, and still 30 on a core that others keep busy.
 _SLOW_GFLOPS = 15.0
 _LOW_SPACE_FRACTION = 0.1
+# For how long a backup of keys may open what was withdrawn since it was taken; receipts of erasures say so, too.
+_KEY_BACKUP_DAYS = 7
 
 Level = Literal["ok", "warning", "error"]
 
@@ -119,23 +121,35 @@ def check_database(settings: ServerSettings) -> Finding:
 
 def check_keys(settings: ServerSettings) -> Finding:
     """Whether the keys that seal samples open again, and how well the master key is kept."""
+    from projectone.server.corpus.catalog import Catalog
+    from projectone.server.database import open_engine
     from projectone.server.home import open_keys
+    from projectone.server.migrations.upgrade import upgrade_database
     from projectone.storage.keyfiles import KeyFiles
 
     if not settings.keys_folder.is_dir():
         return Finding("keys", "warning", "none yet: run `projectone-server init`")
-    keys = open_keys(settings, can_open=True)
+    keys, engine = open_keys(settings, can_open=True), open_engine(settings.database_url)
     try:
         master_id = keys.ensure_master()
         keys.prove()
         counts, age_days = keys.counts(), keys.master_age().days
+        lies_open = upgrade_database(engine) and Catalog(engine).open_samples(1)
     finally:
         keys.close()
+        engine.dispose()
     detail = f"{counts.n_alive} consents sealed, {counts.n_destroyed} destroyed, master key {age_days} days old"
     open_to_others = [path.name for path in settings.keys_folder.iterdir() if path.stat().st_mode & 0o077]
     if open_to_others or settings.keys_folder.stat().st_mode & 0o077:
         names = ", ".join(sorted(open_to_others)) or "the folder"
         return Finding("keys", "error", f"{detail}; others may read {names} in {settings.keys_folder}: chmod it")
+    if lies_open:
+        return Finding(
+            "keys", "warning", f"{detail}; samples from before there were seals lie open: start `serve` once"
+        )
+    if age_days > _KEY_BACKUP_DAYS:
+        advice = f"run `projectone-server keys rotate --older-than-days {_KEY_BACKUP_DAYS}` every day"
+        return Finding("keys", "warning", f"{detail}: backups of keys still open what was withdrawn since; {advice}")
     if settings.key_passphrase is None or not KeyFiles(settings.keys_folder).is_locked(master_id):
         detail += (
             "; it lies unlocked in a file: set PROJECTONE_SERVER_KEY_PASSPHRASE and run `projectone-server keys rotate`"

@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.fakes.tiny_whisper import say
+from tests.fakes.trainer_home import TrainerHome
 
 from projectone.contracts.base import sha256_hex
 from projectone.demo import search
-from projectone.demo.search import Traces, distinctive_slice, search_backend
+from projectone.demo.search import Traces, distinctive_slice, opened_samples, search_backend
 from projectone.device.wiring import read_clip
 from projectone.server.database import open_engine, writing
 from projectone.server.evaluation.golden import pcm_digest
@@ -95,6 +96,20 @@ def test_what_was_planted_in_a_row_is_found(backend: Path, value: str | bytes) -
     found = look(backend)
     assert [table for table, _ in found.rows] == ["samples"]
     assert found.n_hits >= 1  # the database and its log are files, too
+
+
+def test_what_lies_sealed_is_found_once_it_is_opened_and_in_no_file(tmp_path: Path) -> None:
+    """The control of the demo's own search: a person who consented is found inside the seals, and only there."""
+    home = TrainerHome(tmp_path / "server", hub_url="http://127.0.0.1:9", hub_token="none")
+    try:
+        sample_id = home.send(CONTRIBUTOR, "one", "red green", say("red green", seed=0))
+        home.send("c-other", "two", "green blue", say("green blue", seed=99))
+        traces = Traces.of([], WAVS, [sha256_hex(wav) for wav in WAVS])
+        found = search_backend([home.folder], home.settings.database_url, traces, opened_samples(home.settings))
+    finally:
+        home.close()
+    assert found.opened == ((sample_id, "sound of clip 0"),)
+    assert (found.files, found.rows, found.sounding, found.n_opened) == ((), (), (), 2)
 
 
 def test_what_lies_across_two_readings_is_found(backend: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,13 +2,18 @@
 
 import json
 import uuid
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import insert
 
 from projectone.server import doctor
 from projectone.server.cli import main
+from projectone.server.corpus.tables import CONSENTS, CONTRIBUTORS, SAMPLES
+from projectone.server.database import open_engine, writing
 from projectone.server.home import open_keys
+from projectone.server.keys import ConsentKeys
 from projectone.server.serve.initialise import initialise
 from projectone.server.settings import ServerSettings
 
@@ -74,6 +79,31 @@ def test_the_doctor_says_how_well_the_master_key_is_kept(tmp_path: Path) -> None
     assert doctor.check_keys(locked).level == "ok"
     (locked.keys_folder / "consents.sqlite").chmod(0o644)
     assert doctor.check_keys(locked).level == "error"
+
+
+def test_the_doctor_says_that_an_old_master_key_keeps_what_was_erased(
+    home: ServerSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ConsentKeys, "master_age", lambda self: timedelta(days=8))
+    finding = doctor.check_keys(home)
+    assert (finding.level, "keys rotate --older-than-days 7" in finding.detail) == ("warning", True)
+
+
+def test_the_doctor_says_that_samples_lie_open(home: ServerSettings) -> None:
+    engine = open_engine(home.database_url)
+    with writing(engine) as connection:
+        moment = datetime(2026, 11, 1, tzinfo=UTC)
+        connection.execute(insert(CONTRIBUTORS).values(contributor_id="ada", first_seen_at=moment))
+        consent = {"receipt_id": uuid.uuid4(), "contributor_id": "ada", "scope": "corrections", "text_version": 1}
+        connection.execute(insert(CONSENTS).values(**consent, method="cli", granted_at=moment))
+        sample = {"sample_id": uuid.uuid4(), "contributor_id": "ada", "consent_receipt_id": consent["receipt_id"]}
+        digests = {"upload_sha256": "0" * 64, "correction_sha256": "1" * 64, "clip_sha256": "2" * 64}
+        about = {"device_id": "d", "kind": "correction", "language": "en", "duration_s": 1.0, "state": "waiting"}
+        moments = {"recorded_at": moment, "received_at": moment}
+        connection.execute(insert(SAMPLES).values(text="seven", **sample, **digests, **about, **moments))
+    engine.dispose()
+    finding = doctor.check_keys(home)
+    assert (finding.level, "lie open" in finding.detail) == ("warning", True)
 
 
 def test_the_doctor_finds_a_master_key_that_is_gone(home: ServerSettings) -> None:
