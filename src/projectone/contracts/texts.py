@@ -1,4 +1,7 @@
-"""The policy that every transcript passes before it is kept, sent or trained on."""
+"""The policy that every transcript passes before it is kept, sent or trained on; and how a text is shown.
+
+A text is refused where it comes in and escaped where it goes out, so that neither rests on the other.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,8 @@ MAX_TRANSCRIPT_CHARACTERS = 2_000
 MAX_MARKS_PER_BASE = 4
 # Joiners change how Indic, Persian and emoji text is written, so they are text; every other format character is not.
 _ALLOWED_FORMAT_CHARACTERS = {"\u200c", "\u200d"}
+# Full-width signs begin a formula too, in programs that are set to East Asian input.
+_FORMULA_SIGNS = tuple("=+-@\N{FULLWIDTH EQUALS SIGN}\N{FULLWIDTH PLUS SIGN}\N{FULLWIDTH HYPHEN-MINUS}\uff20")
 _REFUSED_CATEGORIES = {
     "Cc": "a control character",
     "Cs": "a lone surrogate",
@@ -52,6 +57,25 @@ def clean_transcript(text: str) -> str:
     if not any(unicodedata.category(character)[0] in "LN" for character in cleaned):
         raise DataError("text-empty", "transcript: expected at least one letter or digit")
     return cleaned
+
+
+def printable(text: str, *, keep: str = "") -> str:
+    """A text for a terminal or a log: what could move the cursor, hide, or turn the line around is spelled out.
+
+    Args:
+        text: Anything, from anywhere.
+        keep: Characters that may stay, such as the ends of lines.
+    """
+    if text.isprintable():
+        return text
+    may_stay = _ALLOWED_FORMAT_CHARACTERS | set(keep)
+    return "".join(c if c.isprintable() or c in may_stay else c.encode("unicode_escape").decode() for c in text)
+
+
+def as_cell(text: str) -> str:
+    """A text for a cell of a table: no program that opens it takes it for a formula."""
+    shown = printable(text)
+    return f"'{shown}" if shown.lstrip().startswith(_FORMULA_SIGNS) else shown
 
 
 def _as_value_error(text: str) -> str:

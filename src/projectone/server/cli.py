@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from typing import NoReturn, Protocol, cast
 
 from projectone import __version__
+from projectone.contracts.texts import printable
 from projectone.errors import ProjectOneError, UsageError, error_document, is_json_asked
 from projectone.server.settings import ServerSettings
 
@@ -82,7 +83,7 @@ def _explain_error(error: BaseException, arguments: list[str]) -> int:
     if isinstance(error, KeyboardInterrupt):
         error = KeyboardInterrupt(str(error) or "interrupted; the same command goes on from here")
         print(file=sys.stderr)
-    print(f"{prog}: {error}", file=sys.stderr)
+    print(f"{prog}: {printable(str(error), keep=chr(10))}", file=sys.stderr)
     if is_json_asked(arguments):
         print(json.dumps(error_document(error)), flush=True)
     return EXIT_INTERRUPTED if isinstance(error, KeyboardInterrupt) else EXIT_ERROR

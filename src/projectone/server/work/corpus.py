@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import csv
+import io
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from projectone.contracts.texts import as_cell, printable
 from projectone.errors import DataError, SettingsError
 from projectone.server.corpus.catalog import Catalog
 from projectone.server.corpus.clips import read_clip
@@ -52,6 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     listing.add_argument("--reason", metavar="WORD", help="only those with this reason, such as silence")
     listing.add_argument("--person", metavar="NAME", help="only this contributor's (a pseudonym)")
     listing.add_argument("--limit", type=int, default=20, metavar="N", help="how many (default 20)")
+    listing.add_argument("--csv", action="store_true", help="a table for a spreadsheet; no cell of it is a formula")
     showing = actions.add_parser("show", help="one sample: where from, measured how, decided why, used where")
     showing.add_argument("sample", metavar="ID", help="id of the sample, or its beginning")
     fetching = actions.add_parser("clip", help="one sample's sound, opened, to listen to")
@@ -127,13 +132,26 @@ def _list(histories: Histories, arguments: argparse.Namespace) -> tuple[dict[str
         }
         for sample in samples
     ]
-    return {"samples": facts}, "\n".join(map(_line, samples)) or "no such sample"
+    text = _table(facts) if arguments.csv else "\n".join(map(_line, samples)) or "no such sample"
+    return {"samples": facts}, text
+
+
+def _table(facts: Sequence[dict[str, Any]]) -> str:
+    """The samples as CSV, every cell in quotes."""
+    lines = io.StringIO()
+    writer = csv.writer(lines, quoting=csv.QUOTE_ALL, lineterminator="\n")
+    columns = ("sample_id", "state", "reason", "contributor_id", "kind", "duration_s", "received_at", "text")
+    writer.writerow(columns)
+    for item in facts:
+        writer.writerow([as_cell("" if item[name] is None else str(item[name])) for name in columns])
+    return lines.getvalue().rstrip("\n")
 
 
 def _line(sample: KnownSample) -> str:
     what = sample.state if sample.reason is None else f"{sample.state}: {sample.reason}"
     when = f"{sample.received_at:%Y-%m-%d %H:%M}"
-    return f"{str(sample.sample_id)[:8]}  {when}  {sample.duration_s:5.1f} s  {what:24}  {sample.text or ''}".rstrip()
+    text = printable(sample.text or "")
+    return f"{str(sample.sample_id)[:8]}  {when}  {sample.duration_s:5.1f} s  {what:24}  {text}".rstrip()
 
 
 def _fetch(

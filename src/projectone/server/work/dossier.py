@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from projectone.contracts.texts import clean_transcript
+from projectone.contracts.texts import clean_transcript, printable
 from projectone.errors import DataError
 from projectone.server.corpus.catalog import Catalog
 from projectone.server.corpus.clips import read_clip
@@ -186,7 +186,7 @@ def _write(facts: dict[str, Any]) -> str:
     for run in facts["runs"]:
         released = f", released as {run['released_version']}" if run["released_version"] else ""
         lines.append(f"used in   run {run['run_id']} ({run['state']}{released})")
-    return "\n".join(lines)
+    return "\n".join(map(printable, lines))
 
 
 def _minute(moment: str) -> str:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+from projectone.contracts.texts import printable
 from projectone.errors import DataError, SettingsError
 from projectone.server.corpus.history import Histories
 from projectone.server.corpus.review import ACCEPTED, REFUSED, Decision, HeldSample, Reviews
@@ -94,7 +95,6 @@ def _facts(sample: HeldSample) -> dict[str, Any]:
 
 
 def _lines(sample: HeldSample) -> list[str]:
-    first = (
-        f"{str(sample.sample_id)[:8]}  {sample.received_at:%Y-%m-%d %H:%M}  {sample.duration_s:5.1f} s  {sample.text}"
-    )
+    when, text = f"{sample.received_at:%Y-%m-%d %H:%M}", printable(sample.text)
+    first = f"{str(sample.sample_id)[:8]}  {when}  {sample.duration_s:5.1f} s  {text}"
     return [first, *(f"          {reason}: {EXPLAINED.get(reason, '')}" for reason in sample.checks.held)]
