@@ -15,7 +15,7 @@ from fastapi.testclient import TestClient
 from tests.fakes.caller import Caller, a_clip
 from tests.fakes.vaults import GlassVault
 
-from projectone.errors import DataError, KeyDestroyedError
+from projectone.errors import DataError, KeyDestroyedError, KeyMissingError, SettingsError
 from projectone.server.api.app import create_app
 from projectone.server.api.services import Services
 from projectone.server.corpus.catalog import Catalog
@@ -162,6 +162,25 @@ def test_keys_that_were_restored_from_before_a_withdrawal_are_destroyed_again(tm
     with pytest.raises(KeyDestroyedError):
         open_keys(site.settings, can_open=True).for_opening(consent)
     engine.dispose()
+
+
+def test_the_process_that_answers_devices_needs_no_key_that_opens(tmp_path: Path) -> None:
+    """Its private half is carried off: samples come in, are known again, and go with a withdrawal all the same."""
+    site = Site(tmp_path, is_sealed=True)
+    for path in site.settings.keys_folder.glob("master-*.key"):
+        path.unlink()
+    late = site._caller("late")
+    ada = site.people[0]
+    assert [ada.put(a_clip(99), "eight", name="new").status_code for _ in range(2)] == [201, 200]
+    assert ada.put(a_clip(98), "eight", name="new").status_code == 409
+    assert late.put(a_clip(97), "nine").status_code == 201
+    assert (ada.withdraw().status_code, late.withdraw().status_code) == (200, 200)
+    assert ada.put(a_clip(99), "eight", name="new").status_code == 410
+    with pytest.raises(SettingsError, match="opens none"):
+        site.services.catalog.waiting()
+    with pytest.raises(KeyMissingError):
+        open_keys(site.settings, can_open=True).for_opening(site.people[1].consent_id)
+    site.close()
 
 
 def restored(backup: Path, vault: Vault) -> tuple[Catalog, FileBlobs]:

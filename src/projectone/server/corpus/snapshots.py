@@ -44,10 +44,12 @@ from projectone.contracts.snapshots import (
     commitment_of,
     sample_key,
 )
-from projectone.errors import ConsentError, DataError
+from projectone.errors import ConsentError, DataError, KeyDestroyedError
 from projectone.server.corpus.catalog import Catalog
 from projectone.server.corpus.datasets import DatasetItem, ListItem, seal_dataset, seal_list, speaker_of
+from projectone.server.corpus.sample_words import place_of_row
 from projectone.server.corpus.tables import SAMPLES, SEALED, ListedSample
+from projectone.server.corpus.vault import Vault
 from projectone.server.database import METADATA, forget_freed_pages, reading, writing
 from projectone.storage.blobs import BlobStore
 
@@ -137,7 +139,9 @@ class Snapshots:
             DataError: ``dataset-duplicate`` if a sample is named twice.
         """
         sealed = seal_dataset(self._catalog, self._blobs, items)
-        return self._issue(sealed.sha256, items, lambda connection: _leaves(connection, items), split=split)
+        return self._issue(
+            sealed.sha256, items, lambda connection: _leaves(connection, items, self._catalog.vault), split=split
+        )
 
     def listed(self) -> list[Snapshot]:
         """Every snapshot, the newest first."""
@@ -174,7 +178,7 @@ class Snapshots:
     def openings(self, texts: Mapping[UUID, tuple[str, str]]) -> dict[UUID, Opening]:
         """What commits to samples, given the clip digest and the text of each; none for those withdrawn."""
         with reading(self._engine) as connection:
-            return _openings(connection, texts)
+            return _openings(connection, texts, self._catalog.vault)
 
     def _reissue(self, *of: Any) -> list[Reissue]:  # noqa: ANN401 - conditions on SAMPLES
         erased = (SAMPLES.c.state == "erased", *of)
@@ -255,14 +259,14 @@ class Snapshots:
         return Snapshot(snapshot_id, signed, manifest, leaves, None)
 
 
-def _leaves(connection: Connection, items: Sequence[DatasetItem]) -> tuple[Leaf, ...]:
+def _leaves(connection: Connection, items: Sequence[DatasetItem], vault: Vault) -> tuple[Leaf, ...]:
     """One for each item, sorted by key; samples that were never committed to get their salt."""
     texts = {UUID(item.sample_id): (item.clip_sha256, item.text) for item in items}
-    salted = {sample_id for batch in _batches(texts) for sample_id in _salts(connection, batch)}
-    fresh = [{"sample_id": sample_id, "salt": secrets.token_bytes(_SALT_BYTES)} for sample_id in texts.keys() - salted]
-    if fresh:
-        connection.execute(insert(SALTS), fresh)
-    openings = _openings(connection, texts)
+    for batch in _batches(texts):
+        unsalted = [row for row in _salted(connection, batch) if row.salt is None]
+        if unsalted:
+            connection.execute(insert(SALTS), [_fresh_salt(row, vault) for row in unsalted])
+    openings = _openings(connection, texts, vault)
     leaves = [
         Leaf(
             key=sample_key(UUID(item.sample_id)),
@@ -275,26 +279,33 @@ def _leaves(connection: Connection, items: Sequence[DatasetItem]) -> tuple[Leaf,
     return tuple(sorted(leaves, key=lambda leaf: leaf.key))
 
 
-def _openings(connection: Connection, texts: Mapping[UUID, tuple[str, str]]) -> dict[UUID, Opening]:
+def _fresh_salt(row: Any, vault: Vault) -> dict[str, Any]:  # noqa: ANN401 - a SQLAlchemy row has no type of its own
+    """Sealed like the words that it guards: with an open one, whoever has a copy of the rows could try texts."""
+    return {"sample_id": row.sample_id, "salt": vault.seal_salt(place_of_row(row), secrets.token_bytes(_SALT_BYTES))}
+
+
+def _openings(connection: Connection, texts: Mapping[UUID, tuple[str, str]], vault: Vault) -> dict[UUID, Opening]:
     found = {}
     for batch in _batches(texts):
-        salts = _salts(connection, batch)
-        consents = select(SAMPLES.c.sample_id, SAMPLES.c.consent_receipt_id).where(SAMPLES.c.sample_id.in_(batch))
-        for sample_id, receipt_id in connection.execute(consents):
-            if sample_id in salts:
-                clip_sha256, text = texts[sample_id]
-                found[sample_id] = Opening(
-                    consent_receipt_id=receipt_id,
+        for row in _salted(connection, batch):
+            if row.salt is None:
+                continue
+            clip_sha256, text = texts[row.sample_id]
+            with suppress(KeyDestroyedError):
+                found[row.sample_id] = Opening(
+                    consent_receipt_id=row.consent_receipt_id,
                     clip_sha256=clip_sha256,
                     text_sha256=sha256_hex(text.encode()),
-                    salt=salts[sample_id].hex(),
+                    salt=vault.open_salt(place_of_row(row), row.salt).hex(),
                 )
     return found
 
 
-def _salts(connection: Connection, sample_ids: Sequence[UUID]) -> dict[UUID, bytes]:
-    query = select(SALTS).where(SALTS.c.sample_id.in_(sample_ids))
-    return {sample_id: bytes(salt) for sample_id, salt in connection.execute(query)}
+def _salted(connection: Connection, sample_ids: Sequence[UUID]) -> Sequence[Any]:
+    """Samples with their sealed salts; None for one that was never committed to."""
+    columns = (SAMPLES.c.sample_id, SAMPLES.c.contributor_id, SAMPLES.c.consent_receipt_id, SALTS.c.salt)
+    joined = select(*columns).outerjoin(SALTS, SALTS.c.sample_id == SAMPLES.c.sample_id)
+    return connection.execute(joined.where(SAMPLES.c.sample_id.in_(sample_ids))).all()
 
 
 def _item(row: ListedSample, leaf: Leaf) -> ListItem:

@@ -14,7 +14,7 @@ from projectone.contracts.base import canonical_json
 from projectone.server.keys import ConsentKeys
 from projectone.storage.sealed import seal, unseal
 
-Kind = Literal["clip", "words"]
+Kind = Literal["clip", "words", "salt"]
 
 
 @dataclass(frozen=True)
@@ -89,6 +89,22 @@ class Vault:
         """
         content = unseal(sealed, self._keys.for_opening(place.receipt_id), context=place.context("words"))
         return Words(**json.loads(content))
+
+    def seal_salt(self, place: Place, salt: bytes) -> bytes:
+        """What keeps a commitment to a sample from being guessed, for a row.
+
+        Raises:
+            KeyDestroyedError: if the consent was withdrawn.
+        """
+        return self._seal(place, "salt", salt)
+
+    def open_salt(self, place: Place, sealed: bytes) -> bytes:
+        """The salt again.
+
+        Raises:
+            SealError, KeyDestroyedError, KeyMissingError: as `open_clip`.
+        """
+        return unseal(sealed, self._keys.for_opening(place.receipt_id), context=place.context("salt"))
 
     def mac(self, receipt_id: UUID, content: str) -> str:
         """What stands for a digest where a digest would tell: the same for the same, and says nothing without the key.

@@ -5,15 +5,21 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import select, update
 from tests.fakes.vaults import a_vault, keys_in
 from tests.unit.server.corpus.conftest import Corpus
+from tests.unit.server.corpus.test_datasets import item
 
+from projectone.contracts.signatures import sign_snapshot
+from projectone.contracts.snapshots import SignedSnapshot, SnapshotManifest
 from projectone.errors import DataError, KeyDestroyedError, KeyMissingError, SealError, SettingsError
 from projectone.server.corpus.clips import read_clip
+from projectone.server.corpus.snapshots import SALTS, Snapshots
 from projectone.server.corpus.tables import SAMPLES
 from projectone.server.corpus.vault import Place, Vault, Words
 from projectone.server.database import reading, writing
+from projectone.storage.sealed import is_sealed
 
 PLACE = Place(uuid.uuid4(), "ada", uuid.uuid4())
 WORDS = Words(device_id="device-1", text="seven", heard="eleven", accent="Welsh")
@@ -27,6 +33,24 @@ def vault(tmp_path: Path) -> Vault:
 def test_words_and_clips_come_back(vault: Vault) -> None:
     assert vault.open_words(PLACE, vault.seal_words(PLACE, WORDS)) == WORDS
     assert vault.open_clip(PLACE, vault.seal_clip(PLACE, b"RIFF")) == b"RIFF"
+
+
+def test_a_salt_lies_sealed_beside_its_sample_and_goes_with_the_key(corpus: Corpus) -> None:
+    """With an open salt, whoever has a copy of the rows could try texts against a leaf until one fits."""
+    snapshots = Snapshots(corpus.catalog._engine, corpus.catalog, corpus.blobs, sign=sign, clock=corpus.tick)
+    row = corpus.send()
+    snapshots.seal([item(row)], split="none")
+    texts = {row.sample_id: (row.clip_sha256, row.text)}
+    salt = bytes.fromhex(snapshots.openings(texts)[row.sample_id].salt)
+    with reading(corpus.catalog._engine) as connection:
+        kept = connection.execute(select(SALTS.c.salt)).scalar_one()
+    assert (len(salt), is_sealed(kept), salt in kept) == (32, True, False)
+    corpus.catalog.vault.shred([corpus.consent("ada")])  # and of the copy of the rows nothing is emptied
+    assert snapshots.openings(texts) == {}
+
+
+def sign(manifest: SnapshotManifest) -> SignedSnapshot:
+    return sign_snapshot(Ed25519PrivateKey.from_private_bytes(bytes(range(32))), manifest)
 
 
 def test_nothing_opens_in_another_place(vault: Vault) -> None:
