@@ -8,9 +8,11 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+PROGRAM = (sys.executable, "-m", "projectone.server.cli")
 
 
 @dataclass
@@ -40,9 +42,9 @@ class ServerProcess:
 
 
 @contextlib.contextmanager
-def running(home: Path, *arguments: str) -> Iterator[ServerProcess]:
+def running(home: Path, *arguments: str, program: Sequence[str] = PROGRAM) -> Iterator[ServerProcess]:
     """A server on `home` for the block."""
-    command = [sys.executable, "-m", "projectone.server.cli", "serve", "--init", "--json", *arguments]
+    command = [*program, "serve", "--init", "--json", *arguments]
     environment = {
         **os.environ,
         "PROJECTONE_SERVER_HOME": str(home),
