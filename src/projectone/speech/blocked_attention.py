@@ -12,9 +12,8 @@ from collections.abc import Iterator
 
 import mlx.core as mx
 import numpy as np
-import numpy.typing as npt
 
-Array = npt.NDArray[np.float32]
+from projectone.speech.kernels import Floats
 
 # Numbers in a block of scores; two such blocks fit into the two megabytes of a core. Smaller ones make thin products.
 _BLOCK = 262_144
@@ -41,27 +40,18 @@ def attend(query: mx.array, keys: mx.array, values: mx.array, n_head: int) -> mx
     Returns:
         (batch, tokens, state).
     """
+    n_rows = query.shape[0]
 
-    def attended(query: mx.array, keys: mx.array, values: mx.array) -> tuple[mx.array, mx.array]:
-        batch, n_tokens, _ = query.shape
-        out = np.empty(query.shape, np.float32)
-        levels = np.empty((batch * n_head, n_tokens), np.float32)
-        parts = (np.asarray(query), np.asarray(keys), np.asarray(values), out)
-        for level, q, k, v, o in zip(levels, *(_heads(x, n_head) for x in parts), strict=True):
-            for rows in _rows(n_tokens, k.shape[0]):
-                level[rows] = _forward(q[rows], k, v, o[rows])
-        return mx.array(out), mx.array(levels)
+    def attended(*given: mx.array) -> tuple[mx.array, mx.array]:
+        out, levels = attended_heads(*(heads(np.asarray(x), n_head) for x in given))
+        return mx.array(joined(out, n_rows)), mx.array(levels)
 
     def gradients(
         primals: tuple[mx.array, ...], cotangents: tuple[mx.array, ...], outputs: tuple[mx.array, ...]
     ) -> tuple[mx.array, ...]:
-        slopes = [np.zeros(x.shape, np.float32) for x in primals]
-        parts = (*map(np.asarray, primals), np.asarray(outputs[0]), np.asarray(cotangents[0]), *slopes)
-        for level, q, k, v, o, c, *into in zip(
-            np.asarray(outputs[1]), *(_heads(x, n_head) for x in parts), strict=True
-        ):
-            _backward(q, k, v, o, c, level, into)
-        return tuple(mx.array(slope) for slope in slopes)
+        parts = (heads(np.asarray(x), n_head) for x in (*primals, outputs[0], cotangents[0]))
+        slopes = attended_slopes(*parts, levels=np.asarray(outputs[1]))
+        return tuple(mx.array(joined(slope, n_rows)) for slope in slopes)
 
     function = mx.custom_function(attended)
     function.vjp(gradients)
@@ -69,46 +59,72 @@ def attend(query: mx.array, keys: mx.array, values: mx.array, n_head: int) -> mx
     return result
 
 
-def _heads(x: Array, n_head: int) -> Iterator[Array]:
-    """Views (positions, head state) of every example's heads, in order."""
-    for example in x.reshape(x.shape[0], x.shape[1], n_head, -1):
-        yield from example.transpose(1, 0, 2)
+def heads(x: Floats, n_head: int) -> Floats:
+    """(batch, positions, state) to (batch * heads, positions, width), each head in one piece."""
+    batch, n_positions, n_state = x.shape
+    split = x.reshape(batch, n_positions, n_head, n_state // n_head).transpose(0, 2, 1, 3)
+    return np.ascontiguousarray(split).reshape(batch * n_head, n_positions, n_state // n_head)
 
 
-def _rows(n_tokens: int, n_positions: int) -> Iterator[slice]:
-    step = max(1, _BLOCK // n_positions)
-    return (slice(start, start + step) for start in range(0, n_tokens, step))
+def joined(x: Floats, batch: int) -> Floats:
+    """The inverse of `heads`."""
+    n_heads, n_positions, width = x.shape
+    split = x.reshape(batch, n_heads // batch, n_positions, width).transpose(0, 2, 1, 3)
+    return np.ascontiguousarray(split).reshape(batch, n_positions, -1)
 
 
-def _forward(query: Array, keys: Array, values: Array, out: Array) -> Array:
-    """Fill `out`; gives the logarithm of the sum of each row's exponentials."""
-    scores = query @ keys.T
-    highest = scores.max(axis=-1, keepdims=True)
-    scores -= highest
-    np.exp(scores, out=scores)
-    total = scores.sum(axis=-1, keepdims=True)
-    np.matmul(scores, values, out=out)
-    out /= total
-    level: Array = (highest + np.log(total))[:, 0]
-    return level
+def attended_heads(query: Floats, keys: Floats, values: Floats) -> tuple[Floats, Floats]:
+    """What each head gathers, (heads, tokens, width), and the logarithm of each token's sum of exponentials.
+
+    Args:
+        query: (heads, tokens, width), scaled already.
+        keys: (heads, positions, width).
+        values: (heads, positions, width).
+    """
+    out = np.empty_like(query)
+    levels = np.empty(query.shape[:2], np.float32)
+    for some, rows in _blocks(query, keys):
+        scores = query[some, rows] @ keys[some].transpose(0, 2, 1)
+        highest = scores.max(axis=-1, keepdims=True)
+        scores -= highest
+        np.exp(scores, out=scores)
+        total = scores.sum(axis=-1, keepdims=True)
+        gathered = np.matmul(scores, values[some], out=out[some, rows])
+        gathered /= total
+        levels[some, rows] = (highest + np.log(total))[:, :, 0]
+    return out, levels
 
 
-def _backward(
-    query: Array, keys: Array, values: Array, out: Array, cotangent: Array, level: Array, into: list[Array]
-) -> None:
-    """Fill the slopes of query, keys and values, which begin at zero."""
-    query_slope, keys_slope, values_slope = into
-    along = np.einsum("ts,ts->t", cotangent, out)
+def attended_slopes(
+    query: Floats, keys: Floats, values: Floats, out: Floats, cotangent: Floats, *, levels: Floats
+) -> tuple[Floats, Floats, Floats]:
+    """Gradients of `attended_heads` with respect to query, keys and values, from those of what it gave."""
+    query_slope, keys_slope, values_slope = np.empty_like(query), np.zeros_like(keys), np.zeros_like(values)
+    along = np.einsum("htw,htw->ht", cotangent, out)
     # One more dimension each: the products below come out with the row's level, or `along`, subtracted.
-    ones = np.ones((keys.shape[0], 1), np.float32)
-    keys_and_one, values_and_one = np.hstack([keys, ones]).T, np.hstack([values, ones]).T
-    query_and_level = np.hstack([query, -level[:, None]])
-    cotangent_and_along = np.hstack([cotangent, -along[:, None]])
-    for rows in _rows(query.shape[0], keys.shape[0]):
-        weights = query_and_level[rows] @ keys_and_one
+    keys_and_one, values_and_one = (_and_one(x).transpose(0, 2, 1) for x in (keys, values))
+    query_and_level = np.concatenate([query, -levels[:, :, None]], axis=-1)
+    cotangent_and_along = np.concatenate([cotangent, -along[:, :, None]], axis=-1)
+    for some, rows in _blocks(query, keys):
+        weights = query_and_level[some, rows] @ keys_and_one[some]
         np.exp(weights, out=weights)
-        values_slope += weights.T @ cotangent[rows]
-        slope = cotangent_and_along[rows] @ values_and_one
+        values_slope[some] += weights.transpose(0, 2, 1) @ cotangent[some, rows]
+        slope = cotangent_and_along[some, rows] @ values_and_one[some]
         slope *= weights
-        np.matmul(slope, keys, out=query_slope[rows])
-        keys_slope += slope.T @ query[rows]
+        np.matmul(slope, keys[some], out=query_slope[some, rows])
+        keys_slope[some] += slope.transpose(0, 2, 1) @ query[some, rows]
+    return query_slope, keys_slope, values_slope
+
+
+def _and_one(x: Floats) -> Floats:
+    return np.concatenate([x, np.ones((*x.shape[:2], 1), np.float32)], axis=-1)
+
+
+def _blocks(query: Floats, keys: Floats) -> Iterator[tuple[slice, slice]]:
+    """Heads, and rows of them: several whole heads, or some rows of one."""
+    n_heads, n_tokens, n_positions = query.shape[0], query.shape[1], keys.shape[1]
+    n_at_once = max(1, _BLOCK // (n_tokens * n_positions))
+    step = max(1, _BLOCK // n_positions)
+    for first in range(0, n_heads, n_at_once):
+        for start in range(0, n_tokens, step):
+            yield slice(first, first + n_at_once), slice(start, start + step)

@@ -15,25 +15,13 @@ import mlx.core as mx
 import numpy as np
 import numpy.typing as npt
 
+from projectone.speech import kernels
+
 Array = npt.NDArray[np.float32]
 
 # Below this many numbers, going through numpy costs more than it saves.
 SMALLEST_SIZE = 8192
-# Numbers worked on at a time: four such blocks stay in a core's second-level cache.
-_BLOCK = 65_536
 _ROOT_HALF = math.sqrt(0.5)
-_NEAR_ZERO = 1e-20  # where a quotient might not be a normal number
-_INVERSE_ROOT_2_PI = 1 / math.sqrt(2 * math.pi)
-# The upper tail of the normal distribution over its density, as a rational function; error below 2e-7.
-# Source: W. J. Cody, "Rational Chebyshev approximation for the error function", as used for float32 in Eigen and XLA.
-_ERF_TOP = (
-    -2.72614225801306e-10, 2.77068142495902e-08, -2.10102402082508e-06, -5.69250639462346e-05,
-    -7.34990630326855e-04, -2.95459980854025e-03, -1.60960333262415e-02,
-)  # fmt: skip
-_ERF_BOTTOM = (
-    -1.45660718464996e-05, -2.13374055278905e-04, -1.68282697438203e-03, -7.37332916720468e-03,
-    -1.42647390514189e-02,
-)  # fmt: skip
 
 
 def goes_through_numpy(x: mx.array) -> bool:
@@ -41,64 +29,16 @@ def goes_through_numpy(x: mx.array) -> bool:
     return bool(x.size >= SMALLEST_SIZE and x.dtype == mx.float32 and mx.default_device().type == mx.cpu)
 
 
-def _blocks(size: int, step: int) -> list[slice]:
-    return [slice(start, start + max(1, step)) for start in range(0, size, max(1, step))]
+def _gelu_values(x: mx.array) -> tuple[mx.array, mx.array]:
+    flat = np.asarray(x).reshape(-1)
+    values, slopes = np.empty((2, flat.size), np.float32)
+    for block in kernels.blocks(flat.size):
+        kernels.gelu_with_slope(flat[block], values[block], slopes[block])
+    return mx.array(values).reshape(x.shape), mx.array(slopes).reshape(x.shape)
 
 
-def _normal_cdf(x: Array) -> Array:
-    """The share of the standard normal distribution below `x`, from a rational form of the error function."""
-    scaled = np.clip(x * np.float32(_ROOT_HALF), -4, 4)
-    square = scaled * scaled
-    top = square * np.float32(_ERF_TOP[0])
-    for coefficient in _ERF_TOP[1:-1]:
-        top += np.float32(coefficient)
-        top *= square
-    top += np.float32(_ERF_TOP[-1])
-    bottom = square * np.float32(_ERF_BOTTOM[0])
-    for coefficient in _ERF_BOTTOM[1:-1]:
-        bottom += np.float32(coefficient)
-        bottom *= square
-    bottom += np.float32(_ERF_BOTTOM[-1])
-    top *= scaled
-    top /= bottom
-    top += 1
-    share: Array = top * np.float32(0.5)
-    return share
-
-
-def _by_block(function: Callable[..., Array], *inputs: mx.array) -> mx.array:
-    """Apply `function` to flat blocks of equally shaped arrays; the result has their shape."""
-    flat = [np.asarray(x).reshape(-1) for x in inputs]
-    out = np.empty(flat[0].size, dtype=np.float32)
-    for block in _blocks(out.size, _BLOCK):
-        out[block] = function(*(x[block] for x in flat))
-    return mx.array(out).reshape(inputs[0].shape)
-
-
-def _gelu_block(x: Array) -> Array:
-    return x * _normal_cdf(x)
-
-
-def _gelu_slope_block(x: Array, value: Array, cotangent: Array) -> Array:
-    slope = x * x
-    slope *= np.float32(-0.5)
-    np.exp(slope, out=slope)
-    slope *= x
-    slope *= np.float32(_INVERSE_ROOT_2_PI)
-    # The share below `x` is in the value already; around zero it is a half.
-    share = np.full_like(x, 0.5)
-    np.divide(value, x, out=share, where=np.abs(x) > _NEAR_ZERO)
-    slope += share
-    slope *= cotangent
-    return slope
-
-
-def _gelu_values(x: mx.array) -> mx.array:
-    return _by_block(_gelu_block, x)
-
-
-def _gelu_gradient(x: mx.array, cotangent: mx.array, output: mx.array) -> mx.array:
-    return _by_block(_gelu_slope_block, x, output, cotangent)
+def _gelu_gradient(_x: mx.array, cotangents: tuple[mx.array, mx.array], outputs: tuple[mx.array, mx.array]) -> mx.array:
+    return cotangents[0] * outputs[1]
 
 
 _fast_gelu = mx.custom_function(_gelu_values)
@@ -113,7 +53,7 @@ def plain_gelu(x: mx.array) -> mx.array:
 
 def gelu(x: mx.array) -> mx.array:
     """The exact Gaussian error linear unit, as in Whisper: ``x * Phi(x)``."""
-    return _fast_gelu(x) if goes_through_numpy(x) else plain_gelu(x)
+    return _fast_gelu(x)[0] if goes_through_numpy(x) else plain_gelu(x)
 
 
 def _softmax_rows(scores: Array, out: Array) -> None:
@@ -126,7 +66,7 @@ def _softmax_values(scores: mx.array) -> mx.array:
     width = scores.shape[-1]
     rows = np.asarray(scores).reshape(-1, width)
     out = np.empty_like(rows)
-    for block in _blocks(rows.shape[0], _BLOCK // width):
+    for block in kernels.blocks(*rows.shape):
         _softmax_rows(rows[block], out[block])
     return mx.array(out).reshape(scores.shape)
 
@@ -180,46 +120,23 @@ def cross_entropy(logits: mx.array, targets: mx.array) -> mx.array:
     return nats
 
 
-def _standardised(rows: Array, eps: float) -> tuple[Array, Array]:
-    """Rows with zero mean and unit variance, and the inverse deviation of each."""
-    centred = rows - rows.mean(axis=-1, keepdims=True)
-    variance = np.einsum("ij,ij->i", centred, centred)[:, None] / np.float32(rows.shape[-1])
-    inverse = (1 / np.sqrt(variance + np.float32(eps))).astype(np.float32)
-    centred *= inverse
-    return centred, inverse
-
-
 @lru_cache(maxsize=4)
 def _fast_layer_norm(eps: float) -> Callable[[mx.array, mx.array, mx.array], mx.array]:
     def values(x: mx.array, weight: mx.array, bias: mx.array) -> mx.array:
-        width = x.shape[-1]
-        rows, scale, shift = np.asarray(x).reshape(-1, width), np.asarray(weight), np.asarray(bias)
-        out = np.empty_like(rows)
-        for block in _blocks(rows.shape[0], _BLOCK // width):
-            out[block] = _standardised(rows[block], eps)[0] * scale + shift
+        out, _ = kernels.standardised(np.asarray(x).reshape(-1, x.shape[-1]), eps)
+        for block in kernels.blocks(*out.shape):
+            out[block] *= np.asarray(weight)
+            out[block] += np.asarray(bias)
         return mx.array(out).reshape(x.shape)
 
     def gradient(
         primals: tuple[mx.array, mx.array, mx.array], cotangent: mx.array, _output: mx.array
     ) -> tuple[mx.array, mx.array, mx.array]:
         x, weight, _ = primals
-        width = x.shape[-1]
-        rows, slopes, scale = (
-            np.asarray(x).reshape(-1, width),
-            np.asarray(cotangent).reshape(-1, width),
-            np.asarray(weight),
-        )
-        out = np.empty_like(rows)
-        weight_slope = np.zeros(width, dtype=np.float32)
-        for block in _blocks(rows.shape[0], _BLOCK // width):
-            standard, inverse = _standardised(rows[block], eps)
-            weight_slope += np.einsum("ij,ij->j", slopes[block], standard)
-            scaled = slopes[block] * scale
-            along = np.einsum("ij,ij->i", scaled, standard)[:, None] / np.float32(width)
-            scaled -= scaled.mean(axis=-1, keepdims=True)
-            scaled -= standard * along
-            out[block] = scaled * inverse
-        return mx.array(out).reshape(x.shape), mx.array(weight_slope), mx.array(slopes.sum(axis=0))
+        rows, slopes = (np.asarray(array).reshape(-1, x.shape[-1]) for array in (x, cotangent))
+        made = kernels.standardised_slopes(slopes, *kernels.standardised(rows, eps), np.asarray(weight))
+        x_slope, weight_slope, bias_slope = map(mx.array, made)
+        return x_slope.reshape(x.shape), weight_slope, bias_slope
 
     function = mx.custom_function(values)
     function.vjp(gradient)

@@ -9,7 +9,7 @@ import mlx.core as mx
 import mlx.nn as nn
 import numpy as np
 
-from projectone.speech import blocked_attention, ops
+from projectone.speech import blocked_attention, half_blocks, ops
 
 # Keys and values of one attention: (batch, positions, state) each.
 KeyValues = tuple[mx.array, mx.array]
@@ -167,8 +167,20 @@ class ResidualAttentionBlock(nn.Module):
         if xa is not None:
             attended, cross_cache, cross_qk = self.cross_attn(self.cross_attn_ln(x), xa, kv_cache=cross_cache)
             x = x + attended
-        x = x + self.mlp2(ops.gelu(self.mlp1(self.mlp_ln(x))))
-        return x, (own_cache, cross_cache), cross_qk
+        return self._add_mlp(x), (own_cache, cross_cache), cross_qk
+
+    def transform(self, x: mx.array) -> mx.array:
+        """As a call with nothing but `x`, (batch, positions, state), whose cache nobody wants."""
+        linears = [self.attn.query, self.attn.key, self.attn.value, self.attn.out]
+        if half_blocks.suits(x, self.attn_ln, linears):
+            return self._add_mlp(half_blocks.add_attention(x, self.attn_ln, linears, self.attn.n_head))
+        return self._add_mlp(x + self.attn(self.attn_ln(x))[0])
+
+    def _add_mlp(self, x: mx.array) -> mx.array:
+        linears = [self.mlp1, self.mlp2]
+        if half_blocks.suits(x, self.mlp_ln, linears):
+            return half_blocks.add_mlp(x, self.mlp_ln, linears)
+        return x + self.mlp2(ops.gelu(self.mlp1(self.mlp_ln(x))))
 
 
 class AudioEncoder(nn.Module):
@@ -195,7 +207,7 @@ class AudioEncoder(nn.Module):
         x = ops.gelu(self.conv2(x))
         x = x + self._positional_embedding[: x.shape[1]].astype(x.dtype)
         for block in self.blocks:
-            x, _, _ = block(x)
+            x = block.transform(x)
         return self.ln_post(x)
 
 

@@ -18,11 +18,12 @@ from mlx.utils import tree_unflatten
 from projectone.errors import ArtifactError, StorageError, TrainingError
 from projectone.server.training.adamw import AdamW, Tensors
 from projectone.server.training.batching import stream
-from projectone.server.training.clipped_step import ClippedAdamW
+from projectone.server.training.clipped_step import ClippedAdamW, put_down
 from projectone.server.training.config import TrainingConfig
 from projectone.server.training.engines.methods import TrainingMethod
 from projectone.server.training.engines.protocol import TrainingProgress
 from projectone.server.training.engines.reporting import Reporter
+from projectone.server.training.engines.steps import with_tensors
 from projectone.server.training.examples import ExampleBuilder
 from projectone.server.training.lessons import Lessons
 from projectone.server.training.log import TrainingLog
@@ -163,8 +164,8 @@ class SequenceStage:
             batch_of=self._lessons.batch,
             judge=judge,
             is_better=better_than(first),
-            save=folder.save,
-            pause=folder.pause,
+            save=lambda state: folder.save(with_tensors(state, put_down)),
+            pause=lambda state: folder.pause(with_tensors(state, put_down)),
             load=lambda: _expect(folder.latest(is_saved=True)),
             clock=time.monotonic,
             on_step=self._on_step,

@@ -10,7 +10,7 @@ from typing import Protocol
 import mlx.core as mx
 
 from projectone.server.training.adamw import AdamW, Tensors
-from projectone.server.training.clipped_step import ClippedAdamW
+from projectone.server.training.clipped_step import ClippedAdamW, put_down
 from projectone.server.training.config import TrainingConfig
 from projectone.server.training.engines.methods import TrainingMethod
 from projectone.server.training.loss import Batch
@@ -47,7 +47,7 @@ StepsOpener = Callable[[TrainingMethod, WhisperCheckpoint, Path, TrainingConfig]
 
 
 class MlxSteps:
-    """Steps in MLX, whose arrays are also what lies on disk.
+    """Steps in MLX, whose arrays are also what lies on disk; but see `clipped_step` for moments on a CPU.
 
     Args:
         method: What is trained.
@@ -68,7 +68,7 @@ class MlxSteps:
 
     def put_down(self, tensors: Tensors) -> Tensors:
         """See `Steps`."""
-        return tensors
+        return put_down(tensors)
 
     def loss_and_gradients(self, trained: Tensors, batch: Batch, step: int) -> tuple[mx.array, Tensors]:
         """See `Steps`."""
