@@ -5,11 +5,12 @@ from __future__ import annotations
 import mlx.core as mx
 import numpy as np
 
-from projectone.speech.numpy_layers import Convolution, Floats, Linear, Norm, gelu, is_plain, view
+from projectone.speech.blocked_attention import attended_heads, heads, joined
+from projectone.speech.kernels import Floats
+from projectone.speech.numpy_layers import Convolution, Linear, Norm, gelu, is_plain, view
 from projectone.speech.whisper import AudioEncoder, MultiHeadAttention, ResidualAttentionBlock, Whisper
 
 _AT_ONCE = 4  # windows: the scores of one window of 30 s take 54 MB in whisper-tiny
-_QUERIES = 256  # whose scores over a window of 30 s, 1.5 MB, stay in a core's second-level cache
 
 
 def embed_windows(model: Whisper, mels: mx.array) -> mx.array:
@@ -68,20 +69,8 @@ class _Attention:
         self._n_head = attention.n_head
 
     def __call__(self, x: Floats) -> Floats:
-        n_positions, n_state = x.shape
-        width = n_state // self._n_head
-        query, key, value = self._query(x), self._key(x), self._value(x)
+        width = x.shape[-1] // self._n_head
+        query, key, value = (heads(linear(x)[None], self._n_head) for linear in (self._query, self._key, self._value))
         query *= np.float32(width**-0.5)
-        attended = np.empty_like(x)
-        scores = np.empty((min(_QUERIES, n_positions), n_positions), np.float32)
-        for head in range(self._n_head):
-            columns = slice(head * width, (head + 1) * width)
-            q, k, v = (np.ascontiguousarray(part[:, columns]) for part in (query, key, value))
-            for start in range(0, n_positions, _QUERIES):
-                rows = slice(start, start + _QUERIES)
-                block = np.matmul(q[rows], k.T, out=scores[: len(q[rows])])
-                block -= block.max(axis=-1, keepdims=True)
-                np.exp(block, out=block)
-                # Divided after the product: a row has fewer values than scores.
-                attended[rows, columns] = (block @ v) / block.sum(axis=-1, keepdims=True)
-        return self._out(attended)
+        attended, _ = attended_heads(query, key, value)
+        return self._out(joined(attended, 1)[0])

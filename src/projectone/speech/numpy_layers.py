@@ -6,30 +6,26 @@ exponentials than the arithmetic costs. Each layer gives what its mlx twin gives
 
 from __future__ import annotations
 
-import math
-from typing import Any
-
 import mlx.core as mx
 import mlx.nn as nn
 import numpy as np
 
+from projectone.speech import kernels
+from projectone.speech.kernels import Floats
+from projectone.speech.thin_products import thin_product
 from projectone.speech.whisper import Conv1d, LayerNorm
-
-Floats = np.ndarray[Any, np.dtype[np.float32]]
-
-_BLOCK = 32_768  # numbers at a time: a few blocks of this size stay in a core's second-level cache
 
 
 class Linear:
     """A product with a weight matrix, and a bias if there is one: (..., in) to (..., out)."""
 
     def __init__(self, linear: nn.Linear) -> None:
-        self._weight = view(linear.weight).T
+        self._weight = view(linear.weight)
         self._bias = view(linear.bias) if "bias" in linear else None
 
     def __call__(self, x: Floats) -> Floats:
         """Same leading axes as `x`."""
-        product: Floats = x @ self._weight
+        product = thin_product(x.reshape(-1, x.shape[-1]), self._weight).reshape(*x.shape[:-1], -1)
         if self._bias is not None:
             product += self._bias
         return product
@@ -39,13 +35,11 @@ class Norm:
     """Layer normalisation of (rows, state)."""
 
     def __init__(self, norm: LayerNorm) -> None:
-        self._weight, self._bias, self._eps = view(norm.weight), view(norm.bias), np.float32(norm.eps)
+        self._weight, self._bias, self._eps = view(norm.weight), view(norm.bias), norm.eps
 
     def __call__(self, x: Floats) -> Floats:
         """Same shape as `x`."""
-        scaled: Floats = x - x.mean(axis=-1, keepdims=True)
-        variance = np.einsum("rs,rs->r", scaled, scaled)[:, None] / np.float32(x.shape[-1])
-        scaled /= np.sqrt(variance + self._eps)
+        scaled, _ = kernels.standardised(x, self._eps)
         scaled *= self._weight
         scaled += self._bias
         return scaled
@@ -72,24 +66,10 @@ class Convolution:
 
 
 def gelu(x: Floats) -> Floats:
-    """The exact GELU, in place, with an error function that is right to 1.5e-7.
-
-    Source: Abramowitz and Stegun, Handbook of Mathematical Functions, 7.1.26.
-    """
+    """The exact GELU, in place."""
     flat = x.reshape(-1)
-    for start in range(0, flat.size, _BLOCK):
-        block = flat[start : start + _BLOCK]
-        z = np.abs(block)
-        z *= np.float32(math.sqrt(0.5))
-        t = 1 / (1 + np.float32(0.3275911) * z)
-        below = t * np.float32(1.061405429)
-        for coefficient in (-1.453152027, 1.421413741, -0.284496736, 0.254829592):
-            below += np.float32(coefficient)
-            below *= t
-        z *= -z
-        below *= np.exp(z, out=z)
-        below *= np.float32(0.5)  # the normal distribution below -|x|
-        block *= np.where(block < 0, below, 1 - below)
+    for block in kernels.blocks(flat.size):
+        kernels.gelu(flat[block], flat[block])
     return x
 
 

@@ -13,8 +13,10 @@ from typing import Protocol
 import mlx.core as mx
 import numpy as np
 
+from projectone.speech.kernels import Floats
 from projectone.speech.logit_rules import Scores
-from projectone.speech.numpy_layers import Floats, Linear, Norm, gelu, is_plain, view
+from projectone.speech.numpy_layers import Linear, Norm, gelu, is_plain, view
+from projectone.speech.thin_products import thin_product
 from projectone.speech.whisper import KeyValues, KvCache, MultiHeadAttention, ResidualAttentionBlock, Whisper
 
 
@@ -105,8 +107,8 @@ class NumpyStepper:
 
     def project(self, hidden: Floats) -> Scores:
         """Scores of the next token from the decoder's last states, (..., state) to (..., vocab)."""
-        scores: Scores = hidden @ self._embedding.T
-        return scores
+        scores: Scores = thin_product(hidden.reshape(-1, hidden.shape[-1]), self._embedding)
+        return scores.reshape(*hidden.shape[:-1], -1)
 
 
 class _Block:

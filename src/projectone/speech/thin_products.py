@@ -1,0 +1,44 @@
+"""Products of a few rows with a large weight matrix, as a decoder step makes them.
+
+For such a product OpenBLAS first repacks the whole matrix, which takes several times as long as reading it. It does not
+where a product is small; so the matrix is cut into pieces, and numpy makes a small product of each. Measured for eight
+rows and whisper-tiny's vocabulary, on one thread: 10 ms instead of 21.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from projectone.speech.kernels import Floats
+
+# OpenBLAS packs nothing up to about 100 * 100 * 100 multiplications (`sgemm_small_kernel_permit`, with AVX-512), and
+# for more rows than this it packs whatever the size.
+_UNPACKED, _MOST_ROWS = 1_000_000, 12
+_MOST_COLUMNS, _FEWEST_COLUMNS = 64, 8
+# Up to so many rows, repacking the matrix as the right side of the product is cheaper than as the left one.
+_MOST_TURNED = 32
+
+
+def thin_product(x: Floats, weight: Floats) -> Floats:
+    """``x @ weight.T``, whatever the sizes.
+
+    Args:
+        x: (rows, in).
+        weight: (out, in), in one piece.
+
+    Returns:
+        (rows, out).
+    """
+    n_rows, n_in = x.shape
+    if n_rows == 1 or n_rows > _MOST_TURNED:
+        return x @ weight.T
+    if n_rows > _MOST_ROWS or n_rows * n_in * _FEWEST_COLUMNS > _UNPACKED:
+        return np.ascontiguousarray((weight @ x.T).T)
+    # A power of two, which divides most sizes.
+    step = min(_MOST_COLUMNS, 1 << ((_UNPACKED // (n_rows * n_in)).bit_length() - 1))
+    made = np.empty((n_rows, weight.shape[0]), np.float32)
+    n_even = weight.shape[0] // step * step
+    pieces = weight[:n_even].reshape(-1, step, n_in).transpose(0, 2, 1)
+    np.matmul(x, pieces, out=made[:, :n_even].reshape(n_rows, -1, step).transpose(1, 0, 2))
+    np.matmul(x, weight[n_even:].T, out=made[:, n_even:])
+    return made
