@@ -5,7 +5,7 @@
     silence      hardly louder than the noise of a microphone
     dc-offset    the whole clip sits beside zero
     clipping     much of it was cut off at full scale
-    no-speech    one steady sound from end to end (noise, hum, a tone), or a click in silence
+    no-speech    one steady sound from end to end (noise, hum, a tone), a click in silence, or noise of any loudness
 
 Each threshold is far from what real recordings measure (tests/unit/waveform/test_quality.py holds them to at most 1 %
 of false refusals), because a refused correction is lost for the person who made it.
@@ -18,6 +18,8 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+
+from projectone.waveform.voice import MIN_MOVEMENT_DB, Voice, measure_voice
 
 RATE_HZ = 16_000
 MIN_DURATION_S = 0.1
@@ -44,7 +46,8 @@ WHY: Final[dict[str, str]] = {
     "silence": f"peaks below {_MAX_SILENT_PEAK_DB:g} dB, or is below {_MAX_SILENT_LEVEL_DB:g} dB on average",
     "dc-offset": f"sits more than {_MAX_DC_OFFSET:g} beside zero",
     "clipping": f"has over {_MAX_CLIPPED_SHARE:.0%} of its samples at full scale",
-    "no-speech": f"moves by less than {_MIN_LEVEL_SPREAD_DB:g} dB, or is loud for less than {_MIN_SPEECH_S:g} s",
+    "no-speech": f"moves by less than {_MIN_LEVEL_SPREAD_DB:g} dB, is loud for less than {_MIN_SPEECH_S:g} s, or has "
+    f"neither pitch nor tone and a colour that moves by less than {MIN_MOVEMENT_DB:g} dB",
 }
 """Each reason in words for a person: what is wrong with such a clip, and from which figure on."""
 
@@ -61,6 +64,7 @@ class Quality:
         clipped_share: Samples at full scale, as a fraction.
         spread_db: Between the loud (90 %) and the quiet (10 %) frames of 25 ms; 0 for less than two frames.
         speech_s: Frames within 25 dB of the loudest, in seconds.
+        voice: Pitch, change of colour, and what follows from them.
     """
 
     duration_s: float
@@ -70,6 +74,7 @@ class Quality:
     clipped_share: float
     spread_db: float
     speech_s: float
+    voice: Voice
 
 
 def measure_quality(samples: Float32) -> Quality:
@@ -86,6 +91,7 @@ def measure_quality(samples: Float32) -> Quality:
         clipped_share=float(np.mean(np.abs(wide) >= _CLIPPED_FROM)),
         spread_db=float(np.percentile(levels, 90) - np.percentile(levels, 10)) if len(levels) > 1 else 0.0,
         speech_s=float(np.sum(levels > levels.max() - 25.0)) * _HOP / RATE_HZ,
+        voice=measure_voice(centred.astype(np.float32)),
     )
 
 
@@ -109,7 +115,7 @@ def judge_quality(quality: Quality) -> str | None:
         return "silence"
     if quality.clipped_share > _MAX_CLIPPED_SHARE:
         return "clipping"
-    if quality.spread_db < _MIN_LEVEL_SPREAD_DB or quality.speech_s < _MIN_SPEECH_S:
+    if quality.spread_db < _MIN_LEVEL_SPREAD_DB or quality.speech_s < _MIN_SPEECH_S or quality.voice.is_noise:
         return "no-speech"
     return None
 

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from projectone.contracts.alphabets import has_foreign_letters
 from projectone.contracts.texts import MAX_MARKS_PER_BASE, MAX_TRANSCRIPT_CHARACTERS
 from projectone.server.corpus.duplicates import SUPERSEDED
+from projectone.server.corpus.locality import measure_edits
 from projectone.server.corpus.personal import find_personal
 from projectone.waveform.quality import WHY, judge_quality, measure_quality, why_unmeasurable
 
@@ -62,7 +63,12 @@ def examine(samples: npt.NDArray[np.float32], text: str) -> str | None:
 
 
 def check_sample(
-    samples: npt.NDArray[np.float32], text: str, *, language: str = "en", holds_personal: bool = True
+    samples: npt.NDArray[np.float32],
+    text: str,
+    *,
+    language: str = "en",
+    heard: str | None = None,
+    holds_personal: bool = True,
 ) -> Findings:
     """What speaks against a sample, and its figures, in one pass over the sound.
 
@@ -70,6 +76,7 @@ def check_sample(
         samples: 16 kHz mono, shape (n,).
         text: What it is said to hold, as `clean_transcript` gives it.
         language: Of the text.
+        heard: What a model made of the clip, if the text corrects it.
         holds_personal: Whether personal data in the text is a doubt.
 
     Returns:
@@ -82,8 +89,12 @@ def check_sample(
     if (reason := why_unmeasurable(samples)) is not None:
         return Findings(reason)
     quality = measure_quality(samples)
-    measures = {name: round(float(value), 4) for name, value in asdict(quality).items()}
+    figures = asdict(quality)
+    figures |= figures.pop("voice")
+    measures = {name: round(float(value), 4) for name, value in figures.items()}
     measures["characters_per_s"] = round(len(text) / quality.duration_s, 4)
+    if heard is not None:
+        measures |= measure_edits(heard, text)
     discard = judge_quality(quality)
     if discard is None and len(text) > _ALLOWED_CHARACTERS + _MAX_CHARACTERS_PER_S * quality.duration_s:
         discard = "text-rate"

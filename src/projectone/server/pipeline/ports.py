@@ -32,6 +32,7 @@ class PipelineSample:
         recording_sha256: Of the recording as the device sent it; its corrections share it.
         recorded_at: When the text was given.
         accepted: Reasons to hold it that a person has looked at and found harmless.
+        heard: What a model made of the recording, if the text corrects it.
     """
 
     sample_id: str
@@ -44,6 +45,7 @@ class PipelineSample:
     is_new: bool
     language: str = "en"
     accepted: frozenset[str] = frozenset()
+    heard: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -142,7 +142,7 @@ def _look_again(sample: KnownSample, clip_state: ClipState, samples: Samples | N
         clean_transcript(sample.text)
     except DataError as error:
         return Findings(error.reason, measures=check_sample(samples, sample.text).measures)
-    return check_sample(samples, sample.text, language=sample.language)
+    return check_sample(samples, sample.text, language=sample.language, heard=sample.heard)
 
 
 def _write(facts: dict[str, Any]) -> str:
@@ -171,8 +171,15 @@ def _write(facts: dict[str, Any]) -> str:
             f"measured  peak {measured['peak_db']:.1f} dB, level {measured['level_db']:.1f} dB, "
             f"offset {measured['dc_offset']:.3f}, clipped {measured['clipped_share']:.1%}, "
             f"spread {measured['spread_db']:.1f} dB, loud for {measured['speech_s']:.2f} s, "
+            f"noise {measured['snr_db']:.0f} dB below, pitch {measured['voicing']:.2f}, "
+            f"colour moves {measured['movement_db']:.1f} dB, voice in {measured['speech_ratio']:.0%}, "
             f"{measured['characters_per_s']:.1f} characters/s"
         )
+        if "edit_share" in measured:
+            lines.append(
+                f"edits     {measured['edit_share']:.0%} of the words in {measured['edit_places']:.0f} places, "
+                f"over {measured['edit_span']:.0%} of the text"
+            )
     today = facts["reason_today"]
     if facts["state"] != "erased":
         odd = f"would be held: {', '.join(facts['held_today'])}" if facts["held_today"] else "would be let through"

@@ -231,7 +231,10 @@ class Workshop:
 
     def _examine(self, sample: PipelineSample, samples: Samples) -> Findings:
         holds_personal = self.settings.hold_personal == "on"
-        return check_sample(samples, sample.text, language=sample.language, holds_personal=holds_personal)
+        return check_sample(
+            samples, sample.text, language=sample.language, heard=sample.heard, holds_personal=holds_personal
+        )
+                heard=row.heard,
 
     def _read_clip(self, clip_sha256: str) -> Samples:
         return parse_wav(read_clip(self.catalog, self.blobs, clip_sha256)).samples[:, 0]
