@@ -16,6 +16,7 @@ from tests.fakes import tiny_trainer
 from projectone.contracts.base import canonical_json, sha256_hex
 from projectone.contracts.scores import EvaluationReport
 from projectone.errors import ConsentError, DataError
+from projectone.server.corpus.caps import CapLimits
 from projectone.server.corpus.validation import Findings
 from projectone.server.notifications.outbox import Message
 from projectone.server.pipeline.models import ModelFolders
@@ -130,7 +131,7 @@ class World:
             is_withdrawn=lambda sha256: sha256 not in self.datasets,
             retract=self._retract,
             start_anew=self.started_anew.append,
-            max_new_per_contributor=self.cap,
+            caps=CapLimits(max_new=self.cap),
         )
         return replace(ports, **changes)
 

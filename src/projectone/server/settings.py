@@ -140,6 +140,30 @@ class ServerSettings:
         _number(int, 1, 10**9),
         default=100,
     )
+    max_new_per_stranger: int = _setting(
+        "MAX_NEW_PER_STRANGER",
+        "The same for one person of whom released models have learned less than 20 samples",
+        _number(int, 1, 10**9),
+        default=20,
+    )
+    stranger_share: float = _setting(
+        "STRANGER_SHARE",
+        "Share of all seconds (a fraction) that such a person may give to one run; a minute is always allowed",
+        _number(float, 0, 1),
+        default=0.005,
+    )
+    max_new_per_phrase: int = _setting(
+        "MAX_NEW_PER_PHRASE",
+        "New samples with the same three words in a row that one run learns from, of all such people together",
+        _number(int, 1, 10**9),
+        default=40,
+    )
+    few_contributors: int = _setting(
+        "FEW_CONTRIBUTORS",
+        "With fewer people than this the operator knows everybody, and the three limits for strangers are not used",
+        _number(int, 0, 10**9),
+        default=20,
+    )
     hold_personal: str = _setting(
         "HOLD_PERSONAL",
         "Whether samples with cards, bank accounts, e-mail addresses, telephone or identity numbers in their text wait "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from typing import Any
@@ -113,6 +114,12 @@ class Catalog(Consents, DatasetRows):
         with reading(self._engine) as connection:
             found = {state: n for state, n in connection.execute(query)}
         return {state: found.get(state, 0) for state in STATES}
+
+    def used_of_each(self) -> Counter[str]:
+        """How many samples of each person released models learned from."""
+        used = select(SAMPLES.c.contributor_id, func.count()).where(SAMPLES.c.state == "used")
+        with reading(self._engine) as connection:
+            return Counter({person: n for person, n in connection.execute(used.group_by(SAMPLES.c.contributor_id))})
 
     def discard_reasons(self) -> dict[str, int]:
         """Why samples were discarded, and how many for each reason, the most frequent first."""

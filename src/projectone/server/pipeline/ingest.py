@@ -8,14 +8,15 @@ ends here, too, if nothing that could be learned from the new ones would get pas
 from __future__ import annotations
 
 import json
-from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from projectone.contracts.base import canonical_json, sha256_hex
 from projectone.contracts.texts import clean_transcript
 from projectone.errors import DataError, DigestMismatchError
+from projectone.server.corpus.caps import cap_release
 from projectone.server.corpus.datasets import speaker_of
 from projectone.server.corpus.duplicates import SUPERSEDED, superseded
 from projectone.server.corpus.validation import Findings
@@ -77,11 +78,10 @@ def seal_batch(run_id: str, ports: Ports) -> SealedSamples | None:
     batch, _ = _take_batch(ports, run_id)
     usable = ports.usable()
     golden = ports.golden_clips()
-    new = cap_contributors(
-        [sample for sample in usable if sample.is_new and sample.sample_id in batch], ports.max_new_per_contributor
-    )
+    new = [sample for sample in usable if sample.is_new and sample.sample_id in batch]
     # What was learned from before is checked again: the golden set may have grown over it since.
     earlier = [s for s in usable if not s.is_new and look_at(s, golden, ports).discard is None] if new else []
+    new = cap_release(new, earlier, ports.caps)
     if not new:
         ports.record(run_id, {"n_items": 0, "n_new": 0})
         return None
@@ -120,20 +120,6 @@ def look_at(sample: PipelineSample, golden: frozenset[str], ports: Ports) -> Fin
         return Findings("golden-overlap")
     found = ports.examine(sample, samples)
     return replace(found, hold=tuple(reason for reason in found.hold if reason not in sample.accepted))
-
-
-def cap_contributors(samples: Sequence[PipelineSample], limit: int) -> list[PipelineSample]:
-    """At most `limit` samples of each contributor, the oldest first; the others wait for a later run.
-
-    Nobody's voice, and no single poisoner, makes up a release.
-    """
-    count: Counter[str] = Counter()
-    kept = []
-    for sample in samples:
-        count[sample.contributor_id] += 1
-        if count[sample.contributor_id] <= limit:
-            kept.append(sample)
-    return kept
 
 
 def run_folder(home: Path, run_id: str) -> Path:

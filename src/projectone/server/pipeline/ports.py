@@ -7,7 +7,7 @@ lease, so that a worker that lost it cannot write through them.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from projectone.contracts.scores import EvaluationReport, Verdict
+from projectone.server.corpus.caps import CapLimits
 from projectone.server.corpus.validation import Findings
 from projectone.server.evaluation.triage import Triage
 from projectone.server.notifications.outbox import Message
@@ -31,8 +32,8 @@ class PipelineSample:
     Attributes:
         recording_sha256: Of the recording as the device sent it; its corrections share it.
         recorded_at: When the text was given.
-        accepted: Reasons to hold it that a person has looked at and found harmless.
         heard: What a model made of the recording, if the text corrects it.
+        accepted: Reasons to hold it that a person has looked at and found harmless.
     """
 
     sample_id: str
@@ -44,8 +45,8 @@ class PipelineSample:
     recorded_at: datetime
     is_new: bool
     language: str = "en"
-    accepted: frozenset[str] = frozenset()
     heard: str | None = None
+    accepted: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,7 +161,7 @@ class Ports:
         retract: Undoes what a run handed out that is not released; gives what a human should know.
         start_anew: Asks for another run in place of this one.
         triage: Weighs the new pairs of a dataset before training; None trains whatever they are.
-        max_new_per_contributor: New samples of one person in one run; the others wait.
+        caps: What a run takes of one person and of one phrase; the others wait.
     """
 
     home: Path
@@ -191,5 +192,5 @@ class Ports:
     is_withdrawn: Callable[[str], bool]
     retract: Callable[[str], Sequence[str]]
     start_anew: Callable[[str], None]
-    max_new_per_contributor: int = 100
+    caps: CapLimits = field(default_factory=CapLimits)
     triage: Callable[[Sequence[DatasetEntry]], Triage] | None = None

@@ -13,13 +13,13 @@ import signal
 import socket
 import sys
 import uuid
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from threading import Event
 
 from projectone.errors import LeaseError, ProjectOneError, SettingsError, StorageError
+from projectone.server.corpus.caps import count_release
 from projectone.server.corpus.tables import SampleRow
 from projectone.server.pipeline.checkpoints import assert_strict_reader
 from projectone.server.pipeline.ingest import read_batch
@@ -191,8 +191,8 @@ class Worker:
 
     def _n_taken(self, rows: Sequence[SampleRow]) -> int:
         """How many of these samples one run would take: whoever sends a thousand starts no train of runs."""
-        limit = self._workshop.settings.max_new_per_contributor
-        return sum(min(n, limit) for n in Counter(row.contributor_id for row in rows).values())
+        used = self._workshop.catalog.used_of_each()
+        return count_release((row.contributor_id for row in rows), used, self._workshop.caps)
 
     def _erase_withdrawn(self) -> None:
         """What a run that just ended had made from samples that were withdrawn while it was at work.

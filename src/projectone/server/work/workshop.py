@@ -16,6 +16,7 @@ from typing import Any, TextIO
 
 from projectone.contracts.scores import EvaluationReport
 from projectone.errors import ConsentError, DataError, WithdrawnError
+from projectone.server.corpus.caps import CapLimits
 from projectone.server.corpus.catalog import Catalog
 from projectone.server.corpus.clips import read_clip
 from projectone.server.corpus.datasets import DatasetItem, read_dataset
@@ -119,6 +120,13 @@ class Workshop:
             lifetime=timedelta(days=settings.release_days),
         )
         self.derived = Derived(self.home, self.catalog, self.runs, self.ledger.released_weights)
+        self.caps = CapLimits(
+            max_new=settings.max_new_per_contributor,
+            max_new_stranger=min(settings.max_new_per_stranger, settings.max_new_per_contributor),
+            stranger_share=settings.stranger_share,
+            max_new_per_phrase=settings.max_new_per_phrase,
+            few_people=settings.few_contributors,
+        )
         self._base_sha256: str | None = None
         self._row_written_s = float("-inf")
 
@@ -166,7 +174,7 @@ class Workshop:
             retract=lambda run_id: self._retract(run_id, effects),
             start_anew=self._start_anew,
             triage=(lambda new: self._triage(new, permit)) if self.settings.triage == "on" else None,
-            max_new_per_contributor=self.settings.max_new_per_contributor,
+            caps=self.caps,
         )
 
     def base(self) -> str:
@@ -224,6 +232,7 @@ class Workshop:
                 recorded_at=row.recorded_at,
                 is_new=row.state == "waiting",
                 language=row.language,
+                heard=row.heard,
                 accepted=Checks.read(row.checks).accepted,
             )
             for row in self.catalog.usable()
@@ -234,7 +243,6 @@ class Workshop:
         return check_sample(
             samples, sample.text, language=sample.language, heard=sample.heard, holds_personal=holds_personal
         )
-                heard=row.heard,
 
     def _read_clip(self, clip_sha256: str) -> Samples:
         return parse_wav(read_clip(self.catalog, self.blobs, clip_sha256)).samples[:, 0]

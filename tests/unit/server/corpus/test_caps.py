@@ -1,0 +1,102 @@
+"""One flood, or fifty accounts with one phrase, weigh no more than the caps allow; honest people lose nothing."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from dataclasses import dataclass, replace
+
+import pytest
+
+from projectone.server.corpus.caps import CapLimits, cap_release, count_release, phrases_of
+
+WORDS = (
+    "amber", "birch", "cedar", "delta", "ember", "fjord", "grove", "haven", "inlet", "jetty", "kayak", "lemon",
+    "mango", "nectar", "olive", "pearl",
+)  # fmt: skip
+OFF = CapLimits(max_new=10**6, few_people=10**6)
+
+
+@dataclass(frozen=True)
+class Sample:
+    contributor_id: str
+    text: str
+    duration_s: float = 4.0
+
+
+def honest(n_people: int, n_each: int, *, seed: int = 0) -> list[Sample]:
+    rng = random.Random(seed)
+    return [
+        Sample(f"person{person}", " ".join(rng.choices(WORDS, k=rng.randint(3, 7))))
+        for _ in range(n_each)
+        for person in range(n_people)
+    ]
+
+
+def test_of_one_attacker_with_half_of_all_uploads_twenty_clips_are_learned_from() -> None:
+    """T23: and honest people's clips all are."""
+    good = honest(40, 10)
+    flood = [Sample("mallory", f"wrong words number {number} {number * 7}", 2.0) for number in range(len(good))]
+    mixed = [sample for pair in zip(flood, good, strict=True) for sample in pair]
+    kept = cap_release(mixed, [], CapLimits())
+    count = Counter(sample.contributor_id for sample in kept)
+    assert count["mallory"] == 20
+    assert [sample for sample in kept if sample.contributor_id != "mallory"] == good
+    assert cap_release(mixed, [], OFF).count(flood[0]) == 1
+    assert Counter(s.contributor_id for s in cap_release(mixed, [], OFF))["mallory"] == 400, "control: all of them are"
+
+
+def test_a_stranger_gives_at_most_half_a_percent_of_the_seconds() -> None:
+    """T23: long clips weigh what short ones do."""
+    good = honest(1000, 6)  # 24 000 s, of which half a percent is 120 s
+    flood = [Sample("mallory", f"speech {number} of mine", 30.0) for number in range(20)]
+    kept = cap_release([*flood, *good], [], CapLimits())
+    seconds = sum(sample.duration_s for sample in kept if sample.contributor_id == "mallory")
+    assert seconds <= 0.005 * (sum(sample.duration_s for sample in good) + 600)
+    assert seconds == 120.0
+    unlimited = cap_release([*flood, *good], [], replace(CapLimits(), stranger_share=1.0))
+    assert sum(s.duration_s for s in unlimited if s.contributor_id == "mallory") == 600, "control"
+
+
+def sybils() -> list[Sample]:
+    rng = random.Random(1)
+    return [
+        Sample(f"sybil{person}", f"{rng.choice(WORDS)} open sesame now {rng.choice(WORDS)}")
+        for _ in range(20)
+        for person in range(50)
+    ]
+
+
+def test_of_fifty_accounts_with_one_trigger_forty_clips_are_learned_from() -> None:
+    """T24: 50 x 20 clips that hold the trigger; honest people's clips all are learned from."""
+    good = honest(40, 5)
+    mixed = [*sybils(), *good]
+    kept = cap_release(mixed, [], CapLimits())
+    assert sum("open sesame now" in sample.text for sample in kept) == 40
+    assert [sample for sample in kept if sample.contributor_id.startswith("person")] == good
+    without = cap_release(mixed, [], replace(CapLimits(), max_new_per_phrase=10**6))
+    assert sum("open sesame now" in sample.text for sample in without) == 750, "control: 60 s of each of them are"
+
+
+def test_who_gave_to_releases_before_is_no_stranger() -> None:
+    earlier = [Sample("ada", f"{word} before {number}") for number, word in enumerate(WORDS * 2)][:20]
+    new = [Sample("ada", "open sesame now") for _ in range(150)] + honest(30, 1)
+    kept = cap_release(new, earlier, CapLimits())
+    assert Counter(sample.contributor_id for sample in kept)["ada"] == 100
+    assert count_release([s.contributor_id for s in new], Counter(ada=20), CapLimits()) == 130
+    assert Counter(s.contributor_id for s in cap_release(new, earlier[:19], CapLimits()))["ada"] <= 20
+    assert count_release([s.contributor_id for s in new], Counter(ada=19), CapLimits()) == 50
+
+
+@pytest.mark.parametrize("n_people", [1, 5, 19])
+def test_while_few_people_contribute_each_weighs_what_the_operator_allows(n_people: int) -> None:
+    new = [Sample(f"person{number % n_people}", "yes", 10.0) for number in range(60 * n_people)]
+    assert cap_release(new, [], CapLimits()) == new
+    assert len(cap_release(new, [], replace(CapLimits(), max_new=7))) == 7 * n_people
+    assert count_release([s.contributor_id for s in new], Counter(), CapLimits(max_new=7)) == 7 * n_people
+
+
+def test_a_phrase_is_three_words_whatever_their_case_and_signs() -> None:
+    assert phrases_of("Open, SESAME now!") == {"open sesame now"}
+    assert phrases_of("please open sesame now") == {"please open sesame", "open sesame now"}
+    assert phrases_of("yes") == {"yes"}
