@@ -26,7 +26,8 @@ ERASURE_LIMITS: tuple[str, ...] = (
 class LearnedRelease(Contract):
     """A release whose model learned from something that was erased later.
 
-    `replaced_by` is the next release of its channel that did not; None as long as there is none.
+    `replaced_by` is the next release of its channel that did not; None as long as there is none. `replace_by` is the
+    date by which there is one: retrained without what was erased, or else an earlier model again.
     """
 
     channel: Name
@@ -35,6 +36,16 @@ class LearnedRelease(Contract):
     released_at: Moment
     replaced_by: str | None = None
     replaced_at: Moment | None = None
+    replace_by: Moment | None = None
+
+
+class ReissuedSnapshot(Contract):
+    """A signed manifest of a dataset that named an erased sample, and the one that stands in its place without it."""
+
+    snapshot_id: Sha256
+    dataset_sha256: Sha256
+    made_at: Moment
+    reissued_as: Sha256 | None = None
 
 
 class ErasureReceipt(Contract):
@@ -45,8 +56,9 @@ class ErasureReceipt(Contract):
         issued_at: When this was found out; a later receipt may know of more replaced releases.
         n_samples: Samples whose words and sound are gone.
         dataset_sha256s: Every sealed dataset that named one of them.
-        is_complete: Whether sound and datasets are gone from the disk, and no training run holds one of the samples any
-            more. A run that was at work ends without a release; ask again.
+        snapshots: The signed manifests of those datasets, each with the one re-issued without the samples.
+        is_complete: Whether sound and datasets are gone from the disk, every snapshot is re-issued, and no training run
+            holds one of the samples any more. A run that was at work ends without a release; ask again.
         releases: Models that learned from a sample and were released before the withdrawal.
         limits: What erasing does not reach.
     """
@@ -60,6 +72,7 @@ class ErasureReceipt(Contract):
     issued_at: Moment
     n_samples: int = Field(ge=0)
     dataset_sha256s: tuple[Sha256, ...] = ()
+    snapshots: tuple[ReissuedSnapshot, ...] = ()
     is_complete: bool
     releases: tuple[LearnedRelease, ...] = ()
     limits: tuple[str, ...] = ERASURE_LIMITS

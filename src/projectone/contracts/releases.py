@@ -20,7 +20,11 @@ class ReleaseFile(Contract):
 
 
 class ReleaseManifest(Contract):
-    """Everything a device must know to trust one release. `seq` only ever rises; devices compare it alone."""
+    """Everything a device must know to trust one release. `seq` only ever rises; devices compare it alone.
+
+    `min_seq` is the minimum version: what was released before it is retired. A device that has such a model takes the
+    newest one whatever it thought of it before, and keeps none to go back to.
+    """
 
     schema_version: Literal[1] = 1
     channel: Channel
@@ -34,6 +38,7 @@ class ReleaseManifest(Contract):
     package_size_bytes: int = Field(gt=0)
     files: tuple[ReleaseFile, ...]
     min_runtime: str = "0.1.0"
+    min_seq: int = Field(default=1, ge=1)
     created_at: Moment
     expires_at: Moment
 
@@ -54,6 +59,7 @@ class LatestModelInfo(Contract):
     sha256: Sha256
     size_bytes: int = Field(gt=0)
     seq: int = Field(ge=1)
+    min_seq: int = Field(default=1, ge=1)
     channel: Channel
     expires_at: Moment
     signed: SignedManifest

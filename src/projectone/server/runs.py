@@ -16,7 +16,7 @@ from projectone.errors import StorageError
 from projectone.server.database import METADATA, reading, writing
 
 RunState = Literal["requested", "running", "succeeded", "quarantined", "failed", "no-data", "no-train"]
-Trigger = Literal["on-demand", "threshold", "schedule"]
+Trigger = Literal["on-demand", "threshold", "schedule", "withdrawal"]
 Guard = Callable[[Connection], None]
 """Refuses the transaction it is called in, if the lease is stale."""
 _LOOKUP_BATCH = 500

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from projectone.contracts.consent import RETRAIN_DAYS
 from projectone.errors import SettingsError
 
 PUBLIC_HUB_URL = "https://huggingface.co"
@@ -176,6 +177,13 @@ class ServerSettings:
         "Days after which a run starts even with fewer; 0 switches the schedule off",
         _number(float, 0, 3650),
         default=7.0,
+    )
+    retrain_days: float = _setting(
+        "RETRAIN_DAYS",
+        "Days after a withdrawal by which a released model that had learned from it is replaced; the consents promise "
+        f"at most {RETRAIN_DAYS}",
+        _number(float, 0, RETRAIN_DAYS),
+        default=float(RETRAIN_DAYS),
     )
     release_days: float = _setting(
         "RELEASE_DAYS",

@@ -355,3 +355,24 @@ def test_without_a_release_key_nothing_is_believed(tmp_path: Path, server: FakeS
     release = server.release(text_model("new"))
     with pytest.raises(SettingsError, match="PROJECTONE_RELEASE_KEY"):
         Trust([], channel="stable", runtime="0.1.0").judge(release.info, floor=0, now=datetime.now(UTC))
+
+
+def test_what_the_server_retired_is_not_kept_to_go_back_to(tmp_path: Path, server: FakeServer) -> None:
+    with_first_release(tmp_path, server)
+    server.release(text_model("new"), seq=6, version="1.1.0", min_seq=6)
+    assert update(tmp_path, server).status == "updated"
+    assert on_disk(tmp_path) == {"6"}
+    with pytest.raises(ArtifactError, match="no earlier model"):
+        Installed(tmp_path / "models").roll_back()
+
+
+def test_a_model_that_was_set_aside_is_taken_when_the_one_in_use_is_retired(tmp_path: Path, server: FakeServer) -> None:
+    with_first_release(tmp_path, server)
+    server.release(text_model("new"), seq=6, version="1.1.0")
+    update(tmp_path, server)
+    Installed(tmp_path / "models").roll_back()
+    assert update(tmp_path, server).status == "set-aside"
+    server.release(text_model("new"), seq=6, version="1.1.0", min_seq=6)
+    assert update(tmp_path, server).status == "updated"
+    assert heard_by(tmp_path) == "new"
+    assert len(on_disk(tmp_path)) == 1

@@ -151,8 +151,13 @@ def _erasure_line(receipt: ErasureReceipt) -> str:
         f"  samples erased: {receipt.n_samples}",
         f"  training sets that named them: {len(receipt.dataset_sha256s)}, {done}",
     ]
+    for snapshot in receipt.snapshots:
+        again = f"signed again without them as {snapshot.reissued_as[:12]}" if snapshot.reissued_as else "not yet again"
+        lines.append(f"  list of {snapshot.made_at:%Y-%m-%d} ({snapshot.snapshot_id[:12]}): {again}")
     for release in receipt.releases:
         replaced = f"replaced by {release.replaced_by}" if release.replaced_by else "not replaced yet"
+        if release.replaced_by is None and release.replace_by is not None:
+            replaced += f", at the latest on {release.replace_by:%Y-%m-%d}"
         lines.append(f"  model {release.version} ({release.channel}) had learned from them: {replaced}")
     return "\n".join(lines)
 

@@ -145,6 +145,13 @@ class Installed:
         self._collect(self._save(state.promoted()))
         return Outcome(slot, result)
 
+    def retire(self, min_seq: int) -> None:
+        """Remove a model of before `min_seq` that is kept to go back to. Only inside `changing`."""
+        state = self.state()
+        kept = state.without_retired(min_seq)
+        if kept != state:
+            self._collect(self._save(kept))
+
     def usable(self) -> Slot:
         """The model to use: the current one, or the one before if its files are damaged.
 

@@ -86,6 +86,12 @@ class InstallState(Contract):
         """The trial's files are damaged: forget it, so that it can be installed again."""
         return self._with(trial=None, tries=0)
 
+    def without_retired(self, min_seq: int) -> InstallState:
+        """No model of before `min_seq` is kept to go back to. One in use stays until another one takes its place."""
+        if self.previous is None or self.previous.seq >= min_seq:
+            return self
+        return self._with(previous=None)
+
     def fallen_back(self) -> InstallState:
         """The model in use is damaged: the one before it takes over. The same release may be installed afresh."""
         return self._with(current=self.previous, previous=None)

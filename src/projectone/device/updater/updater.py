@@ -93,8 +93,12 @@ class Updater:
             if info is None:
                 return UpdateReport("no-release", from_version, from_version, "the server has released nothing yet")
             manifest = self._trust.judge(info, floor=state.floor, now=self._clock())
-            settled = self._needs_nothing(state, manifest, is_again=is_again)
-            return settled or self._install(manifest, from_version, on_progress)
+            # A model that the server has retired is worse than one that was set aside.
+            is_retired = state.current is not None and state.current.seq < manifest.min_seq
+            settled = self._needs_nothing(state, manifest, is_again=is_again or is_retired)
+            report = settled or self._install(manifest, from_version, on_progress)
+            self._installed.retire(manifest.min_seq)
+            return report
 
     def _ask(self) -> LatestModelInfo | None:
         try:

@@ -108,6 +108,12 @@ class Ledger:
             newest = connection.execute(select(func.max(row.seq)).where(row.channel == channel)).scalar()
             seq = int(newest or 0) + 1
             manifest = draft(seq)
+            before = connection.execute(
+                select(row.manifest).where(row.channel == channel).order_by(row.seq.desc()).limit(1)
+            ).scalar()
+            if before is not None:  # what was retired stays so
+                floor = ReleaseManifest.from_bytes(before.encode()).min_seq
+                manifest = manifest.model_copy(update={"min_seq": max(floor, manifest.min_seq)})
             if (manifest.channel, manifest.seq) != (channel, seq):
                 raise StorageError(f"release: expected {channel} {seq}, got {manifest.channel} {manifest.seq}")
             signed = sign(manifest)
@@ -166,6 +172,10 @@ class Ledger:
             rows = connection.execute(ordered).all()
         return [_release(*row) for row in rows]
 
+    def manifests(self) -> list[tuple[str, ReleaseManifest]]:
+        """Every release, oldest first: the run that made it, and what its manifest says."""
+        return [(release.run_id, release.manifest) for release in self.releases()]
+
     def latest(self, channel: str) -> LatestModelInfo | None:
         """What `/latest-model-info` answers, or none before the first release."""
         release = self.newest(channel)
@@ -178,6 +188,7 @@ class Ledger:
             sha256=manifest.package_sha256,
             size_bytes=manifest.package_size_bytes,
             seq=manifest.seq,
+            min_seq=manifest.min_seq,
             channel=manifest.channel,
             expires_at=manifest.expires_at,
             signed=release.signed,

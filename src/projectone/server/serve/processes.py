@@ -11,7 +11,7 @@ import socket
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -25,6 +25,7 @@ from projectone.server.api.services import Services
 from projectone.server.corpus.derived import Derived
 from projectone.server.corpus.erasure import Erasures
 from projectone.server.corpus.intake import Intake
+from projectone.server.corpus.recalls import Recalls
 from projectone.server.corpus.retention import keep_withdrawals, sweep
 from projectone.server.corpus.sealing import seal_what_lies_open
 from projectone.server.corpus.snapshots import Snapshots
@@ -95,18 +96,15 @@ def api_services(settings: ServerSettings, engine: Engine) -> Services:
     signer = load_signer(settings.keys_folder / RELEASE_KEY)
     snapshots = Snapshots(engine, catalog, blobs, sign=signer.sign_snapshot, clock=_now)
 
+    recalls = Recalls(engine, Runs(engine), releases=ledger.manifests, retrain=timedelta(days=settings.retrain_days))
+
     def erase_derived() -> None:
         derived.erase()
         snapshots.reissue_withdrawn()
+        recalls.mark()
 
     erase_derived()
-    erasures = Erasures(
-        engine,
-        Runs(engine),
-        blobs,
-        releases=lambda: [(release.run_id, release.manifest) for release in ledger.releases()],
-        clock=_now,
-    )
+    erasures = Erasures(engine, Runs(engine), blobs, releases=ledger.manifests, dates=recalls.dates, clock=_now)
 
     def erasure(receipt_id: UUID, contributor_id: str) -> SignedErasure | None:
         receipt = erasures.receipt(receipt_id, contributor_id)

@@ -90,6 +90,7 @@ class Handout:
             return ReleaseManifest(
                 channel=self._channel,
                 seq=seq,
+                min_seq=seq if deployment.is_minimum else 1,
                 version=deployment.version,
                 repo_id=registered["repo_id"],
                 commit=registered["commit"],

@@ -10,11 +10,10 @@ from threading import Event
 
 from projectone.contracts.versions import ModelVersion
 from projectone.errors import SettingsError
-from projectone.server.pipeline.deploy import hand_out
-from projectone.server.pipeline.ports import Deployment
 from projectone.server.pipeline.runner import WorkPermit
 from projectone.server.settings import ServerSettings
 from projectone.server.work.references import resolve_model
+from projectone.server.work.unchanged import release_unchanged, run_id_of
 from projectone.server.work.worker import LEASE_TTL_S
 from projectone.server.work.workshop import Workshop
 
@@ -56,25 +55,15 @@ def publish(workshop: Workshop, permit: WorkPermit, reference: str, version: Mod
         EvaluationError: if there is no golden set to score it on.
     """
     weights_sha256 = workshop.models.keep_copy(resolve_model(reference, workshop.settings))
-    run_id = f"publish-{version}-{weights_sha256[:16]}"
     production = workshop.production()
-    if workshop.ledger.find(run_id) is None and production.version is not None:
+    if workshop.ledger.find(run_id_of(weights_sha256, version)) is None and production.version is not None:
         current = ModelVersion.parse(production.version)
         if version <= current:
             raise SettingsError(f"version: expected one after {current}, which is in production, got {version}")
-    deployment = Deployment(
-        run_id=run_id,
-        weights_sha256=weights_sha256,
-        base_sha256=workshop.base(),
-        version=str(version),
-        report=workshop.score(weights_sha256, permit.pause_point),
-    )
-    seq = hand_out(deployment, workshop.ports(permit))
-    release = workshop.ledger.find(run_id)
-    assert release is not None
+    release = release_unchanged(workshop, permit, weights_sha256, version)
     return {
         "version": str(version),
-        "seq": seq,
+        "seq": release.manifest.seq,
         "channel": release.manifest.channel,
         "repo_id": release.manifest.repo_id,
         "commit": release.manifest.commit,

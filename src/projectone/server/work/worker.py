@@ -28,6 +28,7 @@ from projectone.server.pipeline.schedule import SchedulePolicy, Situation, due
 from projectone.server.runs import RunRow, to_json
 from projectone.server.settings import ServerSettings
 from projectone.server.work.scripts import publish_scripts
+from projectone.server.work.unchanged import retire
 from projectone.server.work.workshop import Workshop
 
 SUMMARY = "Train, judge and deploy: take the runs that are due, and go on with interrupted ones."
@@ -110,6 +111,7 @@ class Worker:
         self._policy = SchedulePolicy(
             min_new_samples=workshop.settings.min_new_samples,
             every=timedelta(days=workshop.settings.schedule_days) if workshop.settings.schedule_days > 0 else _NEVER,
+            replace_ahead=timedelta(days=workshop.settings.retrain_days) / 2,
         )
         self._is_all_erased = False
         self._erasure_problem: str | None = None
@@ -135,6 +137,7 @@ class Worker:
                 self._erase_withdrawn()
                 if ended and ended[-1].state == "succeeded":
                     self._choose_scripts()
+            self._retire_overdue()
         except WorkStoppedError:
             self._workshop.line.say("stopped; the run goes on at the next start")
         finally:
@@ -180,6 +183,7 @@ class Worker:
         was_declined = bool(newest) and newest[0].state == "no-train"
         declined = read_batch(self._workshop.home, newest[0].run_id) if was_declined else frozenset()
         n_waiting = self._n_taken(waiting)
+        recall = self._workshop.recalls.standing(self._workshop.settings.channel)
         return Situation(
             now=datetime.now(UTC),
             n_waiting=n_waiting,
@@ -187,7 +191,24 @@ class Worker:
             last_ended_at=newest[0].finished_at if newest else None,
             n_fruitless=fruitless,
             n_declined=n_waiting - self._n_taken([row for row in waiting if str(row.sample_id) not in declined]),
+            replace_by=None if recall is None or self._is_nothing_left() else recall.replace_by,
         )
+
+    def _is_nothing_left(self) -> bool:
+        """Whether the last run was to replace a recalled model and found nothing to train another one on."""
+        newest = self._workshop.runs.newest(1)
+        return bool(newest) and (newest[0].trigger, newest[0].state) == ("withdrawal", "no-data")
+
+    def _retire_overdue(self) -> None:
+        """A recalled model that no run has replaced in time goes all the same: an earlier one takes its place."""
+        recall = self._workshop.recalls.standing(self._workshop.settings.channel)
+        if recall is None or self._should_stop.is_set():
+            return
+        if datetime.now(UTC) < recall.replace_by and not self._is_nothing_left():
+            return
+        with self._trainer.permit(self._holder, ttl_s=self._lease_s, on_wait=self._workshop.line.say) as permit:
+            release = retire(self._workshop, permit, recall)
+        self._workshop.line.say(f"version {recall.manifest.version} is retired; {release.manifest.version} is released")
 
     def _n_taken(self, rows: Sequence[SampleRow]) -> int:
         """How many of these samples one run would take: whoever sends a thousand starts no train of runs."""
@@ -205,6 +226,7 @@ class Worker:
             finally:  # one bad sector holds up nothing else
                 for name in self._workshop.derived.erase():
                     self._workshop.line.say(f"erased after a withdrawal: {name}")
+                self._workshop.recalls.mark()
         except StorageError as error:
             self._is_all_erased = False
             if str(error) != self._erasure_problem:

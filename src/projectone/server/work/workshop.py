@@ -22,6 +22,7 @@ from projectone.server.corpus.clips import read_clip
 from projectone.server.corpus.datasets import DatasetItem, read_dataset
 from projectone.server.corpus.derived import Derived
 from projectone.server.corpus.manifests import read_manifest
+from projectone.server.corpus.recalls import Recalls
 from projectone.server.corpus.review import Checks, Reviews
 from projectone.server.corpus.sealing import seal_what_lies_open
 from projectone.server.corpus.snapshots import Snapshots
@@ -120,6 +121,9 @@ class Workshop:
             lifetime=timedelta(days=settings.release_days),
         )
         self.derived = Derived(self.home, self.catalog, self.runs, self.ledger.released_weights)
+        self.recalls = Recalls(
+            self._engine, self.runs, releases=self.ledger.manifests, retrain=timedelta(days=settings.retrain_days)
+        )
         self.caps = CapLimits(
             max_new=settings.max_new_per_contributor,
             max_new_stranger=min(settings.max_new_per_stranger, settings.max_new_per_contributor),
@@ -173,6 +177,7 @@ class Workshop:
             is_withdrawn=self.catalog.is_withdrawn,
             retract=lambda run_id: self._retract(run_id, effects),
             start_anew=self._start_anew,
+            is_replacing=lambda run_id: self.runs.get(run_id).trigger == "withdrawal",
             triage=(lambda new: self._triage(new, permit)) if self.settings.triage == "on" else None,
             caps=self.caps,
         )

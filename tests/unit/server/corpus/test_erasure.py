@@ -12,6 +12,7 @@ from tests.unit.server.corpus.conftest import START, Corpus
 from projectone.contracts.releases import ReleaseManifest
 from projectone.server.corpus.datasets import DatasetItem, seal_dataset
 from projectone.server.corpus.erasure import Erasures, learned_releases
+from projectone.server.corpus.recalls import Recalls
 from projectone.server.corpus.retention import withdraw
 from projectone.server.database import Engine, open_engine
 from projectone.server.runs import Runs
@@ -42,18 +43,19 @@ def test_a_release_is_replaced_by_the_next_of_its_channel_that_did_not_learn() -
         ("c", manifest(3)),
         ("d", manifest(4)),
     ]
-    found = learned_releases(releases, {"b", "c", "beta"})
+    found = learned_releases(releases, {"b", "c", "beta"}, {"c": START})
     assert [(item.channel, item.version, item.replaced_by) for item in found] == [
         ("stable", "1.2.0", "1.4.0"),
         ("beta", "1.1.0", None),
         ("stable", "1.3.0", "1.4.0"),
     ]
     assert found[0].replaced_at == START + timedelta(days=4)
+    assert [item.replace_by for item in found] == [None, None, START]
 
 
 def test_going_back_to_a_model_that_learned_is_no_replacement() -> None:
     releases = [("a", manifest(1)), ("b", manifest(2)), ("rollback", manifest(3, weights=1))]
-    found = learned_releases(releases, {"a", "b"})
+    found = learned_releases(releases, {"a", "b"}, {})
     assert [(item.version, item.replaced_by) for item in found] == [("1.1.0", None), ("1.2.0", None), ("1.3.0", None)]
 
 
@@ -70,7 +72,15 @@ def test_25_people_who_withdraw_at_any_time_each_learn_of_exactly_their_models(
     runs, releases = Runs(engine), []
     people = [f"p{number}" for number in range(25)]
     learned: dict[str, set[str]] = {person: set() for person in people}
-    erasures = Erasures(engine, runs, corpus.blobs, releases=lambda: releases, clock=lambda: datetime.now(UTC))
+    recalls = Recalls(engine, runs, releases=lambda: releases, retrain=timedelta(days=9))
+    erasures = Erasures(
+        engine,
+        runs,
+        corpus.blobs,
+        releases=lambda: releases,
+        dates=recalls.dates,
+        clock=lambda: datetime.now(UTC),
+    )
     left, gone = list(people), []
     for person in people:
         corpus.send(person, seed=people.index(person))
@@ -102,11 +112,14 @@ def test_25_people_who_withdraw_at_any_time_each_learn_of_exactly_their_models(
             person = left.pop(rng.randrange(len(left)))
             gone.append(person)
             withdraw(corpus.catalog, corpus.blobs, corpus.consent(person), contributor_id=person, now=datetime.now(UTC))
+            recalls.mark()
     assert len(gone) == 25
     for person in gone:
         receipt = erasures.receipt(corpus.consent(person), person)
         assert receipt is not None
         assert (receipt.n_samples, receipt.is_complete) == (1, True)
         assert {release.version for release in receipt.releases} == learned[person]
+        replace_by = receipt.withdrawn_at + timedelta(days=9)
+        assert {release.replace_by for release in receipt.releases} == ({replace_by} if learned[person] else set())
     assert sum(map(len, learned.values())) > 0
     assert erasures.receipt(uuid4(), people[0]) is None

@@ -52,3 +52,11 @@ def test_samples_that_were_not_worth_training_on_wait_for_others_or_for_the_week
     assert due(POLICY, waiting) is None
     assert due(POLICY, replace(waiting, n_waiting=30)) == "threshold"
     assert due(POLICY, replace(waiting, last_ended_at=NOW - timedelta(days=7))) == "schedule"
+
+
+def test_a_model_that_has_to_go_is_replaced_in_time_without_a_new_sample() -> None:
+    recalled = replace(QUIET, replace_by=NOW + timedelta(days=45))
+    assert due(POLICY, recalled) == "withdrawal"
+    assert due(POLICY, replace(recalled, replace_by=NOW + timedelta(days=46))) is None
+    assert due(POLICY, replace(recalled, n_waiting=99, waiting_since=NOW)) == "withdrawal"
+    assert due(POLICY, replace(recalled, n_fruitless=1, last_ended_at=NOW)) is None
