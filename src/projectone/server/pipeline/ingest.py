@@ -81,7 +81,9 @@ def seal_batch(run_id: str, ports: Ports) -> SealedSamples | None:
     golden = ports.golden_clips()
     new = [sample for sample in usable if sample.is_new and sample.sample_id in batch]
     # What was learned from before is checked again: the golden set may have grown over it since.
-    earlier = [s for s in usable if not s.is_new and look_at(s, golden, ports).discard is None] if new else []
+    is_replacing = ports.is_replacing(run_id)
+    is_wanted = bool(new) or is_replacing
+    earlier = [s for s in usable if is_wanted and not s.is_new and look_at(s, golden, ports).discard is None]
     new = cap_release(new, earlier, ports.caps)
     if not new and not (is_replacing and earlier):
         ports.record(run_id, {"n_items": 0, "n_new": 0})

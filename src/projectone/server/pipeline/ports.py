@@ -196,5 +196,6 @@ class Ports:
     is_withdrawn: Callable[[str], bool]
     retract: Callable[[str], Sequence[str]]
     start_anew: Callable[[str], None]
+    is_replacing: Callable[[str], bool] = lambda run_id: False
     caps: CapLimits = field(default_factory=CapLimits)
     triage: Callable[[Sequence[DatasetEntry]], Triage] | None = None
