@@ -23,7 +23,15 @@ from projectone.contracts.uploads import SampleState, UploadReceipt
 from projectone.errors import ConsentError, DataError
 from projectone.server.corpus.consents import Consents
 from projectone.server.corpus.dataset_rows import DatasetRows
-from projectone.server.corpus.sample_words import is_same, opened, place_of_row, sealed_row, sealed_values, words_of_row
+from projectone.server.corpus.sample_words import (
+    is_changed,
+    is_same,
+    opened,
+    place_of_row,
+    sealed_row,
+    sealed_values,
+    words_of_row,
+)
 from projectone.server.corpus.tables import (
     CONSENTS,
     SAMPLES,
@@ -208,6 +216,12 @@ class Catalog(Consents, DatasetRows):
             if (words := words_of_row(row, self.vault)) is not None:
                 found[str(row.sample_id)] = (place_of_row(row), clean_transcript(words.text))
         return found
+
+    def unopenable(self) -> list[UUID]:
+        """Samples whose words were changed, or moved here from another row: nothing is trained on them."""
+        query = select(SAMPLES).where(SAMPLES.c.words.is_not(None)).order_by(SAMPLES.c.sample_id)
+        with reading(self._engine) as connection:
+            return [row.sample_id for row in connection.execute(query) if is_changed(row, self.vault)]
 
     def place_of_clip(self, clip_sha256: str) -> Place | None:
         """The sample that names a clip, as what its seal is bound to; None if none does."""

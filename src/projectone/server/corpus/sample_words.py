@@ -8,7 +8,7 @@ from typing import Any
 from projectone.contracts.base import sha256_hex
 from projectone.contracts.corrections import Correction
 from projectone.contracts.texts import clean_transcript
-from projectone.errors import KeyDestroyedError
+from projectone.errors import KeyDestroyedError, SealError
 from projectone.server.corpus.tables import CLEAR_WORDS, SampleRow, utc
 from projectone.server.corpus.vault import Place, Vault, Words
 
@@ -72,11 +72,28 @@ def words_of_row(row: Any, vault: Vault) -> Words | None:  # noqa: ANN401 - a SQ
         return None
 
 
+def is_changed(row: Any, vault: Vault) -> bool:  # noqa: ANN401 - a SQLAlchemy row has no type of its own
+    """Whether the words of a row are not those that were sealed for it."""
+    try:
+        words_of_row(row, vault)
+    except SealError:
+        return True
+    return False
+
+
 def opened(rows: Iterable[Any], vault: Vault) -> list[SampleRow]:
-    """Rows of `SAMPLES` with their words; those whose key a withdrawal has just destroyed are left out."""
+    """Rows of `SAMPLES` with their words.
+
+    Left out are those whose key a withdrawal has just destroyed, and those whose words were changed: one bad row keeps
+    nobody from the others, and `corpus scrub` names it.
+    """
     found = []
     for row in rows:
-        if (words := words_of_row(row, vault)) is not None:
+        try:
+            words = words_of_row(row, vault)
+        except SealError:
+            continue
+        if words is not None:
             values = {name: getattr(row, name) for name in SampleRow.__dataclass_fields__}
             values |= {name: getattr(words, name) for name in ("device_id", "text", "heard", "accent")}
             moments = {name: utc(values[name]) for name in ("recorded_at", "received_at")}

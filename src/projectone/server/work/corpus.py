@@ -110,8 +110,8 @@ def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
         elif arguments.action == "review":
             facts, text = review.execute(arguments, engine, catalog.vault)
         else:
-            facts, text = _scrub(Histories(engine, catalog.vault), blobs)
-            code = EXIT_DAMAGED if facts["damaged"] or facts["missing"] else EXIT_SOUND
+            facts, text = _scrub(Histories(engine, catalog.vault), catalog, blobs)
+            code = EXIT_DAMAGED if facts["damaged"] or facts["missing"] or facts["changed"] else EXIT_SOUND
     finally:
         engine.dispose()
     print(json.dumps(facts) if arguments.json else text)
@@ -174,8 +174,8 @@ def _fetch(
     return facts, f"{sample.duration_s:.1f} s of {sample.sample_id} in {arguments.out}; remove it afterwards"
 
 
-def _scrub(histories: Histories, blobs: FileBlobs) -> tuple[dict[str, Any], str]:
-    """Every blob against its digest, every clip that a row names against the store."""
+def _scrub(histories: Histories, catalog: Catalog, blobs: FileBlobs) -> tuple[dict[str, Any], str]:
+    """Every blob against its digest, every clip that a row names against the store, every text against its seal."""
     named = histories.clips()
     rotten = blobs.scrub()
     # Asked again: a withdrawal may have taken the row and its clip since.
@@ -185,13 +185,17 @@ def _scrub(histories: Histories, blobs: FileBlobs) -> tuple[dict[str, Any], str]
         "n_blobs": len(list(blobs.keys())),
         "damaged": [_damage(sha256, holders, blobs.path_of(sha256)) for sha256 in rotten],
         "missing": [_damage(sha256, missing, blobs.path_of(sha256)) for sha256 in sorted(missing)],
+        "changed": list(map(str, catalog.unopenable())),
     }
     lines = [
         f"{what:8} {item['path']}  {', '.join(item['samples']) or 'a dataset, or nothing that a sample names'}"
         for what in ("damaged", "missing")
         for item in facts[what]
     ]
+    lines += [f"changed  the text of {sample_id} is not what was sealed for it" for sample_id in facts["changed"]]
     summary = f"{facts['n_blobs']} blobs: {len(rotten)} damaged, {len(missing)} missing"
+    if facts["changed"]:
+        summary += f"; {len(facts['changed'])} texts changed"
     if lines:
         summary += "; nothing is trained on a clip that is not what was stored: restore it from a backup, or let it go"
     return facts, "\n".join([*lines, summary])

@@ -11,13 +11,17 @@ from uuid import UUID
 
 import numpy as np
 import pytest
+from sqlalchemy import select, update
 from tests.fakes.tiny_whisper import say
 from tests.fakes.trainer_home import NOW
 from tests.unit.server.work.test_worker import Office, make_office  # noqa: F401 - a fixture
 
 from projectone.server.cli import main
 from projectone.server.corpus.retention import withdraw
+from projectone.server.corpus.tables import SAMPLES
+from projectone.server.database import writing
 from projectone.server.work.dossier import changes
+from projectone.waveform.wav import encode_wav
 
 
 class Auditor:
@@ -58,7 +62,7 @@ def auditor(
 
 def test_an_empty_corpus_is_said_to_be_empty(auditor: Auditor) -> None:
     assert auditor.say("list") == "no such sample\n"
-    assert auditor.ask("scrub") == {"n_blobs": 0, "damaged": [], "missing": []}
+    assert auditor.ask("scrub") == {"n_blobs": 0, "damaged": [], "missing": [], "changed": []}
 
 
 def test_a_discarded_sample_is_shown_with_its_figures_and_the_limit_it_broke(auditor: Auditor) -> None:
@@ -140,6 +144,29 @@ def test_a_beginning_that_two_samples_share_is_not_guessed(auditor: Auditor) -> 
     ids = [UUID(home.send("ann", str(number), "red", say("red", seed=number))).hex for number in range(17)]
     shared = next(first for first in "0123456789abcdef" if sum(name.startswith(first) for name in ids) > 1)
     assert "found several" in auditor.say("show", shared, code=2)
+
+
+def test_a_clip_is_opened_for_whoever_wants_to_hear_it(auditor: Auditor, tmp_path: Path) -> None:
+    home = auditor.office.home
+    sound = say("red", seed=5)
+    sample_id = home.send("ada", "one", "red", sound)
+    out = tmp_path / "heard.wav"
+    told = auditor.ask("clip", sample_id[:8], "--out", str(out))
+    assert (told["path"], told["size_bytes"]) == (str(out), len(encode_wav(sound)))
+    assert (out.read_bytes(), out.stat().st_mode & 0o777) == (encode_wav(sound), 0o600)
+    withdraw(home.catalog, home.blobs, home.grant("ada").receipt_id, contributor_id="ada", now=NOW)
+    assert "erased" in auditor.say("clip", sample_id[:8], "--out", str(out), code=2)
+
+
+def test_the_scrub_names_every_sample_whose_text_was_changed(auditor: Auditor) -> None:
+    home = auditor.office.home
+    one, two = (home.send("ada", name, name, say(name, seed=5)) for name in ("red", "green"))
+    with writing(home.engine) as connection:
+        query = select(SAMPLES.c.words).where(SAMPLES.c.sample_id == UUID(one))
+        words = connection.execute(query).scalar_one()
+        connection.execute(update(SAMPLES).where(SAMPLES.c.sample_id == UUID(two)).values(words=words))
+    assert auditor.ask("scrub", code=1)["changed"] == [two]
+    assert "1 texts changed" in auditor.say("scrub", code=1)
 
 
 def test_the_scrub_names_every_sample_whose_clip_is_damaged_or_gone(auditor: Auditor) -> None:
