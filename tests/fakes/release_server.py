@@ -26,6 +26,7 @@ from projectone.contracts.corrections import Correction
 from projectone.contracts.devices import Enrolment
 from projectone.contracts.erasures import ErasureReceipt, LearnedRelease
 from projectone.contracts.releases import LatestModelInfo, ReleaseFile, ReleaseManifest
+from projectone.contracts.scripts import SignedScripts
 from projectone.contracts.signatures import content_digest, public_key_text, sign_erasure, sign_manifest, verify_request
 from projectone.contracts.uploads import Problem, UploadReceipt
 from projectone.errors import SignatureError
@@ -124,6 +125,7 @@ class FakeServer:
     sent_bytes: int = 0
     n_erased: int = 0
     learned: list[LearnedRelease] = field(default_factory=list)
+    scripts: SignedScripts | None = None
     url: str = ""
 
     @property
@@ -212,10 +214,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, path: str, query: str, body: bytes) -> tuple[int, bytes]:
         state = self.state
-        if path == endpoints.LATEST_MODEL_INFO:
-            if state.latest is None:
-                raise _Refused(404, "no-release")
-            return 200, state.latest.to_bytes()
+        if path in (endpoints.LATEST_MODEL_INFO, endpoints.SCRIPTS):
+            return 200, self._public(path)
         if path == endpoints.DEVICES:
             enrolment = Enrolment.from_bytes(body)
             if enrolment.enrolment_code != ENROLMENT_CODE:
@@ -239,6 +239,14 @@ class _Handler(BaseHTTPRequestHandler):
                     state.n_erased += 1
             return 200, b"{}"
         return self._store(UUID(name), body)
+
+    def _public(self, path: str) -> bytes:
+        answer = self.state.latest if path == endpoints.LATEST_MODEL_INFO else self.state.scripts
+        if answer is None:
+            raise _Refused(404, "no-release" if path == endpoints.LATEST_MODEL_INFO else "no-scripts")
+        if path == endpoints.SCRIPTS and endpoints.DEVICE_ID_HEADER in self.headers:
+            raise _Refused(400, "asked-by-name")  # nobody is to learn who reads what
+        return answer.to_bytes()
 
     def _erasure(self, path: str) -> bytes:
         name = path.split("/")[-2]

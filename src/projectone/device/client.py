@@ -12,17 +12,19 @@ from uuid import UUID
 from projectone.contracts.consent import ConsentReceipt, ConsentScope
 from projectone.contracts.erasures import ErasureReceipt, SignedErasure
 from projectone.device.consent import ConsentLedger, ConsentMethod
-from projectone.device.corrections import Corrections, Granted, Kept
+from projectone.device.corrections import Corrections, Granted, Kept, Undone
+from projectone.device.donation import Distance, Finding, check_sound, check_words
 from projectone.device.installed import Installed, SetAside
 from projectone.device.keys import DeviceKeys
 from projectone.device.outbox import EntryState, Outbox
 from projectone.device.recordings import Clip, Recording, Recordings
+from projectone.device.scripts import Offer, Scripts
 from projectone.device.transcriber import Heard, Samples, Transcriber
 from projectone.device.transport import Transport
 from projectone.device.updater import Updater, UpdateReport
 from projectone.device.updater.download import ByteProgress
 from projectone.device.uploader import SyncProgress, SyncReport, Uploader
-from projectone.errors import DataError, SignatureError
+from projectone.errors import ArtifactError, DataError, SettingsError, SignatureError
 from projectone.storage.database import Database
 
 
@@ -78,6 +80,18 @@ class ConsentAccount:
     samples: dict[UUID, tuple[EntryState, bool]]
 
 
+Distances = tuple[Distance, Distance]
+"""Between two texts: by words, by characters."""
+
+
+@dataclass(frozen=True)
+class DonationCheck:
+    """What is wrong with a donation, if anything; `heard` is None where no model could listen."""
+
+    finding: Finding | None
+    heard: str | None
+
+
 @dataclass(frozen=True, kw_only=True)
 class DeviceRooms:
     """What `wiring` joined. Each is used through `DeviceClient`."""
@@ -94,6 +108,8 @@ class DeviceRooms:
     uploader: Uploader
     updater: Updater
     transcriber: Transcriber
+    scripts: Scripts
+    distances: Callable[[], Distances]
     read_erasure: Callable[[SignedErasure], ErasureReceipt]
     channel: str
     read_clip: Callable[[bytes], Clip]
@@ -190,6 +206,50 @@ class DeviceClient:
         """
         clip = self._read(wav)
         return self._rooms.corrections.donate(clip, script_text, script_id=script_id, others_present=others_present)
+
+    def require_consent(self, scope: ConsentScope) -> None:
+        """Ask the ledger before the person takes trouble for nothing.
+
+        Raises:
+            ConsentError: if the user has not agreed to the present words.
+        """
+        self._rooms.consent.require(scope)
+
+    def next_script(self, *, is_skipping: bool = False) -> Offer | None:
+        """The sentence to read aloud now; None if all of them were read. Asks the server for new ones once a day.
+
+        Args:
+            is_skipping: Do not ask for the present one again.
+        """
+        scripts = self._rooms.scripts
+        scripts.refresh()
+        if is_skipping:
+            scripts.skip()
+        return scripts.offer(self._rooms.recordings.read_scripts())
+
+    def check_donation(self, wav: bytes | Path, script_text: str) -> DonationCheck:
+        """Whether a recording of a script is worth giving. Nothing is kept, nothing leaves.
+
+        Raises:
+            DataError: if it is no sound that can be read.
+        """
+        clip = self._read(wav)
+        finding = check_sound(clip.samples, script_text)
+        if finding is not None:
+            return DonationCheck(finding, None)
+        try:
+            heard = self.transcribe_only(clip.samples).text
+            words, letters = self._rooms.distances()
+        except (ArtifactError, SettingsError):  # no model here yet: then the sound alone is judged
+            return DonationCheck(None, None)
+        others = [script.text for script in self._rooms.scripts.sheet_or_none()]
+        return DonationCheck(
+            check_words(heard, script_text, others=others, word_distance=words, letter_distance=letters), heard
+        )
+
+    def undo_donation(self) -> Undone | None:
+        """Take the last donation back, if it did not leave yet; None if there is none."""
+        return self._rooms.corrections.undo_donation()
 
     def grant(
         self, scope: ConsentScope, method: ConsentMethod, *, is_for_earlier: bool = False, is_adult: bool = True

@@ -29,6 +29,15 @@ class Kept:
 
 
 @dataclass(frozen=True)
+class Undone:
+    """A donation that was taken back, unless it may have left before: then it is as it was."""
+
+    sample_id: uuid.UUID
+    text: str
+    may_have_left: bool
+
+
+@dataclass(frozen=True)
 class Granted:
     """A consent is in force, and how many data points were put in line by it."""
 
@@ -133,6 +142,29 @@ class Corrections:
             )
             self._recordings.add_point(point)
             return self._put_in_line(point)
+
+    def undo_donation(self) -> Undone | None:
+        """Take the last donation back: it counts no more and its sound is removed here.
+
+        Returns:
+            What was taken back, and whether it left before; None if there is nothing to take back.
+        """
+        with self._database.transaction():
+            point = self._recordings.newest_donation()
+            if point is None:
+                return None
+            state = self._outbox.state_of(point.sample_id)
+            self._outbox.withdraw_sample(point.sample_id)
+            may_have_left = state is not None and self._outbox.state_of(point.sample_id) in (
+                "waiting",
+                "sending",
+                "sent",
+            )
+            if not may_have_left:
+                self._recordings.take_back(point.sample_id)
+        if not may_have_left:  # after the commit: a row without its sound would be worse than a sound without a row
+            self._recordings.remove_audio(point.audio_sha256)
+        return Undone(point.sample_id, point.text, may_have_left)
 
     def grant(
         self, scope: ConsentScope, method: ConsentMethod, *, is_for_earlier: bool = False, is_adult: bool = True

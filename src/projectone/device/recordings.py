@@ -215,6 +215,33 @@ class Recordings:
         )
         return [_to_point(row) for row in rows]
 
+    def newest_donation(self) -> FineTuningDataPoint | None:
+        """The donation that was made last and not taken back."""
+        rows = self._database.query(
+            "SELECT * FROM data_points WHERE is_superseded = 0 AND kind = 'donation' ORDER BY rowid DESC LIMIT 1"
+        )
+        return _to_point(rows[0]) if rows else None
+
+    def read_scripts(self) -> set[str]:
+        """Ids of the scripts that were given and not taken back."""
+        return {point.script_id for point in self.points("donation") if point.script_id is not None}
+
+    def take_back(self, sample_id: uuid.UUID) -> None:
+        """A data point counts no more."""
+        self._database.execute("UPDATE data_points SET is_superseded = 1 WHERE sample_id = ?", (str(sample_id),))
+
+    def remove_audio(self, sha256: str) -> bool:
+        """Remove a sound that was taken back; False if something else on this device is the same."""
+        with self._database.transaction():  # nothing else takes the same sound in meanwhile
+            named = self._database.query(
+                "SELECT 1 FROM recordings WHERE audio_sha256 = ?1 UNION ALL"
+                " SELECT 1 FROM data_points WHERE audio_sha256 = ?1 AND is_superseded = 0 LIMIT 1",
+                (sha256,),
+            )
+            if not named:
+                self._audio.delete(sha256)
+        return not named
+
     def mark_uploaded(self, sample_id: uuid.UUID, *, is_uploaded: bool = True) -> None:
         """Note that the server has this data point, or has it no longer."""
         self._database.execute(

@@ -9,7 +9,8 @@ from datetime import datetime
 
 from projectone.contracts.erasures import ErasureReceipt, SignedErasure
 from projectone.contracts.releases import LatestModelInfo, ReleaseManifest
-from projectone.contracts.signatures import key_id_of, verify_erasure, verify_manifest
+from projectone.contracts.scripts import ScriptSheet, SignedScripts
+from projectone.contracts.signatures import key_id_of, verify_erasure, verify_manifest, verify_scripts
 from projectone.contracts.versions import ModelVersion
 from projectone.errors import (
     ArtifactError,
@@ -89,6 +90,19 @@ class Trust:
             return verify_erasure(self._keys, signed)
         except ContractError as error:
             raise SignatureError(f"erasure receipt: what was signed is none: {error}") from error
+
+    def read_scripts(self, signed: SignedScripts) -> ScriptSheet:
+        """The sheet inside, if our server signed it.
+
+        Raises:
+            SettingsError: if no release key is configured.
+            SignatureError: if nobody we trust signed it.
+        """
+        self._require_keys()
+        try:
+            return verify_scripts(self._keys, signed)
+        except ContractError as error:
+            raise SignatureError(f"scripts: what was signed is no sheet: {error}") from error
 
     def _require_keys(self) -> None:
         if not self._keys:

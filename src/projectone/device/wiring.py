@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 
 from projectone import __version__
 from projectone.contracts.devices import Enrolment
-from projectone.device.client import DeviceClient, DeviceRooms
+from projectone.device.client import DeviceClient, DeviceRooms, Distances
 from projectone.device.consent import M002_CONSENT, M004_ERASURES, M005_PEOPLE, ConsentLedger
 from projectone.device.corrections import Corrections
 from projectone.device.installed import Installed
 from projectone.device.keys import DeviceKeys
 from projectone.device.outbox import M003_OUTBOX, Outbox
 from projectone.device.recordings import M001_RECORDINGS, Clip, Recordings
+from projectone.device.scripts import Scripts
 from projectone.device.settings import DeviceSettings
 from projectone.device.transcriber import Engine, Samples, Transcriber, TrialClip
 from projectone.device.transport import Transport
@@ -106,6 +107,10 @@ def open_client(settings: DeviceSettings) -> DeviceClient:
                 clock=_now,
             ),
             transcriber=transcriber,
+            scripts=Scripts(
+                settings.home / "scripts", transport, trust.read_scripts, language=settings.language, clock=_now
+            ),
+            distances=_distances,
             read_erasure=trust.read_erasure,
             channel=settings.channel,
             read_clip=read_clip,
@@ -183,6 +188,17 @@ def _load_engine(folder: Path, language: str) -> Engine:
     except BaseException:
         thread.close()
         raise
+
+
+def _distances() -> Distances:
+    # Imported here for the same reason as above.
+    from projectone.speech.normalize import normalize_text
+    from projectone.speech.wer import character_errors, word_errors
+
+    return (
+        lambda said, heard: word_errors(normalize_text(said), normalize_text(heard)).rate,
+        lambda said, heard: character_errors(normalize_text(said), normalize_text(heard)).rate,
+    )
 
 
 def _own_clips(recordings: Recordings) -> Sequence[TrialClip]:

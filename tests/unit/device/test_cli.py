@@ -137,7 +137,7 @@ def test_a_donation_takes_its_text_from_a_file(
     script = tmp_path / "script.txt"
     script.write_text("the quick\nbrown fox\n")
     run(capsys, "consent", "grant", "voice_donation", "--yes")
-    assert run(capsys, "donate", wav, "--script", script)[1]["text"] == "the quick brown fox"
+    assert run(capsys, "donate", wav, "--script", script, "--anyway")[1]["text"] == "the quick brown fox"
 
 
 def test_errors_are_one_line(server: FakeServer, wav: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -155,7 +155,7 @@ def test_errors_are_one_line(server: FakeServer, wav: Path, tmp_path: Path, caps
     ("arguments", "kind", "words"),
     [
         (["transcribe", "note.wav"], "artifact", "projectone update"),
-        (["donate", "missing.wav", "--text", "fox"], "data", "missing.wav"),
+        (["donate", "missing.wav", "--text", "fox"], "consent", "has not agreed"),
         (["correct", "0123abcd", "one"], "data", "no such recording"),
         (["correct", "0123abcd"], "usage", "TEXT"),
         (["sing"], "usage", "invalid choice: 'sing'"),
@@ -325,7 +325,7 @@ def test_whoever_agrees_is_asked_once_whether_they_are_of_age(
 ) -> None:
     monkeypatch.setattr("sys.stdin", _Terminal(answers))
     assert run(capsys, "consent", "grant", "voice_donation", *options)[1]["is_adult"] is is_adult
-    run(capsys, "donate", wav, "--text", "the fox", "--others-present")
+    run(capsys, "donate", wav, "--text", "the fox", "--others-present", "--anyway")
     run(capsys, "sync")
     ((correction, _),) = server.samples.values()
     assert (correction.is_adult, correction.others_present) == (is_adult, True)

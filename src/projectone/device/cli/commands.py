@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from projectone.device.cli.consents import CONSENT
+from projectone.device.cli.donations import DONATE
 from projectone.device.cli.progress import ProgressLine
-from projectone.device.cli.results import Command, Result, add_others_present
+from projectone.device.cli.results import Command, Result, add_others_present, kept_result
 from projectone.device.client import DeviceClient
-from projectone.device.corrections import Kept
 from projectone.device.recordings import Recording
 from projectone.errors import DataError
 
@@ -60,26 +60,7 @@ def _correct_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _correct(client: DeviceClient, arguments: argparse.Namespace) -> Result:
-    return _kept(client.correct(arguments.recording, arguments.text, others_present=arguments.others_present))
-
-
-def _donate_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", type=Path, metavar="FILE", help="a PCM WAV file")
-    script = parser.add_mutually_exclusive_group(required=True)
-    script.add_argument("--text", help="what was read aloud")
-    script.add_argument("--script", type=Path, metavar="FILE", help="a text file that holds what was read aloud")
-    parser.add_argument("--script-id", metavar="NAME", help="the script's name, if it has one")
-    add_others_present(parser)
-
-
-def _donate(client: DeviceClient, arguments: argparse.Namespace) -> Result:
-    text = arguments.text
-    if arguments.script is not None:
-        try:
-            text = arguments.script.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise DataError("file-unreadable", f"{str(arguments.script)!r}: {error}") from error
-    return _kept(client.donate(arguments.file, text, arguments.script_id, others_present=arguments.others_present))
+    return kept_result(client.correct(arguments.recording, arguments.text, others_present=arguments.others_present))
 
 
 def _sync_arguments(parser: argparse.ArgumentParser) -> None:
@@ -187,12 +168,6 @@ def _recording_facts(recording: Recording) -> dict[str, Any]:
     }
 
 
-def _kept(kept: Kept) -> Result:
-    facts = {"sample_id": str(kept.sample_id), "text": kept.text, "is_queued": kept.is_queued, "reason": kept.reason}
-    text = "kept; `projectone sync` sends it" if kept.is_queued else f"kept on this device only: {kept.reason}"
-    return Result(facts, text)
-
-
 COMMANDS: dict[str, Command] = {
     "transcribe": Command(
         "say what is in recordings, on this machine",
@@ -212,12 +187,7 @@ COMMANDS: dict[str, Command] = {
         _correct_arguments,
         _correct,
     ),
-    "donate": Command(
-        "give a script that you read aloud, with its text",
-        '  projectone donate page1.wav --text "the quick brown fox"\n  projectone donate page1.wav --script page1.txt',
-        _donate_arguments,
-        _donate,
-    ),
+    "donate": DONATE,
     "consent": CONSENT,
     "sync": Command(
         "send what you allowed to be sent",

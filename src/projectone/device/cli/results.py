@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from projectone.device.client import DeviceClient
+from projectone.device.corrections import Kept
 
 
 @dataclass(frozen=True)
@@ -35,3 +36,10 @@ def add_others_present(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--others-present", action="store_true", help="somebody else can be heard: it is not trained on"
     )
+
+
+def kept_result(kept: Kept) -> Result:
+    """That something is kept here, and whether it will be sent."""
+    facts = {"sample_id": str(kept.sample_id), "text": kept.text, "is_queued": kept.is_queued, "reason": kept.reason}
+    text = "kept; `projectone sync` sends it" if kept.is_queued else f"kept on this device only: {kept.reason}"
+    return Result(facts, text)
