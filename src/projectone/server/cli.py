@@ -31,6 +31,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "corpus": ("projectone.server.work.corpus", "the samples: list them, audit a decision, check the disk"),
     "scripts": ("projectone.server.work.scripts", "what the model gets wrong, and what people are asked to read"),
     "keys": ("projectone.server.work.keys", "the keys that seal samples, and a new master key"),
+    "golden": ("projectone.server.work.golden", "who may judge models: candidates, reviews, sealed versions"),
     "train": ("projectone.server.work.train", "fine-tune a model on any manifest"),
     "evaluate": ("projectone.server.work.evaluate", "score a model on any manifest, alone or against another"),
     "convert": ("projectone.server.work.convert", "write a model in the layout that another program opens"),

@@ -17,6 +17,9 @@ from projectone.errors import EvaluationError
 SAMPLE_RATE_HZ = 16_000
 NO_SLICE = "unknown"
 
+CANARY_LIMIT = 0.02
+"""How far the word error rates of one model on the golden set and on the secret one may be apart."""
+
 Samples = npt.NDArray[np.float32]
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from sqlalchemy import MetaData
 
 from projectone.server import leases, runs
-from projectone.server.corpus import catalog, exports, quarantined, recalls, snapshots
+from projectone.server.corpus import catalog, exports, golden_set, quarantined, recalls, snapshots
 from projectone.server.database import METADATA
 from projectone.server.delivery import ledger
 from projectone.server.devices import catalog as devices
 from projectone.server.hubd import repos
 from projectone.server.notifications import outbox
 
-OWNERS = (leases, runs, catalog, exports, quarantined, recalls, snapshots, ledger, devices, repos, outbox)
+OWNERS = (leases, runs, catalog, exports, golden_set, quarantined, recalls, snapshots, ledger, devices, repos, outbox)
 
 
 def all_tables() -> MetaData:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from projectone.contracts.scores import EvaluationReport
+from projectone.server.evaluation.golden import CANARY_LIMIT
+from projectone.server.notifications.outbox import Message
 from projectone.server.pipeline.ports import Ports
 from projectone.server.pipeline.state import EVALUATION, TrainingGraphState
 from projectone.server.pipeline.withdrawal import refuse_withdrawn
 
-VERDICT = "verdict"
+VERDICT, CANARY = "verdict", "canary"
 _REPLACES = "production has to go, for it learned from something withdrawn since; this model is not worse beyond chance"
 
 
@@ -36,6 +39,29 @@ def evaluate(state: TrainingGraphState, ports: Ports) -> TrainingGraphState:
             "production_cer": production_report.cer.value,
             "candidate_wer": candidate_report.wer.value,
             "candidate_cer": candidate_report.cer.value,
+            **_show_canary(run_id, candidate_report, ports),
         },
         "is_new_model_better": verdict.is_new_model_better,
     }
+
+
+def _show_canary(run_id: str, candidate: EvaluationReport, ports: Ports) -> dict[str, float]:
+    """The candidate on the secret set, after the verdict: no decision may learn from it, or it would be no secret."""
+    report = ports.canary(candidate.model_sha256)
+    if report is None:
+        return {}
+    wers = {"golden": candidate.wer.value, "canary": report.wer.value}
+    ports.once(run_id, EVALUATION, CANARY, {"candidate_sha256": candidate.model_sha256}, lambda: wers)
+    if abs(wers["golden"] - wers["canary"]) > CANARY_LIMIT:
+        ports.notify(
+            Message(
+                key=f"{run_id}-canary",
+                subject=f"Training run {run_id}: the secret set disagrees with the golden set",
+                body=(
+                    f"The candidate gets {wers['golden']:.1%} of the words of the golden set wrong, and "
+                    f"{wers['canary']:.1%} of those of the secret one: more than {CANARY_LIMIT:.0%} apart. Either the "
+                    "sets differ in difficulty, or the golden set leaked into training. The verdict did not look at it."
+                ),
+            )
+        )
+    return {"canary_wer": wers["canary"]}

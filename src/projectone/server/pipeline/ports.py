@@ -154,6 +154,7 @@ class Ports:
         train: Trains; gives the digest of the weights in the folder `out`.
         score: A model over the golden set; remembered by model and set.
         judge: Production's and the candidate's report to a verdict.
+        canary: The candidate over the secret second set; None if there is none. It is shown and decides nothing.
         production: The model in production.
         register: Commits and tags a model on the Hub; gives repository, commit and tag.
         package: Packs a model; gives the digest and size of the package and its files.
@@ -199,3 +200,4 @@ class Ports:
     is_replacing: Callable[[str], bool] = lambda run_id: False
     caps: CapLimits = field(default_factory=CapLimits)
     triage: Callable[[Sequence[DatasetEntry]], Triage] | None = None
+    canary: Callable[[str], EvaluationReport | None] = lambda weights_sha256: None

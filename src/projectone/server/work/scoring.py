@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Protocol
 
 from projectone import __version__
 from projectone.contracts.scores import EvaluationReport
 from projectone.errors import ContractError, DataError, EvaluationError
 from projectone.server.corpus.manifests import read_manifest
-from projectone.server.evaluation.golden import GoldenSet, load_golden
+from projectone.server.evaluation.golden import GoldenClip, GoldenSet, golden_set, load_golden
 from projectone.server.evaluation.scorer import score_model
 from projectone.server.pipeline.models import ModelFolders
 from projectone.server.work.clips import open_decoder
 from projectone.storage.files import write_atomically
+
+
+class SealedClips(Protocol):
+    """The clips of a sealed golden set; `server.work.golden.SealedGolden` gives them."""
+
+    def names(self) -> tuple[str, ...]:
+        """What the clips are called: another tuple once one of them has gone, or another version is sealed."""
+        ...
+
+    def clips(self) -> Sequence[GoldenClip]:
+        """The clips, read now."""
+        ...
 
 
 class Scores:
@@ -23,13 +36,32 @@ class Scores:
         folder: Where reports are kept.
         models: Where models lie.
         golden_manifest: The set's manifest, or None if no set is configured.
+        sealed: Clips of the set that people sent for this purpose, and their names, which tell whether they are still
+            the same; None if there is no such set.
+        is_secret: Whether reports stay out of the folder: they hold what a model heard in each clip.
     """
 
-    def __init__(self, folder: Path, models: ModelFolders, golden_manifest: Path | None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        models: ModelFolders,
+        golden_manifest: Path | None,
+        sealed: SealedClips | None = None,
+        *,
+        is_secret: bool = False,
+    ) -> None:
         self._folder = folder
         self._models = models
         self._manifest = golden_manifest
+        self._sealed = sealed
+        self._is_secret = is_secret
+        self._names: tuple[str, ...] = ()
         self._golden: GoldenSet | None = None
+
+    @property
+    def has_set(self) -> bool:
+        """Whether there is anything to judge by."""
+        return self._manifest is not None or (self._sealed is not None and bool(self._sealed.names()))
 
     def golden(self) -> GoldenSet:
         """The golden set, decoded once.
@@ -37,19 +69,29 @@ class Scores:
         Raises:
             EvaluationError: if there is none, or it cannot be read.
         """
-        if self._golden is None:
-            if self._manifest is None:
-                raise EvaluationError("golden set: none is configured; set PROJECTONE_SERVER_GOLDEN to its manifest")
+        names = () if self._sealed is None else self._sealed.names()
+        if self._golden is None or names != self._names:  # a withdrawal, or a new version
+            if not self.has_set:
+                raise EvaluationError(
+                    "golden set: none is configured; set PROJECTONE_SERVER_GOLDEN to its manifest, or seal one "
+                    "(`projectone-server golden`)"
+                )
             try:
-                with open_decoder() as decode:
-                    self._golden = load_golden(read_manifest(self._manifest), decode)
+                self._golden = golden_set([*self._manifest_clips(), *(self._sealed.clips() if self._sealed else ())])
             except DataError as error:
                 raise EvaluationError(f"golden set: {error}") from error
+            self._names = names
         return self._golden
+
+    def _manifest_clips(self) -> tuple[GoldenClip, ...]:
+        if self._manifest is None:
+            return ()
+        with open_decoder() as decode:
+            return load_golden(read_manifest(self._manifest), decode).clips
 
     def clip_digests(self) -> frozenset[str]:
         """Recordings that must not be trained on; none where no set is configured."""
-        return frozenset(clip.sha256 for clip in self.golden().clips) if self._manifest is not None else frozenset()
+        return frozenset(clip.sha256 for clip in self.golden().clips) if self.has_set else frozenset()
 
     def score(self, weights_sha256: str, on_progress: Callable[[int, int], None]) -> EvaluationReport:
         """The report of one model.
@@ -61,11 +103,12 @@ class Scores:
         golden = self.golden()
         # Another release of this code may count differently: its reports are not compared with ours.
         path = self._folder / f"{golden.sha256[:16]}-{__version__}" / f"{weights_sha256}.json"
-        if path.is_file():
+        if path.is_file() and not self._is_secret:
             try:
                 return EvaluationReport.from_bytes(path.read_bytes())
             except ContractError:
                 path.unlink()
         report = score_model(self._models.find(weights_sha256), golden, on_progress=on_progress)
-        write_atomically(path, report.to_bytes())
+        if not self._is_secret:
+            write_atomically(path, report.to_bytes())
         return report

@@ -21,6 +21,7 @@ from projectone.server.corpus.catalog import Catalog
 from projectone.server.corpus.clips import read_clip
 from projectone.server.corpus.datasets import DatasetItem, read_dataset
 from projectone.server.corpus.derived import Derived
+from projectone.server.corpus.golden_set import PARTS, GoldenSets
 from projectone.server.corpus.manifests import read_manifest
 from projectone.server.corpus.recalls import Recalls
 from projectone.server.corpus.review import Checks, Reviews
@@ -63,6 +64,7 @@ from projectone.server.training.fingerprint import fingerprint_of
 from projectone.server.training.splitting import choose_held_back
 from projectone.server.work.carriers import carriers_for
 from projectone.server.work.clips import open_decoder, training_clips
+from projectone.server.work.golden import SealedGolden
 from projectone.server.work.handout import Handout
 from projectone.server.work.progress import ProgressLine
 from projectone.server.work.references import resolve_model
@@ -96,7 +98,10 @@ class Workshop:
         seal_what_lies_open(self.catalog, self.blobs)
         self.models = ModelFolders(settings.home / "models")
         golden = None if settings.golden is None else Path(settings.golden)
-        self.scores = Scores(settings.home / "evaluations", self.models, golden)
+        self.golden = GoldenSets(self._engine, self.catalog)
+        main, canary = (SealedGolden(self.golden, part, self._read_clip, settings.keys_folder) for part in PARTS)
+        self.scores = Scores(settings.home / "evaluations", self.models, golden, main)
+        self.canary = Scores(settings.home / "evaluations", self.models, None, canary, is_secret=True)
         self.line = ProgressLine(stream)
         self.senders = open_senders(
             slack_webhook_url=settings.slack_webhook_url,
@@ -161,7 +166,7 @@ class Workshop:
             read_clip=self._read_clip,
             examine=self._examine,
             note=lambda findings, run_id: self.reviews.note(findings, run_id=run_id, guard=permit.guard),
-            golden_clips=self.scores.clip_digests,
+            golden_clips=lambda: self.scores.clip_digests() | self.canary.clip_digests(),
             mark=lambda ids, outcome, reason, run_id: self._mark(ids, outcome, reason, run_id, permit),
             seal=self._seal,
             read_dataset=self._read_dataset,
@@ -169,6 +174,7 @@ class Workshop:
             train=self._train,
             score=lambda sha256: self.score(sha256, permit.pause_point),
             judge=judge,
+            canary=lambda sha256: self._score_canary(sha256, permit.pause_point),
             production=self.production,
             register=self.handout.register,
             package=self.handout.package,
@@ -205,6 +211,13 @@ class Workshop:
 
         return self.scores.score(weights_sha256, on_progress)
 
+    def _score_canary(self, weights_sha256: str, pause_point: Callable[[], None]) -> EvaluationReport | None:
+        if not self.canary.has_set:
+            return None
+        report = self.canary.score(weights_sha256, lambda n_done, n_clips: pause_point())
+        self.line.say(f"canary: {report.wer.value:.1%} of words wrong on the secret set, which decides nothing")
+        return report
+
     def notify(self, message: Message, permit: WorkPermit) -> None:
         """Put a message into the outbox; it is sent after the run's commit."""
         self.outbox.add(message, list(self.senders), guard=permit.guard)
@@ -226,6 +239,7 @@ class Workshop:
                 raise WithdrawnError("a sample was withdrawn while the run trained on it")
 
     def _usable(self) -> list[PipelineSample]:
+        self.golden.set_aside()
         return [
             PipelineSample(
                 sample_id=str(row.sample_id),
@@ -354,7 +368,7 @@ class Workshop:
                 for entry in new
             ],
             # Without a golden set there is no gate to pass: the evaluation says so, as it always did.
-            power=power_of(self.score(production, permit.pause_point)) if self.settings.golden is not None else None,
+            power=power_of(self.score(production, permit.pause_point)) if self.scores.has_set else None,
             config=TriageConfig(**self.settings.triage_limits),
             on_progress=on_progress,
         )

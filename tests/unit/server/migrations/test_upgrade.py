@@ -35,6 +35,9 @@ def test_rows_of_the_first_revision_are_kept_and_get_the_tables_that_came_since(
     upgrade_database(engine)
     with writing(engine) as connection:  # as the first revision left it
         connection.execute(text("DROP TABLE sample_returns"))
+        connection.execute(text("DROP TABLE golden_members"))
+        connection.execute(text("DROP TABLE golden_versions"))
+        connection.execute(text("DROP TABLE golden_reviews"))
         connection.execute(text("DROP TABLE exports"))
         connection.execute(text("DROP TABLE sample_salts"))
         connection.execute(text("DROP TABLE snapshots"))

@@ -1,0 +1,300 @@
+"""Golden sets from people who agreed to it: candidates, an operator's review, sealed versions.
+
+Whoever gave the `evaluation` consent and sent nothing that was trained on may judge models. Once one of their samples
+is accepted, the person is reserved: nothing of theirs is trained on. Two parts are kept apart by person: `main` decides
+what is released; `canary` is secret and only shown beside it. A sealed version holds ids and one signature, no copy:
+with a withdrawal its clips and texts go as everywhere, and the version is smaller by them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from sqlalchemy import (
+    Column,
+    Connection,
+    DateTime,
+    Engine,
+    ForeignKey,
+    Integer,
+    String,
+    Table,
+    Text,
+    Uuid,
+    func,
+    insert,
+    select,
+)
+
+from projectone.contracts.base import canonical_json, sha256_hex
+from projectone.contracts.merkle import MerkleTree
+from projectone.contracts.signatures import verify_snapshot
+from projectone.contracts.snapshots import SignedSnapshot, SnapshotManifest, sample_key
+from projectone.errors import DataError, EvaluationError, SignatureError
+from projectone.server.corpus.catalog import Catalog
+from projectone.server.corpus.datasets import speaker_of
+from projectone.server.corpus.tables import CONSENTS, SAMPLES, SEALED, ListedSample, SampleRow, State, under_consent
+from projectone.server.database import METADATA, reading, writing
+
+Part = Literal["main", "canary"]
+PARTS: tuple[Part, ...] = ("main", "canary")
+
+_KEPT: tuple[State, ...] = ("waiting", "held", "discarded", "quarantined")
+
+GOLDEN = "golden"
+GOLDEN_PERSON = "golden-person"
+"""Why samples are held: accepted into the golden set; sent by somebody who is in it."""
+
+GOLDEN_REVIEWS = Table(
+    "golden_reviews",
+    METADATA,
+    Column("sample_id", Uuid, ForeignKey("samples.sample_id"), primary_key=True),
+    Column("part", String(8)),  # none: refused
+    Column("reviewed_by", String(96), nullable=False),
+    Column("reviewed_at", DateTime(timezone=True), nullable=False),
+)
+
+GOLDEN_VERSIONS = Table(
+    "golden_versions",
+    METADATA,
+    Column("version", Integer, primary_key=True, autoincrement=True),
+    Column("part", String(8), nullable=False),
+    Column("sealed_at", DateTime(timezone=True), nullable=False),
+    Column("signed", Text, nullable=False),
+)
+
+GOLDEN_MEMBERS = Table(
+    "golden_members",
+    METADATA,
+    Column("version", Integer, ForeignKey("golden_versions.version"), primary_key=True),
+    Column("sample_id", Uuid, ForeignKey("samples.sample_id"), primary_key=True),
+    Column("leaf", String(64), nullable=False),
+)
+
+
+@dataclass(frozen=True)
+class GoldenVersion:
+    """A sealed version, as it is now.
+
+    Attributes:
+        samples: Those that are still there; a withdrawal takes some away.
+        n_sealed: How many there were.
+    """
+
+    version: int
+    part: Part
+    sealed_at: datetime
+    manifest: SnapshotManifest
+    samples: tuple[ListedSample, ...]
+    n_sealed: int
+
+
+class GoldenSets:
+    """Reviews candidates and seals versions.
+
+    Args:
+        engine: The server's database.
+        catalog: Gives the samples whose consent holds.
+    """
+
+    def __init__(self, engine: Engine, catalog: Catalog) -> None:
+        self._engine = engine
+        self._catalog = catalog
+
+    @property
+    def catalog(self) -> Catalog:
+        """The samples behind the sets."""
+        return self._catalog
+
+    def candidates(self) -> list[SampleRow]:
+        """Samples that could judge models and wait for a review, the oldest first."""
+        with reading(self._engine) as connection:
+            willing, trained = _willing(connection), _trained(connection)
+            reviewed = set(connection.execute(select(GOLDEN_REVIEWS.c.sample_id)).scalars())
+        return [
+            row
+            for row in self._catalog.living()
+            if row.contributor_id in willing - trained and row.sample_id not in reviewed and _is_free(row)
+        ]
+
+    def accept(self, sample_ids: Iterable[UUID], part: Part, *, by: str, now: datetime) -> int:
+        """Take samples into a part; their people are reserved from then on. All of them, or none.
+
+        Raises:
+            DataError: ``golden-candidate`` if one is no candidate, ``golden-part`` if its person is in the other part.
+        """
+        wanted = list(dict.fromkeys(sample_ids))
+        rows = {row.sample_id: row for row in self.candidates()}
+        parts = {person: own for own in PARTS for person in self.people(own)}
+        for sample_id in wanted:
+            row = rows.get(sample_id)
+            if row is None:
+                raise DataError(
+                    "golden-candidate",
+                    f"sample {sample_id}: is no candidate: it takes the person's `evaluation` consent, and nothing of "
+                    "theirs may have been trained on; see `golden candidates`",
+                )
+            if parts.setdefault(row.contributor_id, part) != part:
+                raise DataError("golden-part", f"sample {sample_id}: its person is in the other part of the set")
+        self._review(wanted, part, by=by, now=now)
+        self._catalog.mark(wanted, "held", reason=GOLDEN)
+        self.set_aside()
+        return len(wanted)
+
+    def refuse(self, sample_ids: Iterable[UUID], *, by: str, now: datetime) -> int:
+        """Say that samples shall judge nothing; unless their person is reserved they may be trained on."""
+        known = {row.sample_id for row in self.candidates()}
+        wanted = [sample_id for sample_id in dict.fromkeys(sample_ids) if sample_id in known]
+        self._review(wanted, None, by=by, now=now)
+        return len(wanted)
+
+    def people(self, part: Part | None = None) -> frozenset[str]:
+        """Contributors who are reserved: in this part, or in any."""
+        return frozenset(sample.contributor_id for sample in self._accepted(PARTS if part is None else (part,)))
+
+    def set_aside(self) -> int:
+        """Hold what reserved people sent since, so that no run learns from it; gives how many samples."""
+        people = self.people()
+        if not people:
+            return 0
+        waiting = select(SAMPLES.c.sample_id).where(SAMPLES.c.state == "waiting", SAMPLES.c.contributor_id.in_(people))
+        with reading(self._engine) as connection:
+            found = list(connection.execute(waiting).scalars())
+        return self._catalog.mark(found, "held", reason=GOLDEN_PERSON) if found else 0
+
+    def seal(
+        self, part: Part, sign: Callable[[SnapshotManifest], SignedSnapshot], *, now: datetime
+    ) -> tuple[int, SnapshotManifest]:
+        """Seal what was accepted into a part; gives the version's number and its manifest.
+
+        Args:
+            part: Which.
+            sign: Signs with the golden set's own key.
+            now: With its zone.
+
+        Raises:
+            EvaluationError: if nothing was accepted, or somebody in it was trained on.
+        """
+        samples = self._accepted((part,))
+        with reading(self._engine) as connection:
+            trained = _trained(connection)
+        if shared := {sample.contributor_id for sample in samples} & trained:
+            raise EvaluationError(
+                f"golden set: {len(shared)} of its people were trained on; their samples cannot judge"
+            )
+        if not any(row.text.strip() for row in self.rows(samples)):
+            raise EvaluationError(f"golden set: nothing was accepted into {part!r}; see `golden candidates`")
+        leaves = {sample.sample_id: _leaf(sample) for sample in samples}
+        with writing(self._engine) as connection:
+            version = (connection.execute(select(func.max(GOLDEN_VERSIONS.c.version))).scalar() or 0) + 1
+            manifest = _manifest(version, part, samples, leaves, now)
+            signed = sign(manifest)
+            values = {"version": version, "part": part, "sealed_at": now, "signed": signed.to_bytes().decode()}
+            connection.execute(insert(GOLDEN_VERSIONS).values(**values))
+            members = [{"version": version, "sample_id": key, "leaf": leaf} for key, leaf in leaves.items()]
+            connection.execute(insert(GOLDEN_MEMBERS), members)
+        return version, manifest
+
+    def newest(self, part: Part, trusted: Mapping[str, str]) -> GoldenVersion | None:
+        """The newest version of a part, checked against its signature; None if none was sealed.
+
+        Raises:
+            EvaluationError: if the signature does not hold, or a clip or a text is not what was sealed.
+        """
+        query = select(GOLDEN_VERSIONS).where(GOLDEN_VERSIONS.c.part == part)
+        with reading(self._engine) as connection:
+            found = connection.execute(query.order_by(GOLDEN_VERSIONS.c.version.desc()).limit(1)).one_or_none()
+            if found is None:
+                return None
+            members = select(GOLDEN_MEMBERS).where(GOLDEN_MEMBERS.c.version == found.version)
+            leaves = {row.sample_id: row.leaf for row in connection.execute(members)}
+        manifest = _verified(found, leaves, trusted)
+        living = {sample.sample_id: sample for sample in self._accepted((part,))}
+        samples = [living[sample_id] for sample_id in sorted(leaves, key=sample_key) if sample_id in living]
+        for sample in samples:
+            if _leaf(sample) != leaves[sample.sample_id]:
+                raise EvaluationError(f"golden set {found.version}: sample {sample.sample_id} is not what was sealed")
+        return GoldenVersion(found.version, part, manifest.made_at, manifest, tuple(samples), len(leaves))
+
+    def rows(self, samples: Iterable[ListedSample]) -> list[SampleRow]:
+        """The same samples with their words, in their order; without those that were withdrawn meanwhile."""
+        rows = {row.sample_id: row for row in self._catalog.living()}
+        return [rows[sample.sample_id] for sample in samples if sample.sample_id in rows]
+
+    def _review(self, sample_ids: Sequence[UUID], part: Part | None, *, by: str, now: datetime) -> None:
+        rows = [{"sample_id": item, "part": part, "reviewed_by": by, "reviewed_at": now} for item in sample_ids]
+        if rows:
+            with writing(self._engine) as connection:
+                connection.execute(insert(GOLDEN_REVIEWS), rows)
+
+    def _accepted(self, parts: Sequence[Part]) -> list[ListedSample]:
+        """What was accepted, and whose people still agree to both: that we have it, and that it judges."""
+        columns = [SAMPLES.c[name] for name in ListedSample.__dataclass_fields__]
+        query = under_consent(select(*columns), *_KEPT).join(
+            GOLDEN_REVIEWS, GOLDEN_REVIEWS.c.sample_id == SAMPLES.c.sample_id
+        )
+        with reading(self._engine) as connection:
+            willing = _willing(connection)
+            found = [ListedSample(*row) for row in connection.execute(query.where(GOLDEN_REVIEWS.c.part.in_(parts)))]
+        return [sample for sample in found if sample.contributor_id in willing]
+
+
+def _is_free(row: SampleRow) -> bool:
+    return row.state == "waiting" or (row.state == "held" and row.reason == GOLDEN_PERSON)
+
+
+def _willing(connection: Connection) -> set[str]:
+    """Contributors whose `evaluation` consent is in force."""
+    query = select(CONSENTS.c.contributor_id).where(CONSENTS.c.scope == "evaluation", CONSENTS.c.withdrawn_at.is_(None))
+    return set(connection.execute(query).scalars())
+
+
+def _trained(connection: Connection) -> set[str]:
+    """Contributors of whom a dataset was ever made: models may know their voices."""
+    query = select(SAMPLES.c.contributor_id).join(SEALED, SEALED.c.sample_id == SAMPLES.c.sample_id).distinct()
+    return set(connection.execute(query).scalars())
+
+
+def _leaf(sample: ListedSample) -> str:
+    """What is sealed of a clip: its sound, and its text as the keyed digest that says nothing without the key."""
+    return sha256_hex(canonical_json([str(sample.sample_id), sample.clip_sha256, sample.text_mac]))
+
+
+def _root(leaves: Iterable[str]) -> str:
+    return MerkleTree(bytes.fromhex(leaf) for leaf in sorted(leaves)).root.hex()
+
+
+def _manifest(
+    version: int, part: Part, samples: Sequence[ListedSample], leaves: Mapping[UUID, str], now: datetime
+) -> SnapshotManifest:
+    """All of it is held back from training: a snapshot without a part to learn from."""
+    root = _root(leaves.values())
+    return SnapshotManifest(
+        dataset_sha256=_name(version, part, root),
+        merkle_root=root,
+        made_at=now,
+        n_train=0,
+        n_dev=len(samples),
+        n_speakers=len({speaker_of(sample.contributor_id) for sample in samples}),
+        audio_s=round(sum(sample.duration_s for sample in samples), 3),
+        split="speakers",
+    )
+
+
+def _name(version: int, part: str, root: str) -> str:
+    return sha256_hex(canonical_json(["golden set", version, part, root]))
+
+
+def _verified(found: Any, leaves: Mapping[UUID, str], trusted: Mapping[str, str]) -> SnapshotManifest:  # noqa: ANN401
+    try:
+        manifest = verify_snapshot(trusted, SignedSnapshot.from_bytes(found.signed.encode()))
+    except SignatureError as error:
+        raise EvaluationError(f"golden set {found.version}: {error}") from error
+    root = _root(leaves.values())
+    if (manifest.merkle_root, manifest.dataset_sha256) != (root, _name(found.version, found.part, root)):
+        raise EvaluationError(f"golden set {found.version}: its clips are not those that were sealed")
+    return manifest
