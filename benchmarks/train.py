@@ -7,13 +7,15 @@ on sixteen clips, the published script's own batch (four with --quick; a window 
   ours: window           all weights; seven clips packed in one window of 30 s
   ours: lora             adapters in queries and values; each clip in a context of its own length
   ours: lora, decoder    the same with a frozen encoder whose outputs were stored by an earlier epoch
-  transformers script    all weights; one clip in a padded window, as the published script does it (Whisper requires it)
+  transformers script    all weights; one clip in a padded window (Whisper requires it), and what the forward pass made
+                         is computed again for the gradients: the published command says --gradient_checkpointing
+  transformers padded    the same, but what the forward pass made is kept
   transformers window    all weights; the same packed window as ours
-  transformers lora      as the script, with peft's adapters in queries and values
+  transformers lora      as padded, with peft's adapters in queries and values
 
-GFLOP are those of the matrix products, counted by hand: three times the forward ones for all weights, twice for
-adapters, whose layers get no gradient themselves. Peers that are not installed are left out and named. Times are CPU
-seconds of interleaved runs; only their ratios mean something on another machine.
+GFLOP are those of the matrix products, counted by hand: three times the forward ones for all weights (four where the
+forward pass is done twice), twice for adapters, whose layers get no gradient themselves. Peers that are not installed
+are left out and named. Times are CPU seconds of interleaved runs; only their ratios mean something on another machine.
 
     python benchmarks/train.py [--quick] [--json] [--no-peers] [--size tiny|base|starter ...] [--method full|lora|both]
 """
@@ -49,7 +51,8 @@ from projectone.speech.whisper import ModelDimensions
 CLIP_S, N_GIVEN, N_TEXT = 4.0, 4, 12  # a short sentence
 RATE, CLIP_NORM, WEIGHT_DECAY, LORA_RANK = 1e-5, 1.0, 0.01, 8
 SHORT, WINDOW, LORA, CACHED = "ours: short", "ours: window", "ours: lora", "ours: lora, decoder"
-SCRIPT, THEIR_WINDOW, THEIR_LORA = "transformers script", "transformers window", "transformers lora"
+SCRIPT, PADDED, THEIR_WINDOW = "transformers script", "transformers padded", "transformers window"
+THEIR_LORA = "transformers lora"
 PEAK = "matrix product"
 _PEAK_SIZE = 1024
 
@@ -110,7 +113,7 @@ def measure(
     short, packed = Shape(n_clips, frames_of(CLIP_S)), Shape(1, window, int(window / 100 // CLIP_S))
     alone = Shape(n_clips, window)
     shapes = {SHORT: short, WINDOW: packed, LORA: short, CACHED: short}
-    shapes |= {SCRIPT: alone, THEIR_WINDOW: packed, THEIR_LORA: alone}
+    shapes |= {SCRIPT: alone, PADDED: alone, THEIR_WINDOW: packed, THEIR_LORA: alone}
     works: dict[str, Work] = {PEAK: peak_work()}
     if method in ("full", "both"):
         works |= {SHORT: our_step(dims, short, "full"), WINDOW: our_step(dims, packed, "full")}
@@ -118,7 +121,8 @@ def measure(
     if method in ("lora", "both"):
         works |= {LORA: our_step(dims, short, "lora"), CACHED: our_step(dims, short, "lora", is_cached=True)}
     builders: dict[str, Callable[[], Work]] = {
-        SCRIPT: partial(their_step, dims, alone),
+        SCRIPT: partial(their_step, dims, alone, is_computed_twice=True),
+        PADDED: partial(their_step, dims, alone),
         THEIR_WINDOW: partial(their_step, dims, packed),
         THEIR_LORA: partial(their_step, dims, alone, with_adapters=True),
     }
@@ -189,7 +193,9 @@ def forward_works(dims: ModelDimensions, shape: Shape) -> dict[str, Work]:
     }
 
 
-def their_step(dims: ModelDimensions, shape: Shape, *, with_adapters: bool = False) -> Work:
+def their_step(
+    dims: ModelDimensions, shape: Shape, *, with_adapters: bool = False, is_computed_twice: bool = False
+) -> Work:
     """The same in transformers: its own model and loss, torch's own AdamW."""
     import torch
     import transformers
@@ -206,6 +212,8 @@ def their_step(dims: ModelDimensions, shape: Shape, *, with_adapters: bool = Fal
         settings = peft.LoraConfig(r=LORA_RANK, lora_alpha=2 * LORA_RANK, target_modules=["q_proj", "v_proj"])
         model = peft.get_peft_model(model, settings).base_model.model
     model.train()
+    if is_computed_twice:
+        model.gradient_checkpointing_enable()
     features = torch.from_numpy(mel_of(dims, shape).transpose(0, 2, 1).copy())
     tokens = torch.tensor([target.tokens for target in targets_of(dims, shape)])
     labels = torch.where(torch.arange(tokens.shape[1] - 1) < N_GIVEN - 1, -100, tokens[:, 1:])
@@ -213,7 +221,7 @@ def their_step(dims: ModelDimensions, shape: Shape, *, with_adapters: bool = Fal
     optimiser = torch.optim.AdamW(parameters, lr=RATE, betas=(0.9, 0.98), eps=1e-6, weight_decay=WEIGHT_DECAY)
 
     def step() -> None:
-        loss = model(input_features=features, decoder_input_ids=tokens[:, :-1], labels=labels).loss
+        loss = model(input_features=features, decoder_input_ids=tokens[:, :-1], labels=labels, use_cache=False).loss
         optimiser.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(parameters, CLIP_NORM)
@@ -236,10 +244,11 @@ def forward_flops(dims: ModelDimensions, shape: Shape, n_projected: int) -> tupl
 def step_flops(dims: ModelDimensions, shape: Shape, way: str) -> float:
     """Of the matrix products of a step."""
     # Theirs projects every position onto the vocabulary, ours those that are targets.
-    is_theirs = way in (SCRIPT, THEIR_WINDOW, THEIR_LORA)
+    is_theirs = way in (SCRIPT, PADDED, THEIR_WINDOW, THEIR_LORA)
     encoder, decoder = forward_flops(dims, shape, shape.n_tokens if is_theirs else shape.n_tokens - N_GIVEN + 1)
     forward = decoder if way == CACHED else encoder + decoder
-    return (2 if way in (LORA, CACHED, THEIR_LORA) else 3) * shape.n_rows * forward
+    n_passes = 4 if way == SCRIPT else 2 if way in (LORA, CACHED, THEIR_LORA) else 3
+    return n_passes * shape.n_rows * forward
 
 
 def stages(dims: ModelDimensions, shape: Shape, seconds: dict[str, float], peak: float) -> dict[str, dict[str, float]]:
@@ -264,6 +273,7 @@ def ratios(found: dict[str, Any]) -> dict[str, float]:
     """How many times the speech we train in the same time; the least of the sizes."""
     pairs = {
         "transformers_script": (SHORT, SCRIPT),
+        "transformers_padded": (SHORT, PADDED),
         "transformers_window": (WINDOW, THEIR_WINDOW),
         "transformers_lora": (LORA, THEIR_LORA),
         "transformers_lora_to_cached": (CACHED, THEIR_LORA),
