@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Literal
+from typing import Final, Literal
 from uuid import UUID
 
 from sqlalchemy import Connection, Engine, bindparam, func, select, update
@@ -23,10 +23,18 @@ from projectone.server.corpus.validation import Findings
 from projectone.server.corpus.vault import Vault
 from projectone.server.database import reading, writing
 
-Decision = Literal["accepted", "refused"]
+Decision = Literal["accepted", "refused", "doubted"]
 
 ACCEPTED, REFUSED = "accepted", "refused"
 """What a sample says as its reason after a review: it waits again, or it is discarded."""
+
+DOUBTED: Final = "doubted"
+"""What a sample says that a person put there."""
+
+_AFTER: Final = {ACCEPTED: "waiting", REFUSED: "discarded", DOUBTED: "held"}
+
+SURPRISE = "surprise_nats"
+"""Nats per token by which the base model finds a text less likely than what was heard in the same clip."""
 
 _LOOKUP_BATCH = 500
 
@@ -129,6 +137,40 @@ class Reviews:
             by_run = select(func.count()).where(SAMPLES.c.state == "held", SAMPLES.c.run_id == run_id)
             return connection.execute(by_run).scalar_one()
 
+    def add_measures(
+        self,
+        figures: Mapping[str, Mapping[str, float]],
+        *,
+        guard: Callable[[Connection], None] = lambda connection: None,
+    ) -> None:
+        """Keep more figures of samples beside those that are known; what was erased stays so. `guard` may refuse it."""
+        one = update(SAMPLES).where(SAMPLES.c.sample_id == bindparam("of_sample"), SAMPLES.c.state != "erased")
+        with writing(self._engine) as connection:
+            guard(connection)
+            known = _checks_of(connection, figures)
+            rows = []
+            for sample_id, measured in figures.items():
+                before = known.get(UUID(sample_id), Checks())
+                checks = replace(before, measures={**before.measures, **measured})
+                rows.append({"of_sample": UUID(sample_id), "found": checks.write()})
+            if rows:
+                connection.execute(one.values(checks=bindparam("found")), rows)
+
+    def surprising(self, n: int, *, at_least: float) -> list[HeldSample]:
+        """At most `n` samples that wait and whose text surprises the base model, the most surprising first.
+
+        Args:
+            n: How many.
+            at_least: Nats per token by which the text is less likely than what was heard.
+        """
+        query = select(SAMPLES).where(SAMPLES.c.state == "waiting", SAMPLES.c.checks.is_not(None))
+        with reading(self._engine) as connection:
+            known = [(row, Checks.read(row.checks)) for row in connection.execute(query)]
+            scored = [(c.measures[SURPRISE], row, c) for row, c in known if SURPRISE in c.measures]
+            odd = [item for item in scored if item[0] >= at_least]
+            odd.sort(key=lambda item: (-item[0], item[1].sample_id))
+            return [_held(sample, c) for _, row, c in odd[:n] for sample in opened([row], self._vault)]
+
     def held(self, n: int, *, reason: str | None = None) -> list[HeldSample]:
         """At most `n` of those that wait for a person, oldest first; only those with this reason if one is given."""
         query = select(SAMPLES).where(SAMPLES.c.state == "held").order_by(SAMPLES.c.received_at, SAMPLES.c.sample_id)
@@ -145,28 +187,28 @@ class Reviews:
     def decide(
         self, sample_ids: Sequence[UUID], decision: Decision, *, by: str, why: str | None, now: datetime
     ) -> list[UUID]:
-        """Let held samples wait for the next run, or discard them, all or none; gives their ids.
+        """Let held samples wait for the next run, or discard them; or hold doubted ones that wait. All or none.
 
-        What a person accepts is not held for the same reasons again.
+        What a person accepts is not held for the same reasons again. Gives their ids.
 
         Raises:
-            DataError: ``not-held`` if one of them does not wait for a person, as after a withdrawal.
+            DataError: ``not-held`` if one is not held, as after a withdrawal, or a doubted one does not wait.
         """
+        before = "waiting" if decision == DOUBTED else "held"
+        query = select(SAMPLES.c.sample_id, SAMPLES.c.checks).where(SAMPLES.c.state == before)
         with writing(self._engine) as connection:
-            query = select(SAMPLES.c.sample_id, SAMPLES.c.checks).where(SAMPLES.c.state == "held")
             found: dict[UUID, str | None] = {}
             for batch in _batches(sample_ids):
                 found |= {i: checks for i, checks in connection.execute(query.where(SAMPLES.c.sample_id.in_(batch)))}
             if strangers := [str(sample_id) for sample_id in sample_ids if sample_id not in found]:
-                raise DataError(
-                    "not-held", f"samples {', '.join(strangers)}: expected samples that are held for review"
-                )
+                expected = "that wait" if decision == DOUBTED else "that are held for review"
+                raise DataError("not-held", f"samples {', '.join(strangers)}: expected samples {expected}")
             for sample_id, text in found.items():
                 checks = Checks.read(text)
-                review = Review(decision, checks.held, by, now.isoformat(), why)
-                reviewed = Checks(checks.held, checks.measures, (*checks.reviews, review))
-                state = "waiting" if decision == ACCEPTED else "discarded"
-                values = {"state": state, "reason": decision, "checks": reviewed.write()}
+                held = (DOUBTED,) if decision == DOUBTED else checks.held
+                review = Review(decision, held, by, now.isoformat(), why)
+                reviewed = Checks(held, checks.measures, (*checks.reviews, review))
+                values = {"state": _AFTER[decision], "reason": decision, "checks": reviewed.write()}
                 connection.execute(update(SAMPLES).where(SAMPLES.c.sample_id == sample_id).values(**values))
         return list(found)
 

@@ -31,6 +31,7 @@ EXPLAINED: Final[dict[str, str]] = {
     SUPERSEDED: "the same person corrected the same recording again later; their newest text counts",
     "clip-damaged": "the disk gives other bytes than were stored",
     "clip-missing": "the clip is not in the store any more",
+    "doubted": "a person doubts that the text is what is said",
     "foreign-letters": "the text has letters of another alphabet than its language, or mixes alphabets in one word",
     "personal-card": "the text seems to hold the number of a payment card",
     "personal-email": "the text seems to hold an e-mail address",

@@ -15,7 +15,7 @@ from projectone.server.corpus.catalog import Catalog
 from projectone.server.corpus.clips import read_clip
 from projectone.server.corpus.history import Histories, History, KnownSample
 from projectone.server.corpus.quarantined import RETURNED
-from projectone.server.corpus.review import ACCEPTED, Checks
+from projectone.server.corpus.review import ACCEPTED, SURPRISE, Checks
 from projectone.server.corpus.validation import EXPLAINED, Findings, check_sample
 from projectone.server.database import Engine
 from projectone.server.delivery.ledger import Ledger
@@ -180,6 +180,12 @@ def _write(facts: dict[str, Any]) -> str:
                 f"edits     {measured['edit_share']:.0%} of the words in {measured['edit_places']:.0f} places, "
                 f"over {measured['edit_span']:.0%} of the text"
             )
+    if SURPRISE in facts["checks"]["measures"]:
+        scored = facts["checks"]["measures"]
+        lines.append(
+            f"base      finds the text {abs(scored[SURPRISE]):.2f} nats per token "
+            f"{'less' if scored[SURPRISE] > 0 else 'more'} likely than what was heard ({scored['said_nats']:.2f})"
+        )
     today = facts["reason_today"]
     if facts["state"] != "erased":
         odd = f"would be held: {', '.join(facts['held_today'])}" if facts["held_today"] else "would be let through"

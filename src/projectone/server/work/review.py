@@ -11,7 +11,7 @@ from uuid import UUID
 from projectone.contracts.texts import printable
 from projectone.errors import DataError, SettingsError
 from projectone.server.corpus.history import Histories
-from projectone.server.corpus.review import ACCEPTED, REFUSED, Decision, HeldSample, Reviews
+from projectone.server.corpus.review import ACCEPTED, DOUBTED, REFUSED, SURPRISE, Decision, HeldSample, Reviews
 from projectone.server.corpus.validation import EXPLAINED
 from projectone.server.corpus.vault import Vault
 from projectone.server.database import Engine
@@ -19,11 +19,18 @@ from projectone.server.work.quarantine import user_name
 
 _ALL = 1_000_000
 _MAX_WHY_CHARACTERS = 2_000
+_DECISIONS: dict[str, Decision] = {"accept": "accepted", "refuse": "refused", "hold": "doubted"}
+_FOLLOWS = {
+    ACCEPTED: "they wait for the next run",
+    REFUSED: "nothing will be trained on them",
+    DOUBTED: "nothing is trained on them until somebody accepts them",
+}
 EXAMPLES = """\
   projectone-server corpus review                         what waits for you, oldest first
   projectone-server corpus show 7d0c1f9e                  everything about one of them
   projectone-server corpus review accept 7d0c1f9e --why "a drug's number, nobody's"
-  projectone-server corpus review refuse --reason personal-card"""
+  projectone-server corpus review refuse --reason personal-card
+  projectone-server corpus review surprising              what waits and fits its sound worst, for the base model"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,15 +38,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "do",
         nargs="?",
-        choices=("list", "accept", "refuse"),
+        choices=("list", "accept", "refuse", "surprising", "hold"),
         default="list",
         metavar="DO",
-        help="list (default); accept: they wait for the next run; refuse: they are discarded",
+        help="list (default); accept: they wait for the next run; refuse: they are discarded; surprising: what waits "
+        "and surprises the base model most; hold: put samples that wait before a person",
     )
     parser.add_argument("samples", nargs="*", metavar="ID", help="ids of held samples, or their beginnings")
     parser.add_argument("--reason", metavar="WORD", help="those held for this reason, such as foreign-letters")
     parser.add_argument("--why", metavar="TEXT", help="kept with the decision")
     parser.add_argument("--by", metavar="NAME", help="who decides (default: the user of this process)")
+    parser.add_argument("--nats", type=float, default=1.0, help="what is surprising, in nats per token (default 1)")
     parser.add_argument("--limit", type=int, default=20, metavar="N", help="how many are listed (default 20)")
 
 
@@ -53,22 +62,24 @@ def execute(arguments: argparse.Namespace, engine: Engine, vault: Vault) -> tupl
     if arguments.limit < 1:
         raise SettingsError(f"--limit: expected 1 or more, got {arguments.limit}")
     reviews = Reviews(engine, vault)
-    if arguments.do == "list":
+    if arguments.do in ("list", "surprising"):
         return _list(reviews, arguments)
-    if bool(arguments.samples) == (arguments.reason is not None):
+    if bool(arguments.samples) == (arguments.reason is not None) or (arguments.do == "hold" and arguments.reason):
         raise SettingsError(f"{arguments.do}: expected ids of samples, or --reason WORD for all that are held for it")
-    decision: Decision = "accepted" if arguments.do == "accept" else "refused"
+    decision = _DECISIONS[arguments.do]
     wanted = _wanted(reviews, Histories(engine, vault), arguments)
     why = None if arguments.why is None else arguments.why.strip()[:_MAX_WHY_CHARACTERS] or None
     done = reviews.decide(wanted, decision, by=arguments.by or user_name(), why=why, now=datetime.now(UTC))
-    follows = {ACCEPTED: "they wait for the next run", REFUSED: "nothing will be trained on them"}[decision]
-    return {"decision": decision, "samples": [str(i) for i in done]}, f"{len(done)} {decision}: {follows}"
+    return {"decision": decision, "samples": [str(i) for i in done]}, f"{len(done)} {decision}: {_FOLLOWS[decision]}"
 
 
 def _list(reviews: Reviews, arguments: argparse.Namespace) -> tuple[dict[str, Any], str]:
     if arguments.samples:
         raise SettingsError("list: expected no ids; `corpus show ID` tells everything about one sample")
-    samples = reviews.held(arguments.limit, reason=arguments.reason)
+    if arguments.do == "surprising":
+        samples = reviews.surprising(arguments.limit, at_least=arguments.nats)
+    else:
+        samples = reviews.held(arguments.limit, reason=arguments.reason)
     lines = [line for sample in samples for line in _lines(sample)]
     return {"samples": [_facts(sample) for sample in samples]}, "\n".join(lines) or "nothing waits for a review"
 
@@ -97,4 +108,8 @@ def _facts(sample: HeldSample) -> dict[str, Any]:
 def _lines(sample: HeldSample) -> list[str]:
     when, text = f"{sample.received_at:%Y-%m-%d %H:%M}", printable(sample.text)
     first = f"{str(sample.sample_id)[:8]}  {when}  {sample.duration_s:5.1f} s  {text}"
-    return [first, *(f"          {reason}: {EXPLAINED.get(reason, '')}" for reason in sample.checks.held)]
+    lines = [first, *(f"          {reason}: {EXPLAINED.get(reason, '')}" for reason in sample.checks.held)]
+    if sample.heard is not None and SURPRISE in sample.checks.measures:
+        surprise = sample.checks.measures[SURPRISE]
+        lines.append(f"          heard {printable(sample.heard)}: likelier by {surprise:.1f} nats per token")
+    return lines

@@ -34,7 +34,7 @@ from projectone.server.delivery.ledger import Ledger
 from projectone.server.delivery.signing import load_signer
 from projectone.server.evaluation.gate import judge
 from projectone.server.evaluation.power import power_of
-from projectone.server.evaluation.triage import Triage, TriageConfig
+from projectone.server.evaluation.triage import Triage, TriageConfig, draw_clips
 from projectone.server.home import open_keys, require_home
 from projectone.server.leases import Leases
 from projectone.server.migrations.upgrade import upgrade_database
@@ -58,6 +58,7 @@ from projectone.server.registry.hub import HubRegistry
 from projectone.server.runs import Effects, Runs
 from projectone.server.settings import ServerSettings
 from projectone.server.training import TrainingClip, TrainingConfig, TrainingProgress, finetune
+from projectone.server.training.agreement import TextScorer
 from projectone.server.training.carriers import Correction
 from projectone.server.training.engines.mlx import LOG_NAME
 from projectone.server.training.fingerprint import fingerprint_of
@@ -70,6 +71,7 @@ from projectone.server.work.progress import ProgressLine
 from projectone.server.work.references import resolve_model
 from projectone.server.work.scoring import Scores
 from projectone.server.work.triage import NewClip, triage_clips
+from projectone.speech.checkpoint import load_checkpoint
 from projectone.storage.blobs import FileBlobs
 from projectone.waveform.wav import parse_wav
 
@@ -373,7 +375,22 @@ class Workshop:
             on_progress=on_progress,
         )
         self.line.say(f"triage: {triage.decision}: {triage.summary()}")
+        self._note_agreement(new, permit)
         return triage
+
+    def _note_agreement(self, new: Sequence[DatasetEntry], permit: WorkPermit) -> None:
+        """How likely the base, which learned from none of them, finds the texts of new clips: for people to see."""
+        config = TriageConfig(**self.settings.triage_limits)
+        drawn = draw_clips(((entry.sample_id, entry.speaker) for entry in new), config)
+        heard = {str(row.sample_id): row.heard for row in self.catalog.usable() if row.heard}
+        scorer = TextScorer(load_checkpoint(self.models.find(self.base())))
+        figures = {}
+        for entry in new:
+            if entry.sample_id in drawn and entry.sample_id in heard:
+                samples = self._read_clip(entry.clip_sha256)
+                figures[entry.sample_id] = scorer.agreement(samples, entry.text, heard[entry.sample_id])
+                permit.pause_point()
+        self.reviews.add_measures(figures, guard=permit.guard)
 
     def _replay_clips(self) -> list[TrainingClip]:
         if self.settings.replay is None:

@@ -87,3 +87,21 @@ def test_a_repeated_note_counts_the_same_and_a_lost_lease_notes_nothing(corpus: 
         reviews.note({sample_id: ODD}, run_id="run1", guard=refuse)
     assert reviews.held(10) == []
     assert [reviews.note(findings, run_id="run1") for findings in ({sample_id: ODD}, {})] == [1, 1]
+
+
+def test_what_surprises_the_base_model_is_listed_first_and_stays_what_it_is_until_a_person_holds_it(
+    corpus: Corpus, reviews: Reviews
+) -> None:
+    ids = [corpus.send(seed=seed).sample_id for seed in range(3)]
+    reviews.add_measures({str(i): {"surprise_nats": float(n)} for n, i in enumerate(ids)})
+    reviews.add_measures({str(ids[2]): {"said_nats": 3.5}})
+    assert [sample.sample_id for sample in reviews.surprising(10, at_least=1.0)] == [ids[2], ids[1]]
+    assert corpus.catalog.counts()["waiting"] == 3, "a figure holds and discards nothing"
+    reviews.decide([ids[2]], "doubted", by="grace", why="not what I hear", now=NOW)
+    (held,) = reviews.held(10)
+    assert (held.sample_id, held.checks.held) == (ids[2], ("doubted",))
+    assert held.checks.measures == {"surprise_nats": 2.0, "said_nats": 3.5}
+    with pytest.raises(DataError, match="expected samples that wait"):
+        reviews.decide([ids[2]], "doubted", by="grace", why=None, now=NOW)
+    reviews.decide([ids[2]], "accepted", by="ada", why=None, now=NOW)
+    assert corpus.catalog.counts()["waiting"] == 3

@@ -113,6 +113,32 @@ def test_newcomers_start_the_next_run(home: TrainerHome) -> None:
     workshop.close()
 
 
+def test_a_correction_is_scored_by_the_base_and_an_operator_sees_how_it_fits(
+    home: TrainerHome, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    corrected = home.send("ann", "corrected", "red green", say("red green", seed=1), heard="red blue")
+    donated = home.send("ben", "donated", "black", say("black", seed=2))
+    workshop = Workshop(home.settings)
+    stop = Event()
+    workshop.runs.request("on-demand")
+    Worker(workshop, workshop.trainer(stop), stop, lease_s=30).work_once()
+    workshop.close()
+    for name, value in home.variables.items():
+        monkeypatch.setenv(name, value)
+    capsys.readouterr()
+    assert main(["corpus", "review", "surprising", "--nats", "-100", "--json"]) == 0
+    (shown,) = json.loads(capsys.readouterr().out)["samples"]
+    measures = shown["measures"]
+    assert shown["sample_id"] == corrected
+    assert measures["surprise_nats"] == pytest.approx(measures["said_nats"] - measures["heard_nats"], abs=1e-3)
+    assert measures["edit_share"] == 0.5
+    assert main(["corpus", "show", corrected]) == 0
+    assert "likely than what was heard" in capsys.readouterr().out
+    assert main(["corpus", "show", donated]) == 0
+    assert "likely than what was heard" not in capsys.readouterr().out
+    assert home.catalog.counts()["waiting"] == 2
+
+
 def test_switched_off_it_asks_nothing(home: TrainerHome) -> None:
     workshop = Workshop(replace(home.settings, triage="off"))
     stop = Event()
