@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 from tests.fakes.trainer_home import TrainerHome
+from tests.unit.server.work.test_worker import Office
 
+from projectone.contracts.scores import EvaluationReport
 from projectone.contracts.scripts import SignedScripts
 from projectone.contracts.signatures import verify_scripts
 from projectone.server.cli import main
@@ -43,3 +45,35 @@ def test_what_production_mishears_is_shown_and_signed_for_devices(
 @pytest.mark.parametrize("words", [["--count", "0"], ["--model", "starter"], ["--top", "0"]])
 def test_what_makes_no_sense_is_refused(words: list[str], home: TrainerHome) -> None:
     assert main(["scripts", *words]) == 2
+
+
+@pytest.fixture
+def office(tmp_path: Path) -> Iterator[Office]:
+    made = Office(tmp_path)
+    yield made
+    made.workshop.close()
+    made.home.close()
+
+
+def test_after_a_release_the_worker_chooses_anew(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    report = office.workshop.score(office.workshop.base())  # the tiny trainer's models are bytes: nobody can listen
+    asked: list[str] = []
+
+    def score(weights_sha256: str) -> EvaluationReport:
+        asked.append(weights_sha256)
+        return report
+
+    monkeypatch.setattr(office.workshop, "score", score)
+    office.home.send_many(1, seed=3)
+    office.workshop.runs.request("on-demand")
+    assert [run.state for run in office.worker.work_once()] == ["succeeded"]
+    assert asked == [office.workshop.production().weights_sha256]
+    assert (office.workshop.home / "scripts" / "sheet.json").is_file()
+
+
+def test_a_release_stands_though_no_sentences_could_be_chosen(office: Office) -> None:
+    office.home.send_many(1, seed=3)
+    office.workshop.runs.request("on-demand")
+    assert [run.state for run in office.worker.work_once()] == ["succeeded"]
+    assert "no new sentences to read: " in office.screen.getvalue()
+    assert not (office.workshop.home / "scripts" / "sheet.json").exists()
