@@ -60,6 +60,16 @@ def test_adapters_killed_at_many_places_end_in_the_same_bytes(tmp_path: Path) ->
         assert digests[0] == digests[1]
 
 
+def test_a_second_stage_killed_at_many_places_ends_in_the_same_bytes(tmp_path: Path) -> None:
+    base = save_tiny(tmp_path / "base")
+    whole = run(base, tmp_path / "work", tmp_path / "out", method="sequence")
+    # In the first stage, before the second, between its checkpoints, at one, and among the shares after it.
+    for place in ("train 4", "sequence 0", "sequence 2", "sequence 6", "interpolate 10"):
+        assert run(base, tmp_path / "work2", tmp_path / "out2", method="sequence", killed_at=place) == place
+        assert not (tmp_path / "out2").exists()
+    assert run(base, tmp_path / "work2", tmp_path / "out2", method="sequence") == whole
+
+
 def test_the_model_is_not_made_again_after_a_kill_between_saving_and_noting_it(tmp_path: Path) -> None:
     base = save_tiny(tmp_path / "base")
     assert run(base, tmp_path / "work", tmp_path / "out", killed_at="before the note").startswith("save ")

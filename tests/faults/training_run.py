@@ -11,12 +11,13 @@ from tests.fakes.tiny_whisper import WORDS, say
 
 import projectone.server.training.engines.mlx as engine
 from projectone.server.training import TrainingClip, TrainingConfig, TrainingProgress, finetune
-from projectone.server.training.config import LoraConfig
+from projectone.server.training.config import LoraConfig, RolloutConfig
 from projectone.server.training.engines.methods import LoraTraining
 
 FULL = TrainingConfig(epochs=2, checkpoint_every_steps=3, evaluate_times=2, alphas=(0.5, 1.0), learning_rate=1e-3)
 # With everything that could go on otherwise after a kill: dropout, and encoder outputs that are on disk or not.
 LORA = replace(FULL, method="lora", lora=LoraConfig(dropout=0.1), trainable="decoder", encoded_epochs=1)
+SEQUENCE = replace(FULL, sequence="grpo", rollouts=RolloutConfig(n_hypotheses=3, max_steps=7))
 
 
 def clips() -> list[TrainingClip]:
@@ -38,7 +39,7 @@ def kill_self() -> None:
 
 if __name__ == "__main__":
     base, work, out = (Path(argument) for argument in sys.argv[1:4])
-    config = {"full": FULL, "lora": LORA}[sys.argv[4]]
+    config = {"full": FULL, "lora": LORA, "sequence": SEQUENCE}[sys.argv[4]]
     place = "".join(sys.argv[5:])
     if place == "before the note":
         engine.write_atomically = lambda *_: kill_self()  # type: ignore[attr-defined]  # it writes nothing else
