@@ -47,3 +47,11 @@ def test_the_cost_of_packing_is_told_beside_a_clip_alone_in_its_window() -> None
         "alone in a window / short context, tiny": 12.0,
     }
     assert report["conditions"]["threads"] == 1
+
+
+@pytest.mark.slow
+def test_two_processes_are_timed_beside_one() -> None:
+    result = result_of("parallel", "--size", "starter")
+    assert set(result["ratios"]) == {"one process", "one process, a thread for every core"}
+    assert result["wall_s"]["two processes"]["exchange_s"] > 0
+    assert all(values["step_s"] > 0 for values in result["wall_s"].values())
