@@ -45,6 +45,12 @@ class Granted:
     n_queued: int
 
 
+_MARKED_TOO_LATE = (
+    "it was sent before it was marked, or may have been; `projectone consent withdraw corrections` and "
+    "`projectone sync` make the server erase it with all others"
+)
+
+
 class Corrections:
     """The ways by which something comes to be sent. Each is one transaction."""
 
@@ -90,6 +96,7 @@ class Corrections:
                     return Kept(earlier.sample_id, text, state != "refused", "refused" if state == "refused" else None)
             elif earlier is not None:
                 self._outbox.withdraw_sample(earlier.sample_id)
+            may_have_left = earlier is not None and self._may_have_left(earlier)
             point = FineTuningDataPoint(
                 sample_id=uuid.uuid4(),
                 recording_id=recording.recording_id,
@@ -104,6 +111,9 @@ class Corrections:
                 others_present=others_present,
             )
             self._recordings.add_point(point)
+            if others_present and may_have_left:
+                # The server would refuse this one, and go on training on the one without the mark.
+                return Kept(point.sample_id, text, False, _MARKED_TOO_LATE)
             return self._put_in_line(point)
 
     def donate(
@@ -153,13 +163,8 @@ class Corrections:
             point = self._recordings.newest_donation()
             if point is None:
                 return None
-            state = self._outbox.state_of(point.sample_id)
             self._outbox.withdraw_sample(point.sample_id)
-            may_have_left = state is not None and self._outbox.state_of(point.sample_id) in (
-                "waiting",
-                "sending",
-                "sent",
-            )
+            may_have_left = self._may_have_left(point)
             if not may_have_left:
                 self._recordings.take_back(point.sample_id)
         if not may_have_left:  # after the commit: a row without its sound would be worse than a sound without a row
@@ -221,6 +226,10 @@ class Corrections:
             for point in self._recordings.points()
             if SCOPE_OF_KIND[point.kind] == scope and self._outbox.state_of(point.sample_id) is None
         ]
+
+    def _may_have_left(self, point: FineTuningDataPoint) -> bool:
+        """Whether the server has it, or may have it, or will get it."""
+        return self._outbox.state_of(point.sample_id) in ("waiting", "sending", "sent")
 
     def _put_in_line(self, point: FineTuningDataPoint) -> Kept:
         scope = SCOPE_OF_KIND[point.kind]
