@@ -10,7 +10,7 @@ import pytest
 from tests.conftest import REPOSITORY
 from tests.fakes.tiny_whisper import save_tiny
 
-from projectone.server.training.engines.mlx import adapter_folder
+from projectone.server.training.engines.run import adapter_folder
 from projectone.storage.files import digest_of
 
 pytestmark = pytest.mark.slow

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from tests.fakes.tiny_whisper import WORDS, say
 
-import projectone.server.training.engines.mlx as engine
+import projectone.server.training.engines.run as engine
 from projectone.server.training import TrainingClip, TrainingConfig, TrainingProgress, finetune
 from projectone.server.training.config import LoraConfig, RolloutConfig
 from projectone.server.training.engines.methods import LoraTraining

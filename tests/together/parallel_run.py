@@ -17,7 +17,7 @@ import mlx.core as mx
 import numpy as np
 from tests.fakes.tiny_whisper import WORDS, say
 
-import projectone.server.training.engines.mlx as engine
+import projectone.server.training.engines.run as engine
 from projectone.errors import LostProcessError, ProjectOneError
 from projectone.server.training import TrainingClip, TrainingConfig
 from projectone.server.training.adamw import Tensors

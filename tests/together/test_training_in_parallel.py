@@ -19,7 +19,7 @@ from tests.conftest import REPOSITORY
 from tests.fakes.tiny_whisper import WORDS, save_tiny, say
 from tests.together.parallel_run import CONFIGS, clips, watch
 
-import projectone.server.training.engines.mlx as engine
+import projectone.server.training.engines.run as engine
 from projectone.server.training.log import last_run
 from projectone.server.training.parallel import digest_of_tensors
 from projectone.server.work.processes import reserved_ports

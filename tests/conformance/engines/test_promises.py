@@ -12,7 +12,7 @@ from tests.conformance.engines.runs import QUICK, clips, events_of, losses_of, t
 from projectone.errors import TrainingError
 from projectone.server.training import TrainingClip, TrainingConfig, TrainingProgress, TrainingResult, finetune
 from projectone.server.training.config import EngineName, LoraConfig, Method
-from projectone.server.training.engines.mlx import adapter_folder
+from projectone.server.training.engines.run import adapter_folder
 from projectone.speech.checkpoint import CHECKPOINT_FILES
 from projectone.speech.lora import fuse_checkpoint, read_adapter
 from projectone.storage.files import digest_of

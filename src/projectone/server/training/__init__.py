@@ -2,8 +2,8 @@
 
 import projectone.speech.blas  # noqa: F401 - must come before anything that imports mlx
 from projectone.server.training.config import AugmentationConfig, TrainingConfig
-from projectone.server.training.engines.choice import finetune
 from projectone.server.training.engines.protocol import Engine, TrainingProgress, TrainingResult
+from projectone.server.training.engines.run import finetune
 from projectone.server.training.examples import TrainingClip
 
 __all__ = [

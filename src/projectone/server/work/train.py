@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
-import functools
 import io
 import json
 import os
@@ -21,9 +20,8 @@ from projectone.server.settings import ServerSettings
 from projectone.server.training import TrainingClip, TrainingConfig, TrainingProgress, TrainingResult, finetune
 from projectone.server.training.carriers import Correction
 from projectone.server.training.config import LoraConfig, RolloutConfig
-from projectone.server.training.engines.choice import find_engine
-from projectone.server.training.engines.mlx import LOG_NAME, adapter_folder
-from projectone.server.training.engines.mlx import finetune as finetune_in_mlx
+from projectone.server.training.engines.choice import find_steps
+from projectone.server.training.engines.run import LOG_NAME, adapter_folder
 from projectone.server.training.examples import Skipped
 from projectone.server.training.parallel import ProcessGroup
 from projectone.server.training.sequence_guard import SequenceOutcome
@@ -191,10 +189,9 @@ def _train(arguments: argparse.Namespace, settings: ServerSettings, config: Trai
     # An interrupted run was found worth its while when it began.
     if not is_begun and not group.decide(lambda: _is_worth_training(base, clips, config, line, arguments)):
         return EXIT_NO_TRAIN
-    engine = functools.partial(finetune_in_mlx, group=group) if group.size > 1 else finetune
     try:
         with _alone(out, work_folder) if group.is_first else contextlib.nullcontext():
-            result = engine(
+            result = finetune(
                 base,
                 clips,
                 config,
@@ -204,6 +201,7 @@ def _train(arguments: argparse.Namespace, settings: ServerSettings, config: Trai
                 dev_clips=dev,
                 replay_clips=replay,
                 carrier_clips=carriers,
+                group=group,
             )
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
@@ -231,7 +229,7 @@ def _check_engine(config: TrainingConfig, n_processes: int) -> None:
         raise SettingsError(f"--processes: expected 1 or more, got {n_processes}")
     if n_processes > 1 and config.engine != "mlx":
         raise SettingsError(f"--engine {config.engine}: runs in one process; --processes 1, or the engine mlx")
-    find_engine(config.engine)
+    find_steps(config.engine)
 
 
 @contextlib.contextmanager

@@ -60,7 +60,7 @@ from projectone.server.settings import ServerSettings
 from projectone.server.training import TrainingClip, TrainingConfig, TrainingProgress, finetune
 from projectone.server.training.agreement import TextScorer
 from projectone.server.training.carriers import Correction
-from projectone.server.training.engines.mlx import LOG_NAME
+from projectone.server.training.engines.run import LOG_NAME
 from projectone.server.training.fingerprint import fingerprint_of
 from projectone.server.training.splitting import choose_held_back
 from projectone.server.work.carriers import carriers_for

@@ -13,7 +13,7 @@ from projectone.errors import StorageError, TrainingError
 from projectone.server.training import TrainingClip, TrainingConfig, TrainingProgress, finetune
 from projectone.server.training.config import LoraConfig
 from projectone.server.training.encoder_outputs import EncoderOutputs
-from projectone.server.training.engines.mlx import adapter_folder
+from projectone.server.training.engines.run import adapter_folder
 from projectone.speech.checkpoint import load_checkpoint, model_tensors
 from projectone.speech.lora import fuse_checkpoint, read_adapter
 from projectone.storage.files import digest_of

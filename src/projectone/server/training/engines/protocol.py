@@ -111,7 +111,8 @@ class Engine(Protocol):
             carrier_clips: Synthetic sentences with words to learn, of which a share is mixed in.
 
         Raises:
-            TrainingError: if there is nothing to learn from, or the numbers stop being finite.
+            TrainingError: if the libraries of the engine that the config names are not there, if there is nothing to
+                learn from, or if the numbers stop being finite.
             ArtifactError: if `base` is not a model.
             StorageError: at once, if `out` exists and is not of this run; or if the disk refused.
         """

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +23,6 @@ from projectone.server.training.adamw import AdamW, Tensors
 from projectone.server.training.batching import stream
 from projectone.server.training.config import LoraConfig, TrainingConfig
 from projectone.server.training.engines.methods import DROP, TrainingMethod
-from projectone.server.training.engines.mlx import finetune as finetune_with
-from projectone.server.training.engines.protocol import Engine
 from projectone.server.training.loss import Batch
 from projectone.speech.checkpoint import WhisperCheckpoint
 from projectone.speech.names import hf_name_of, is_convolution
@@ -143,9 +140,6 @@ class TorchSteps:
         with torch.random.fork_rng(devices):
             torch.manual_seed(int(stream(self._config.seed, DROP, step).integers(2**63)))
             yield
-
-
-finetune: Engine = partial(finetune_with, open_steps=TorchSteps)
 
 
 def torch_name_of(name: str) -> str:

@@ -7,13 +7,13 @@ from projectone.errors import TrainingError
 from projectone.server.cli import main
 from projectone.server.training import engines
 from projectone.server.training.config import TrainingConfig
-from projectone.server.training.engines import mlx
-from projectone.server.training.engines.choice import find_engine
+from projectone.server.training.engines.choice import find_steps
+from projectone.server.training.engines.steps import MlxSteps
 
 
 def test_mlx_is_found_without_torch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
-    assert find_engine(TrainingConfig().engine) is mlx.finetune
+    assert find_steps(TrainingConfig().engine) is MlxSteps
 
 
 @pytest.mark.parametrize("missing", ["torch", "transformers", "peft"])
@@ -24,7 +24,7 @@ def test_an_engine_without_its_libraries_says_what_to_install(missing: str, monk
     monkeypatch.delitem(sys.modules, "projectone.server.training.engines.transformers", raising=False)
     monkeypatch.delattr(engines, "transformers", raising=False)
     with pytest.raises(TrainingError, match=rf"no {missing}: install projectone\[torch\]"):
-        find_engine("transformers")
+        find_steps("transformers")
 
 
 def test_the_command_says_so_before_it_reads_anything(

@@ -1,4 +1,4 @@
-"""Fine-tuning, in MLX unless other steps are handed in: puts examples, order, loop, judge and disk together."""
+"""Fine-tuning, the same for every engine but for its steps: puts examples, order, loop, judge and disk together."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ from projectone.errors import StorageError
 from projectone.server.training.adamw import AdamW, Tensors
 from projectone.server.training.config import TrainingConfig
 from projectone.server.training.encoder_outputs import EncodedBatches, EncoderOutputs, repeated_steps
+from projectone.server.training.engines.choice import find_steps
 from projectone.server.training.engines.methods import TrainingMethod, open_method
 from projectone.server.training.engines.protocol import TrainingProgress, TrainingResult
 from projectone.server.training.engines.reporting import Reporter
 from projectone.server.training.engines.sequence_stage import SEQUENCE, SequenceStage, StageSetting
-from projectone.server.training.engines.steps import MlxSteps, Steps, StepsOpener, with_tensors
+from projectone.server.training.engines.steps import Steps, with_tensors
 from projectone.server.training.examples import ExampleBuilder, Skipped, TrainingClip
 from projectone.server.training.fingerprint import fingerprint_of
 from projectone.server.training.interpolation import AlphaPoint
@@ -57,18 +58,17 @@ def finetune(
     dev_clips: Sequence[TrainingClip] | None = None,
     replay_clips: Sequence[TrainingClip] = (),
     carrier_clips: Sequence[TrainingClip] = (),
-    open_steps: StepsOpener = MlxSteps,
     group: ProcessGroup | None = None,
 ) -> TrainingResult:
     """Fine-tune `base` on `clips` into the new folder `out`; see `Engine` for arguments and errors.
 
-    `open_steps` gives what takes the steps: the other engines are this one with steps of another library.
     With a `group` several processes make this call, each takes a share of every step, and the first one alone judges
     and writes: the batch is as large as the config says, however many share it.
 
     An adapter, if that is what was trained, is kept in the folder `adapter_folder` names.
     On the CPU the same base, clips and config give the same bytes, however often the run was killed on the way.
     """
+    open_steps = find_steps(config.engine)
     keep_freed_memory()
     group = group or ProcessGroup()
     checkpoint = load_checkpoint(base)
