@@ -11,10 +11,11 @@ import dataclasses
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
-from projectone.contracts.consent import RETRAIN_DAYS
+from projectone.contracts.consent import RETRAIN_DAYS, ConsentScope
 from projectone.errors import SettingsError
 
 PUBLIC_HUB_URL = "https://huggingface.co"
@@ -177,6 +178,24 @@ class ServerSettings:
         "Days after which a run starts even with fewer; 0 switches the schedule off",
         _number(float, 0, 3650),
         default=7.0,
+    )
+    keep_corrections_days: float = _setting(
+        "KEEP_CORRECTIONS_DAYS",
+        "Days for which corrections are kept; 0 keeps them as long as the consent holds",
+        _number(float, 0, 36_500),
+        default=0.0,
+    )
+    keep_voice_donation_days: float = _setting(
+        "KEEP_VOICE_DONATION_DAYS",
+        "Days for which donated readings are kept; 0 keeps them as long as the consent holds",
+        _number(float, 0, 36_500),
+        default=0.0,
+    )
+    keep_evaluation_days: float = _setting(
+        "KEEP_EVALUATION_DAYS",
+        "Days for which samples that models are judged on are kept; 0 keeps them as long as the consent holds",
+        _number(float, 0, 36_500),
+        default=0.0,
     )
     retrain_days: float = _setting(
         "RETRAIN_DAYS",
@@ -346,6 +365,16 @@ class ServerSettings:
     def keys_folder(self) -> Path:
         """Where the keys lie; nobody but the server's user may read it."""
         return self.home / "keys"
+
+    @property
+    def keep(self) -> dict[ConsentScope, timedelta | None]:
+        """For each purpose how long a sample is kept; None for as long as the consent holds."""
+        days: dict[ConsentScope, float] = {
+            "corrections": self.keep_corrections_days,
+            "voice_donation": self.keep_voice_donation_days,
+            "evaluation": self.keep_evaluation_days,
+        }
+        return {purpose: timedelta(days=n) if n else None for purpose, n in days.items()}
 
     @property
     def own_hub_url(self) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
@@ -85,15 +87,7 @@ class Consents:
             if row.withdrawn_at is None:
                 connection.execute(update(CONSENTS).where(*theirs).values(withdrawn_at=now))
                 row = connection.execute(select(CONSENTS).where(*theirs)).one()
-            emptied = dict.fromkeys((*CLEAR_WORDS, "words", "text_mac", "clip_sha256", "reason", "checks"))
-            under_it = (SAMPLES.c.consent_receipt_id == receipt_id, SAMPLES.c.state != "erased")
-            digests = {"upload_sha256": "", "correction_sha256": "", "device_id": ""}
-            statement = update(SAMPLES).where(*under_it).values(state="erased", **digests, **emptied)
-            clips = set(connection.execute(select(SAMPLES.c.clip_sha256).where(*under_it)).scalars())
-            sealed = select(SEALED.c.dataset_sha256).join(SAMPLES, SAMPLES.c.sample_id == SEALED.c.sample_id)
-            datasets = set(connection.execute(sealed.where(*under_it)).scalars())
-            connection.execute(statement)
-            _doom(connection, receipt_id, clips | datasets)
+            erase(connection, SAMPLES.c.consent_receipt_id == receipt_id)
         forget_freed_pages(self._engine)
         return receipt_of_row(row)
 
@@ -136,6 +130,28 @@ class Consents:
             first = next(iter(failed.values()))
             raise StorageError(f"{len(failed)} erased blobs could not be removed yet: {first}") from first
         return n_removed
+
+
+def erase(connection: Connection, *which: Any, reason: str | None = None) -> int:  # noqa: ANN401 - conditions
+    """Empty samples, and doom their clips and every sealed dataset that named one; gives how many samples.
+
+    In the caller's transaction; `remove_doomed` takes the bytes.
+    """
+    living = (SAMPLES.c.state != "erased", *which)
+    sealed = select(SAMPLES.c.consent_receipt_id, SEALED.c.dataset_sha256).join(
+        SEALED, SEALED.c.sample_id == SAMPLES.c.sample_id
+    )
+    doomed: defaultdict[UUID, set[str]] = defaultdict(set)
+    for query in (select(SAMPLES.c.consent_receipt_id, SAMPLES.c.clip_sha256), sealed):
+        for receipt_id, sha256 in connection.execute(query.where(*living)):
+            doomed[receipt_id].add(sha256)
+    emptied = dict.fromkeys((*CLEAR_WORDS, "words", "text_mac", "clip_sha256", "checks"))
+    digests = {"upload_sha256": "", "correction_sha256": "", "device_id": ""}
+    statement = update(SAMPLES).where(*living).values(state="erased", reason=reason, **digests, **emptied)
+    n_erased = connection.execute(statement).rowcount
+    for receipt_id, sha256s in doomed.items():
+        _doom(connection, receipt_id, sha256s)
+    return n_erased
 
 
 def _doom(connection: Connection, receipt_id: UUID, sha256s: Iterable[str]) -> None:

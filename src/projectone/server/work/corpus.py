@@ -20,7 +20,7 @@ from projectone.server.database import open_engine
 from projectone.server.home import open_catalog, require_home
 from projectone.server.migrations.upgrade import upgrade_database
 from projectone.server.settings import ServerSettings
-from projectone.server.work import exports, review, snapshots, withdrawals
+from projectone.server.work import exports, retention, review, snapshots, withdrawals
 from projectone.server.work.dossier import Dossiers
 from projectone.storage.blobs import FileBlobs
 from projectone.storage.files import write_atomically
@@ -41,6 +41,8 @@ EXAMPLES = (
     + exports.EXAMPLES
     + "\n"
     + withdrawals.EXAMPLES
+    + "\n"
+    + retention.EXAMPLES
 )
 
 EXIT_SOUND, EXIT_DAMAGED = 0, 1
@@ -48,6 +50,7 @@ _ROOMS = {
     **dict.fromkeys(snapshots.ACTIONS, snapshots.execute),
     **dict.fromkeys(exports.ACTIONS, exports.execute),
     "withdrawals": withdrawals.execute,
+    "retention": retention.execute,
 }
 
 
@@ -68,6 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     scrubbing = actions.add_parser("scrub", help="read everything once and compare it with its digest")
     reviewing = actions.add_parser("review", help="samples that wait for a person: list, accept, refuse them")
     review.add_arguments(reviewing)
+    keeping = actions.add_parser("retention", help="how long samples are kept, and what is due when")
     withdrawing = actions.add_parser("withdrawals", help="what each reached, and by when models are replaced")
     withdrawals.add_arguments(withdrawing)
     for action in (
@@ -76,6 +80,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         fetching,
         scrubbing,
         reviewing,
+        keeping,
         withdrawing,
         *snapshots.add_arguments(actions),
         *exports.add_arguments(actions),

@@ -21,6 +21,7 @@ from threading import Event
 from projectone.errors import LeaseError, ProjectOneError, SettingsError, StorageError
 from projectone.server.corpus.caps import count_release
 from projectone.server.corpus.tables import SampleRow
+from projectone.server.notifications.outbox import Message
 from projectone.server.pipeline.checkpoints import assert_strict_reader
 from projectone.server.pipeline.ingest import read_batch
 from projectone.server.pipeline.runner import Trainer, WorkStoppedError
@@ -40,6 +41,7 @@ EXAMPLES = """\
 LEASE_TTL_S = 15.0
 _RETRY_INTERVAL_S = 30.0
 _LONGEST_S = 86_400.0
+_EXPIRY_INTERVAL = timedelta(hours=1)
 _NEVER = timedelta(days=365_000)
 
 
@@ -113,6 +115,7 @@ class Worker:
             every=timedelta(days=workshop.settings.schedule_days) if workshop.settings.schedule_days > 0 else _NEVER,
             replace_ahead=timedelta(days=workshop.settings.retrain_days) / 2,
         )
+        self._expired_at: datetime | None = None
         self._is_all_erased = False
         self._erasure_problem: str | None = None
         self._holder = f"{socket.gethostname()}/{os.getpid()}/{uuid.uuid4().hex[:8]}"
@@ -126,6 +129,7 @@ class Worker:
         """
         ended: list[RunRow] = []
         try:
+            self._expire()
             if not self._is_all_erased:  # what a crash kept the last worker from
                 self._erase_withdrawn()
             while not self._should_stop.is_set() and (run := self._next_run()) is not None:
@@ -193,6 +197,26 @@ class Worker:
             n_declined=n_waiting - self._n_taken([row for row in waiting if str(row.sample_id) not in declined]),
             replace_by=None if recall is None or self._is_nothing_left() else recall.replace_by,
         )
+
+    def _expire(self) -> None:
+        """Erase what is kept no longer; say so if that should have been done before."""
+        now = datetime.now(UTC)
+        if self._expired_at is not None and now - self._expired_at < _EXPIRY_INTERVAL:
+            return
+        late = [due for due in self._workshop.expiry.due(now) if due.is_late(now)]
+        if late:
+            body = "\n".join(
+                f"{due.purpose}: {due.n_due}, the first since {due.first_due_at:%Y-%m-%d}." for due in late
+            )
+            message = Message(
+                key=f"retention-late-{now:%Y-%m-%d}", subject="Samples were kept longer than promised", body=body
+            )
+            self._workshop.outbox.add(message, list(self._workshop.senders))
+        n_expired = self._workshop.expiry.expire(now)
+        if n_expired:
+            self._workshop.line.say(f"erased {n_expired} samples whose time was over")
+            self._is_all_erased = False  # their clips, and what was made from them, are next
+        self._expired_at = now
 
     def _is_nothing_left(self) -> bool:
         """Whether the last run was to replace a recalled model and found nothing to train another one on."""

@@ -21,6 +21,7 @@ from projectone.server.corpus.catalog import Catalog
 from projectone.server.corpus.clips import read_clip
 from projectone.server.corpus.datasets import DatasetItem, read_dataset
 from projectone.server.corpus.derived import Derived
+from projectone.server.corpus.expiry import Expiry
 from projectone.server.corpus.golden_set import PARTS, GoldenSets
 from projectone.server.corpus.manifests import read_manifest
 from projectone.server.corpus.recalls import Recalls
@@ -128,6 +129,7 @@ class Workshop:
             lifetime=timedelta(days=settings.release_days),
         )
         self.derived = Derived(self.home, self.catalog, self.runs, self.ledger.released_weights)
+        self.expiry = Expiry(self._engine, settings.keep)
         self.recalls = Recalls(
             self._engine, self.runs, releases=self.ledger.manifests, retrain=timedelta(days=settings.retrain_days)
         )
