@@ -8,6 +8,7 @@ from typing import Any
 
 from projectone.contracts.erasures import ErasureReceipt, LearnedRelease
 from projectone.server.corpus.erasure import Erasures
+from projectone.server.corpus.exports import Export, Exports
 from projectone.server.corpus.recalls import Recalls
 from projectone.server.database import Engine
 from projectone.server.delivery.ledger import Ledger
@@ -38,11 +39,15 @@ def execute(
     receipts = [item for item in erasures.receipts() if str(item.receipt_id).startswith(arguments.consent)]
     in_production = {release.manifest.channel: release.manifest.version for release in ledger.releases()}
     late = [release for receipt in receipts for release in receipt.releases if _is_late(release, in_production, now)]
+    exports = Exports(engine)
+    copies = {receipt.receipt_id: exports.holding(receipt.dataset_sha256s) for receipt in receipts}
     facts: dict[str, Any] = {
         "withdrawals": [receipt.model_dump(mode="json", exclude={"limits", "issued_at"}) for receipt in receipts],
+        "copies": {str(number): [str(copy.export_id) for copy in held] for number, held in copies.items() if held},
         "late": sorted({f"{release.channel} {release.version}" for release in late}),
     }
-    text = "\n".join(line for receipt in receipts for line in _lines(receipt)) or "nobody withdrew a consent yet"
+    lines = [line for receipt in receipts for line in (*_lines(receipt), *map(_copy, copies[receipt.receipt_id]))]
+    text = "\n".join(lines) or "nobody withdrew a consent yet"
     if late:
         text += f"\nLATE: in production past its date: {', '.join(facts['late'])}; is the worker running?"
     return EXIT_LATE if late else EXIT_DONE, facts, text
@@ -73,3 +78,8 @@ def _lines(receipt: ErasureReceipt) -> list[str]:
             what = "not replaced yet"
         lines.append(f"  model {release.version} ({release.channel}, {release.weights_sha256[:12]}): {what}")
     return lines
+
+
+def _copy(copy: Export) -> str:
+    what = f"{len(copy.withdrawn)} of its {copy.n_samples} samples were withdrawn"
+    return f"  copy {str(copy.export_id)[:8]} at {copy.destination}: {what}; `corpus exports --json` lists their ids"

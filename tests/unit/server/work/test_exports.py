@@ -49,11 +49,14 @@ def test_an_export_is_on_record_and_a_withdrawal_lists_what_to_delete_from_it(
     (kept,) = auditor.ask("exports", code=1)["exports"]
     assert 0 < len(kept["withdrawn"]) < len(rows)
     assert set(kept["withdrawn"]) <= {row["id"] for row in rows}
+    assert list(auditor.ask("withdrawals")["copies"].values()) == [[kept["export_id"]]]
+    assert f"at {tmp_path / 'copy'}: {len(kept['withdrawn'])} of its" in auditor.say("withdrawals")
     engine = auditor.office.home.engine
     assert [str(e.export_id) for e in Exports(engine).holding([snapshot["dataset_sha256"]])] == [kept["export_id"]]
     auditor.say("exports", "--deleted", kept["export_id"])
     assert auditor.ask("exports")["exports"][0]["deleted_at"] is not None
     assert Exports(engine).holding([snapshot["dataset_sha256"]]) == []
+    assert auditor.ask("withdrawals")["copies"] == {}
 
 
 def test_what_was_withdrawn_is_not_exported_any_more(auditor: Auditor, tmp_path: Path) -> None:  # noqa: F811
