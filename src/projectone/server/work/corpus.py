@@ -69,7 +69,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     fetching.add_argument("sample", metavar="ID", help="id of the sample, or its beginning")
     fetching.add_argument("--out", type=Path, required=True, metavar="FILE", help="a WAV file; remove it afterwards")
     scrubbing = actions.add_parser("scrub", help="read everything once and compare it with its digest")
-    reviewing = actions.add_parser("review", help="samples that wait for a person: list, accept, refuse them")
+    reviewing = actions.add_parser(
+        "review",
+        help="samples that wait for a person: list, accept, refuse them",
+        epilog=f"examples:\n{review.EXAMPLES}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     review.add_arguments(reviewing)
     keeping = actions.add_parser("retention", help="how long samples are kept, and what is due when")
     withdrawing = actions.add_parser("withdrawals", help="what each reached, and by when models are replaced")

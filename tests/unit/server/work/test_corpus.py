@@ -240,3 +240,10 @@ def test_a_card_in_a_text_is_held_and_learned_from_where_the_operator_says_so(
     auditor.run()
     assert auditor.ask("show", sample)["state"] == ends
     assert auditor.ask("show", sample)["held_today"] == ["personal-card"]
+
+
+def test_the_help_of_review_shows_how_it_is_used(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["corpus", "review", "--help"])
+    assert ended.value.code == 0
+    assert "corpus review refuse --reason personal-card" in capsys.readouterr().out
