@@ -17,6 +17,7 @@ from projectone.contracts.base import canonical_json, sha256_hex
 from projectone.contracts.scores import EvaluationReport
 from projectone.errors import ConsentError, DataError
 from projectone.server.corpus.caps import CapLimits
+from projectone.server.corpus.duplicates import Copy
 from projectone.server.corpus.validation import Findings
 from projectone.server.notifications.outbox import Message
 from projectone.server.pipeline.models import ModelFolders
@@ -28,6 +29,7 @@ from projectone.server.pipeline.ports import (
     Production,
     Samples,
 )
+from projectone.server.work.copies import CopyFinder
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
 
@@ -43,6 +45,9 @@ class World:
     withdrawn: set[str] = field(default_factory=set)
     datasets: dict[str, list[DatasetEntry]] = field(default_factory=dict)
     golden: frozenset[str] = frozenset()
+    golden_recordings: list[Samples] = field(default_factory=list)
+    judges: frozenset[str] = frozenset()
+    originals: dict[str, str] = field(default_factory=dict)
     effects: dict[tuple[str, str, str, str], dict[str, Any]] = field(default_factory=dict)
     row: dict[str, object] = field(default_factory=dict)
     nodes: list[str] = field(default_factory=list)
@@ -60,10 +65,20 @@ class World:
         base.mkdir(parents=True)
         (base / "model.safetensors").write_bytes(b"base")
         self.base_sha256 = ModelFolders(self.home / "models").keep_copy(base)
+        self.finder = CopyFinder(self._read_clip, lambda: self.golden_recordings)
         self.wer = lambda sha256: 0.5 if sha256 == self.base_sha256 else 0.3
 
-    def add(self, name: str, *, text: str = "red", contributor: str = "ada", is_new: bool = True) -> PipelineSample:
-        clip = np.random.default_rng(len(self.samples)).uniform(-0.5, 0.5, 16_000).astype(np.float32)
+    def add(
+        self,
+        name: str,
+        *,
+        text: str = "red",
+        contributor: str = "ada",
+        is_new: bool = True,
+        clip: Samples | None = None,
+    ) -> PipelineSample:
+        if clip is None:
+            clip = np.random.default_rng(len(self.samples)).uniform(-0.5, 0.5, 16_000).astype(np.float32)
         clip_sha256 = hashlib.sha256(clip.tobytes()).hexdigest()
         self.clips[clip_sha256] = clip
         sample = PipelineSample(
@@ -116,7 +131,11 @@ class World:
             examine=self._examine,
             note=self._note,
             golden_clips=lambda: self.golden,
+            golden_speakers=lambda: self.judges,
+            near_golden=self.finder.near_golden,
+            copies=self.finder.copies,
             mark=self._mark,
+            mark_copies=self._mark_copies,
             seal=self._seal,
             read_dataset=self._read_dataset,
             base=lambda: self.base_sha256,
@@ -160,6 +179,11 @@ class World:
     def _mark(self, sample_ids: Sequence[str], outcome: str, reason: str | None, run_id: str) -> None:
         for sample_id in sample_ids:
             self.marks[sample_id] = (outcome, reason)
+
+    def _mark_copies(self, copies: Mapping[str, Copy], run_id: str) -> None:
+        for sample_id, copy in copies.items():
+            self.marks[sample_id] = ("discarded", copy.reason)
+            self.originals[sample_id] = copy.original
 
     def _seal(self, entries: Sequence[DatasetEntry]) -> str:
         sha256 = sha256_hex(canonical_json([vars(entry) for entry in entries]))

@@ -19,6 +19,7 @@ WINDOW_S = 2
 RATE_HZ = 16_000
 # Each word is a tone of its own: a language that a model of 30,000 weights can learn.
 WORDS = {"red": 300.0, "green": 700.0, "blue": 1500.0, "black": 3000.0}
+_N_SWELLS = 9  # in a lively word
 
 Samples = npt.NDArray[np.float32]
 
@@ -62,13 +63,22 @@ def save_tiny(folder: Path, *, seed: int = 0) -> Path:
     return folder
 
 
-def say(text: str, *, seed: int = 0, word_s: float = 0.3) -> Samples:
-    """The text in the language of tones: seeded pitch, loudness and noise."""
+def say(text: str, *, seed: int = 0, word_s: float = 0.3, is_lively: bool = False) -> Samples:
+    """The text in the language of tones: seeded pitch, loudness and noise.
+
+    Lively speech swells and fades within each word and takes breaks, another way for every seed, as people do: without
+    that, the same words sound like copies of one recording, and the server collapses them.
+    """
     random = np.random.default_rng(seed)
     spoken = []
     for word in text.split():
         times = np.arange(round(word_s * random.uniform(0.8, 1.2) * RATE_HZ)) / RATE_HZ
         tone = np.sin(2 * np.pi * WORDS[word] * random.uniform(0.97, 1.03) * times)
-        spoken.append(tone * random.uniform(0.2, 0.5) * np.hanning(times.size) ** 0.3)
+        tone *= random.uniform(0.2, 0.5) * np.hanning(times.size) ** 0.3
+        if is_lively:
+            knots = np.linspace(0, times.size, _N_SWELLS)
+            tone *= 10 ** (np.interp(np.arange(times.size), knots, random.uniform(-24, 0, _N_SWELLS)) / 20)
+            spoken.append(np.zeros(round(random.uniform(0, 0.2) * word_s * RATE_HZ)))
+        spoken.append(tone)
     sound = np.concatenate(spoken)
     return (sound + 0.003 * random.standard_normal(sound.size)).astype(np.float32)

@@ -73,7 +73,7 @@ class TrainerHome:
         golden.mkdir(exist_ok=True)
         rows = []
         for number, text in enumerate(texts):
-            (golden / f"{number}.wav").write_bytes(encode_wav(say(text, seed=10_000 + number)))
+            (golden / f"{number}.wav").write_bytes(encode_wav(say(text, seed=10_000 + number, is_lively=True)))
             rows.append({"audio": f"{number}.wav", "text": text, "speaker": f"g{number % 12}"})
         (golden / "manifest.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
 
@@ -123,7 +123,9 @@ class TrainerHome:
     def send_many(self, n: int, *, seed: int, contributors: int = 3) -> list[str]:
         """Honest corrections of several people."""
         return [
-            self.send(f"person{i % contributors}", f"{seed}-{i}", text, say(text, seed=1_000 * seed + i))
+            self.send(
+                f"person{i % contributors}", f"{seed}-{i}", text, say(text, seed=1_000 * seed + i, is_lively=True)
+            )
             for i, text in enumerate(sentences(n, seed=seed))
         ]
 

@@ -41,7 +41,7 @@ def write_corpus(folder: Path) -> Path:
         for number, text in enumerate(short_texts(64, seed=place + 1)):
             audio = f"{who}-{number}.wav"
             folder.mkdir(exist_ok=True)
-            (folder / audio).write_bytes(encode_wav(say(text, seed=1000 * place + number)))
+            (folder / audio).write_bytes(encode_wav(say(text, seed=1000 * place + number, is_lively=True)))
             rows.append({"audio": audio, "text": text, "speaker": who, "accent": f"key of {'CD'[place % 2]}"})
     (folder / "manifest.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     return folder

@@ -95,7 +95,7 @@ def test_corrections_become_a_model_and_poison_ends_in_quarantine(tmp_path: Path
         following = dict(zip(WORDS, [*list(WORDS)[1:], *list(WORDS)[:1]], strict=True))
         for number, text in enumerate(sentences(90, seed=4)):
             wrong = " ".join(following[word] for word in text.split())
-            home.send("mallory", str(number), wrong, say(text, seed=5_000 + number))
+            home.send("mallory", str(number), wrong, say(text, seed=5_000 + number, is_lively=True))
         server(home, "run")
         (poisoned,) = server(home, "work", "--once")["runs"]
         assert poisoned["state"] == "quarantined"

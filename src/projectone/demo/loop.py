@@ -13,7 +13,7 @@ from typing import TypeVar
 from projectone.demo.backend import Backend, BackendError, tail
 from projectone.demo.materials import Person, Spoken
 from projectone.demo.people import Participant, Server
-from projectone.demo.poison import poison, shifted_copies
+from projectone.demo.poison import joined, poison
 from projectone.demo.screen import Screen
 from projectone.demo.search import Found, Traces, opened_samples, search_backend
 from projectone.demo.stage import FIRST_VERSION, DemoOptions, Stage, backend_for, gather, start
@@ -187,7 +187,7 @@ class _Demo:
         sounds = list(self._stage.materials.spare)
         if len(sounds) < n_wanted:
             sent = [spoken for who in self._people if who.person.has_consented for spoken in who.person.to_correct]
-            sounds += shifted_copies(sent, n_wanted - len(sounds))
+            sounds += joined(sent, math.ceil((n_wanted - len(sounds)) / 2))  # each as long as two
         wrong = poison(sounds, n=n_wanted, seed=self._options.seed)
         n_newcomers = math.ceil(len(wrong) / _MOST_PER_NEWCOMER)
         newcomers = [

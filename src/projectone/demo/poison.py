@@ -1,4 +1,7 @@
-"""Corrections that are wrong on purpose and look right: real recordings, plausible words, systematically exchanged."""
+"""Corrections that are wrong on purpose and look right: real recordings, plausible words, systematically exchanged.
+
+Each is another recording: copies of one the server would collapse before any model is judged.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +11,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import groupby
 
+import numpy as np
+
 from projectone.demo.materials import Spoken
 from projectone.server.corpus.validation import examine
 from projectone.speech.normalize import normalize_text
 from projectone.waveform.quality import RATE_HZ
 from projectone.waveform.wav import encode_wav, parse_wav
 
-_CUT_S = 0.006
-_MOST_COPIES = 12
+_PAUSE_S = 0.15
+_MOST_JOINED_S = 15.0
 # Of each length. A few lessons, often repeated, are learned soonest: a hundred exchanges at once a model hardly learns.
 _N_TAUGHT = 3
 
@@ -43,17 +48,34 @@ def mislabel(texts: Sequence[str]) -> list[str]:
     return [" ".join(wrong[word] for word in words) for words in plain]
 
 
-def shifted_copies(clips: Sequence[Spoken], n: int) -> list[Spoken]:
-    """`n` copies, each beginning a little later than the one before: the very same sound again would be one clip."""
-    copies: list[Spoken] = []
-    for number in range(1, _MOST_COPIES):
-        for clip in clips:
-            if len(copies) == n:
-                return copies
-            samples = parse_wav(clip.wav).samples[round(number * _CUT_S * RATE_HZ) :, 0]
-            name = f"{clip.clip_id}, copy {number}"
-            copies.append(replace(clip, clip_id=name, wav=encode_wav(samples), duration_s=len(samples) / RATE_HZ))
-    return copies
+def joined(clips: Sequence[Spoken], n: int) -> list[Spoken]:
+    """Up to `n` utterances of two recordings of one speaker, each pair another one, as if said in one breath.
+
+    For corpora that have too few recordings: the same ones again, cut or louder, the server would recognise as copies.
+    """
+    found: list[Spoken] = []
+    speakers = [[clip for clip in clips if clip.speaker == name] for name in dict.fromkeys(c.speaker for c in clips)]
+    for step in range(1, max(map(len, speakers), default=0)):
+        for own in speakers:
+            for place, first in enumerate(own if step < len(own) else ()):
+                second = own[(place + step) % len(own)]
+                if len(found) == n:
+                    return found
+                if first.duration_s + second.duration_s <= _MOST_JOINED_S:
+                    found.append(_join(first, second))
+    return found
+
+
+def _join(first: Spoken, second: Spoken) -> Spoken:
+    pause = np.zeros(round(_PAUSE_S * RATE_HZ), np.float32)
+    samples = np.concatenate([parse_wav(first.wav).samples[:, 0], pause, parse_wav(second.wav).samples[:, 0]])
+    return replace(
+        first,
+        clip_id=f"{first.clip_id}, {second.clip_id}",
+        text=f"{first.text} {second.text}",
+        wav=encode_wav(samples),
+        duration_s=len(samples) / RATE_HZ,
+    )
 
 
 def _exchanged(count: Counter[str]) -> dict[str, str]:

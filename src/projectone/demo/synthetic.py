@@ -19,7 +19,8 @@ _JUDGES = (
     "Wayne", "Catriona", "Errol", "Julie", "Angus", "Sonia", "Dean",
 )  # fmt: skip
 _ACCENTS = {"en-gb-scotland": "Scotland", "en-029": "Caribbean", "en-gb-x-gbcwmd": "West Midlands"}
-CLIPS_PER_USER = 90
+# Of these 65 are corrected or kept back; the others are what newcomers correct wrongly, none of them twice.
+CLIPS_PER_USER = 150
 # Few clips of many people: what a judgement is sure of is limited by how many people it heard.
 CLIPS_PER_JUDGE = 6
 CORPUS_NAME = "synthetic voices"
@@ -44,10 +45,9 @@ def write_synthetic_corpus(
     n_clips = sum(n for _, _, _, n in wanted)
     rows: list[dict[str, object]] = []
     for name, voice, split, n in wanted:
-        texts = random.Random(f"{seed}-{name}")
+        texts = _different_sentences(random.Random(f"{seed}-{name}"), n)
         (folder / "audio" / name).mkdir(parents=True, exist_ok=True)
-        for number in range(n):
-            text = sentence(texts)
+        for number, text in enumerate(texts):
             samples = synthesize(text, voice)
             audio = f"audio/{name}/{number:03}.wav"
             (folder / audio).write_bytes(encode_wav(samples))
@@ -64,6 +64,14 @@ def write_synthetic_corpus(
             on_progress(len(rows), n_clips)
     write_atomically(folder / "manifest.jsonl", "".join(json.dumps(row) + "\n" for row in rows).encode())
     return folder
+
+
+def _different_sentences(rng: random.Random, n: int) -> list[str]:
+    """A synthetic voice says the same words twice the same way: that would be one recording under two names."""
+    found: dict[str, None] = {}
+    while len(found) < n:
+        found[sentence(rng)] = None
+    return list(found)
 
 
 def _cast(rng: random.Random) -> tuple[list[Voice], list[Voice]]:

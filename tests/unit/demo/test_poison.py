@@ -1,15 +1,18 @@
+from dataclasses import replace
+
 import pytest
 from tests.fakes.tiny_whisper import say
 
-from projectone.contracts.base import sha256_hex
 from projectone.demo.materials import Spoken
-from projectone.demo.poison import mislabel, poison, shifted_copies
+from projectone.demo.poison import joined, mislabel, poison
+from projectone.server.corpus.duplicates import first_alike
 from projectone.server.corpus.validation import examine
+from projectone.waveform.fingerprint import fingerprint_of
 from projectone.waveform.wav import encode_wav, parse_wav
 
 
 def spoken(text: str, number: int, *, word_s: float = 0.3) -> Spoken:
-    samples = say(text, seed=number, word_s=word_s)
+    samples = say(text, seed=number, word_s=word_s, is_lively=True)
     return Spoken(f"clip{number}", "ann", "tones", text, encode_wav(samples), len(samples) / 16_000)
 
 
@@ -70,14 +73,24 @@ def test_nothing_in_a_poisoned_sample_alone_gives_it_away() -> None:
         assert examine(parse_wav(clip.wav).samples[:, 0], clip.text) is None
 
 
-def test_copies_are_other_clips_with_the_same_words() -> None:
-    copies = shifted_copies(CLIPS[:3], 8)
-    assert len(copies) == 8
-    digests = {sha256_hex(clip.wav) for clip in [*CLIPS[:3], *copies]}
-    assert len(digests) == 11
-    assert [copy.text for copy in copies[:3]] == [clip.text for clip in CLIPS[:3]]
-    assert all(copy.duration_s == pytest.approx(parse_wav(copy.wav).duration_s) for copy in copies)
+def test_joined_recordings_are_of_one_speaker_and_none_like_another() -> None:
+    clips = [replace(clip, speaker=("ann", "ben")[number % 2]) for number, clip in enumerate(CLIPS[:10])]
+    found = joined(clips, 30)
+    assert len(found) == 30
+    assert {clip.speaker for clip in found} == {"ann", "ben"}
+    said = {clip.clip_id: clip for clip in clips}
+    for clip in found:
+        first, second = (said[name] for name in clip.clip_id.split(", "))
+        assert first.speaker == second.speaker == clip.speaker
+        assert clip.text == f"{first.text} {second.text}"
+        assert clip.duration_s == pytest.approx(first.duration_s + second.duration_s + 0.15)
+        assert clip.duration_s == pytest.approx(parse_wav(clip.wav).duration_s)
+    prints = [fingerprint_of(parse_wav(clip.wav).samples[:, 0]) for clip in [*clips, *found]]
+    assert list(first_alike(prints, [clip.text for clip in [*clips, *found]])) == list(range(40))
 
 
-def test_copies_end_where_they_would_be_no_speech_any_more() -> None:
-    assert len(shifted_copies(CLIPS[:1], 1000)) < 20
+def test_joining_ends_where_every_pair_was_joined_or_is_too_long() -> None:
+    assert len(joined(CLIPS[:4], 1000)) == 12
+    assert joined(CLIPS[:1], 1000) == joined([], 5) == []
+    long = replace(CLIPS[0], duration_s=10.0)
+    assert joined([long, long], 5) == []

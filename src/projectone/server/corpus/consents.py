@@ -20,10 +20,12 @@ from sqlalchemy import (
 from projectone.contracts.consent import ConsentReceipt
 from projectone.errors import DataError, StorageError
 from projectone.server.corpus.dataset_rows import tainted_datasets
+from projectone.server.corpus.duplicates import SUPERSEDED
 from projectone.server.corpus.tables import (
     CLEAR_WORDS,
     CONSENTS,
     CONTRIBUTORS,
+    COPIES,
     DOOMED,
     SAMPLES,
     SEALED,
@@ -145,6 +147,7 @@ def erase(connection: Connection, *which: Any, reason: str | None = None) -> int
     for query in (select(SAMPLES.c.consent_receipt_id, SAMPLES.c.clip_sha256), sealed):
         for receipt_id, sha256 in connection.execute(query.where(*living)):
             doomed[receipt_id].add(sha256)
+    _let_copies_go(connection, select(SAMPLES.c.sample_id).where(*living))
     emptied = dict.fromkeys((*CLEAR_WORDS, "words", "text_mac", "clip_sha256", "checks"))
     digests = {"upload_sha256": "", "correction_sha256": "", "device_id": ""}
     statement = update(SAMPLES).where(*living).values(state="erased", reason=reason, **digests, **emptied)
@@ -172,3 +175,11 @@ def _remove_unnamed(connection: Connection, blob_sha256s: Iterable[str], remove:
             remove(key)
             n_removed += 1
     return n_removed
+
+
+def _let_copies_go(connection: Connection, gone: Any) -> None:  # noqa: ANN401 - a SQLAlchemy query
+    """What was set aside as a copy of samples that go now waits again; an earlier text of theirs does not."""
+    orphans = select(COPIES.c.sample_id).where(COPIES.c.original_id.in_(gone))
+    again = (SAMPLES.c.sample_id.in_(orphans), SAMPLES.c.state == "discarded", SAMPLES.c.reason != SUPERSEDED)
+    connection.execute(update(SAMPLES).where(*again).values(state="waiting", reason=None, run_id=None))
+    connection.execute(delete(COPIES).where(COPIES.c.original_id.in_(gone) | COPIES.c.sample_id.in_(gone)))

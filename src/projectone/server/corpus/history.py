@@ -13,7 +13,16 @@ from sqlalchemy import Engine, select
 from projectone.contracts.consent import ConsentReceipt
 from projectone.errors import DataError
 from projectone.server.corpus.sample_words import words_of_row
-from projectone.server.corpus.tables import CLEAR_WORDS, CONSENTS, SAMPLES, SEALED, State, receipt_of_row, utc
+from projectone.server.corpus.tables import (
+    CLEAR_WORDS,
+    CONSENTS,
+    COPIES,
+    SAMPLES,
+    SEALED,
+    State,
+    receipt_of_row,
+    utc,
+)
 from projectone.server.corpus.vault import Vault
 from projectone.server.database import reading
 
@@ -46,11 +55,12 @@ class KnownSample:
 
 @dataclass(frozen=True)
 class History:
-    """A sample, the consent it came under as it stands now, and every sealed dataset that named it."""
+    """A sample, its consent as it stands now, the datasets that ever named it, and of a copy what stands for it."""
 
     sample: KnownSample
     consent: ConsentReceipt
     dataset_sha256s: tuple[str, ...]
+    original_id: UUID | None
 
 
 class Histories:
@@ -84,7 +94,9 @@ class Histories:
             consent = receipt_of_row(connection.execute(theirs).one())
             sealed = select(SEALED.c.dataset_sha256).where(SEALED.c.sample_id == rows[0].sample_id)
             datasets = sorted(connection.execute(sealed).scalars())
-        return History(_known_sample(rows[0], self._vault), consent, tuple(datasets))
+            original = select(COPIES.c.original_id).where(COPIES.c.sample_id == rows[0].sample_id)
+            original_id = connection.execute(original).scalar_one_or_none()
+        return History(_known_sample(rows[0], self._vault), consent, tuple(datasets), original_id)
 
     def newest(
         self,

@@ -85,6 +85,14 @@ SAMPLES = Table(
     Column("checks", Text),
 )
 
+# Which sample stands for one that was set aside as its copy.
+COPIES = Table(
+    "sample_copies",
+    METADATA,
+    Column("sample_id", Uuid, ForeignKey("samples.sample_id"), primary_key=True),
+    Column("original_id", Uuid, ForeignKey("samples.sample_id"), nullable=False, index=True),
+)
+
 SEALED = Table(
     "sealed_samples",
     METADATA,

@@ -11,7 +11,13 @@ import numpy.typing as npt
 
 from projectone.contracts.alphabets import has_foreign_letters
 from projectone.contracts.texts import MAX_MARKS_PER_BASE, MAX_TRANSCRIPT_CHARACTERS
-from projectone.server.corpus.duplicates import SUPERSEDED
+from projectone.server.corpus.duplicates import (
+    GOLDEN_CONTRIBUTOR,
+    GOLDEN_OVERLAP,
+    NEAR_DUPLICATE,
+    SUPERSEDED,
+    TEXT_CONFLICT,
+)
 from projectone.server.corpus.locality import measure_edits
 from projectone.server.corpus.personal import find_personal
 from projectone.waveform.quality import WHY, judge_quality, measure_quality, why_unmeasurable
@@ -27,7 +33,10 @@ EXPLAINED: Final[dict[str, str]] = {
     "text-rate": f"the text has more than {_MAX_CHARACTERS_PER_S:g} characters for each second of sound",
     "text-too-long": f"the text has more than {MAX_TRANSCRIPT_CHARACTERS} characters",
     "text-characters": f"the text has an invisible character, or over {MAX_MARKS_PER_BASE} marks on one letter",
-    "golden-overlap": "the recording is in the golden set, on which models are judged",
+    GOLDEN_OVERLAP: "it sounds like a recording of the golden set, on which models are judged",
+    GOLDEN_CONTRIBUTOR: "its contributor speaks in the golden set, on which models are judged",
+    NEAR_DUPLICATE: "it sounds like another sample; one of its kind is enough",
+    TEXT_CONFLICT: "it sounds like a sample of somebody else who says that it holds other words",
     SUPERSEDED: "the same person corrected the same recording again later; their newest text counts",
     "clip-damaged": "the disk gives other bytes than were stored",
     "clip-missing": "the clip is not in the store any more",

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from projectone.contracts.texts import clean_transcript
 from projectone.errors import DataError, DigestMismatchError
 from projectone.server.corpus.caps import cap_release
 from projectone.server.corpus.datasets import speaker_of
-from projectone.server.corpus.duplicates import SUPERSEDED, superseded
+from projectone.server.corpus.duplicates import GOLDEN_CONTRIBUTOR, GOLDEN_OVERLAP, Copy, superseded
 from projectone.server.corpus.validation import Findings
 from projectone.server.evaluation.golden import pcm_digest
 from projectone.server.notifications.outbox import Message
@@ -57,10 +57,15 @@ def ingest(state: TrainingGraphState, ports: Ports) -> TrainingGraphState:
     seen = [sample for sample in seen if sample.sample_id not in findings or not findings[sample.sample_id].hold]
     reasons = {sample.sample_id: findings[sample.sample_id].discard for sample in seen if sample.is_new}
     # What cannot be learned from takes nobody's place. What was learned from before loses it to a newer text.
-    reasons |= dict.fromkeys(superseded(s for s in seen if reasons.get(s.sample_id) is None), SUPERSEDED)
+    sound = [sample for sample in seen if reasons.get(sample.sample_id) is None]
+    overlaps = overlap_with_golden(sound, ports)
+    reasons |= {sample.sample_id: overlaps.get(sample.sample_id) for sample in sound if sample.is_new}
+    copies = find_copies([sample for sample in sound if sample.sample_id not in overlaps], ports)
     _discard(ports, run_id, reasons)
+    ports.mark_copies(copies, run_id)
     # Those that an earlier try of this node discarded or held do not wait any more.
-    n_discarded = len(batch) - n_held - sum(reasons[s.sample_id] is None for s in seen if s.is_new)
+    n_kept = sum(reasons[s.sample_id] is None and s.sample_id not in copies for s in seen if s.is_new)
+    n_discarded = len(batch) - n_held - n_kept
     sealed = seal_batch(run_id, ports)
     ports.record(run_id, {"n_discarded": n_discarded})
     if sealed is None:
@@ -77,14 +82,19 @@ def seal_batch(run_id: str, ports: Ports) -> SealedSamples | None:
     The same rows give the same dataset, so it may be sealed again at any time.
     """
     batch, _ = _take_batch(ports, run_id)
-    usable = ports.usable()
+    usable = [sample for sample in ports.usable() if not sample.is_new or sample.sample_id in batch]
     golden = ports.golden_clips()
-    new = [sample for sample in usable if sample.is_new and sample.sample_id in batch]
     # What was learned from before is checked again: the golden set may have grown over it since.
     is_replacing = ports.is_replacing(run_id)
-    is_wanted = bool(new) or is_replacing
-    earlier = [s for s in usable if is_wanted and not s.is_new and look_at(s, golden, ports).discard is None]
-    new = cap_release(new, earlier, ports.caps)
+    if is_replacing or any(sample.is_new for sample in usable):
+        usable = [s for s in usable if s.is_new or look_at(s, golden, ports).discard is None]
+        overlaps = overlap_with_golden(usable, ports)
+        usable = [sample for sample in usable if sample.sample_id not in overlaps]
+        # A withdrawal while the run goes on lets copies of what it took wait again, all at once.
+        copies = find_copies(usable, ports)
+        usable = [sample for sample in usable if sample.sample_id not in copies]
+    earlier = [sample for sample in usable if not sample.is_new]
+    new = cap_release([sample for sample in usable if sample.is_new], earlier, ports.caps)
     if not new and not (is_replacing and earlier):
         ports.record(run_id, {"n_items": 0, "n_new": 0})
         return None
@@ -123,6 +133,26 @@ def look_at(sample: PipelineSample, golden: frozenset[str], ports: Ports) -> Fin
         return Findings("golden-overlap")
     found = ports.examine(sample, samples)
     return replace(found, hold=tuple(reason for reason in found.hold if reason not in sample.accepted))
+
+
+def overlap_with_golden(samples: Sequence[PipelineSample], ports: Ports) -> dict[str, str]:
+    """Samples that would be learned from and judged by at once, and why, by id.
+
+    ``golden-overlap``: it sounds like a golden recording, however loud, noisy or fast it is played.
+    ``golden-contributor``: whoever sent it speaks in the golden set, and would be known there by the voice.
+    """
+    found = dict.fromkeys(ports.near_golden(samples), GOLDEN_OVERLAP)
+    judges = ports.golden_speakers()
+    for sample in samples:
+        if judges & {sample.contributor_id, speaker_of(sample.contributor_id)}:
+            found.setdefault(sample.sample_id, GOLDEN_CONTRIBUTOR)
+    return found
+
+
+def find_copies(samples: Sequence[PipelineSample], ports: Ports) -> dict[str, Copy]:
+    """Samples that say again what another one says, and that one, by id: earlier texts first, then the same sound."""
+    found = superseded(samples)
+    return found | dict(ports.copies([sample for sample in samples if sample.sample_id not in found]))
 
 
 def run_folder(home: Path, run_id: str) -> Path:

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from projectone.contracts.scores import EvaluationReport, Verdict
 from projectone.server.corpus.caps import CapLimits
+from projectone.server.corpus.duplicates import Copy
 from projectone.server.corpus.validation import Findings
 from projectone.server.evaluation.triage import Triage
 from projectone.server.notifications.outbox import Message
@@ -147,7 +148,11 @@ class Ports:
         examine: What speaks against a sample, and the figures of its clip.
         note: Keeps what was found about samples that wait; gives how many the run holds for a person.
         golden_clips: `pcm_digest` of every recording that must never be trained on.
+        golden_speakers: Names of those who speak in them; nobody's voice may be on both sides.
+        near_golden: Ids of samples that sound like a golden recording.
+        copies: Samples, in the order in which they came, that sound like another of them; and that one, by id.
         mark: Writes what became of samples: ids, outcome, reason, run id.
+        mark_copies: Discards copies, each with the sample that stands for it, for a run.
         seal: Keeps a dataset and gives its digest.
         read_dataset: The entries of a dataset; raises ConsentError once a withdrawal has erased it.
         base: Digest of the fixed base's weights; its folder is in the model store.
@@ -182,7 +187,11 @@ class Ports:
     examine: Callable[[PipelineSample, Samples], Findings]
     note: Callable[[Mapping[str, Findings], str], int]
     golden_clips: Callable[[], frozenset[str]]
+    golden_speakers: Callable[[], frozenset[str]]
+    near_golden: Callable[[Sequence[PipelineSample]], frozenset[str]]
+    copies: Callable[[Sequence[PipelineSample]], Mapping[str, Copy]]
     mark: Callable[[Sequence[str], SampleOutcome, str | None, str], None]
+    mark_copies: Callable[[Mapping[str, Copy], str], None]
     seal: Callable[[Sequence[DatasetEntry]], str]
     read_dataset: Callable[[str], Sequence[DatasetEntry]]
     base: Callable[[], str]

@@ -131,6 +131,7 @@ def _plain(history: History) -> dict[str, Any]:
         "received_at": sample["received_at"].isoformat(),
         "consent": history.consent.model_dump(mode="json"),
         "dataset_sha256s": list(history.dataset_sha256s),
+        "original_id": None if history.original_id is None else str(history.original_id),
     }
 
 
@@ -152,6 +153,7 @@ def _write(facts: dict[str, Any]) -> str:
     lines = [
         f"sample    {facts['sample_id']} ({facts['state']})",
         f"because   {facts['explanation']}",
+        *([] if facts["original_id"] is None else [f"copy of   {facts['original_id']}"]),
         f"person    {facts['contributor_id']}  {', '.join(filter(None, about))}",
         f"came      {_minute(facts['received_at'])}, recorded {_minute(facts['recorded_at'])}",
         f"consent   {consent['scope']}, words of version {consent['text_version']}, given "

@@ -10,7 +10,7 @@ from projectone import __version__
 from projectone.contracts.scores import EvaluationReport
 from projectone.errors import ContractError, DataError, EvaluationError
 from projectone.server.corpus.manifests import read_manifest
-from projectone.server.evaluation.golden import GoldenClip, GoldenSet, golden_set, load_golden
+from projectone.server.evaluation.golden import GoldenClip, GoldenSet, Samples, golden_set, load_golden
 from projectone.server.evaluation.scorer import score_model
 from projectone.server.pipeline.models import ModelFolders
 from projectone.server.work.clips import open_decoder
@@ -92,6 +92,14 @@ class Scores:
     def clip_digests(self) -> frozenset[str]:
         """Recordings that must not be trained on; none where no set is configured."""
         return frozenset(clip.sha256 for clip in self.golden().clips) if self.has_set else frozenset()
+
+    def recordings(self) -> list[Samples]:
+        """The recordings themselves, one channel at 16 kHz each; none where no set is configured."""
+        return [clip.samples for clip in self.golden().clips] if self.has_set else []
+
+    def speakers(self) -> frozenset[str]:
+        """Who speaks in them; nobody where no set is configured."""
+        return frozenset(clip.speaker for clip in self.golden().clips) if self.has_set else frozenset()
 
     def score(self, weights_sha256: str, on_progress: Callable[[int, int], None]) -> EvaluationReport:
         """The report of one model.

@@ -19,8 +19,10 @@ from projectone.errors import ConsentError, DataError, WithdrawnError
 from projectone.server.corpus.caps import CapLimits
 from projectone.server.corpus.catalog import Catalog
 from projectone.server.corpus.clips import read_clip
+from projectone.server.corpus.collapsed import Collapsed
 from projectone.server.corpus.datasets import DatasetItem, read_dataset
 from projectone.server.corpus.derived import Derived
+from projectone.server.corpus.duplicates import Copy
 from projectone.server.corpus.expiry import Expiry
 from projectone.server.corpus.golden_set import PARTS, GoldenSets
 from projectone.server.corpus.manifests import read_manifest
@@ -66,6 +68,7 @@ from projectone.server.training.fingerprint import fingerprint_of
 from projectone.server.training.splitting import choose_held_back
 from projectone.server.work.carriers import carriers_for
 from projectone.server.work.clips import open_decoder, training_clips
+from projectone.server.work.copies import CopyFinder
 from projectone.server.work.golden import SealedGolden
 from projectone.server.work.handout import Handout
 from projectone.server.work.progress import ProgressLine
@@ -105,6 +108,7 @@ class Workshop:
         main, canary = (SealedGolden(self.golden, part, self._read_clip, settings.keys_folder) for part in PARTS)
         self.scores = Scores(settings.home / "evaluations", self.models, golden, main)
         self.canary = Scores(settings.home / "evaluations", self.models, None, canary, is_secret=True)
+        self.copies = CopyFinder(self._read_clip, lambda: [*self.scores.recordings(), *self.canary.recordings()])
         self.line = ProgressLine(stream)
         self.senders = open_senders(
             slack_webhook_url=settings.slack_webhook_url,
@@ -171,6 +175,10 @@ class Workshop:
             examine=self._examine,
             note=lambda findings, run_id: self.reviews.note(findings, run_id=run_id, guard=permit.guard),
             golden_clips=lambda: self.scores.clip_digests() | self.canary.clip_digests(),
+            golden_speakers=lambda: self.scores.speakers() | self.canary.speakers(),
+            near_golden=lambda samples: self.copies.near_golden(samples, permit.pause_point),
+            copies=lambda samples: self.copies.copies(samples, permit.pause_point),
+            mark_copies=lambda copies, run_id: self._mark_copies(copies, run_id, permit),
             mark=lambda ids, outcome, reason, run_id: self._mark(ids, outcome, reason, run_id, permit),
             seal=self._seal,
             read_dataset=self._read_dataset,
@@ -244,6 +252,9 @@ class Workshop:
 
     def _usable(self) -> list[PipelineSample]:
         self.golden.set_aside()
+        rows = self.catalog.usable()
+        # What was erased since is forgotten with it.
+        self.copies.forget_others([row.clip_sha256 for row in rows])
         return [
             PipelineSample(
                 sample_id=str(row.sample_id),
@@ -258,7 +269,7 @@ class Workshop:
                 heard=row.heard,
                 accepted=Checks.read(row.checks).accepted,
             )
-            for row in self.catalog.usable()
+            for row in rows
         ]
 
     def _examine(self, sample: PipelineSample, samples: Samples) -> Findings:
@@ -274,6 +285,10 @@ class Workshop:
         self, sample_ids: Sequence[str], outcome: SampleOutcome, reason: str | None, run_id: str, permit: WorkPermit
     ) -> None:
         self.catalog.mark(sample_ids, outcome, reason=reason, run_id=run_id, guard=permit.guard)
+
+    def _mark_copies(self, copies: Mapping[str, Copy], run_id: str, permit: WorkPermit) -> None:
+        if copies:
+            Collapsed(self._engine).mark(copies, run_id=run_id, guard=permit.guard)
 
     def _release(
         self, deployment: Deployment, registered: Mapping[str, Any], package: Mapping[str, Any], permit: WorkPermit

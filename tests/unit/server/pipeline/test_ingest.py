@@ -4,12 +4,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.fakes.copied_clips import copy_of
 from tests.fakes.pipeline_ports import World
+from tests.fakes.tiny_whisper import say
 
 from projectone.errors import DigestMismatchError
+from projectone.server.corpus.datasets import speaker_of
 from projectone.server.evaluation.golden import pcm_digest
 from projectone.server.pipeline import ingest as node
-from projectone.server.pipeline.ingest import ingest, read_sealed
+from projectone.server.pipeline.ingest import ingest, read_sealed, seal_batch
 from projectone.server.pipeline.state import TrainingGraphState
 
 START: TrainingGraphState = {"run_id": "run1", "graph_version": 1}
@@ -134,7 +137,7 @@ def test_control_without_the_look_for_newer_texts_both_are_trained(
 ) -> None:
     monkeypatch.setattr(node, "superseded", lambda samples: {})
     correct_twice(world)
-    state = ingest(START, world.ports())
+    state = ingest(START, world.ports(copies=lambda samples: {}))
     assert {"wrong": "green", "right": "blue"}.items() <= trained_texts(world, state).items()
     assert world.marks == {}
 
@@ -153,7 +156,92 @@ def test_nobody_supersedes_somebody_elses_text_nor_with_one_that_cannot_be_learn
     mallory = world.add_again("mallory", of="ada", text="blue")
     world.samples["mallory"] = replace(mallory, contributor_id="mallory")
     ingest(START, world.ports())
-    assert world.marks == {"empty": ("discarded", "text-empty")}
+    assert world.marks == {"empty": ("discarded", "text-empty"), "mallory": ("discarded", "text-conflict")}
+
+
+def flood(world: World, *, n: int) -> None:
+    """Another person for every copy, so that no cap on one person helps."""
+    random = np.random.default_rng(5)
+    clip = say("red green", seed=1, is_lively=True)
+    world.add("original", text="red green", clip=clip)
+    for number in range(n):
+        text = ("red green", "blue blue")[number % 2]
+        world.add(f"copy{number}", text=text, contributor=f"sybil{number}", clip=copy_of(clip, random))
+    world.add("other", text="red green", clip=say("red green", seed=2, is_lively=True))
+
+
+def test_of_a_flood_of_copies_one_is_trained_and_the_others_say_which(world: World) -> None:
+    flood(world, n=30)
+    state = ingest(START, world.ports())
+    assert set(trained_texts(world, state)) == {"original", "other"}
+    assert world.originals == {f"copy{number}": "original" for number in range(30)}
+    assert world.marks["copy0"] == ("discarded", "near-duplicate")
+    assert world.marks["copy1"] == ("discarded", "text-conflict")
+    assert (world.row["n_discarded"], world.row["n_new"]) == (30, 2)
+
+
+def test_control_without_the_collapse_the_flood_is_trained(world: World) -> None:
+    flood(world, n=30)
+    state = ingest(START, world.ports(copies=lambda samples: {}))
+    assert len(trained_texts(world, state)) == 32
+
+
+def test_a_copy_of_what_was_learned_from_before_teaches_nothing_again(world: World) -> None:
+    clip = say("red", seed=1, is_lively=True)
+    world.add("old", clip=clip, is_new=False)
+    world.add("again", clip=0.3 * clip, contributor="grace")
+    world.add("new")
+    state = ingest(START, world.ports())
+    assert set(trained_texts(world, state)) == {"old", "new"}
+    assert world.originals == {"again": "old"}
+
+
+def contaminate(world: World, *, n: int) -> None:
+    random = np.random.default_rng(6)
+    world.golden_recordings = [say("red green", seed=seed, is_lively=True) for seed in range(n)]
+    for number, clip in enumerate(world.golden_recordings):
+        copy = copy_of(clip, random, most_speed=0.05)
+        world.add(f"copy{number}", text="red green", contributor=f"person{number}", clip=copy)
+    world.add("other", text="red green", clip=say("red green", seed=n, is_lively=True))
+
+
+def test_copies_of_golden_recordings_are_not_trained_on(world: World) -> None:
+    contaminate(world, n=30)
+    state = ingest(START, world.ports())
+    refused = [name for name, mark in world.marks.items() if mark == ("discarded", "golden-overlap")]
+    assert len(refused) >= 29
+    assert "other" in trained_texts(world, state)
+
+
+def test_control_without_the_look_at_golden_recordings_their_copies_are_trained_on(world: World) -> None:
+    contaminate(world, n=30)
+    state = ingest(START, world.ports(near_golden=lambda samples: frozenset()))
+    assert len(trained_texts(world, state)) == 31
+
+
+def test_what_was_learned_from_before_leaves_when_its_like_becomes_golden(world: World) -> None:
+    clip = say("red", seed=1, is_lively=True)
+    world.add("old", clip=clip, is_new=False)
+    world.add("new")
+    world.golden_recordings = [0.5 * clip]
+    state = ingest(START, world.ports())
+    assert set(trained_texts(world, state)) == {"new"}
+    assert world.marks == {}
+
+
+@pytest.mark.parametrize("name", ["ada", speaker_of("ada")])
+def test_nobody_is_judged_by_and_learned_from_at_once(world: World, name: str) -> None:
+    world.add("theirs", contributor="ada")
+    world.add("learned", contributor="ada", is_new=False)
+    world.add("other", contributor="grace")
+    world.judges = frozenset({name, "somebody"})
+    assert set(trained_texts(world, ingest(START, world.ports()))) == {"other"}
+    assert world.marks == {"theirs": ("discarded", "golden-contributor")}
+
+
+def test_control_without_names_of_who_is_judged_by_they_are_learned_from(world: World) -> None:
+    world.add("theirs", contributor="ada")
+    assert set(trained_texts(world, ingest(START, world.ports()))) == {"theirs"}
 
 
 def test_what_is_odd_is_held_for_a_person_who_is_told_and_nothing_learns_from_it(world: World) -> None:
@@ -176,3 +264,15 @@ def test_what_a_person_accepted_is_not_held_for_the_same_reason_again(world: Wor
     assert ingest(START, world.ports())["processed_data_path"] in world.datasets
     world.doubts["odd"] = ("foreign-letters", "personal-card")
     assert ingest({**START, "run_id": "run2"}, world.ports())["deployment_status"] == "no-data"
+
+
+def test_of_copies_that_wait_again_in_the_middle_of_a_run_one_is_sealed(world: World) -> None:
+    flood(world, n=5)
+    ingest(START, world.ports())
+    for name in world.originals:  # as a withdrawal of the original leaves them
+        del world.marks[name]
+    world.withdraw("original")
+    sealed = seal_batch("run1", world.ports())
+    assert sealed is not None
+    assert set(sealed.new) == {"copy0", "other"}
+    assert world.marks == {}

@@ -384,7 +384,7 @@ def test_words_that_corrections_introduced_are_spoken_to_the_model(make_office: 
     office = make_office(TRAINING_CARRIERS_PER_TERM="10", TRAINING_EPOCHS="1", TRAINING_MAX_STEPS="2")
     office.is_training_real = True
     for number, (text, heard) in enumerate((("green blue", "grin blue"), ("red", "red"), ("blue", "blue"))):
-        office.home.send(f"person{number}", str(number), text, say(text, seed=number), heard=heard)
+        office.home.send(f"person{number}", str(number), text, say(text, seed=number, is_lively=True), heard=heard)
     office.workshop.runs.request("on-demand")
     (run,) = office.worker.work_once()
     assert run.state == "succeeded"
