@@ -19,11 +19,13 @@ from projectone.errors import ConsentError, DataError
 from projectone.server.corpus.caps import CapLimits
 from projectone.server.corpus.duplicates import Copy
 from projectone.server.corpus.validation import Findings
+from projectone.server.evaluation.golden import pcm_digest
 from projectone.server.notifications.outbox import Message
 from projectone.server.pipeline.models import ModelFolders
 from projectone.server.pipeline.ports import (
     DatasetEntry,
     Deployment,
+    Look,
     PipelineSample,
     Ports,
     Production,
@@ -128,7 +130,7 @@ class World:
             waiting=lambda: [sample for sample in self.usable() if sample.is_new],
             usable=self.usable,
             read_clip=self._read_clip,
-            examine=self._examine,
+            look=lambda samples: [self.look(sample) for sample in samples],
             note=self._note,
             golden_clips=lambda: self.golden,
             golden_speakers=lambda: self.judges,
@@ -154,8 +156,14 @@ class World:
         )
         return replace(ports, **changes)
 
-    def _examine(self, sample: PipelineSample, samples: Samples) -> Findings:
-        return Findings(None if np.abs(samples).max() > 0.01 else "silence", self.doubts.get(sample.sample_id, ()))
+    def look(self, sample: PipelineSample) -> Look:
+        """As the worker looks, at clips that are arrays."""
+        try:
+            samples = self._read_clip(sample.clip_sha256)
+        except DataError as error:
+            return Look(Findings(error.reason))
+        reason = None if np.abs(samples).max() > 0.01 else "silence"
+        return Look(Findings(reason, self.doubts.get(sample.sample_id, ())), pcm_digest(samples))
 
     def _note(self, findings: Mapping[str, Findings], run_id: str) -> int:
         self.marks |= {sample_id: ("held", found.hold[0]) for sample_id, found in findings.items() if found.hold}

@@ -55,3 +55,13 @@ def test_two_processes_are_timed_beside_one() -> None:
     assert set(result["ratios"]) == {"one process", "one process, a thread for every core"}
     assert result["wall_s"]["two processes"]["exchange_s"] > 0
     assert all(values["step_s"] > 0 for values in result["wall_s"].values())
+
+
+@pytest.mark.slow
+def test_the_benchmark_of_ingestion_reports_our_own_figures_and_names_its_peer() -> None:
+    result = result_of("ingest")
+    assert result["name"] == "ingest"
+    assert set(result["ratios"]) == {"uploads_vs_the_disk_itself"}
+    assert set(result["uploads_per_s"]) == {"projectone", "the disk itself"}
+    assert set(result["audio_hours_per_minute"]) == {"projectone", "projectone, one process"}
+    assert result["left_out"] == {"plain script": "not asked for"}

@@ -16,12 +16,11 @@ from pathlib import Path
 
 from projectone.contracts.base import canonical_json, sha256_hex
 from projectone.contracts.texts import clean_transcript
-from projectone.errors import DataError, DigestMismatchError
+from projectone.errors import DataError
 from projectone.server.corpus.caps import cap_release
 from projectone.server.corpus.datasets import speaker_of
 from projectone.server.corpus.duplicates import GOLDEN_CONTRIBUTOR, GOLDEN_OVERLAP, Copy, superseded
 from projectone.server.corpus.validation import Findings
-from projectone.server.evaluation.golden import pcm_digest
 from projectone.server.notifications.outbox import Message
 from projectone.server.pipeline.ports import DatasetEntry, PipelineSample, Ports
 from projectone.server.pipeline.state import TrainingGraphState
@@ -52,7 +51,7 @@ def ingest(state: TrainingGraphState, ports: Ports) -> TrainingGraphState:
     batch, batch_sha256 = _take_batch(ports, run_id)
     seen = [sample for sample in ports.usable() if not sample.is_new or sample.sample_id in batch]
     golden = ports.golden_clips()
-    findings = {sample.sample_id: look_at(sample, golden, ports) for sample in seen if sample.is_new}
+    findings = look_at([sample for sample in seen if sample.is_new], golden, ports)
     n_held = _hold(ports, run_id, findings)
     seen = [sample for sample in seen if sample.sample_id not in findings or not findings[sample.sample_id].hold]
     reasons = {sample.sample_id: findings[sample.sample_id].discard for sample in seen if sample.is_new}
@@ -87,7 +86,8 @@ def seal_batch(run_id: str, ports: Ports) -> SealedSamples | None:
     # What was learned from before is checked again: the golden set may have grown over it since.
     is_replacing = ports.is_replacing(run_id)
     if is_replacing or any(sample.is_new for sample in usable):
-        usable = [s for s in usable if s.is_new or look_at(s, golden, ports).discard is None]
+        findings = look_at([sample for sample in usable if not sample.is_new], golden, ports)
+        usable = [s for s in usable if s.is_new or findings[s.sample_id].discard is None]
         overlaps = overlap_with_golden(usable, ports)
         usable = [sample for sample in usable if sample.sample_id not in overlaps]
         # A withdrawal while the run goes on lets copies of what it took wait again, all at once.
@@ -119,20 +119,23 @@ def read_sealed(run_id: str, ports: Ports) -> SealedSamples | None:
     return SealedSamples(plain["dataset_sha256"], tuple(plain["new"]), plain["n_items"], plain["audio_s"])
 
 
-def look_at(sample: PipelineSample, golden: frozenset[str], ports: Ports) -> Findings:
-    """What speaks against a sample, in machine-readable words; a doubt that a person has cleared is none any more."""
-    try:
-        clean_transcript(sample.text)
-        samples = ports.read_clip(sample.clip_sha256)
-    except DataError as error:
-        return Findings(error.reason)
-    except DigestMismatchError:
-        return Findings("clip-damaged")
-    # By its sound, not by its file: the golden set may hold the same recording in another container.
-    if pcm_digest(samples) in golden:
-        return Findings("golden-overlap")
-    found = ports.examine(sample, samples)
-    return replace(found, hold=tuple(reason for reason in found.hold if reason not in sample.accepted))
+def look_at(samples: Sequence[PipelineSample], golden: frozenset[str], ports: Ports) -> dict[str, Findings]:
+    """What speaks against each sample, by id, in machine-readable words; a doubt that a person cleared is none."""
+    found: dict[str, Findings] = {}
+    for sample in samples:
+        try:
+            clean_transcript(sample.text)
+        except DataError as error:
+            found[sample.sample_id] = Findings(error.reason)
+    readable = [sample for sample in samples if sample.sample_id not in found]
+    for sample, look in zip(readable, ports.look(readable), strict=True):
+        # By its sound, not by its file: the golden set may hold the same recording in another container.
+        if look.pcm_sha256 in golden:
+            found[sample.sample_id] = Findings("golden-overlap")
+            continue
+        hold = tuple(reason for reason in look.findings.hold if reason not in sample.accepted)
+        found[sample.sample_id] = replace(look.findings, hold=hold)
+    return found
 
 
 def overlap_with_golden(samples: Sequence[PipelineSample], ports: Ports) -> dict[str, str]:

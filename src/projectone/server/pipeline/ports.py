@@ -6,7 +6,7 @@ lease, so that a worker that lost it cannot write through them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -24,6 +24,14 @@ from projectone.server.notifications.outbox import Message
 
 Samples = npt.NDArray[np.float32]
 SampleOutcome = Literal["used", "discarded", "quarantined"]  # `held` is given by `note` alone
+
+
+@dataclass(frozen=True)
+class Look:
+    """What was seen in a sample: what speaks against it, and `pcm_digest` of its sound, None if there is none."""
+
+    findings: Findings
+    pcm_sha256: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,7 +153,7 @@ class Ports:
         waiting: Samples that nothing learned from yet, oldest first.
         usable: Waiting and used samples whose consent still holds.
         read_clip: 16 kHz mono samples of a clip.
-        examine: What speaks against a sample, and the figures of its clip.
+        look: What speaks against each of the samples, with the figures of its clip, in their order.
         note: Keeps what was found about samples that wait; gives how many the run holds for a person.
         golden_clips: `pcm_digest` of every recording that must never be trained on.
         golden_speakers: Names of those who speak in them; nobody's voice may be on both sides.
@@ -184,7 +192,7 @@ class Ports:
     waiting: Callable[[], Sequence[PipelineSample]]
     usable: Callable[[], Sequence[PipelineSample]]
     read_clip: Callable[[str], Samples]
-    examine: Callable[[PipelineSample, Samples], Findings]
+    look: Callable[[Sequence[PipelineSample]], Iterable[Look]]
     note: Callable[[Mapping[str, Findings], str], int]
     golden_clips: Callable[[], frozenset[str]]
     golden_speakers: Callable[[], frozenset[str]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
@@ -30,7 +30,6 @@ from projectone.server.corpus.recalls import Recalls
 from projectone.server.corpus.review import Checks, Reviews
 from projectone.server.corpus.sealing import seal_what_lies_open
 from projectone.server.corpus.snapshots import Snapshots
-from projectone.server.corpus.validation import Findings, check_sample
 from projectone.server.corpus.vault import Vault
 from projectone.server.database import Connection, open_engine
 from projectone.server.delivery.ledger import Ledger
@@ -47,6 +46,7 @@ from projectone.server.pipeline.models import ModelFolders
 from projectone.server.pipeline.ports import (
     DatasetEntry,
     Deployment,
+    Look,
     PipelineSample,
     Ports,
     Production,
@@ -71,6 +71,7 @@ from projectone.server.work.clips import open_decoder, training_clips
 from projectone.server.work.copies import CopyFinder
 from projectone.server.work.golden import SealedGolden
 from projectone.server.work.handout import Handout
+from projectone.server.work.looking import Looker, Question
 from projectone.server.work.progress import ProgressLine
 from projectone.server.work.references import resolve_model
 from projectone.server.work.scoring import Scores
@@ -132,6 +133,7 @@ class Workshop:
             channel=settings.channel,
             lifetime=timedelta(days=settings.release_days),
         )
+        self.looker = Looker(partial(read_clip, self.catalog, self.blobs))
         self.derived = Derived(self.home, self.catalog, self.runs, self.ledger.released_weights)
         self.expiry = Expiry(self._engine, settings.keep)
         self.recalls = Recalls(
@@ -154,7 +156,8 @@ class Workshop:
         )
 
     def close(self) -> None:
-        """Let go of the database."""
+        """Let go of the database and end the processes that look at clips."""
+        self.looker.close()
         self._keys.close()
         self._engine.dispose()
 
@@ -172,7 +175,7 @@ class Workshop:
             waiting=lambda: [sample for sample in self._usable() if sample.is_new],
             usable=self._usable,
             read_clip=self._read_clip,
-            examine=self._examine,
+            look=self._look,
             note=lambda findings, run_id: self.reviews.note(findings, run_id=run_id, guard=permit.guard),
             golden_clips=lambda: self.scores.clip_digests() | self.canary.clip_digests(),
             golden_speakers=lambda: self.scores.speakers() | self.canary.speakers(),
@@ -255,6 +258,7 @@ class Workshop:
         rows = self.catalog.usable()
         # What was erased since is forgotten with it.
         self.copies.forget_others([row.clip_sha256 for row in rows])
+        self.looker.forget_others([row.clip_sha256 for row in rows])
         return [
             PipelineSample(
                 sample_id=str(row.sample_id),
@@ -272,10 +276,11 @@ class Workshop:
             for row in rows
         ]
 
-    def _examine(self, sample: PipelineSample, samples: Samples) -> Findings:
+    def _look(self, samples: Sequence[PipelineSample]) -> Iterator[Look]:
         holds_personal = self.settings.hold_personal == "on"
-        return check_sample(
-            samples, sample.text, language=sample.language, heard=sample.heard, holds_personal=holds_personal
+        return self.looker.look_at(
+            Question(sample.clip_sha256, sample.text, sample.language, sample.heard, holds_personal)
+            for sample in samples
         )
 
     def _read_clip(self, clip_sha256: str) -> Samples:

@@ -8,6 +8,7 @@ import pytest
 from tests.hostile.audio_families import speechlike
 
 from projectone.contracts.texts import clean_transcript
+from projectone.server.corpus.clips import read_clip
 from projectone.server.corpus.validation import EXPLAINED, check_sample, examine
 from projectone.server.pipeline.ingest import look_at
 from projectone.waveform.quality import judge_quality, why_unmeasurable
@@ -32,7 +33,7 @@ def test_a_sample_is_let_through_or_gets_its_reason(samples: np.ndarray, text: s
 
 def test_every_reason_that_a_sample_can_get_is_explained() -> None:
     sources = "".join(
-        map(inspect.getsource, (why_unmeasurable, judge_quality, check_sample, clean_transcript, look_at))
+        map(inspect.getsource, (why_unmeasurable, judge_quality, check_sample, clean_transcript, look_at, read_clip))
     )
     reasons = set(re.findall(r'"((?:text|clip|golden|not|too|dc|no|foreign)-[a-z-]+|silence|clipping)"', sources))
     assert len(reasons) >= 12

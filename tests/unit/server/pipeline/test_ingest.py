@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -8,11 +9,12 @@ from tests.fakes.copied_clips import copy_of
 from tests.fakes.pipeline_ports import World
 from tests.fakes.tiny_whisper import say
 
-from projectone.errors import DigestMismatchError
 from projectone.server.corpus.datasets import speaker_of
+from projectone.server.corpus.validation import Findings
 from projectone.server.evaluation.golden import pcm_digest
 from projectone.server.pipeline import ingest as node
 from projectone.server.pipeline.ingest import ingest, read_sealed, seal_batch
+from projectone.server.pipeline.ports import Look, PipelineSample
 from projectone.server.pipeline.state import TrainingGraphState
 
 START: TrainingGraphState = {"run_id": "run1", "graph_version": 1}
@@ -33,14 +35,11 @@ def test_each_discard_has_its_reason(world: World) -> None:
     damaged = world.add("damaged")
     golden = world.add("golden")
     world.golden = frozenset({pcm_digest(world.clips[golden.clip_sha256])})
-    ports = world.ports()
 
-    def read_clip(sha256: str) -> np.ndarray:
-        if sha256 == damaged.clip_sha256:
-            raise DigestMismatchError("blob", expected=sha256, actual="0" * 64)
-        return ports.read_clip(sha256)
+    def look(samples: Sequence[PipelineSample]) -> list[Look]:
+        return [Look(Findings("clip-damaged")) if sample is damaged else world.look(sample) for sample in samples]
 
-    ingest(START, world.ports(read_clip=read_clip))
+    ingest(START, world.ports(look=look))
     assert {name: reason for name, (outcome, reason) in world.marks.items() if outcome == "discarded"} == {
         "silent": "silence",
         "empty": "text-empty",

@@ -1,0 +1,224 @@
+"""How fast samples come in and are judged: acknowledged uploads over HTTP, and hours of sound validated in a minute.
+
+An upload of ours is signed, checked, decoded, re-encoded, flushed with its folder, and committed with its consent
+before it is acknowledged. It stands beside a server that writes as tusd does (tmp and rename, no flush, no checks) and
+beside what the disk gives to one writer that flushes. Validation stands beside the plain script with soundfile, librosa
+and WebRTC's detector. Figures are wall-clock seconds of interleaved runs, the best of each; a machine that does more
+than this gives no figures. `--memory` measures how much memory validation takes from 100 samples up.
+
+    python benchmarks/ingest.py [--quick] [--json] [--no-peers] [--memory]
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from peers.plain_script import plain_script
+from peers.turns import build_peers
+from peers.uploads import (
+    BareUploader,
+    Uploader,
+    durable_writes_per_s,
+    our_server,
+    server_without_fsync,
+    uploads_per_s,
+)
+
+from projectone.contracts.base import sha256_hex
+from projectone.server.work.looking import Looker, Question
+from projectone.waveform.wav import encode_wav
+
+RATE_HZ = 16_000
+UPLOAD_S = 15  # 480 kB
+N_DEVICES = 4
+TEXT = "the quick brown fox jumps over the lazy dog"
+OURS = "projectone"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="a few clips, to see that it works")
+    parser.add_argument("--json", action="store_true", help="no table, only the last line")
+    parser.add_argument("--no-peers", action="store_true", help="our own figures alone")
+    parser.add_argument("--memory", action="store_true", help="also the memory that validation takes")
+    parser.add_argument("--measure-memory", type=int, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.measure_memory is not None:
+        print(json.dumps({"peak_mb": peak_of_looking(arguments.measure_memory)}))
+        return
+    n_runs, n_uploads, n_minutes = (1, 12, 1) if arguments.quick else (5, 400, 30)
+    left_out: dict[str, str] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        uploads = measure_uploads(Path(folder), n_uploads, n_runs, has_peers=not arguments.no_peers)
+        validation = measure_validation(Path(folder), n_minutes, n_runs, left_out, has_peers=not arguments.no_peers)
+    memory = memory_by_size((100, 2_000) if arguments.quick else (100, 10_000, 100_000)) if arguments.memory else {}
+    if not arguments.json:
+        print_table(uploads, validation, memory, left_out)
+    result = {
+        "name": "ingest",
+        "ratios": ratios(uploads, validation),  # above one: we are faster
+        "uploads_per_s": {name: round(rate, 1) for name, rate in uploads.items()},
+        "audio_hours_per_minute": {name: round(rate, 2) for name, rate in validation.items()},
+        "peak_mb_by_samples": memory,
+        "left_out": left_out,
+        "conditions": {
+            "upload_bytes": 44 + 2 * UPLOAD_S * RATE_HZ,
+            "devices_at_once": N_DEVICES,
+            "minutes_of_sound": n_minutes,
+            "n_runs": n_runs,
+            "cores": os.cpu_count(),
+            "time": "wall-clock seconds, best of interleaved runs",
+            "machine": platform.machine(),
+            "python": platform.python_version(),
+        },
+    }
+    print(json.dumps(result))
+
+
+def clips_of(n_clips: int, duration_s: float, seed: int = 0) -> list[bytes]:
+    """Noise whose loudness rises and falls as that of speech does, as WAV files, no two alike."""
+    random = np.random.default_rng(seed)
+    n_samples = int(duration_s * RATE_HZ)
+    made = []
+    for _ in range(n_clips):
+        loudness = np.repeat(random.uniform(0.001, 0.1, n_samples // 1600 + 1), 1600)[:n_samples]
+        made.append(encode_wav((random.standard_normal(n_samples) * loudness).astype(np.float32)))
+    return made
+
+
+def measure_uploads(folder: Path, n_uploads: int, n_runs: int, *, has_peers: bool) -> dict[str, float]:
+    """Acknowledged clips in a second, by who acknowledges them."""
+    best: dict[str, float] = {}
+    with contextlib.ExitStack() as stack:
+        ours = stack.enter_context(our_server(folder / "home"))
+        code = (folder / "home" / "keys" / "enrolment-code").read_text().strip()
+        senders: dict[str, list[Callable[[bytes], None]]] = {
+            OURS: [Uploader(ours, number, code).put for number in range(N_DEVICES)]
+        }
+        if has_peers:
+            other = stack.enter_context(server_without_fsync(folder / "unsafe"))
+            senders["tmp and rename, no fsync"] = [BareUploader(other).put for _ in range(N_DEVICES)]
+        for run in range(n_runs):
+            clips = clips_of(n_uploads, UPLOAD_S, seed=run)
+            for name, puts in senders.items():
+                best[name] = max(best.get(name, 0.0), uploads_per_s(puts, clips))
+            rate = durable_writes_per_s(folder / "disk", clips)
+            best["the disk itself"] = max(best.get("the disk itself", 0.0), rate)
+    return best
+
+
+def measure_validation(
+    folder: Path, n_minutes: int, n_runs: int, left_out: dict[str, str], *, has_peers: bool
+) -> dict[str, float]:
+    """Hours of sound judged in a minute; the first turn, in which processes start, does not count."""
+    clips = {sha256_hex(clip): clip for clip in clips_of(n_minutes * 6, 10, seed=99)}
+    (folder / "clips").mkdir()
+    for sha256, clip in clips.items():
+        (folder / "clips" / f"{sha256}.wav").write_bytes(clip)
+    paths = sorted((folder / "clips").iterdir())
+    peers = build_peers({"plain script": plain_script}, left_out, wanted=has_peers)
+
+    def read(sha256: str) -> bytes:
+        content = (folder / "clips" / f"{sha256}.wav").read_bytes()
+        assert sha256_hex(content) == sha256
+        return content
+
+    with Looker(read, n_remembered=0) as many, Looker(read, n_processes=1, n_remembered=0) as one:
+        works: dict[str, Callable[[], list[str | None]]] = {
+            OURS: lambda: judge_all(many, paths),
+            f"{OURS}, one process": lambda: judge_all(one, paths),
+            **{name: lambda peer=peer: peer(paths) for name, peer in peers.items()},
+        }
+        best = dict.fromkeys(works, 0.0)
+        for run in range(1 + n_runs):
+            for name, work in works.items():
+                start = time.perf_counter()
+                reasons = work()
+                taken_s = time.perf_counter() - start
+                assert reasons == [None] * len(paths), f"{name} refused a clip"
+                if run > 0:
+                    best[name] = max(best[name], n_minutes / taken_s)  # minutes a second are hours a minute
+    return best
+
+
+def judge_all(looker: Looker, paths: list[Path]) -> list[str | None]:
+    return [answer.findings.discard for answer in looker.look_at(Question(path.stem, TEXT) for path in paths)]
+
+
+def memory_by_size(sizes: tuple[int, ...]) -> dict[str, float]:
+    """Peak memory of a process that looks at so many samples."""
+    found = {}
+    for size in sizes:
+        command = [sys.executable, __file__, "--measure-memory", str(size)]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        found[str(size)] = json.loads(done.stdout)["peak_mb"]
+    return found
+
+
+def peak_of_looking(n_samples: int) -> float:
+    """In MB, this process's, after it looked at so many different samples."""
+    clips = {sha256_hex(clip): clip for clip in clips_of(50, 1.0)}
+    names = list(clips)
+
+    def questions() -> Iterator[Question]:
+        for number in range(n_samples):
+            yield Question(names[number % len(names)], f"word {number}")
+
+    with Looker(clips.__getitem__) as looker:
+        for _ in looker.look_at(questions()):
+            pass
+        assert looker.n_decoded == n_samples
+    return peak_mb()
+
+
+def peak_mb() -> float:
+    """The most that this process ever held; what `getrusage` says begins with what its parent held."""
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 1)  # bytes on macOS
+    (line,) = [line for line in status.read_text().splitlines() if line.startswith("VmHWM:")]
+    return round(int(line.split()[1]) / 1024, 1)
+
+
+def ratios(uploads: dict[str, float], validation: dict[str, float]) -> dict[str, float]:
+    found = {"uploads_vs_the_disk_itself": uploads[OURS] / uploads["the disk itself"]}
+    if "tmp and rename, no fsync" in uploads:
+        found["uploads_vs_no_fsync"] = uploads[OURS] / uploads["tmp and rename, no fsync"]
+    if "plain script" in validation:
+        found["validation_vs_plain_script"] = validation[OURS] / validation["plain script"]
+        found["validation_vs_plain_script_one_process"] = (
+            validation[f"{OURS}, one process"] / validation["plain script"]
+        )
+    return {name: round(ratio, 2) for name, ratio in found.items()}
+
+
+def print_table(
+    uploads: dict[str, Any], validation: dict[str, Any], memory: dict[str, float], left_out: dict[str, str]
+) -> None:
+    print(f"{'':28} {'uploads/s':>10}")
+    for name, rate in uploads.items():
+        print(f"{name:28} {rate:10.1f}")
+    print(f"\n{'':28} {'hours/min':>10}")
+    for name, rate in validation.items():
+        print(f"{name:28} {rate:10.2f}")
+    for size, peak_mb in memory.items():
+        print(f"{size + ' samples':28} {peak_mb:10.1f} MB")
+    for name, reason in left_out.items():
+        print(f"{name:28} left out: {reason}")
+
+
+if __name__ == "__main__":
+    main()

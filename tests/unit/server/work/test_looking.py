@@ -1,0 +1,155 @@
+"""Looking at many clips: the same answers on any number of processes, each clip decoded once, memory bounded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from tests.fakes.caller import a_clip
+
+from projectone.contracts.base import sha256_hex
+from projectone.errors import DataError, DigestMismatchError
+from projectone.server.corpus.validation import check_sample
+from projectone.server.evaluation.golden import pcm_digest
+from projectone.server.pipeline.ports import Look
+from projectone.server.work import looking
+from projectone.server.work.looking import Looker, Question, look
+from projectone.waveform.wav import encode_wav, parse_wav
+
+SILENCE = encode_wav(np.zeros(8_000, dtype=np.float32))
+
+
+class Store:
+    """Clips by digest, and how often each was read."""
+
+    def __init__(self) -> None:
+        self.clips: dict[str, bytes] = {}
+        self.n_reads = 0
+
+    def add(self, content: bytes, text: str = "seven") -> Question:
+        sha256 = sha256_hex(content)
+        self.clips[sha256] = content
+        return Question(sha256, text)
+
+    def read(self, sha256: str) -> bytes:
+        self.n_reads += 1
+        if sha256 not in self.clips:
+            raise DataError("clip-missing", "gone")
+        if sha256_hex(self.clips[sha256]) != sha256:
+            raise DigestMismatchError("blob", expected=sha256, actual="other")
+        return self.clips[sha256]
+
+
+@pytest.fixture
+def store() -> Store:
+    return Store()
+
+
+def test_a_look_says_what_the_checks_say_and_names_the_sound() -> None:
+    clip = a_clip()
+    samples = parse_wav(clip).samples[:, 0]
+    assert look(clip, Question("x", "seven")) == Look(check_sample(samples, "seven"), pcm_digest(samples))
+    assert look(b"no sound", Question("x", "seven")).findings.discard == "wav-not-riff"
+    assert look(SILENCE, Question("x", "seven")).findings.discard == "silence"
+
+
+def test_what_is_missing_or_damaged_is_said_and_asked_again_the_next_time(store: Store) -> None:
+    gone = Question("0" * 64, "seven")
+    rotten = store.add(a_clip())
+    good, store.clips[rotten.clip_sha256] = store.clips[rotten.clip_sha256], b"rot"
+    with Looker(store.read) as looker:
+        assert [answer.findings.discard for answer in looker.look_at([gone, rotten])] == [
+            "clip-missing",
+            "clip-damaged",
+        ]
+        store.clips[rotten.clip_sha256] = good
+        assert [answer.findings.discard for answer in looker.look_at([rotten])] == [None]
+
+
+def test_a_clip_is_decoded_once_for_each_text(store: Store) -> None:
+    one = store.add(a_clip())
+    other = Question(one.clip_sha256, "eleven")
+    with Looker(store.read) as looker:
+        first = list(looker.look_at([one, other, one]))
+        assert list(looker.look_at([one, other, one])) == first
+        assert (looker.n_decoded, store.n_reads) == (2, 2)
+        looker.forget_others([one.clip_sha256])
+        list(looker.look_at([one, other]))
+        assert looker.n_decoded == 2
+        looker.forget_others([])
+        list(looker.look_at([one, other]))
+        assert looker.n_decoded == 4
+
+
+def test_only_so_many_answers_are_remembered(store: Store) -> None:
+    asked = [store.add(a_clip(seed)) for seed in range(5)]
+    with Looker(store.read, n_remembered=2) as looker:
+        list(looker.look_at(asked))
+        list(looker.look_at(asked[-2:]))
+        assert looker.n_decoded == 5
+        list(looker.look_at(asked[:1]))
+        assert looker.n_decoded == 6
+
+
+@pytest.mark.slow
+def test_sealed_processes_give_the_same_answers_in_the_same_order(store: Store) -> None:
+    clips = [a_clip(seed, duration_s=0.15) for seed in range(90)]
+    clips[7], clips[50] = SILENCE, b"no sound at all"
+    asked = [store.add(clip) for clip in clips]
+    asked[20] = Question("0" * 64, "seven")
+    asked += asked[:10]  # under way already, or known
+    with Looker(store.read, n_processes=1) as here, Looker(store.read, n_processes=2) as there:
+        expected = [here._look_here(question) for question in asked]
+        assert list(there.look_at(asked)) == expected
+        assert there.n_decoded == 89
+        assert list(there.look_at(asked)) == expected
+        assert there.n_decoded == 89
+
+
+@pytest.mark.slow
+def test_what_a_killed_process_was_asked_is_answered_all_the_same(store: Store) -> None:
+    asked = [store.add(a_clip(seed, duration_s=0.12)) for seed in range(70)]
+    with Looker(store.read, n_processes=1) as looker:
+        (child,) = looker._processes()._processes.values()
+        child.kill()
+        assert [answer.findings.discard for answer in looker.look_at(asked)] == [None] * 70
+
+
+@pytest.mark.slow
+def test_a_process_that_looks_can_open_nothing() -> None:
+    from projectone.server.sandbox.seal import what_is_not_enforced
+
+    if missing := what_is_not_enforced():
+        pytest.skip(f"not enforced here: {', '.join(missing)}")
+    with Looker(lambda sha256: b"", n_processes=1) as looker:
+        refused = looker._processes().submit(open, "/etc/hostname").exception(300)
+    assert isinstance(refused, PermissionError)
+
+
+def test_no_more_questions_are_taken_than_answers_are_under_way(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Here:
+        """A pool without processes: done when submitted."""
+
+        def submit(self, work: object, page: looking.Page) -> object:
+            answers = looking.look_at_page(page)
+            return type("Done", (), {"result": lambda self: answers})()
+
+        def shutdown(self, *, cancel_futures: bool) -> None:
+            pass
+
+    n_taken = 0
+
+    def many() -> Iterator[Question]:
+        nonlocal n_taken
+        for seed in range(400):
+            n_taken += 1
+            yield store.add(a_clip(seed % 30, duration_s=0.12), text=f"word {seed}")
+
+    monkeypatch.setattr(Looker, "_processes", lambda self: Here())
+    with Looker(store.read, n_processes=1) as looker:
+        ahead = []
+        for n_given, _ in enumerate(looker.look_at(many()), start=1):
+            ahead.append(n_taken - n_given)
+    assert n_given == n_taken == 400
+    assert max(ahead) <= 64
