@@ -184,12 +184,7 @@ def verify_manifest(trusted: Mapping[str, str], signed: SignedManifest) -> Relea
         SignatureError: if the key is unknown or the signature does not hold.
         ContractError: if the signed bytes are not a manifest.
     """
-    public_key = _trusted_key(trusted, signed.key_id, what="release")
-    try:
-        content = base64.b64decode(signed.manifest, validate=True)
-    except binascii.Error as error:
-        raise SignatureError("release: the manifest is not base64") from error
-    _check(public_key, signed.signature, content, what="release")
+    content = _signed_bytes(trusted, signed.key_id, signed.manifest, signed.signature, what="release")
     return ReleaseManifest.from_bytes(content)
 
 
@@ -214,12 +209,9 @@ def verify_erasure(trusted: Mapping[str, str], signed: SignedErasure) -> Erasure
         SignatureError: if the key is unknown or the signature does not hold.
         ContractError: if the signed bytes are not a receipt.
     """
-    public_key = _trusted_key(trusted, signed.key_id, what="erasure receipt")
-    try:
-        content = base64.b64decode(signed.receipt, validate=True)
-    except binascii.Error as error:
-        raise SignatureError("erasure receipt: it is not base64") from error
-    _check(public_key, signed.signature, _ERASURE_CONTEXT + content, what="erasure receipt")
+    content = _signed_bytes(
+        trusted, signed.key_id, signed.receipt, signed.signature, context=_ERASURE_CONTEXT, what="erasure receipt"
+    )
     return ErasureReceipt.from_bytes(content)
 
 
@@ -244,12 +236,9 @@ def verify_snapshot(trusted: Mapping[str, str], signed: SignedSnapshot) -> Snaps
         SignatureError: if the key is unknown or the signature does not hold.
         ContractError: if the signed bytes are not such a manifest.
     """
-    public_key = _trusted_key(trusted, signed.key_id, what="snapshot")
-    try:
-        content = base64.b64decode(signed.manifest, validate=True)
-    except binascii.Error as error:
-        raise SignatureError("snapshot: the manifest is not base64") from error
-    _check(public_key, signed.signature, _SNAPSHOT_CONTEXT + content, what="snapshot")
+    content = _signed_bytes(
+        trusted, signed.key_id, signed.manifest, signed.signature, context=_SNAPSHOT_CONTEXT, what="snapshot"
+    )
     return SnapshotManifest.from_bytes(content)
 
 
@@ -274,13 +263,23 @@ def verify_scripts(trusted: Mapping[str, str], signed: SignedScripts) -> ScriptS
         SignatureError: if the key is unknown or the signature does not hold.
         ContractError: if the signed bytes are not a sheet.
     """
-    public_key = _trusted_key(trusted, signed.key_id, what="scripts")
-    try:
-        content = base64.b64decode(signed.sheet, validate=True)
-    except binascii.Error as error:
-        raise SignatureError("scripts: expected base64") from error
-    _check(public_key, signed.signature, _SCRIPTS_CONTEXT + content, what="scripts")
+    content = _signed_bytes(
+        trusted, signed.key_id, signed.sheet, signed.signature, context=_SCRIPTS_CONTEXT, what="scripts"
+    )
     return ScriptSheet.from_bytes(content)
+
+
+def _signed_bytes(
+    trusted: Mapping[str, str], key_id: str, text: str, signature: str, *, what: str, context: bytes = b""
+) -> bytes:
+    """The bytes in `text` (base64), if a key we trust signed exactly these in this context."""
+    public_key = _trusted_key(trusted, key_id, what=what)
+    try:
+        content = base64.b64decode(text, validate=True)
+    except binascii.Error as error:
+        raise SignatureError(f"{what}: what was signed is not base64") from error
+    _check(public_key, signature, context + content, what=what)
+    return content
 
 
 def _trusted_key(trusted: Mapping[str, str], key_id: str, *, what: str) -> str:
