@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from peers.plain_script import plain_script
 from peers.turns import build_peers
 from peers.uploads import (
@@ -89,14 +90,28 @@ def main() -> None:
 
 
 def clips_of(n_clips: int, duration_s: float, seed: int = 0) -> list[bytes]:
-    """Noise whose loudness rises and falls as that of speech does, as WAV files, no two alike."""
+    """Babble that passes for speech, as WAV files, no two alike."""
     random = np.random.default_rng(seed)
-    n_samples = int(duration_s * RATE_HZ)
-    made = []
-    for _ in range(n_clips):
-        loudness = np.repeat(random.uniform(0.001, 0.1, n_samples // 1600 + 1), 1600)[:n_samples]
-        made.append(encode_wav((random.standard_normal(n_samples) * loudness).astype(np.float32)))
-    return made
+    return [encode_wav(babble(random, int(duration_s * RATE_HZ))) for _ in range(n_clips)]
+
+
+def babble(random: np.random.Generator, n_samples: int) -> npt.NDArray[np.float32]:
+    """Syllables of a fifth of a second with a gliding pitch and three formants; one place in five is empty."""
+    n_syllable = RATE_HZ // 5
+    time_s = np.arange(n_syllable) / RATE_HZ
+    harmonics = np.arange(1, 26)[:, None]
+    sound = np.zeros((n_samples // n_syllable + 1, n_syllable))
+    for syllable in sound:
+        pitch_hz = np.linspace(*random.uniform(90, 220, 2), n_syllable)
+        formants_hz = random.uniform((300, 900, 2200), (800, 2200, 3000))
+        if random.random() < 0.2:
+            continue
+        weights = sum(1 / (1 + ((harmonics * pitch_hz.mean() - formant_hz) / 90) ** 2) for formant_hz in formants_hz)
+        voice = weights * np.sin(harmonics * 2 * np.pi * np.cumsum(pitch_hz) / RATE_HZ)
+        syllable += np.sin(np.pi * time_s * 5) * voice.sum(axis=0)
+    spoken = sound.ravel()[:n_samples]
+    loud: npt.NDArray[np.float64] = 0.3 * spoken / np.abs(spoken).max() + 0.001 * random.standard_normal(n_samples)
+    return loud.astype(np.float32)
 
 
 def measure_uploads(folder: Path, n_uploads: int, n_runs: int, *, has_peers: bool) -> dict[str, float]:

@@ -53,6 +53,14 @@ class ServerRecorder(Recorder):
             folders = [node for node, names in self.disk.folders.items() if any(DATABASE in name for name in names)]
             self.steps += [Synced(node) for node in (*self._rows("-wal"), *folders)]
 
+    def _look(self) -> None:
+        """What SQLite does between two looks is one step: it flushes the database before it removes the log."""
+        begin = len(self.steps)
+        super()._look()
+        new = self.steps[begin:]
+        whole = tuple(part for step in new if isinstance(step, Whole) for part in step.steps)
+        self.steps[begin:] = [*([Whole(whole)] if whole else []), *(s for s in new if not isinstance(s, Whole))]
+
     def _rows(self, *endings: str) -> set[int]:
         """SQLite's files; all of them, or those that end so."""
         found = [item for names in self.disk.folders.values() for item in names.items() if DATABASE in item[0]]
