@@ -13,7 +13,9 @@ from projectone.device.cli.progress import ProgressLine
 from projectone.device.cli.results import Command, Result, add_others_present, kept_result
 from projectone.device.client import DeviceClient
 from projectone.device.recordings import Recording
-from projectone.errors import DataError
+from projectone.errors import DataError, SettingsError
+
+_MAX_LISTED = 1_000_000
 
 
 def _transcribe_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,6 +43,8 @@ def _recordings_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _recordings(client: DeviceClient, arguments: argparse.Namespace) -> Result:
+    if not 1 <= arguments.limit <= _MAX_LISTED:
+        raise SettingsError(f"--limit: expected 1 to {_MAX_LISTED}, got {arguments.limit}")
     recordings = client.recordings(arguments.limit)
     lines = []
     for item in recordings:

@@ -76,7 +76,8 @@ def initialise(settings: ServerSettings) -> Home:
     try:
         for folder in (settings.home, *(settings.home / name for name in FOLDERS), keys):
             make_folder(folder, mode=0o700)  # voices: nobody else's business
-        keys.chmod(0o700)
+        for folder in (settings.home, keys):
+            folder.chmod(0o700)  # one that was there keeps its mode otherwise
         # A power cut must not take the folder from around what is acknowledged later; again, if a kill came between.
         for folder in {settings.home.parent, settings.home, keys.parent}:
             fsync_folder(folder)

@@ -46,6 +46,7 @@ EXAMPLES = (
 )
 
 EXIT_SOUND, EXIT_DAMAGED = 0, 1
+_MAX_LISTED = 1_000_000
 _ROOMS = {
     **dict.fromkeys(snapshots.ACTIONS, snapshots.execute),
     **dict.fromkeys(exports.ACTIONS, exports.execute),
@@ -95,8 +96,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
     """List, show, scrub or review samples; list, show, verify or prove snapshots."""
-    if arguments.action == "list" and arguments.limit < 1:
-        raise SettingsError(f"--limit: expected 1 or more, got {arguments.limit}")
+    if arguments.action == "list" and not 1 <= arguments.limit <= _MAX_LISTED:
+        raise SettingsError(f"--limit: expected 1 to {_MAX_LISTED}, got {arguments.limit}")
     if arguments.action == "snapshot" and arguments.deed == "check":
         code, facts, text = snapshots.check_proof(arguments, settings)
         print(json.dumps(facts) if arguments.json else text)

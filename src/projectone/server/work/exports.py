@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from projectone.errors import ConsentError, DataError, SettingsError
+from projectone.errors import ConsentError, DataError, RegistryError, SettingsError, TransportError
 from projectone.server.corpus.catalog import Catalog
 from projectone.server.corpus.clips import read_clip
 from projectone.server.corpus.datasets import DatasetItem
@@ -83,23 +83,29 @@ def _export(
     if arguments.out is not None and arguments.out.exists():
         raise SettingsError(f"--out: expected a folder to make, {str(arguments.out)!r} exists")
     destination = arguments.push or str(arguments.out.resolve())
-    export_id = exports.begin(
-        snapshot_id=snapshot.snapshot_id,
-        dataset_sha256=snapshot.manifest.dataset_sha256,
-        kind=arguments.format,
-        destination=destination,
-        n_samples=len(items),
-        now=datetime.now(UTC),
-    )
+
+    def begin() -> UUID:
+        """Once the copy is whole and before it can be seen: what never left is on no record, what left always is."""
+        return exports.begin(
+            snapshot_id=snapshot.snapshot_id,
+            dataset_sha256=snapshot.manifest.dataset_sha256,
+            kind=arguments.format,
+            destination=destination,
+            n_samples=len(items),
+            now=datetime.now(UTC),
+        )
+
     if arguments.push is None:
         with building_directory(arguments.out) as folder:
+            folder.chmod(0o700)  # voices: nobody else's business
             _write(snapshot, items, catalog, blobs, folder, arguments.format)
+            export_id = begin()
     else:
         with tempfile.TemporaryDirectory(dir=settings.home) as folder_name:
             folder = Path(folder_name)
             _write(snapshot, items, catalog, blobs, folder, arguments.format)
-            hub = DatasetHub(settings.hub_endpoint, settings.hub_token or None, arguments.push)
-            destination = f"{arguments.push}@{hub.push(folder, export_id=str(export_id))}"
+            export_id = begin()
+            destination = f"{arguments.push}@{_push(settings, arguments.push, folder, export_id)}"
         exports.locate(export_id, destination)
     facts = {
         "export_id": str(export_id),
@@ -114,6 +120,18 @@ def _export(
         "when somebody withdraws"
     )
     return EXIT_CLEAN, facts, told
+
+
+def _push(settings: ServerSettings, repo_id: str, folder: Path, export_id: UUID) -> str:
+    try:
+        return DatasetHub(settings.hub_endpoint, settings.hub_token or None, repo_id).push(
+            folder, export_id=str(export_id)
+        )
+    except (RegistryError, TransportError) as error:
+        raise RegistryError(
+            f"{error}; the copy stays on record, in case some of it arrived; if nothing did: "
+            f"`projectone-server corpus exports --deleted {export_id}`"
+        ) from error
 
 
 def _write(

@@ -6,6 +6,7 @@ import argparse
 import json
 from dataclasses import asdict
 
+from projectone.errors import SettingsError
 from projectone.server.home import open_keys, require_home
 from projectone.server.settings import ServerSettings
 
@@ -14,6 +15,8 @@ EXAMPLES = """\
   projectone-server keys status
   projectone-server keys rotate        a new master key; what is sealed stays as it is, old backups of keys open nothing
   projectone-server keys rotate --older-than-days 7     only if the master key is older, as a daily job asks"""
+
+_MAX_DAYS = 36_500
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,10 +31,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
     """Show or rotate."""
+    days = arguments.older_than_days if arguments.action == "rotate" else 0.0
+    if not 0 <= days <= _MAX_DAYS:  # no number is no comparison, so this refuses nan, too
+        raise SettingsError(f"--older-than-days: expected 0 to {_MAX_DAYS}, got {days:g}")
     require_home(settings)
     keys = open_keys(settings, can_open=arguments.action == "rotate")
     try:
-        is_rotated = arguments.action == "rotate" and keys.rotate_if_older(arguments.older_than_days)
+        is_rotated = arguments.action == "rotate" and keys.rotate_if_older(days)
         facts = {
             "master_key": keys.ensure_master(),
             "master_key_age_days": round(keys.master_age().total_seconds() / 86_400, 3),

@@ -62,8 +62,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
     """List, show or return."""
-    if arguments.action == "list" and arguments.limit < 1:
-        raise SettingsError(f"--limit: expected 1 or more, got {arguments.limit}")
+    if arguments.action == "list" and not 1 <= arguments.limit <= _ALL_RUNS:
+        raise SettingsError(f"--limit: expected 1 to {_ALL_RUNS}, got {arguments.limit}")
     require_home(settings)
     engine = open_engine(settings.database_url)
     keys = open_keys(settings, can_open=True)

@@ -59,8 +59,8 @@ def execute(arguments: argparse.Namespace, engine: Engine, vault: Vault) -> tupl
         SettingsError: for a decision without samples, or a limit that shows nothing.
         DataError: ``sample-unknown`` or ``not-held``.
     """
-    if arguments.limit < 1:
-        raise SettingsError(f"--limit: expected 1 or more, got {arguments.limit}")
+    if not 1 <= arguments.limit <= _ALL:
+        raise SettingsError(f"--limit: expected 1 to {_ALL}, got {arguments.limit}")
     reviews = Reviews(engine, vault)
     if arguments.do in ("list", "surprising"):
         return _list(reviews, arguments)

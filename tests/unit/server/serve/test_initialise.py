@@ -29,7 +29,10 @@ def test_doing_it_again_keeps_every_key(tmp_path: Path) -> None:
     assert with_secrets(settings_in(tmp_path)).enrolment_code == initialise(settings_in(tmp_path)).enrolment_code
 
 
-def test_nobody_else_may_read_voices_or_keys(tmp_path: Path) -> None:
+@pytest.mark.parametrize("was_there", [False, True])
+def test_nobody_else_may_read_voices_or_keys(tmp_path: Path, was_there: bool) -> None:
+    if was_there:
+        (tmp_path / "home").mkdir(mode=0o755)
     initialise(settings_in(tmp_path))
     home = tmp_path / "home"
     for path in (home, home / "keys", home / "blobs"):

@@ -130,7 +130,8 @@ def test_samples_are_listed_newest_first_by_state_and_person(auditor: Auditor) -
 
 
 def test_a_limit_that_shows_nothing_is_refused(auditor: Auditor) -> None:
-    assert "--limit: expected 1 or more, got -5" in auditor.say("list", "--limit", "-5", code=2)
+    assert "--limit: expected 1 to 1000000, got -5" in auditor.say("list", "--limit", "-5", code=2)
+    assert "--limit: expected 1 to" in auditor.say("list", "--limit", "9" * 20, code=2)
 
 
 @pytest.mark.parametrize("named", ["", "nothing-of-ours", "0" * 33, "ffffffff"])
@@ -227,7 +228,7 @@ def test_a_review_that_is_about_nothing_is_refused_with_what_is_expected(auditor
     assert "expected ids of samples, or --reason" in auditor.say("review", "accept", code=2)
     assert "no sample is held for it" in auditor.say("review", "refuse", "--reason", "personal-card", code=2)
     assert "expected samples that are held" in auditor.say("review", "accept", sound, code=2)
-    assert "--limit: expected 1 or more" in auditor.say("review", "--limit", "0", code=2)
+    assert "--limit: expected 1 to" in auditor.say("review", "--limit", "0", code=2)
 
 
 @pytest.mark.parametrize(("hold_personal", "ends"), [("on", "held"), ("off", "used")])

@@ -11,6 +11,7 @@ import pytest
 from tests.unit.server.work.test_corpus import Auditor, auditor  # noqa: F401 - a fixture
 from tests.unit.server.work.test_worker import make_office  # noqa: F401 - a fixture
 
+from projectone.errors import SettingsError
 from projectone.server.corpus.exports import Exports
 from projectone.server.corpus.retention import withdraw
 from projectone.server.work import exports
@@ -57,6 +58,25 @@ def test_an_export_is_on_record_and_a_withdrawal_lists_what_to_delete_from_it(
     assert auditor.ask("exports")["exports"][0]["deleted_at"] is not None
     assert Exports(engine).holding([snapshot["dataset_sha256"]]) == []
     assert auditor.ask("withdrawals")["copies"] == {}
+
+
+def test_only_its_owner_reads_a_copy(auditor: Auditor, tmp_path: Path) -> None:  # noqa: F811
+    auditor.say("export", trained(auditor)["snapshot_id"], "--out", str(tmp_path / "copy"))
+    assert (tmp_path / "copy").stat().st_mode & 0o777 == 0o700
+
+
+def test_a_copy_that_was_never_made_is_on_no_record(
+    auditor: Auditor,  # noqa: F811
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(*_: object, **__: object) -> int:
+        raise SettingsError("Parquet: needs pyarrow")
+
+    snapshot = trained(auditor)
+    monkeypatch.setattr(exports, "write_export", refuse)
+    assert "needs pyarrow" in auditor.say("export", snapshot["snapshot_id"], "--out", str(tmp_path / "copy"), code=2)
+    assert auditor.ask("exports")["exports"] == []
 
 
 def test_what_was_withdrawn_is_not_exported_any_more(auditor: Auditor, tmp_path: Path) -> None:  # noqa: F811

@@ -56,6 +56,16 @@ def test_a_rotation_leaves_every_key_usable_and_one_master_key(
     assert {consent: fresh.for_opening(consent) for consent in consents} == private
 
 
+@pytest.mark.parametrize("days", ["-3", "nan", "9e99"])
+def test_an_age_that_makes_no_sense_rotates_nothing(
+    home: ServerSettings, days: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = asked(capsys, "status")
+    assert main(["keys", "rotate", f"--older-than-days={days}"]) == 2
+    assert "--older-than-days: expected 0 to 36500" in capsys.readouterr().err
+    assert asked(capsys, "status")["master_key"] == before["master_key"]
+
+
 def test_a_daily_job_rotates_only_what_is_old(home: ServerSettings, capsys: pytest.CaptureFixture[str]) -> None:
     before = asked(capsys, "status")
     assert asked(capsys, "rotate", "--older-than-days", "7")["master_key"] == before["master_key"]

@@ -64,7 +64,7 @@ def test_nothing_in_quarantine_is_said_so(operator: Operator) -> None:
 
 def test_a_list_of_fewer_than_one_is_refused_and_does_not_look_empty(operator: Operator) -> None:
     spoil(operator)
-    assert "--limit: expected 1 or more, got 0" in operator.say("list", "--limit", "0", code=2)
+    assert "--limit: expected 1 to 1000000, got 0" in operator.say("list", "--limit", "0", code=2)
     assert len(operator.ask("list", "--limit", "1")["runs"]) == 1
 
 
