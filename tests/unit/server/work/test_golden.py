@@ -172,7 +172,7 @@ def test_whoever_withdraws_leaves_the_set_at_once(curator: Curator, scope: Conse
 def test_a_version_that_was_changed_behind_its_seal_judges_nothing(curator: Curator) -> None:
     curator.two_judges()
     with curator.home.engine.begin() as connection:
-        connection.exec_driver_sql("UPDATE golden_members SET leaf = replace(leaf, 'a', 'b')")
+        connection.exec_driver_sql(f"UPDATE golden_members SET leaf = '{'0' * 64}'")
     with pytest.raises(EvaluationError, match="not those that were sealed"):
         curator.office.workshop.scores.golden()
     with writing(curator.home.engine) as connection:
