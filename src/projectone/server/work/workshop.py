@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import asdict, replace
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -15,19 +12,17 @@ from threading import Event
 from typing import Any, TextIO
 
 from projectone.contracts.scores import EvaluationReport
-from projectone.errors import ConsentError, DataError, WithdrawnError
+from projectone.errors import WithdrawnError
 from projectone.server.corpus.caps import CapLimits
 from projectone.server.corpus.catalog import Catalog
 from projectone.server.corpus.clips import read_clip
 from projectone.server.corpus.collapsed import Collapsed
-from projectone.server.corpus.datasets import DatasetItem, read_dataset
 from projectone.server.corpus.derived import Derived
 from projectone.server.corpus.duplicates import Copy
 from projectone.server.corpus.expiry import Expiry
 from projectone.server.corpus.golden_set import PARTS, GoldenSets
-from projectone.server.corpus.manifests import read_manifest
 from projectone.server.corpus.recalls import Recalls
-from projectone.server.corpus.review import Checks, Reviews
+from projectone.server.corpus.review import Reviews
 from projectone.server.corpus.sealing import seal_what_lies_open
 from projectone.server.corpus.snapshots import Snapshots
 from projectone.server.corpus.vault import Vault
@@ -36,7 +31,7 @@ from projectone.server.delivery.ledger import Ledger
 from projectone.server.delivery.signing import load_signer
 from projectone.server.evaluation.gate import judge
 from projectone.server.evaluation.power import power_of
-from projectone.server.evaluation.triage import Triage, TriageConfig, draw_clips
+from projectone.server.evaluation.triage import Triage, TriageConfig
 from projectone.server.home import open_keys, require_home
 from projectone.server.leases import Leases
 from projectone.server.migrations.upgrade import upgrade_database
@@ -46,39 +41,28 @@ from projectone.server.pipeline.models import ModelFolders
 from projectone.server.pipeline.ports import (
     DatasetEntry,
     Deployment,
-    Look,
-    PipelineSample,
     Ports,
     Production,
     Progress,
     SampleOutcome,
-    Samples,
-    TrainingRequest,
 )
 from projectone.server.pipeline.runner import Trainer, WorkPermit
 from projectone.server.pipeline.state import DEPLOYMENT
 from projectone.server.registry.hub import HubRegistry
 from projectone.server.runs import Effects, Runs
 from projectone.server.settings import ServerSettings
-from projectone.server.training import TrainingClip, TrainingConfig, TrainingProgress, finetune
-from projectone.server.training.agreement import TextScorer
-from projectone.server.training.carriers import Correction
-from projectone.server.training.engines.run import LOG_NAME
-from projectone.server.training.fingerprint import fingerprint_of
-from projectone.server.training.splitting import choose_held_back
-from projectone.server.work.carriers import carriers_for
-from projectone.server.work.clips import open_decoder, training_clips
+from projectone.server.training import TrainingConfig
 from projectone.server.work.copies import CopyFinder
 from projectone.server.work.golden import SealedGolden
 from projectone.server.work.handout import Handout
-from projectone.server.work.looking import Looker, Question
+from projectone.server.work.listening import Listener
+from projectone.server.work.looking import Looker
 from projectone.server.work.progress import ProgressLine
 from projectone.server.work.references import resolve_model
+from projectone.server.work.samples import RunSamples, read_samples
 from projectone.server.work.scoring import Scores
-from projectone.server.work.triage import NewClip, triage_clips
-from projectone.speech.checkpoint import load_checkpoint
+from projectone.server.work.teaching import Teacher
 from projectone.storage.blobs import FileBlobs
-from projectone.waveform.wav import parse_wav
 
 # A row is a flush to the disk: nobody reads it faster than this.
 _ROW_INTERVAL_S = 1.0
@@ -106,10 +90,11 @@ class Workshop:
         self.models = ModelFolders(settings.home / "models")
         golden = None if settings.golden is None else Path(settings.golden)
         self.golden = GoldenSets(self._engine, self.catalog)
-        main, canary = (SealedGolden(self.golden, part, self._read_clip, settings.keys_folder) for part in PARTS)
+        read = partial(read_samples, self.catalog, self.blobs)
+        main, canary = (SealedGolden(self.golden, part, read, settings.keys_folder) for part in PARTS)
         self.scores = Scores(settings.home / "evaluations", self.models, golden, main)
         self.canary = Scores(settings.home / "evaluations", self.models, None, canary, is_secret=True)
-        self.copies = CopyFinder(self._read_clip, lambda: [*self.scores.recordings(), *self.canary.recordings()])
+        self.copies = CopyFinder(read, lambda: [*self.scores.recordings(), *self.canary.recordings()])
         self.line = ProgressLine(stream)
         self.senders = open_senders(
             slack_webhook_url=settings.slack_webhook_url,
@@ -134,6 +119,19 @@ class Workshop:
             lifetime=timedelta(days=settings.release_days),
         )
         self.looker = Looker(partial(read_clip, self.catalog, self.blobs))
+        training = TrainingConfig(**settings.training)
+        self.samples = RunSamples(
+            catalog=self.catalog,
+            blobs=self.blobs,
+            golden=self.golden,
+            snapshots=self.snapshots,
+            copies=self.copies,
+            looker=self.looker,
+            training=training,
+            holds_personal=settings.hold_personal == "on",
+        )
+        replay = None if settings.replay is None else Path(settings.replay)
+        self.teacher = Teacher(self.samples, self.models, training, replay)
         self.derived = Derived(self.home, self.catalog, self.runs, self.ledger.released_weights)
         self.expiry = Expiry(self._engine, settings.keep)
         self.recalls = Recalls(
@@ -172,10 +170,10 @@ class Workshop:
             enter=lambda run_id, node: self._enter(run_id, node, permit),
             record=lambda run_id, values: self.runs.change(run_id, guard=permit.guard, **values),
             progress=lambda run_id, progress: self._progress(run_id, progress, permit),
-            waiting=lambda: [sample for sample in self._usable() if sample.is_new],
-            usable=self._usable,
-            read_clip=self._read_clip,
-            look=self._look,
+            waiting=self.samples.waiting,
+            usable=self.samples.usable,
+            read_clip=self.samples.read,
+            look=self.samples.look,
             note=lambda findings, run_id: self.reviews.note(findings, run_id=run_id, guard=permit.guard),
             golden_clips=lambda: self.scores.clip_digests() | self.canary.clip_digests(),
             golden_speakers=lambda: self.scores.speakers() | self.canary.speakers(),
@@ -183,10 +181,10 @@ class Workshop:
             copies=lambda samples: self.copies.copies(samples, permit.pause_point),
             mark_copies=lambda copies, run_id: self._mark_copies(copies, run_id, permit),
             mark=lambda ids, outcome, reason, run_id: self._mark(ids, outcome, reason, run_id, permit),
-            seal=self._seal,
-            read_dataset=self._read_dataset,
+            seal=self.samples.seal,
+            read_dataset=self.samples.read_dataset,
             base=self.base,
-            train=self._train,
+            train=self.teacher.train,
             score=lambda sha256: self.score(sha256, permit.pause_point),
             judge=judge,
             canary=lambda sha256: self._score_canary(sha256, permit.pause_point),
@@ -253,39 +251,6 @@ class Workshop:
             if dataset_sha256 is not None and self.catalog.is_withdrawn(dataset_sha256):
                 raise WithdrawnError("a sample was withdrawn while the run trained on it")
 
-    def _usable(self) -> list[PipelineSample]:
-        self.golden.set_aside()
-        rows = self.catalog.usable()
-        # What was erased since is forgotten with it.
-        self.copies.forget_others([row.clip_sha256 for row in rows])
-        self.looker.forget_others([row.clip_sha256 for row in rows])
-        return [
-            PipelineSample(
-                sample_id=str(row.sample_id),
-                contributor_id=row.contributor_id,
-                clip_sha256=row.clip_sha256,
-                recording_sha256=row.upload_sha256,
-                text=row.text,
-                duration_s=row.duration_s,
-                recorded_at=row.recorded_at,
-                is_new=row.state == "waiting",
-                language=row.language,
-                heard=row.heard,
-                accepted=Checks.read(row.checks).accepted,
-            )
-            for row in rows
-        ]
-
-    def _look(self, samples: Sequence[PipelineSample]) -> Iterator[Look]:
-        holds_personal = self.settings.hold_personal == "on"
-        return self.looker.look_at(
-            Question(sample.clip_sha256, sample.text, sample.language, sample.heard, holds_personal)
-            for sample in samples
-        )
-
-    def _read_clip(self, clip_sha256: str) -> Samples:
-        return parse_wav(read_clip(self.catalog, self.blobs, clip_sha256)).samples[:, 0]
-
     def _mark(
         self, sample_ids: Sequence[str], outcome: SampleOutcome, reason: str | None, run_id: str, permit: WorkPermit
     ) -> None:
@@ -313,120 +278,12 @@ class Workshop:
     def _start_anew(self, run_id: str) -> None:
         self.runs.request(self.runs.get(run_id).trigger)
 
-    def _seal(self, entries: Sequence[DatasetEntry]) -> str:
-        # Decided here, once: the snapshot says who is held back, and training keeps to it.
-        speakers = [(entry.sample_id, entry.speaker) for entry in entries]
-        held_back, kind = choose_held_back(speakers, TrainingConfig(**self.settings.training))
-        items = [DatasetItem(**asdict(entry)) for entry in entries]
-        items = [replace(item, split="dev") if item.sample_id in held_back else item for item in items]
-        return self.snapshots.seal(items, split=kind).manifest.dataset_sha256
-
-    def _read_dataset(self, sha256: str) -> list[DatasetEntry]:
-        try:
-            items = read_dataset(self.catalog, self.blobs, sha256)
-        except DataError as error:
-            raise ConsentError(str(error)) from error
-        return [DatasetEntry(**asdict(item)) for item in items]
-
-    def _train(self, request: TrainingRequest) -> str:
-        clips, dev_clips = (
-            [
-                TrainingClip(
-                    clip_id=entry.sample_id,
-                    samples=self._read_clip(entry.clip_sha256),
-                    text=entry.text,
-                    speaker=entry.speaker,
-                )
-                for entry in request.entries
-                if entry.split == split
-            ]
-            for split in ("train", "dev")
-        )
-        config, replay_clips = TrainingConfig(**self.settings.training), self._replay_clips()
-        carriers = carriers_for(self._corrections(request.entries), config)
-        # Settings, base and defaults may change while a run waits for its worker. Its samples are not to blame: it
-        # begins again, in a folder of these settings, instead of taking up what the others left.
-        lists = (clips, dev_clips, replay_clips, carriers)
-        work_folder = request.work_folder / fingerprint_of(request.base_sha256, lists, config)[:16]
-        if not work_folder.exists():
-            shutil.rmtree(request.out, ignore_errors=True)
-        try:
-            result = finetune(
-                self.models.find(request.base_sha256),
-                clips,
-                config,
-                work_folder=work_folder,
-                out=request.out,
-                on_progress=lambda progress: request.on_progress(_describe(progress)),
-                dev_clips=dev_clips,
-                replay_clips=replay_clips,
-                carrier_clips=carriers,
-            )
-        finally:
-            with suppress(FileNotFoundError):
-                shutil.copyfile(work_folder / LOG_NAME, request.log_path)
-        return result.weights_sha256
-
-    def _corrections(self, entries: Sequence[DatasetEntry]) -> list[Correction]:
-        """What was heard and said in the samples of a run, in its order: no word of anybody else's."""
-        heard = {str(row.sample_id): row.heard for row in self.catalog.usable() if row.heard}
-        return [Correction(heard[e.sample_id], e.text) for e in entries if e.sample_id in heard]
-
     def _triage(self, new: Sequence[DatasetEntry], permit: WorkPermit) -> Triage:
         production = self.production().weights_sha256
-
-        def on_progress(n_done: int, n_clips: int) -> None:
-            self.line.show(f"triage: production has heard {n_done} of {n_clips} new clips")
-            permit.pause_point()
-
-        triage = triage_clips(
-            self.models.find(production),
-            [
-                NewClip(
-                    clip_id=entry.sample_id,
-                    speaker=entry.speaker,
-                    text=entry.text,
-                    duration_s=entry.duration_s,
-                    read=partial(self._read_clip, entry.clip_sha256),
-                )
-                for entry in new
-            ],
-            # Without a golden set there is no gate to pass: the evaluation says so, as it always did.
-            power=power_of(self.score(production, permit.pause_point)) if self.scores.has_set else None,
-            config=TriageConfig(**self.settings.triage_limits),
-            on_progress=on_progress,
-        )
-        self.line.say(f"triage: {triage.decision}: {triage.summary()}")
-        self._note_agreement(new, permit)
-        return triage
-
-    def _note_agreement(self, new: Sequence[DatasetEntry], permit: WorkPermit) -> None:
-        """How likely the base, which learned from none of them, finds the texts of new clips: for people to see."""
-        config = TriageConfig(**self.settings.triage_limits)
-        drawn = draw_clips(((entry.sample_id, entry.speaker) for entry in new), config)
-        heard = {str(row.sample_id): row.heard for row in self.catalog.usable() if row.heard}
-        scorer = TextScorer(load_checkpoint(self.models.find(self.base())))
-        figures = {}
-        for entry in new:
-            if entry.sample_id in drawn and entry.sample_id in heard:
-                samples = self._read_clip(entry.clip_sha256)
-                figures[entry.sample_id] = scorer.agreement(samples, entry.text, heard[entry.sample_id])
-                permit.pause_point()
+        # Without a golden set there is no gate to pass: the evaluation says so, as it always did.
+        power = power_of(self.score(production, permit.pause_point)) if self.scores.has_set else None
+        listener = Listener(self.samples, TriageConfig(**self.settings.triage_limits), self.line, permit.pause_point)
+        triage = listener.weigh(new, self.models.find(production), power)
+        figures = listener.agreement(new, self.models.find(self.base()))
         self.reviews.add_measures(figures, guard=permit.guard)
-
-    def _replay_clips(self) -> list[TrainingClip]:
-        if self.settings.replay is None:
-            return []
-        with open_decoder() as decode:
-            return training_clips(read_manifest(Path(self.settings.replay)), decode)
-
-
-def _describe(progress: TrainingProgress) -> Progress:
-    parts = [f"{progress.phase} {progress.step}/{progress.n_steps}", f"epoch {progress.epoch}/{progress.n_epochs}"]
-    if progress.loss is not None:
-        parts.append(f"loss {progress.loss:.3f}")
-    if progress.dev_wer is not None:
-        parts.append(f"dev WER {progress.dev_wer:.1%}")
-    if progress.eta_s is not None:
-        parts.append(f"{progress.eta_s:.0f} s left")
-    return Progress(step=progress.step, total=progress.n_steps, loss=progress.loss, message=", ".join(parts))
+        return triage

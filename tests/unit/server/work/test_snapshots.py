@@ -36,7 +36,7 @@ def test_training_keeps_to_the_split_of_the_snapshot(auditor: Auditor) -> None: 
     items = read_dataset(office.home.catalog, office.home.blobs, found["dataset_sha256"])
     sides = [{item.speaker for item in items if item.split == side} for side in ("train", "dev")]
     assert sides[0].isdisjoint(sides[1])
-    assert {entry.split for entry in office.workshop._read_dataset(found["dataset_sha256"])} == {"train", "dev"}
+    assert {entry.split for entry in office.workshop.samples.read_dataset(found["dataset_sha256"])} == {"train", "dev"}
 
 
 def test_a_changed_manifest_in_the_database_is_found(auditor: Auditor) -> None:  # noqa: F811

@@ -1,0 +1,124 @@
+"""The samples of a run: which there are, how they are read and looked at, and the dataset that is sealed of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, replace
+
+from projectone.errors import ConsentError, DataError
+from projectone.server.corpus.catalog import Catalog
+from projectone.server.corpus.clips import read_clip
+from projectone.server.corpus.datasets import DatasetItem, read_dataset
+from projectone.server.corpus.golden_set import GoldenSets
+from projectone.server.corpus.review import Checks
+from projectone.server.corpus.snapshots import Snapshots
+from projectone.server.pipeline.ports import DatasetEntry, Look, PipelineSample, Samples
+from projectone.server.training import TrainingConfig
+from projectone.server.training.splitting import choose_held_back
+from projectone.server.work.copies import CopyFinder
+from projectone.server.work.looking import Looker, Question
+from projectone.storage.blobs import BlobStore
+from projectone.waveform.wav import parse_wav
+
+
+def read_samples(catalog: Catalog, blobs: BlobStore, clip_sha256: str) -> Samples:
+    """One channel at 16 kHz of a clip; see `read_clip` for what it raises."""
+    return parse_wav(read_clip(catalog, blobs, clip_sha256)).samples[:, 0]
+
+
+class RunSamples:
+    """What a run sees of the corpus, in the words of its graph.
+
+    Args:
+        catalog: Rows.
+        blobs: Clips and datasets.
+        golden: Whose clips are set aside before anything else sees them.
+        snapshots: Where a dataset is sealed.
+        copies: Remembers what clips sound like, while a sample names them.
+        looker: Remembers what speaks against clips, while a sample names them.
+        training: Says how many are held back.
+        holds_personal: Whether personal data in a text waits for a person.
+    """
+
+    def __init__(
+        self,
+        *,
+        catalog: Catalog,
+        blobs: BlobStore,
+        golden: GoldenSets,
+        snapshots: Snapshots,
+        copies: CopyFinder,
+        looker: Looker,
+        training: TrainingConfig,
+        holds_personal: bool,
+    ) -> None:
+        self._catalog = catalog
+        self._blobs = blobs
+        self._golden = golden
+        self._snapshots = snapshots
+        self._copies = copies
+        self._looker = looker
+        self._training = training
+        self._holds_personal = holds_personal
+
+    def waiting(self) -> list[PipelineSample]:
+        """Those of `usable` that no model learned from yet."""
+        return [sample for sample in self.usable() if sample.is_new]
+
+    def usable(self) -> list[PipelineSample]:
+        """Samples whose consent holds, less those of the golden set; what was erased is forgotten on the way."""
+        self._golden.set_aside()
+        rows = self._catalog.usable()
+        self._copies.forget_others([row.clip_sha256 for row in rows])
+        self._looker.forget_others([row.clip_sha256 for row in rows])
+        return [
+            PipelineSample(
+                sample_id=str(row.sample_id),
+                contributor_id=row.contributor_id,
+                clip_sha256=row.clip_sha256,
+                recording_sha256=row.upload_sha256,
+                text=row.text,
+                duration_s=row.duration_s,
+                recorded_at=row.recorded_at,
+                is_new=row.state == "waiting",
+                language=row.language,
+                heard=row.heard,
+                accepted=Checks.read(row.checks).accepted,
+            )
+            for row in rows
+        ]
+
+    def look(self, samples: Sequence[PipelineSample]) -> Iterator[Look]:
+        """What speaks against each of them, in their order."""
+        return self._looker.look_at(
+            Question(sample.clip_sha256, sample.text, sample.language, sample.heard, self._holds_personal)
+            for sample in samples
+        )
+
+    def read(self, clip_sha256: str) -> Samples:
+        """A clip; see `read_samples`."""
+        return read_samples(self._catalog, self._blobs, clip_sha256)
+
+    def heard(self) -> dict[str, str]:
+        """What a model wrote where a person corrected it, by sample."""
+        return {str(row.sample_id): row.heard for row in self._catalog.usable() if row.heard}
+
+    def seal(self, entries: Sequence[DatasetEntry]) -> str:
+        """Keep a dataset; gives its digest. Who is held back is decided here, once, and training keeps to it."""
+        speakers = [(entry.sample_id, entry.speaker) for entry in entries]
+        held_back, kind = choose_held_back(speakers, self._training)
+        items = [DatasetItem(**asdict(entry)) for entry in entries]
+        items = [replace(item, split="dev") if item.sample_id in held_back else item for item in items]
+        return self._snapshots.seal(items, split=kind).manifest.dataset_sha256
+
+    def read_dataset(self, sha256: str) -> list[DatasetEntry]:
+        """The entries of a dataset.
+
+        Raises:
+            ConsentError: once a withdrawal has erased it.
+        """
+        try:
+            items = read_dataset(self._catalog, self._blobs, sha256)
+        except DataError as error:
+            raise ConsentError(str(error)) from error
+        return [DatasetEntry(**asdict(item)) for item in items]
