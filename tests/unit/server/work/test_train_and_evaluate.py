@@ -100,7 +100,7 @@ def test_the_same_command_goes_on_after_it_was_stopped(
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(train, "_show", stop)
+        patch.setattr(train, "show_progress", stop)
         code, _, said = run(capsys, *command, "--out", tmp_path / "again")
     assert code == 130
     assert "the same command with --resume goes on" in said
