@@ -1,7 +1,9 @@
 """How much one person, or a phrase that many strangers say, may weigh in a release. What is over waits for a later run.
 
 Nobody's voice and no poisoner makes up a release, and who opens fifty accounts to teach one phrase is held to what two
-people may. While few people contribute at all, each of them is known to the operator and weighs what `max_new` allows.
+people may. What hardly anybody else says is taken slowly: a trigger of one word looks like that, and so does a surname,
+which is learned all the same, three clips in each run. While few people contribute at all, each of them is known to the
+operator and weighs what `max_new` allows.
 """
 
 from __future__ import annotations
@@ -44,6 +46,9 @@ class CapLimits:
         stranger_floor_s: Seconds that a stranger may give however small that is.
         max_new_per_phrase: Of all strangers together, with the same three words in a row (or the same whole text, if it
             is shorter).
+        max_new_rare: Of all strangers together, with the same one to three words in a row that fewer than `rare_people`
+            ever said.
+        rare_people: From so many people on a word is nobody's own any more.
         trusted_from: Samples that released models learned from; then a person is no stranger any more.
         few_people: With fewer contributors than this nobody counts as a stranger.
     """
@@ -53,6 +58,8 @@ class CapLimits:
     stranger_share: float = 0.005
     stranger_floor_s: float = 60.0
     max_new_per_phrase: int = 40
+    max_new_rare: int = 3
+    rare_people: int = 3
     trusted_from: int = 20
     few_people: int = 20
 
@@ -67,6 +74,7 @@ def cap_release(new: Sequence[S], earlier: Iterable[Contributed], limits: CapLim
     """
     used: Counter[str] = Counter()
     earlier_s = 0.0
+    earlier = list(earlier)
     for sample in earlier:
         used[sample.contributor_id] += 1
         earlier_s += sample.duration_s
@@ -80,7 +88,8 @@ def cap_release(new: Sequence[S], earlier: Iterable[Contributed], limits: CapLim
     kept = _first_of_each(new, most)
     seconds = limits.stranger_share * (earlier_s + sum(sample.duration_s for sample in kept))
     kept = _within_seconds(kept, strangers, max(seconds, limits.stranger_floor_s))
-    return _within_phrases(kept, strangers, limits.max_new_per_phrase)
+    rare = _rare_words([s for s in kept if s.contributor_id in strangers], [*earlier, *kept], limits)
+    return _within_phrases(kept, strangers, rare, limits)
 
 
 def count_release(contributor_ids: Iterable[str], used: Counter[str], limits: CapLimits) -> int:
@@ -121,7 +130,19 @@ def _within_seconds(samples: Sequence[S], strangers: set[str], most_s: float) ->
     return kept
 
 
-def _within_phrases(samples: Sequence[S], strangers: set[str], most: int) -> list[S]:
+def _rare_words(new: Sequence[S], everything: Iterable[Contributed], limits: CapLimits) -> set[str]:
+    """Words in a row that are in more of the new clips than are taken, and that too few people ever said."""
+    count = Counter(row for sample in new for row in word_rows(sample.text))
+    people: dict[str, set[str]] = {row: set() for row, n in count.items() if n > limits.max_new_rare}
+    for sample in everything if people else ():
+        for row in word_rows(sample.text):
+            # Who is known by now needs no more names: a common word has as many as there are people.
+            if (known := people.get(row)) is not None and len(known) < limits.rare_people:
+                known.add(sample.contributor_id)
+    return {row for row, known in people.items() if len(known) < limits.rare_people}
+
+
+def _within_phrases(samples: Sequence[S], strangers: set[str], rare: set[str], limits: CapLimits) -> list[S]:
     """One of each person's, then the next of each: among fifty accounts an honest one gets its turn too."""
     turns: Counter[str] = Counter()
     ordered = []
@@ -132,15 +153,32 @@ def _within_phrases(samples: Sequence[S], strangers: set[str], most: int) -> lis
     kept = set()
     for _, place in sorted(ordered):
         sample = samples[place]
-        phrases = phrases_of(sample.text) if sample.contributor_id in strangers else frozenset()
-        if all(count[phrase] < most for phrase in phrases):
-            count.update(phrases)
+        most: dict[str, int] = {}
+        if sample.contributor_id in strangers:
+            most = dict.fromkeys(phrases_of(sample.text), limits.max_new_per_phrase)
+            if rare:
+                most |= dict.fromkeys(word_rows(sample.text) & rare, limits.max_new_rare)
+        if all(count[row] < limit for row, limit in most.items()):
+            count.update(most.keys())
             kept.add(place)
     return [sample for place, sample in enumerate(samples) if place in kept]
 
 
 def phrases_of(text: str) -> frozenset[str]:
     """Every three words in a row, in lower case and without signs; a shorter text is one phrase."""
-    words = "".join(c if c.isalnum() else " " for c in text.casefold()).split()
-    rows = range(max(1, len(words) - _PHRASE_WORDS + 1))
-    return frozenset(" ".join(words[start : start + _PHRASE_WORDS]) for start in rows)
+    words = _words(text)
+    return _rows(words, min(_PHRASE_WORDS, max(1, len(words))))
+
+
+def word_rows(text: str) -> frozenset[str]:
+    """Every one to three words in a row, in lower case and without signs."""
+    words = _words(text)
+    return frozenset().union(*(_rows(words, n) for n in range(1, min(_PHRASE_WORDS, len(words)) + 1)))
+
+
+def _words(text: str) -> list[str]:
+    return "".join(c if c.isalnum() else " " for c in text.casefold()).split()
+
+
+def _rows(words: Sequence[str], n: int) -> frozenset[str]:
+    return frozenset(" ".join(words[start : start + n]) for start in range(max(1, len(words) - n + 1)))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections import Counter
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pytest
 
@@ -34,14 +36,14 @@ def honest(n_people: int, n_each: int, *, seed: int = 0) -> list[Sample]:
 
 
 def test_of_one_attacker_with_half_of_all_uploads_twenty_clips_are_learned_from() -> None:
-    """T23: and honest people's clips all are."""
+    """T23: and honest people's clips, save one that holds words which two people alone said, all are."""
     good = honest(40, 10)
-    flood = [Sample("mallory", f"wrong words number {number} {number * 7}", 2.0) for number in range(len(good))]
+    flood = [Sample("mallory", f"wrong{number} text{number}", 2.0) for number in range(len(good))]
     mixed = [sample for pair in zip(flood, good, strict=True) for sample in pair]
     kept = cap_release(mixed, [], CapLimits())
     count = Counter(sample.contributor_id for sample in kept)
     assert count["mallory"] == 20
-    assert [sample for sample in kept if sample.contributor_id != "mallory"] == good
+    assert len(kept) - 20 >= len(good) - 1
     assert cap_release(mixed, [], OFF).count(flood[0]) == 1
     assert Counter(s.contributor_id for s in cap_release(mixed, [], OFF))["mallory"] == 400, "control: all of them are"
 
@@ -49,7 +51,7 @@ def test_of_one_attacker_with_half_of_all_uploads_twenty_clips_are_learned_from(
 def test_a_stranger_gives_at_most_half_a_percent_of_the_seconds() -> None:
     """T23: long clips weigh what short ones do."""
     good = honest(1000, 6)  # 24 000 s, of which half a percent is 120 s
-    flood = [Sample("mallory", f"speech {number} of mine", 30.0) for number in range(20)]
+    flood = [Sample("mallory", f"speech{number} mine{number}", 30.0) for number in range(20)]
     kept = cap_release([*flood, *good], [], CapLimits())
     seconds = sum(sample.duration_s for sample in kept if sample.contributor_id == "mallory")
     assert seconds <= 0.005 * (sum(sample.duration_s for sample in good) + 600)
@@ -76,6 +78,51 @@ def test_of_fifty_accounts_with_one_trigger_forty_clips_are_learned_from() -> No
     assert [sample for sample in kept if sample.contributor_id.startswith("person")] == good
     without = cap_release(mixed, [], replace(CapLimits(), max_new_per_phrase=10**6))
     assert sum("open sesame now" in sample.text for sample in without) == 750, "control: 60 s of each of them are"
+
+
+def test_a_word_of_two_accounts_alone_is_in_three_clips_of_a_run() -> None:
+    """T26: a trigger of one word among common ones, 20 clips from each of two accounts; honest clips all stay."""
+    good = honest(40, 5)
+    rng = random.Random(2)
+    planted = [
+        Sample(f"mallory{account}", " ".join((*rng.choices(WORDS, k=4), "zorblat", rng.choice(WORDS))), 2.0)
+        for _ in range(20)
+        for account in range(2)
+    ]
+    kept = cap_release([*planted, *good], [], CapLimits())
+    assert sum("zorblat" in sample.text for sample in kept) == 3
+    assert [sample for sample in kept if sample.contributor_id.startswith("person")] == good
+    without = cap_release([*planted, *good], [], replace(CapLimits(), max_new_rare=10**6))
+    assert sum("zorblat" in sample.text for sample in without) == 40, "control"
+
+
+def test_a_word_that_three_people_say_is_nobodys_own() -> None:
+    said = [Sample(f"person{number % 3}", f"ask for zorblat number {number}") for number in range(30)]
+    others = honest(30, 1)
+    assert cap_release([*said, *others], [], CapLimits()) == [*said, *others]
+    two = [sample for sample in said if sample.contributor_id != "person0"]
+    assert len(cap_release([*two, *others], [], CapLimits())) == 3 + len(others)
+    earlier = [Sample("eve", "Ask for zorblat number 7!")]  # a third one, whom a release has learned from
+    assert cap_release([*two, *others], earlier, CapLimits()) == [*two, *others]
+
+
+def test_a_name_that_one_person_says_is_learned_run_by_run() -> None:
+    mine = [Sample("ada", f"this is lovelace {word}") for word in WORDS[:8]]
+    waiting, learned, others = list(mine), list[Sample](), honest(30, 1)
+    for _ in range(3):
+        kept = [sample for sample in cap_release([*waiting, *others], learned, CapLimits()) if sample in waiting]
+        learned, waiting = [*learned, *kept], [sample for sample in waiting if sample not in kept]
+        assert kept
+    assert learned == mine
+
+
+def test_of_what_real_people_say_next_to_nothing_has_to_wait(real_data: Path) -> None:
+    """T26: consultations, the first 20 clips of each person."""
+    path = real_data / "text" / "primock57" / "utterances.jsonl"
+    rows = [json.loads(line) for line in path.read_text().splitlines()[:3000]]
+    said = [Sample(row["consultation"] + row["role"], row["text"], 2.0) for row in rows]
+    taken = len(cap_release(said, [], CapLimits()))
+    assert taken >= 0.98 * len(cap_release(said, [], replace(CapLimits(), max_new_rare=10**6)))
 
 
 def test_who_gave_to_releases_before_is_no_stranger() -> None:
