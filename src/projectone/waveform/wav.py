@@ -35,6 +35,8 @@ MIN_SAMPLE_RATE_HZ = 8_000
 MAX_SAMPLE_RATE_HZ = 48_000
 MAX_CHANNELS = 2
 MAX_DURATION_S = 60.0
+PCM16_HEADER_BYTES = 44
+"""What lies before the samples in the files that are written here."""
 
 _PCM, _IEEE_FLOAT, _EXTENSIBLE = 0x0001, 0x0003, 0xFFFE
 # The last 14 bytes of every WAVE_FORMAT_EXTENSIBLE subformat that stands for a plain format tag.
@@ -144,11 +146,29 @@ def encode_wav(samples: npt.NDArray[np.floating], rate: int = 16_000) -> bytes:
     n_channels = 1 if samples.ndim == 1 else samples.shape[1]
     # 32768 both ways, so that what was decoded encodes to the bytes it came from.
     integers = np.clip(np.rint(samples.astype(np.float64) * 32768.0), -32768, 32767).astype("<i2")
-    data = integers.tobytes()
+    return _pcm16_file(integers.tobytes(), rate, n_channels)
+
+
+def copy_wav(content: bytes, rate: int = 16_000) -> bytes | None:
+    """What `encode_wav` makes of the samples of a file, if it is mono PCM16 of this rate; None for any other.
+
+    The samples are taken as they lie there, never as floats: the same bytes at a tenth of the cost. Nothing else of the
+    file is taken along.
+
+    Raises:
+        DataError: as `parse_wav`.
+    """
+    header = read_header(content)
+    if (header.sample_rate_hz, header.n_channels, header.bits_per_sample) != (rate, 1, 16):
+        return None
+    return _pcm16_file(memoryview(content)[header.data], rate, 1)
+
+
+def _pcm16_file(data: bytes | memoryview, rate: int, n_channels: int) -> bytes:
     block = 2 * n_channels
     format_chunk = struct.pack("<4sIHHIIHH", b"fmt ", 16, _PCM, n_channels, rate, rate * block, block, 16)
     riff = struct.pack("<4sI4s", b"RIFF", 4 + len(format_chunk) + 8 + len(data), b"WAVE")
-    return riff + format_chunk + struct.pack("<4sI", b"data", len(data)) + data
+    return b"".join((riff, format_chunk, struct.pack("<4sI", b"data", len(data)), data))
 
 
 def _walk(content: bytes) -> tuple[list[_Chunk], DataError | None]:

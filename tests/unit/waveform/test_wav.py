@@ -11,7 +11,8 @@ from tests.hostile.audio_families import EXTENSIBLE_PCM, chunk, fmt, riff
 from projectone.contracts import audio as agreed
 from projectone.errors import DataError
 from projectone.waveform import wav
-from projectone.waveform.wav import encode_wav, parse_wav
+from projectone.waveform.resample import to_16k_mono
+from projectone.waveform.wav import PCM16_HEADER_BYTES, copy_wav, encode_wav, parse_wav
 
 
 def tone(n: int = 1600) -> np.ndarray:
@@ -80,6 +81,31 @@ def test_what_we_write_others_read_and_we_read_back_bit_for_bit() -> None:
         assert (reader.getframerate(), reader.getnchannels(), reader.getnframes()) == (22050, 1, 1600)
     again = parse_wav(content)
     assert encode_wav(again.samples, again.sample_rate_hz) == content
+
+
+def test_a_copy_has_the_bytes_that_decoding_and_encoding_would_give() -> None:
+    every_value = np.arange(-32768, 32768, dtype="<i2").tobytes()
+    plain = riff(fmt(), chunk(b"data", every_value))
+    extended = fmt(tag=0xFFFE, extra=struct.pack("<HHI", 22, 16, 4) + EXTENSIBLE_PCM)
+    others = [
+        riff(chunk(b"LIST", b"who spoke"), fmt(), chunk(b"data", every_value), chunk(b"id3 ", b"where")),
+        riff(extended, chunk(b"data", every_value)),
+    ]
+    for content in (plain, *others):
+        copied = copy_wav(content)
+        assert copied == encode_wav(to_16k_mono(parse_wav(content).samples, 16000)) == copy_wav(plain)
+        assert copied[PCM16_HEADER_BYTES:] == every_value
+
+
+@pytest.mark.parametrize("changes", [{"channels": 2}, {"bits": 24}, {"rate": 48000}, {"tag": 3, "bits": 32}])
+def test_only_mono_pcm16_of_the_rate_is_copied(changes: dict[str, int]) -> None:
+    assert copy_wav(riff(fmt(**changes), chunk(b"data", bytes(4800)))) is None
+
+
+def test_a_bad_file_is_refused_when_copied_as_when_decoded() -> None:
+    with pytest.raises(DataError) as caught:
+        copy_wav(riff(fmt(), chunk(b"data", bytes(3))))
+    assert caught.value.reason == "wav-partial-frame"
 
 
 def test_loud_samples_are_clipped_and_wild_ones_refused() -> None:

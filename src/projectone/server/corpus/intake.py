@@ -18,8 +18,8 @@ from projectone.errors import ConsentError, DataError
 from projectone.server.corpus.catalog import Catalog
 from projectone.server.corpus.vault import Place
 from projectone.storage.blobs import BlobStore
-from projectone.waveform.resample import to_16k_mono
-from projectone.waveform.wav import encode_wav
+from projectone.waveform.resample import MODEL_RATE_HZ, to_16k_mono
+from projectone.waveform.wav import PCM16_HEADER_BYTES, copy_wav, encode_wav
 
 Decode = Callable[[bytes], tuple[npt.NDArray[np.float32], int]]
 """Bytes of a WAV file to samples of shape (n,) or (n, n_channels), and frames per second."""
@@ -47,26 +47,30 @@ class Intake:
         self._clock = clock
         self._room = threading.BoundedSemaphore(_MAX_AT_ONCE)
 
-    def accept(self, correction: Correction, content: bytes, device_id: str) -> tuple[UploadReceipt, bool]:
+    def accept(
+        self, correction: Correction, content: bytes, device_id: str, *, sha256: str | None = None
+    ) -> tuple[UploadReceipt, bool]:
         """The receipt of a sample, and whether it is new. When this returns, clip and row are on the disk.
 
         Only the re-encoded clip is kept, 16 kHz mono PCM, sealed with the key of the consent: nothing of the file that
         was sent survives, and the same clip twice is two blobs that nobody can tell to be the same.
+
+        Args:
+            correction: What is said of the clip.
+            content: The file as it came.
+            device_id: Who sent it.
+            sha256: Digest of `content`, if the caller has just computed it.
 
         Raises:
             DataError: the audio or a text cannot be used, or the id is taken (`sample-conflict`) or gone (`erased`).
             ConsentError: if no consent of this person covers the sample at the moment of the commit.
             StorageError: if it could not be kept; nothing was acknowledged.
         """
-        _check_bytes(correction, content)
+        _check_bytes(correction, content, sha256 or sha256_hex(content))
         if (known := self._catalog.receipt_of(correction)) is not None:
             return known, False
         _check_texts(correction)
-        with self._room:
-            samples, rate = self._decode(content)
-            duration_s = _check_audio(correction, samples, rate)
-            clip = encode_wav(to_16k_mono(samples, rate))
-            del samples
+        clip, duration_s = self._canonical(correction, content)
         # Before a key is made for it: nobody fills the store of keys with consents that do not exist.
         self._catalog.require_consent(correction)
         place = Place(correction.sample_id, correction.contributor_id, correction.consent_receipt_id)
@@ -93,11 +97,20 @@ class Intake:
             self._blobs.delete(clip_sha256)
         return receipt, is_new
 
+    def _canonical(self, correction: Correction, content: bytes) -> tuple[bytes, float]:
+        """The clip as it is kept, and its measured length in seconds."""
+        if (clip := copy_wav(content, MODEL_RATE_HZ)) is not None:  # as devices record: nothing to decode or to convert
+            return clip, _check_length(correction, (len(clip) - PCM16_HEADER_BYTES) // 2, MODEL_RATE_HZ)
+        with self._room:
+            samples, rate = self._decode(content)
+            duration_s = _check_length(correction, len(samples), rate)
+            return encode_wav(to_16k_mono(samples, rate)), duration_s
 
-def _check_bytes(correction: Correction, content: bytes) -> None:
+
+def _check_bytes(correction: Correction, content: bytes, actual: str) -> None:
     if len(content) > MAX_CLIP_BYTES:
         raise DataError("audio-too-large", f"audio: expected at most {MAX_CLIP_BYTES} bytes, got {len(content)}")
-    if (actual := sha256_hex(content)) != correction.audio.sha256:
+    if actual != correction.audio.sha256:
         raise DataError("audio-digest", f"audio: expected sha256 {correction.audio.sha256}, got {actual}")
     if len(content) != correction.audio.size_bytes:
         raise DataError("audio-size", f"audio: expected {correction.audio.size_bytes} bytes, got {len(content)}")
@@ -114,9 +127,9 @@ def _check_texts(correction: Correction) -> None:
                     raise
 
 
-def _check_audio(correction: Correction, samples: npt.NDArray[np.float32], rate: int) -> float:
+def _check_length(correction: Correction, n_frames: int, rate: int) -> float:
     """The measured length in seconds: what the device says of it is held to it."""
-    duration_s = len(samples) / rate
+    duration_s = n_frames / rate
     if duration_s < MIN_CLIP_S:
         raise DataError("too-short", f"audio: expected at least {MIN_CLIP_S} s, got {duration_s:.3f} s")
     stated = correction.audio
