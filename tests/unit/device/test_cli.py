@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from tests.fakes.release_server import ENROLMENT_CODE, FakeServer
 from projectone.contracts.erasures import LearnedRelease
 from projectone.device.cli import main
 from projectone.device.cli.commands import COMMANDS
+from projectone.device.cli.main import SUMMARIES
 
 
 @pytest.fixture(autouse=True)
@@ -182,9 +184,38 @@ def test_an_interruption_is_told_to_programs_too(
     def interrupt(settings: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(sys.modules["projectone.device.cli.main"], "open_client", interrupt)
+    monkeypatch.setattr("projectone.device.wiring.open_client", interrupt)
     assert main(["transcribe", str(wav), "--json"]) == 130
     assert json.loads(capsys.readouterr().out)["error"]["kind"] == "interrupted"
+
+
+# Ctrl-C while the libraries of a command load.
+EARLY = """
+import sys
+
+class Interrupt:
+    def find_spec(self, name, path=None, target=None):
+        if name == "pydantic":
+            raise KeyboardInterrupt
+
+sys.meta_path.insert(0, Interrupt())
+from projectone.device.cli import main
+sys.exit(main(["status"]))
+"""
+
+
+def test_an_early_interruption_is_one_line_and_no_traceback() -> None:
+    done = subprocess.run([sys.executable, "-c", EARLY], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (130, "")
+    assert done.stderr == "\nprojectone status: interrupted; the same command goes on from here\n"
+
+
+def test_every_command_has_its_line_in_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert list(SUMMARIES) == list(COMMANDS)
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    text = capsys.readouterr().out
+    assert [line for line in SUMMARIES.values() if line not in text] == []
 
 
 def test_a_bad_file_does_not_cost_the_others(
@@ -224,8 +255,7 @@ def test_a_disk_that_refuses_is_one_line_and_no_traceback(
     def refuse_to_write(settings: object) -> None:
         raise OSError(28, "No space left on device")
 
-    # The package has a function of the module's name.
-    monkeypatch.setattr(sys.modules["projectone.device.cli.main"], "open_client", refuse_to_write)
+    monkeypatch.setattr("projectone.device.wiring.open_client", refuse_to_write)
     assert "No space left on device" in refuse(capsys, "transcribe", wav)
 
 

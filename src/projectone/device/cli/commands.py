@@ -174,19 +174,16 @@ def _recording_facts(recording: Recording) -> dict[str, Any]:
 
 COMMANDS: dict[str, Command] = {
     "transcribe": Command(
-        "say what is in recordings, on this machine",
         "  projectone transcribe note.wav\n  projectone transcribe --json *.wav",
         _transcribe_arguments,
         _transcribe,
     ),
     "recordings": Command(
-        "list your recordings",
         "  projectone recordings\n  projectone recordings --limit 5 --json",
         _recordings_arguments,
         _recordings,
     ),
     "correct": Command(
-        "keep what was really said in a recording",
         '  projectone correct last "call Ana at nine"\n  projectone correct 3f2a91c0 "nine one one"',
         _correct_arguments,
         _correct,
@@ -194,19 +191,16 @@ COMMANDS: dict[str, Command] = {
     "donate": DONATE,
     "consent": CONSENT,
     "sync": Command(
-        "send what you allowed to be sent",
         "  projectone sync\n  projectone sync --due --json",
         _sync_arguments,
         _sync,
     ),
     "update": Command(
-        "bring the newest model, or go back to the one before",
         "  projectone update\n  projectone update --rollback\n  projectone update --again",
         _update_arguments,
         _update,
     ),
     "status": Command(
-        "show model, recordings, consents and what waits",
         "  projectone status\n  projectone status --json",
         _no_arguments,
         _status,

@@ -163,7 +163,6 @@ def _erasure_line(receipt: ErasureReceipt) -> str:
 
 
 CONSENT = Command(
-    "see, give or take back your consent",
     "  projectone consent show\n  projectone consent grant corrections\n  projectone consent withdraw corrections\n"
     "  projectone consent erased --again        what the server signed about it",
     _arguments,

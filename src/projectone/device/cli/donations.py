@@ -111,7 +111,6 @@ def _own_text(arguments: argparse.Namespace) -> str | None:
 
 
 DONATE = Command(
-    "read a sentence aloud from which the model learns most",
     "  projectone donate                        the sentence to read, and why\n"
     "  projectone donate reading.wav            check it, keep it, show the next one\n"
     "  projectone donate --undo                 take the last one back\n"

@@ -1,4 +1,7 @@
-"""Parse, wire, call, print. Every error of ours is one line on stderr, with `--json` also an object on stdout."""
+"""Parse, wire, call, print. Every error of ours is one line on stderr, with `--json` also an object on stdout.
+
+What a command needs is imported when it is asked for: help comes at once, and Ctrl-C finds its words while they load.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +11,25 @@ import json
 import os
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from projectone import __version__
-from projectone.device.cli.commands import COMMANDS
-from projectone.device.cli.results import Command
-from projectone.device.settings import DeviceSettings
-from projectone.device.wiring import open_client
 from projectone.errors import ProjectOneError, UsageError, error_document, is_json_asked
+
+if TYPE_CHECKING:
+    from projectone.device.cli.results import Command
+
+# One line each for `--help`; `commands.COMMANDS` says the rest.
+SUMMARIES: dict[str, str] = {
+    "transcribe": "say what is in recordings, on this machine",
+    "recordings": "list your recordings",
+    "correct": "keep what was really said in a recording",
+    "donate": "read a sentence aloud from which the model learns most",
+    "consent": "see, give or take back your consent",
+    "sync": "send what you allowed to be sent",
+    "update": "bring the newest model, or go back to the one before",
+    "status": "show model, recordings, consents and what waits",
+}
 
 EXIT_OK, EXIT_NOT_DONE, EXIT_ERROR, EXIT_INTERRUPTED = 0, 1, 2, 130
 
@@ -46,8 +60,8 @@ class _Parser(argparse.ArgumentParser):
         raise UsageError(message, usage=self.format_usage().rstrip())
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The whole command line, for `--help` and for the manual's tests."""
+def _parser_of_all() -> argparse.ArgumentParser:
+    """Knows the commands by name, and no option of theirs."""
     parser = _Parser(
         prog="projectone",
         description="Speech recognition on this machine, which learns from your corrections.",
@@ -56,16 +70,20 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"projectone {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, command in COMMANDS.items():
-        subparser = commands.add_parser(
-            name,
-            help=command.summary,
-            description=command.summary,
-            epilog=f"examples:\n{command.examples}",
-            formatter_class=_Wide,
-        )
-        command.add_arguments(subparser)
-        subparser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
+    for name, summary in SUMMARIES.items():
+        commands.add_parser(name, help=summary)
+    return parser
+
+
+def _parser_of(name: str, command: Command) -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog=f"projectone {name}",
+        description=SUMMARIES[name],
+        epilog=f"examples:\n{command.examples}",
+        formatter_class=_Wide,
+    )
+    command.add_arguments(parser)
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
     return parser
 
 
@@ -76,8 +94,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         try:
-            arguments = build_parser().parse_args(words)
-            return _run(COMMANDS[arguments.command], arguments)
+            return _run(words)
         except BrokenPipeError:
             raise
         except (ProjectOneError, KeyboardInterrupt, OSError) as error:  # OSError: a full disk, a folder that is closed
@@ -90,7 +107,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _explain_error(error: BaseException, words: list[str]) -> int:
     """A line for people on stderr, with `--json` also an object for programs on stdout; gives the exit code."""
-    prog = " ".join(["projectone", *(word for word in words[:1] if word in COMMANDS)])
+    prog = " ".join(["projectone", *(word for word in words[:1] if word in SUMMARIES)])
     if isinstance(error, UsageError):
         print(error.usage, file=sys.stderr)
     if isinstance(error, KeyboardInterrupt):
@@ -102,7 +119,16 @@ def _explain_error(error: BaseException, words: list[str]) -> int:
     return EXIT_INTERRUPTED if isinstance(error, KeyboardInterrupt) else EXIT_ERROR
 
 
-def _run(command: Command, arguments: argparse.Namespace) -> int:
+def _run(words: list[str]) -> int:
+    if not words or words[0] not in SUMMARIES:
+        words = [_parser_of_all().parse_args(words).command]
+    from projectone.device.cli.commands import COMMANDS
+
+    command = COMMANDS[words[0]]
+    arguments = _parser_of(words[0], command).parse_args(words[1:])
+    from projectone.device.settings import DeviceSettings
+    from projectone.device.wiring import open_client
+
     with open_client(DeviceSettings.from_env(os.environ)) as client:
         result = command.execute(client, arguments)
     if arguments.json:

@@ -25,7 +25,6 @@ class Result:
 class Command:
     """One word of the command line."""
 
-    summary: str
     examples: str
     add_arguments: Callable[[argparse.ArgumentParser], None]
     execute: Callable[[DeviceClient, argparse.Namespace], Result]
