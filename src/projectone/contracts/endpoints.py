@@ -25,7 +25,7 @@ MAX_BATCH_ITEMS: Final = 10_000
 
 
 def sample(sample_id: UUID) -> str:
-    """Path of one sample: PUT it, or GET what became of it."""
+    """Path of one sample: PUT it, GET what became of it, or DELETE it."""
     return f"{SAMPLES}/{sample_id}"
 
 

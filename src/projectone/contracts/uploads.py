@@ -41,6 +41,13 @@ class Problem(Contract):
     detail: str
 
 
+class SampleDeletion(Contract):
+    """A sample is erased at its person's wish, or refused if it still comes. The same again gives the same answer."""
+
+    sample_id: UUID
+    deleted_at: Moment
+
+
 class SampleState(Contract):
     """What became of a sample, for the device that sent it; `held` waits for a person who looks at it."""
 

@@ -203,7 +203,7 @@ def test_a_reader_that_a_rotation_overtakes_looks_again(
     if n_looks > 1:
         assert opened_by(reader, consent, sealed) == b"seven"
         return
-    monkeypatch.setattr("projectone.server.keys._TRIES", n_looks)  # the control
+    monkeypatch.setattr("projectone.server.keys.consents._TRIES", n_looks)  # the control
     with pytest.raises(KeyMissingError):
         opened_by(reader, consent, sealed)
 

@@ -13,12 +13,13 @@ from fastapi import APIRouter, Depends, Request, Response
 from projectone.contracts import endpoints
 from projectone.contracts.corrections import Correction
 from projectone.contracts.texts import clean_transcript
-from projectone.contracts.uploads import SampleState, UploadReceipt
+from projectone.contracts.uploads import SampleDeletion, SampleState, UploadReceipt
 from projectone.errors import ContractError, DataError
 from projectone.server.api.answers import contract_response, header, raw_body
 from projectone.server.api.auth import SIGNED, SIGNED_SAMPLE, Call
 from projectone.server.api.problems import Refusal
 from projectone.server.api.services import Services, services_of
+from projectone.server.corpus.retention import delete_sample
 from projectone.server.devices.catalog import Device
 
 router = APIRouter(tags=["samples"])
@@ -55,6 +56,22 @@ def get_sample(sample_id: UUID, request: Request, call: Annotated[Call, Depends(
     if state is None:
         raise Refusal(404, "sample-unknown", f"no sample {sample_id} of yours is here")
     return contract_response(state)
+
+
+@router.delete(endpoints.SAMPLES + "/{sample_id}", response_model=SampleDeletion, summary="Take one sample back")
+def remove_sample(sample_id: UUID, request: Request, call: Annotated[Call, Depends(SIGNED)]) -> Response:
+    """200 once the sample, and every dataset that named it, is erased; the consent stays, and the same again is 200.
+
+    One that never came is answered alike, and refused (410) if it comes later: an undo may overtake its upload. A
+    sample of somebody else is one that never came. As with a withdrawal, models that learned from it are replaced
+    later.
+    """
+    services = services_of(request)
+    try:
+        since = delete_sample(services.catalog, services.blobs, sample_id, contributor_id=call.signer.contributor_id)
+    finally:  # a clip that the disk will not let go of holds up nothing else
+        services.erase_derived()
+    return contract_response(SampleDeletion(sample_id=sample_id, deleted_at=since))
 
 
 def accept(services: Services, correction: Correction, content: bytes, device: Device) -> tuple[UploadReceipt, bool]:

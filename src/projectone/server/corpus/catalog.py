@@ -23,6 +23,7 @@ from projectone.contracts.uploads import SampleState, UploadReceipt
 from projectone.errors import ConsentError, DataError
 from projectone.server.corpus.consents import Consents
 from projectone.server.corpus.dataset_rows import DatasetRows
+from projectone.server.corpus.deletions import Deletions, refuse_deleted
 from projectone.server.corpus.sample_words import (
     is_changed,
     is_same,
@@ -48,7 +49,7 @@ from projectone.server.corpus.vault import Place, Vault
 from projectone.server.database import reading, writing
 
 
-class Catalog(Consents, DatasetRows):
+class Catalog(Consents, Deletions, DatasetRows):
     """The corpus as rows. What has been erased or withdrawn is never given out again."""
 
     def __init__(self, engine: Engine, vault: Vault | None = None) -> None:
@@ -187,6 +188,7 @@ class Catalog(Consents, DatasetRows):
             if (known := _known(connection, correction, self.vault)) is not None:
                 return known, False
             _require_consent(connection, correction, is_locking=True)
+            refuse_deleted(connection, correction)
             keep_clip()
             kept = {"clip_sha256": clip_sha256, "duration_s": duration_s, "received_at": now, "state": "waiting"}
             connection.execute(insert(SAMPLES).values(**sealed_row(correction, device_id, self.vault), **kept))
@@ -266,7 +268,7 @@ def _known(connection: Connection, correction: Correction, vault: Vault) -> Uplo
     if row.contributor_id != correction.contributor_id:
         raise DataError("sample-conflict", f"sample {correction.sample_id}: the id is taken")
     if row.state == "erased":
-        raise DataError("erased", f"sample {correction.sample_id}: was erased after a withdrawal and stays so")
+        raise DataError("erased", f"sample {correction.sample_id}: was erased and stays so")
     if not is_same(row, correction, vault):
         raise DataError("sample-conflict", f"sample {correction.sample_id}: the id holds other content")
     received = utc(row.received_at)

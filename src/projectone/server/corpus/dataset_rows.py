@@ -18,6 +18,7 @@ from projectone.server.corpus.tables import (
     CONSENTS,
     SAMPLES,
     SEALED,
+    TAKEN_BACK,
     batches,
     uuids,
 )
@@ -75,14 +76,21 @@ class DatasetRows:
 
 
 def _names_withdrawn(connection: Connection, dataset_sha256: str, *, is_locking: bool) -> bool:
-    """By the consents, few as they are beside the samples; a withdrawal changes them in the transaction that erases."""
+    """By the consents, few as they are beside the samples; a withdrawal changes them in the transaction that erases.
+
+    What was taken back alone is found in its own row; whoever takes it back holds the person's consents meanwhile.
+    """
     theirs = select(SAMPLES.c.consent_receipt_id).join(SEALED, SEALED.c.sample_id == SAMPLES.c.sample_id)
     query = select(CONSENTS.c.withdrawn_at).where(
         CONSENTS.c.receipt_id.in_(theirs.where(SEALED.c.dataset_sha256 == dataset_sha256))
     )
     if is_locking:  # until the commit where a database has row locks; SQLite has its one write lock already
         query = query.with_for_update(read=True)
-    return any(moment is not None for moment in connection.execute(query).scalars())
+    if any(moment is not None for moment in connection.execute(query).scalars()):
+        return True
+    taken_back = select(SAMPLES.c.sample_id).join(SEALED, SEALED.c.sample_id == SAMPLES.c.sample_id)
+    gone = (SEALED.c.dataset_sha256 == dataset_sha256, SAMPLES.c.state == "erased", SAMPLES.c.reason == TAKEN_BACK)
+    return connection.execute(taken_back.where(*gone).limit(1)).first() is not None
 
 
 def tainted_datasets() -> Any:  # noqa: ANN401 - a SQLAlchemy query

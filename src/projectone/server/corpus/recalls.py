@@ -11,7 +11,8 @@ from uuid import UUID
 from sqlalchemy import Column, Connection, DateTime, Engine, ForeignKey, String, Table, Uuid, insert, select
 
 from projectone.contracts.releases import ReleaseManifest
-from projectone.server.corpus.tables import CONSENTS, SAMPLES, SEALED, utc
+from projectone.server.audit import record
+from projectone.server.corpus.tables import CONSENTS, DELETED, SAMPLES, SEALED, utc
 from projectone.server.database import METADATA, reading, writing
 from projectone.server.runs import Runs
 
@@ -110,9 +111,19 @@ class Recalls:
             .distinct()
         )
         found: defaultdict[tuple[UUID, datetime], set[str]] = defaultdict(set)
+        is_theirs = (DELETED.c.sample_id == SAMPLES.c.sample_id) & (
+            DELETED.c.contributor_id == SAMPLES.c.contributor_id
+        )
+        taken_back = (
+            select(SAMPLES.c.consent_receipt_id, DELETED.c.deleted_at, SEALED.c.dataset_sha256)
+            .join(DELETED, is_theirs)
+            .join(SEALED, SEALED.c.sample_id == SAMPLES.c.sample_id)
+            .order_by(DELETED.c.deleted_at)
+        )
         with reading(self._engine) as connection:
-            for receipt_id, withdrawn_at, dataset_sha256 in connection.execute(query):
-                found[receipt_id, utc(withdrawn_at)].add(dataset_sha256)
+            for query in (withdrawn, taken_back):
+                for receipt_id, moment, dataset_sha256 in connection.execute(query):
+                    found[receipt_id, utc(moment)].add(dataset_sha256)
         return found
 
 

@@ -33,11 +33,27 @@ def withdraw(
     return receipt
 
 
+def delete_sample(catalog: Catalog, blobs: FileBlobs, sample_id: UUID, *, contributor_id: str) -> datetime:
+    """Erase one sample of a person, who may not have sent it yet; the consent stays. Gives since when it is taken back.
+
+    It is noted beside the keys first: whatever backup of the rows comes back, the sample does not. The key of its
+    consent seals others, too, so a backup of clip and words opens until that backup is gone.
+
+    Raises:
+        StorageError: if something could not be removed yet; the same again goes on.
+    """
+    noted_at = catalog.vault.note_deleted(sample_id, contributor_id)
+    since, receipt_id = catalog.delete_sample(sample_id, contributor_id, noted_at)
+    if receipt_id is not None:
+        catalog.remove_doomed(blobs.delete, receipt_id)
+    return since
+
+
 def keep_withdrawals(catalog: Catalog, now: datetime) -> int:
     """Hold rows and keys to one another after a crash or a restored backup; gives how many consents were ended.
 
     Rows from before a withdrawal are emptied again, because the store of keys remembers it. A key from before it is
-    destroyed again, because the rows remember it.
+    destroyed again, because the rows remember it. The same with samples that were taken back one by one.
     """
     consents = catalog.consents()
     shredded = catalog.vault.shredded()
@@ -49,6 +65,12 @@ def keep_withdrawals(catalog: Catalog, now: datetime) -> int:
     open_ones = [consent for consent in consents if consent.withdrawn_at is None and consent.receipt_id in shredded]
     for consent in open_ones:
         catalog.withdraw(consent.receipt_id, consent.contributor_id, now)
+    noted, deleted = catalog.vault.noted_deleted(), catalog.deleted()
+    for sample_id, contributor_id, moment in noted:
+        if (sample_id, contributor_id) not in deleted:
+            catalog.delete_sample(sample_id, contributor_id, moment)
+    for sample_id, contributor_id in deleted - {item[:2] for item in noted}:
+        catalog.vault.note_deleted(sample_id, contributor_id)
     return len(open_ones)
 
 

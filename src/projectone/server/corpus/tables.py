@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal, TypeVar
+from typing import Any, Final, Literal, TypeVar
 from uuid import UUID
 
 from sqlalchemy import (
@@ -28,6 +28,9 @@ State = Literal["waiting", "held", "used", "discarded", "quarantined", "erased"]
 STATES: tuple[State, ...] = ("waiting", "held", "used", "discarded", "quarantined", "erased")
 CLEAR_WORDS = ("text", "heard", "heard_by", "accent", "script_id")
 """Columns of `SAMPLES` that lie open only in rows from before there were seals."""
+
+TAKEN_BACK: Final = "deleted"
+"""The reason in a row that was emptied because the person took this one sample back."""
 
 _LOOKUP_BATCH = 500
 V = TypeVar("V")
@@ -106,6 +109,16 @@ DOOMED = Table(
     METADATA,
     Column("sha256", String(64), primary_key=True),
     Column("consent_receipt_id", Uuid, ForeignKey("consents.receipt_id"), primary_key=True),
+)
+
+
+# What people took back one by one, also of what never came: an upload that arrives late is refused by it.
+DELETED = Table(
+    "deleted_samples",
+    METADATA,
+    Column("sample_id", Uuid, primary_key=True),
+    Column("contributor_id", String(96), primary_key=True),
+    Column("deleted_at", DateTime(timezone=True), nullable=False),
 )
 
 

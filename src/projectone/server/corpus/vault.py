@@ -7,6 +7,7 @@ import hmac
 import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
@@ -122,6 +123,14 @@ class Vault:
     def shredded(self) -> set[UUID]:
         """Consents whose keys are gone."""
         return self._keys.destroyed()
+
+    def note_deleted(self, sample_id: UUID, contributor_id: str) -> datetime:
+        """Remember, beside the keys, that a person took a sample back; gives since when."""
+        return self._keys.note_deleted(sample_id, contributor_id)
+
+    def noted_deleted(self) -> list[tuple[UUID, str, datetime]]:
+        """Every sample that a person took back: its id, the person, and when."""
+        return self._keys.noted_deleted()
 
     def _seal(self, place: Place, kind: Kind, content: bytes) -> bytes:
         return seal(content, self._keys.for_sealing(place.receipt_id).public_key, context=place.context(kind))

@@ -44,6 +44,8 @@ def test_rows_of_the_first_revision_are_kept_and_get_the_tables_that_came_since(
         connection.execute(text("DROP TABLE doomed_blobs"))
         connection.execute(text("DROP TABLE recalled_releases"))
         connection.execute(text("DROP TABLE sample_copies"))
+        connection.execute(text("DROP TABLE audit_log"))
+        connection.execute(text("DROP TABLE deleted_samples"))
         connection.execute(text("ALTER TABLE samples DROP COLUMN checks"))
         connection.execute(text("ALTER TABLE samples DROP COLUMN words"))
         connection.execute(text("ALTER TABLE samples DROP COLUMN text_mac"))

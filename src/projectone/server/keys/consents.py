@@ -1,7 +1,4 @@
-"""Rows: a key pair for every consent, the private half wrapped by a master key. Destroying it is the erasure.
-
-They lie in a database of their own, so that a copy of the samples never holds what opens them.
-"""
+"""A key pair for every consent, the private half wrapped by a master key. Destroying it is the erasure."""
 
 from __future__ import annotations
 
@@ -10,63 +7,23 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import (
-    Boolean,
-    Column,
-    Connection,
-    DateTime,
-    Engine,
-    LargeBinary,
-    MetaData,
-    String,
-    Table,
-    Uuid,
-    delete,
-    func,
-    insert,
-    select,
-    update,
-)
+from sqlalchemy import Connection, Engine, delete, func, insert, select, update
 
 from projectone.contracts.base import canonical_json
 from projectone.errors import KeyDestroyedError, KeyMissingError, SealError, SettingsError
-from projectone.server.database import forget_freed_pages, open_engine, reading, writing
+from projectone.server.database import forget_freed_pages, reading, writing
+from projectone.server.keys.memory import Memory
+from projectone.server.keys.tables import CONSENT_KEYS, DELETIONS, MASTER_KEYS
 from projectone.storage.keyfiles import MasterKeys
 from projectone.storage.sealed import new_key_pair
 
-REMEMBERED_S = 30.0
-"""How long a process may go on with a key that another one destroys meanwhile: half of the minute that is promised."""
-
 _REWRAPPED_AT_ONCE = 100
-_MAX_REMEMBERED = 10_000
 _TRIES = 3
 _MAC_BYTES = 32
 _PROOF = b"proof"
-
-_TABLES = MetaData()
-MASTER_KEYS = Table(
-    "master_keys",
-    _TABLES,
-    Column("master_id", String(64), primary_key=True),
-    Column("created_at", DateTime(timezone=True), nullable=False),
-    Column("is_current", Boolean, nullable=False),
-)
-# After destruction the row stays as a tombstone without a key, so that no other is made for the same consent.
-CONSENT_KEYS = Table(
-    "consent_keys",
-    _TABLES,
-    Column("receipt_id", Uuid, primary_key=True),
-    Column("public_key", LargeBinary),
-    Column("mac_key", LargeBinary),
-    Column("master_id", String(64), index=True),
-    Column("wrapped", LargeBinary),
-    Column("destroyed_at", DateTime(timezone=True)),
-)
-K = TypeVar("K")
 
 
 @dataclass(frozen=True, repr=False)
@@ -107,8 +64,8 @@ class ConsentKeys:
         self._engine = engine
         self._master = master
         self._clock = clock
-        self._sealing: _Memory[SealingKey] = _Memory(now_s)
-        self._opening: _Memory[bytes] = _Memory(now_s)
+        self._sealing: Memory[SealingKey] = Memory(now_s)
+        self._opening: Memory[bytes] = Memory(now_s)
 
     def close(self) -> None:
         """Let go of the database."""
@@ -125,7 +82,7 @@ class ConsentKeys:
         query = select(MASTER_KEYS.c.created_at).where(MASTER_KEYS.c.is_current)
         with reading(self._engine) as connection:
             made: datetime = connection.execute(query).scalar_one()
-        return self._clock() - (made.replace(tzinfo=UTC) if made.tzinfo is None else made)
+        return self._clock() - _utc(made)
 
     def prove(self) -> None:
         """Wrap and unwrap something with the current master key.
@@ -217,6 +174,24 @@ class ConsentKeys:
         with reading(self._engine) as connection:
             return set(connection.execute(query).scalars())
 
+    def note_deleted(self, sample_id: UUID, contributor_id: str) -> datetime:
+        """Remember that a person took a sample back, so that rows from before are emptied again; gives since when."""
+        theirs = (DELETIONS.c.sample_id == sample_id, DELETIONS.c.contributor_id == contributor_id)
+        query = select(DELETIONS.c.deleted_at).where(*theirs)
+        with writing(self._engine) as connection:
+            if (found := connection.execute(query).scalar()) is not None:
+                return _utc(found)
+            now = self._clock()
+            values = {"sample_id": sample_id, "contributor_id": contributor_id, "deleted_at": now}
+            connection.execute(insert(DELETIONS).values(**values))
+        return now
+
+    def noted_deleted(self) -> list[tuple[UUID, str, datetime]]:
+        """Every sample that a person took back: its id, the person, and when."""
+        with reading(self._engine) as connection:
+            rows = connection.execute(select(DELETIONS)).all()
+        return [(row.sample_id, row.contributor_id, _utc(row.deleted_at)) for row in rows]
+
     def counts(self) -> KeyCounts:
         """How many keys there are."""
         n = select(func.count()).select_from(CONSENT_KEYS)
@@ -305,44 +280,14 @@ class ConsentKeys:
             return connection.execute(here).one()
 
 
-def open_key_database(url: str) -> Engine:
-    """The database of keys, with its tables; a file is closed to everybody else before anything is in it.
-
-    Raises:
-        SettingsError, StorageError: as `open_engine`.
-    """
-    engine = open_engine(url)
-    if engine.dialect.name == "sqlite" and engine.url.database:
-        Path(engine.url.database).touch(mode=0o600)
-    with writing(engine) as connection:
-        _TABLES.create_all(connection)
-    return engine
-
-
-class _Memory(Generic[K]):
-    """Keys for a while: a process learns within `REMEMBERED_S` that another one destroyed a key."""
-
-    def __init__(self, now_s: Callable[[], float]) -> None:
-        self._now_s = now_s
-        self._kept: dict[UUID, tuple[float, K]] = {}
-
-    def get(self, receipt_id: UUID) -> K | None:
-        until_s, key = self._kept.get(receipt_id, (float("-inf"), None))
-        return key if self._now_s() < until_s else None
-
-    def keep(self, receipt_id: UUID, key: K) -> K:
-        if len(self._kept) >= _MAX_REMEMBERED:
-            self._kept.clear()
-        self._kept[receipt_id] = (self._now_s() + REMEMBERED_S, key)
-        return key
-
-    def forget(self, receipt_id: UUID) -> None:
-        self._kept.pop(receipt_id, None)
-
-
 def _current(connection: Connection) -> str | None:
     found: str | None = connection.execute(select(MASTER_KEYS.c.master_id).where(MASTER_KEYS.c.is_current)).scalar()
     return found
+
+
+def _utc(moment: datetime) -> datetime:
+    """SQLite forgets the zone; everything we write is UTC."""
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
 
 
 def _refuse_destroyed(row: Any) -> None:  # noqa: ANN401 - a SQLAlchemy row has no type of its own

@@ -1,0 +1,51 @@
+"""Tables of the store of keys, a database of its own: a copy of the samples never holds what opens them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sqlalchemy import Boolean, Column, DateTime, Engine, LargeBinary, MetaData, String, Table, Uuid
+
+from projectone.server.database import open_engine, writing
+
+_TABLES = MetaData()
+MASTER_KEYS = Table(
+    "master_keys",
+    _TABLES,
+    Column("master_id", String(64), primary_key=True),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("is_current", Boolean, nullable=False),
+)
+# After destruction the row stays as a tombstone without a key, so that no other is made for the same consent.
+CONSENT_KEYS = Table(
+    "consent_keys",
+    _TABLES,
+    Column("receipt_id", Uuid, primary_key=True),
+    Column("public_key", LargeBinary),
+    Column("mac_key", LargeBinary),
+    Column("master_id", String(64), index=True),
+    Column("wrapped", LargeBinary),
+    Column("destroyed_at", DateTime(timezone=True)),
+)
+# What people took back one by one: rows restored from before are emptied again.
+DELETIONS = Table(
+    "noted_deletions",
+    _TABLES,
+    Column("sample_id", Uuid, primary_key=True),
+    Column("contributor_id", String(96), primary_key=True),
+    Column("deleted_at", DateTime(timezone=True), nullable=False),
+)
+
+
+def open_key_database(url: str) -> Engine:
+    """The database of keys, with its tables; a file is closed to everybody else before anything is in it.
+
+    Raises:
+        SettingsError, StorageError: as `open_engine`.
+    """
+    engine = open_engine(url)
+    if engine.dialect.name == "sqlite" and engine.url.database:
+        Path(engine.url.database).touch(mode=0o600)
+    with writing(engine) as connection:
+        _TABLES.create_all(connection)
+    return engine
