@@ -26,6 +26,10 @@ from projectone.device.updater.download import ByteProgress
 from projectone.device.uploader import SyncProgress, SyncReport, Uploader
 from projectone.errors import ArtifactError, DataError, SettingsError, SignatureError
 from projectone.storage.database import Database
+from projectone.storage.given_files import read_given
+
+# An hour of 48 kHz stereo at 32 bits, and a header.
+MAX_RECORDING_BYTES = 3600 * 48_000 * 2 * 4 + 4096
 
 
 @dataclass(frozen=True)
@@ -375,10 +379,7 @@ class DeviceClient:
     def _read(self, wav: bytes | Path) -> Clip:
         if isinstance(wav, bytes):
             return self._rooms.read_clip(wav)
-        try:
-            content = wav.read_bytes()
-        except OSError as error:
-            raise DataError("file-unreadable", f"{str(wav)!r}: {error.strerror}") from error
+        content = read_given(wav, max_bytes=MAX_RECORDING_BYTES, expected="a PCM WAV file", begins=b"RIFF")
         try:
             return self._rooms.read_clip(content)
         except DataError as error:

@@ -142,6 +142,35 @@ def test_a_donation_takes_its_text_from_a_file(
     assert run(capsys, "donate", wav, "--script", script, "--anyway")[1]["text"] == "the quick brown fox"
 
 
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"word " * 400_000, "expected a text in UTF-8 of at most 2000 characters, at most 8003 bytes, got more"),
+        (b"w" * 2001, "expected at most 2000 characters, got 2001"),
+        (b"", "expected at least one letter or digit"),
+        (b"\x89PNG\r\n", "expected a text in UTF-8 of at most 2000 characters, got other bytes"),
+    ],
+)
+def test_a_script_that_is_none_is_named_in_one_short_line(
+    content: bytes, words: str, wav: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script = tmp_path / "script.txt"
+    script.write_bytes(content)
+    run(capsys, "consent", "grant", "voice_donation", "--yes")
+    line = refuse(capsys, "donate", wav, "--script", script)
+    assert "script.txt" in line
+    assert words in line
+    assert len(line) < 300
+
+
+def test_a_device_is_not_read_as_a_recording(server: FakeServer, capsys: pytest.CaptureFixture[str]) -> None:
+    server.release(text_model("won too"))
+    main(["update"])
+    code, facts = run(capsys, "transcribe", "/dev/zero")
+    assert code == 1
+    assert facts["errors"][0]["message"] == "'/dev/zero': expected a PCM WAV file, got a device"
+
+
 def test_errors_are_one_line(server: FakeServer, wav: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "projectone update" in refuse(capsys, "transcribe", wav)
     assert "no such recording" in refuse(capsys, "correct", "0123abcd", "one")

@@ -7,11 +7,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from projectone.contracts.texts import MAX_TRANSCRIPT_CHARACTERS, clean_transcript
 from projectone.device.cli.results import Command, Result, add_others_present, kept_result
 from projectone.device.client import DeviceClient
 from projectone.device.scripts import Offer
 from projectone.errors import DataError, UsageError
+from projectone.storage.given_files import read_given
 
+_SCRIPT = f"a text in UTF-8 of at most {MAX_TRANSCRIPT_CHARACTERS} characters"
+_MAX_SCRIPT_BYTES = 4 * MAX_TRANSCRIPT_CHARACTERS + 3  # the longest letters, and the mark that some editors begin with
 _ALL_READ = "you have read every sentence; thank you. The server chooses new ones after each training"
 
 
@@ -102,12 +106,17 @@ def _undo(client: DeviceClient) -> Result:
 
 
 def _own_text(arguments: argparse.Namespace) -> str | None:
+    """What was read aloud, if the person says it themself: looked at before the sound is."""
     if arguments.script is None:
-        return arguments.text  # type: ignore[no-any-return]
+        return None if arguments.text is None else clean_transcript(arguments.text)
+    name = repr(str(arguments.script))
+    content = read_given(arguments.script, max_bytes=_MAX_SCRIPT_BYTES, expected=_SCRIPT)
     try:
-        return str(arguments.script.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError("file-unreadable", f"{str(arguments.script)!r}: {error}") from error
+        return clean_transcript(content.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise DataError("file-unreadable", f"{name}: expected {_SCRIPT}, got other bytes") from error
+    except DataError as error:
+        raise DataError(error.reason, f"{name}: {error}") from error
 
 
 DONATE = Command(
