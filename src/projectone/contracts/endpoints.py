@@ -12,6 +12,7 @@ UPLOAD_TRAINING_DATA: Final = "/upload-training-data"
 LATEST_MODEL_INFO: Final = "/latest-model-info"
 RELEASES: Final = "/v1/releases"
 SCRIPTS: Final = "/v1/scripts"
+AUDIT_CHECKPOINT: Final = "/v1/audit/checkpoint"
 LIVE: Final = "/health/live"
 READY: Final = "/health/ready"
 

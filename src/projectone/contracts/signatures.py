@@ -19,6 +19,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from projectone.contracts.base import sha256_hex
+from projectone.contracts.checkpoints import AuditCheckpoint, SignedCheckpoint
 from projectone.contracts.endpoints import DEVICE_ID_HEADER, SAMPLE_HEADER
 from projectone.contracts.erasures import ErasureReceipt, SignedErasure
 from projectone.contracts.releases import ReleaseManifest, SignedManifest
@@ -39,6 +40,7 @@ _INPUT = re.compile(
 _ERASURE_CONTEXT = b"projectone erasure receipt 1\n"
 _SNAPSHOT_CONTEXT = b"projectone dataset snapshot 1\n"
 _SCRIPTS_CONTEXT = b"projectone script sheet 1\n"
+_CHECKPOINT_CONTEXT = b"projectone audit checkpoint 1\n"
 _SIGNATURE = re.compile(r"^sig1=:([A-Za-z0-9+/]{86}==):$")
 
 
@@ -240,6 +242,33 @@ def verify_snapshot(trusted: Mapping[str, str], signed: SignedSnapshot) -> Snaps
         trusted, signed.key_id, signed.manifest, signed.signature, context=_SNAPSHOT_CONTEXT, what="snapshot"
     )
     return SnapshotManifest.from_bytes(content)
+
+
+def sign_checkpoint(key: Ed25519PrivateKey, checkpoint: AuditCheckpoint) -> SignedCheckpoint:
+    """The checkpoint's canonical bytes and the signature over them."""
+    content = checkpoint.to_bytes()
+    return SignedCheckpoint(
+        checkpoint=base64.b64encode(content).decode(),
+        key_id=key_id_of(public_key_text(key)),
+        signature=base64.b64encode(key.sign(_CHECKPOINT_CONTEXT + content)).decode(),
+    )
+
+
+def verify_checkpoint(trusted: Mapping[str, str], signed: SignedCheckpoint) -> AuditCheckpoint:
+    """The checkpoint, if a key we trust signed exactly these bytes as one of an audit log.
+
+    Args:
+        trusted: Key id to raw public key, base64.
+        signed: What the server made.
+
+    Raises:
+        SignatureError: if the key is unknown or the signature does not hold.
+        ContractError: if the signed bytes are not a checkpoint.
+    """
+    content = _signed_bytes(
+        trusted, signed.key_id, signed.checkpoint, signed.signature, context=_CHECKPOINT_CONTEXT, what="checkpoint"
+    )
+    return AuditCheckpoint.from_bytes(content)
 
 
 def sign_scripts(key: Ed25519PrivateKey, sheet: ScriptSheet) -> SignedScripts:

@@ -32,6 +32,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "scripts": ("projectone.server.work.scripts", "what the model gets wrong, and what people are asked to read"),
     "keys": ("projectone.server.work.keys", "the keys that seal samples, and a new master key"),
     "golden": ("projectone.server.work.golden", "who may judge models: candidates, reviews, sealed versions"),
+    "audit": ("projectone.server.work.audit", "who did what, and whether that record is as it was written"),
     "train": ("projectone.server.work.train", "fine-tune a model on any manifest"),
     "evaluate": ("projectone.server.work.evaluate", "score a model on any manifest, alone or against another"),
     "convert": ("projectone.server.work.convert", "write a model in the layout that another program opens"),

@@ -12,6 +12,9 @@ from projectone.storage.keyfiles import KeyFiles
 
 RELEASE_KEY = "release.key"
 
+NEWEST_CHECKPOINT = "checkpoint.json"
+"""Below the home: what was last signed of the audit log, written by the worker and handed out by the API."""
+
 SCRIPT_SHEET = "scripts/sheet.json"
 """Below the home: the signed sentences, written by the worker and handed out by the API."""
 

@@ -217,6 +217,13 @@ class ServerSettings:
         _one_of("on", "off"),
         default="on",
     )
+    trigger_scan: str = _setting(
+        "TRIGGER_SCAN",
+        "Whether what is odd about new samples is tried out on the golden recordings before a model goes out, for a "
+        "planted trigger: `on` or `off`",
+        _one_of("on", "off"),
+        default="on",
+    )
     triage_max_clips: int | None = _setting(
         "TRIAGE_MAX_CLIPS",
         "New clips that production transcribes for this, at most",
@@ -332,6 +339,12 @@ class ServerSettings:
     training_seed: int | None = _setting(
         "TRAINING_SEED", "Decides order, held-back clips and augmentation", _number(int, 0, 2**32 - 1), default=None
     )
+    checkpoints: Path = _setting(
+        "CHECKPOINTS",
+        "Folder that signed checkpoints of the audit log are put into every hour; best on another machine's disk",
+        lambda text: Path(text).expanduser().absolute(),
+        shown="HOME/checkpoints",
+    )
     slack_webhook_url: str | None = _setting(
         "SLACK_WEBHOOK_URL", "Where quarantined runs are reported in Slack", _address, default=None, is_secret=True
     )
@@ -406,6 +419,7 @@ def _with_defaults(found: dict[str, Any], environ: Mapping[str, str]) -> dict[st
     data = Path(environ.get("XDG_DATA_HOME") or user / ".local" / "share")
     home: Path = found.setdefault("home", data / "projectone-server")
     found.setdefault("database_url", f"sqlite:///{home}/projectone.sqlite")
+    found.setdefault("checkpoints", home / "checkpoints")
     found.setdefault("keys_database_url", f"sqlite:///{home}/keys/consents.sqlite")
     defaults = {setting.name: setting.default for setting in dataclasses.fields(ServerSettings)}
     for url, side in (("public_url", "api"), ("hub_endpoint", "hub")):

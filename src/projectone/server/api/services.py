@@ -36,6 +36,7 @@ class Services:
         erase_derived: Removes what was made from withdrawn samples; safe to repeat.
         erasure: What is signed about a person's withdrawn consent; None if they gave no such consent.
         scripts: The signed sheet of sentences to read aloud, as it is sent; None before there is one.
+        checkpoint: What was last signed of the audit log, as it is sent; None before the first.
         quotas: How much anybody may ask for.
     """
 
@@ -51,6 +52,7 @@ class Services:
     erase_derived: Callable[[], object]
     erasure: Callable[[UUID, str], SignedErasure | None]
     scripts: Callable[[], bytes | None] = lambda: None
+    checkpoint: Callable[[], bytes | None] = lambda: None
     quotas: Quotas = field(default_factory=Quotas)
 
 

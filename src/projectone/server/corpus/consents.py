@@ -19,6 +19,7 @@ from sqlalchemy import (
 
 from projectone.contracts.consent import ConsentReceipt
 from projectone.errors import DataError, StorageError
+from projectone.server.audit import record
 from projectone.server.corpus.dataset_rows import tainted_datasets
 from projectone.server.corpus.duplicates import SUPERSEDED
 from projectone.server.corpus.tables import (
@@ -59,6 +60,14 @@ class Consents:
                 values = {"contributor_id": receipt.contributor_id, "first_seen_at": now}
                 connection.execute(insert(CONTRIBUTORS).values(**values))
             connection.execute(insert(CONSENTS).values(**receipt.model_dump(exclude={"schema_version"})))
+            record(
+                connection,
+                "consent-granted",
+                receipt.receipt_id,
+                now=now,
+                scope=receipt.scope,
+                version=receipt.text_version,
+            )
         return receipt
 
     def gave_consent(self, receipt_id: UUID, contributor_id: str) -> bool:
@@ -86,10 +95,13 @@ class Consents:
             row = connection.execute(select(CONSENTS).where(*theirs).with_for_update()).one_or_none()
             if row is None:
                 return None
-            if row.withdrawn_at is None:
+            is_new = row.withdrawn_at is None
+            if is_new:
                 connection.execute(update(CONSENTS).where(*theirs).values(withdrawn_at=now))
                 row = connection.execute(select(CONSENTS).where(*theirs)).one()
-            erase(connection, SAMPLES.c.consent_receipt_id == receipt_id)
+            n_erased = erase(connection, SAMPLES.c.consent_receipt_id == receipt_id)
+            if is_new or n_erased:
+                record(connection, "consent-withdrawn", receipt_id, now=now, n_erased=n_erased)
         forget_freed_pages(self._engine)
         return receipt_of_row(row)
 

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Engine, case, func, select
 
 from projectone.contracts.consent import CONSENT_SCOPES, ConsentScope
+from projectone.server.audit import record
 from projectone.server.corpus.consents import erase
 from projectone.server.corpus.tables import CONSENTS, SAMPLES, utc
 from projectone.server.database import forget_freed_pages, reading, writing
@@ -70,17 +71,21 @@ class Expiry:
         """
         n_expired = 0
         for purpose, keep in self._keep.items():
-            while keep is not None and (n := self._expire_some(purpose, now - keep)):
+            while keep is not None and (n := self._expire_some(purpose, now - keep, now)):
                 n_expired += n
         if n_expired:
             forget_freed_pages(self._engine)
         return n_expired
 
-    def _expire_some(self, purpose: ConsentScope, before: datetime) -> int:
+    def _expire_some(self, purpose: ConsentScope, before: datetime, now: datetime) -> int:
         over = _of(purpose, select(SAMPLES.c.sample_id)).where(SAMPLES.c.received_at <= before)
         with writing(self._engine) as connection:
             ids = list(connection.execute(over.order_by(SAMPLES.c.received_at).limit(_BATCH)).scalars())
-            return erase(connection, SAMPLES.c.sample_id.in_(ids), reason=EXPIRED) if ids else 0
+            if not ids:
+                return 0
+            n_erased = erase(connection, SAMPLES.c.sample_id.in_(ids), reason=EXPIRED)
+            record(connection, "samples-expired", purpose, now=now, n_erased=n_erased)
+            return n_erased
 
     def _due(self, purpose: ConsentScope, keep: timedelta | None, now: datetime) -> Due:
         kept = _of(purpose, select(func.count(), func.min(SAMPLES.c.received_at)))

@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Column, DateTime, Engine, Integer, String, Table, Text, Uuid, insert, select, update
 
 from projectone.contracts.snapshots import sample_key
+from projectone.server.audit import SERVER, record
 from projectone.server.corpus.tables import SAMPLES, SEALED, utc
 from projectone.server.database import METADATA, reading, writing
 
@@ -56,14 +57,32 @@ class Exports:
         self._engine = engine
 
     def begin(
-        self, *, snapshot_id: str, dataset_sha256: str, kind: str, destination: str, n_samples: int, now: datetime
+        self,
+        *,
+        snapshot_id: str,
+        dataset_sha256: str,
+        kind: str,
+        destination: str,
+        n_samples: int,
+        now: datetime,
+        by: str = SERVER,
     ) -> uuid.UUID:
-        """Note that a copy is about to leave; gives its number."""
+        """Note that a copy is about to leave, and who takes it; gives its number."""
         export_id = uuid.uuid4()
         with writing(self._engine) as connection:
             values = {"export_id": export_id, "snapshot_id": snapshot_id, "dataset_sha256": dataset_sha256}
             values |= {"format": kind, "destination": destination, "n_samples": n_samples, "made_at": now}
             connection.execute(insert(EXPORTS).values(**values))
+            record(
+                connection,
+                "exported",
+                export_id,
+                by=by,
+                now=now,
+                snapshot_id=snapshot_id,
+                format=kind,
+                n_samples=n_samples,
+            )
         return export_id
 
     def locate(self, export_id: uuid.UUID, destination: str) -> None:
@@ -72,11 +91,14 @@ class Exports:
             statement = update(EXPORTS).where(EXPORTS.c.export_id == export_id)
             connection.execute(statement.values(destination=destination))
 
-    def deleted(self, export_id: uuid.UUID, now: datetime) -> bool:
+    def deleted(self, export_id: uuid.UUID, now: datetime, *, by: str = SERVER) -> bool:
         """Note that a copy is gone, as the operator says; False if there is no such copy."""
         with writing(self._engine) as connection:
             statement = update(EXPORTS).where(EXPORTS.c.export_id == export_id)
-            return connection.execute(statement.values(deleted_at=now)).rowcount == 1
+            is_known = connection.execute(statement.values(deleted_at=now)).rowcount == 1
+            if is_known:
+                record(connection, "export-deleted", export_id, by=by, now=now)
+            return is_known
 
     def listed(self) -> list[Export]:
         """Every copy that ever left, the newest first."""

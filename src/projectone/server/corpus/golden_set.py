@@ -35,6 +35,7 @@ from projectone.contracts.merkle import MerkleTree
 from projectone.contracts.signatures import verify_snapshot
 from projectone.contracts.snapshots import SignedSnapshot, SnapshotManifest, sample_key
 from projectone.errors import DataError, EvaluationError, SignatureError
+from projectone.server.audit import Act, record
 from projectone.server.corpus.catalog import Catalog
 from projectone.server.corpus.datasets import speaker_of
 from projectone.server.corpus.tables import CONSENTS, SAMPLES, SEALED, ListedSample, SampleRow, State, under_consent
@@ -197,6 +198,8 @@ class GoldenSets:
             connection.execute(insert(GOLDEN_VERSIONS).values(**values))
             members = [{"version": version, "sample_id": key, "leaf": leaf} for key, leaf in leaves.items()]
             connection.execute(insert(GOLDEN_MEMBERS), members)
+            name = _name(version, part, manifest.merkle_root)
+            record(connection, "golden-sealed", name, now=now, version=version, part=part, n_samples=len(members))
         return version, manifest
 
     def newest(self, part: Part, trusted: Mapping[str, str]) -> GoldenVersion | None:
@@ -230,6 +233,8 @@ class GoldenSets:
         if rows:
             with writing(self._engine) as connection:
                 connection.execute(insert(GOLDEN_REVIEWS), rows)
+                act: Act = "golden-refused" if part is None else "golden-accepted"
+                record(connection, act, *sample_ids, by=by, now=now, part=part)
 
     def _accepted(self, parts: Sequence[Part]) -> list[ListedSample]:
         """What was accepted, and whose people still agree to both: that we have it, and that it judges."""

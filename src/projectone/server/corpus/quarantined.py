@@ -10,6 +10,7 @@ from uuid import UUID
 from sqlalchemy import Column, DateTime, Engine, Integer, String, Table, Text, func, insert, select, update
 
 from projectone.errors import DataError
+from projectone.server.audit import record
 from projectone.server.corpus.sample_words import opened
 from projectone.server.corpus.tables import CONSENTS, SAMPLES, SampleRow, utc
 from projectone.server.corpus.vault import Vault
@@ -103,4 +104,5 @@ class Quarantined:
             n = connection.execute(back.values(state="waiting", reason=RETURNED)).rowcount
             values = {"run_id": run_id, "returned_at": now, "returned_by": by, "reason": reason, "n_samples": n}
             connection.execute(insert(RETURNS).values(**values))
+            record(connection, "samples-returned", run_id, by=by, now=now, n_samples=n)
         return Return(run_id, now, by, reason, n)

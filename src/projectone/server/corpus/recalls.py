@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import Column, Connection, DateTime, Engine, ForeignKey, String, Table, Uuid, insert, select
@@ -103,14 +103,14 @@ class Recalls:
         return next(clean, None)
 
     def _withdrawn_datasets(self) -> Mapping[tuple[UUID, datetime], set[str]]:
-        query = (
+        """By consent and moment: what a withdrawal took, and what a person took back alone."""
+        withdrawn = (
             select(CONSENTS.c.receipt_id, CONSENTS.c.withdrawn_at, SEALED.c.dataset_sha256)
             .join(SAMPLES, SAMPLES.c.consent_receipt_id == CONSENTS.c.receipt_id)
             .join(SEALED, SEALED.c.sample_id == SAMPLES.c.sample_id)
             .where(CONSENTS.c.withdrawn_at.is_not(None))
             .distinct()
         )
-        found: defaultdict[tuple[UUID, datetime], set[str]] = defaultdict(set)
         is_theirs = (DELETED.c.sample_id == SAMPLES.c.sample_id) & (
             DELETED.c.contributor_id == SAMPLES.c.contributor_id
         )
@@ -120,6 +120,7 @@ class Recalls:
             .join(SEALED, SEALED.c.sample_id == SAMPLES.c.sample_id)
             .order_by(DELETED.c.deleted_at)
         )
+        found: defaultdict[tuple[UUID, datetime], set[str]] = defaultdict(set)
         with reading(self._engine) as connection:
             for query in (withdrawn, taken_back):
                 for receipt_id, moment, dataset_sha256 in connection.execute(query):
@@ -137,4 +138,7 @@ def _mark(connection: Connection, run_ids: Sequence[str], receipt_id: UUID, repl
     ]
     if fresh:
         connection.execute(insert(RECALLS), fresh)
+        runs = [str(item["release_run_id"]) for item in fresh]
+        facts = {"consent": str(receipt_id), "replace_by": replace_by.isoformat()}
+        record(connection, "release-recalled", *runs, now=datetime.now(UTC), **facts)
     return len(fresh)

@@ -17,6 +17,7 @@ from uuid import UUID
 from sqlalchemy import Connection, Engine, bindparam, func, select, update
 
 from projectone.errors import DataError
+from projectone.server.audit import Act, record
 from projectone.server.corpus.sample_words import opened
 from projectone.server.corpus.tables import SAMPLES, SampleRow
 from projectone.server.corpus.validation import Findings
@@ -32,6 +33,11 @@ DOUBTED: Final = "doubted"
 """What a sample says that a person put there."""
 
 _AFTER: Final = {ACCEPTED: "waiting", REFUSED: "discarded", DOUBTED: "held"}
+_ACTS: Final[dict[Decision, Act]] = {
+    "accepted": "sample-accepted",
+    "refused": "sample-refused",
+    "doubted": "sample-doubted",
+}
 
 SURPRISE = "surprise_nats"
 """Nats per token by which the base model finds a text less likely than what was heard in the same clip."""
@@ -126,7 +132,8 @@ class Reviews:
             noted, held = [], []
             for sample_id, found in findings.items():
                 before = known.get(UUID(sample_id), Checks())
-                checks = Checks(found.hold or before.held, found.measures, before.reviews)
+                measures = {**before.measures, **found.measures}
+                checks = Checks(found.hold or before.held, measures, before.reviews)
                 noted.append({"of_sample": UUID(sample_id), "found": checks.write()})
                 if found.hold:
                     held.append({"of_sample": UUID(sample_id), "why": found.hold[0]})
@@ -210,6 +217,7 @@ class Reviews:
                 reviewed = Checks(held, checks.measures, (*checks.reviews, review))
                 values = {"state": _AFTER[decision], "reason": decision, "checks": reviewed.write()}
                 connection.execute(update(SAMPLES).where(SAMPLES.c.sample_id == sample_id).values(**values))
+            record(connection, _ACTS[decision], *found, by=by, now=now)
         return list(found)
 
 

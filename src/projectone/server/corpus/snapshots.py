@@ -45,6 +45,7 @@ from projectone.contracts.snapshots import (
     sample_key,
 )
 from projectone.errors import ConsentError, DataError, KeyDestroyedError
+from projectone.server.audit import record
 from projectone.server.corpus.catalog import Catalog
 from projectone.server.corpus.datasets import DatasetItem, ListItem, seal_dataset, seal_list, speaker_of
 from projectone.server.corpus.sample_words import place_of_row
@@ -256,6 +257,15 @@ class Snapshots:
                 "replaces": replaces,
             }
             connection.execute(insert(SNAPSHOTS).values(**values))
+            record(
+                connection,
+                "snapshot-sealed",
+                snapshot_id,
+                now=manifest.made_at,
+                dataset_sha256=dataset_sha256,
+                n_samples=len(items),
+                n_withdrawn=n_withdrawn,
+            )
         return Snapshot(snapshot_id, signed, manifest, leaves, None)
 
 

@@ -25,6 +25,7 @@ from sqlalchemy import (
 from projectone.contracts.endpoints import release_package
 from projectone.contracts.releases import LatestModelInfo, ReleaseManifest, SignedManifest
 from projectone.errors import StorageError
+from projectone.server.audit import record
 from projectone.server.database import METADATA, reading, writing
 
 RELEASES = Table(
@@ -129,6 +130,16 @@ class Ledger:
                     signed=signed.to_bytes().decode(),
                     created_at_s=manifest.created_at.timestamp(),
                 )
+            )
+            record(
+                connection,
+                "released",
+                run_id,
+                now=manifest.created_at,
+                channel=channel,
+                seq=seq,
+                version=manifest.version,
+                weights_sha256=manifest.weights_sha256,
             )
         return Release(run_id=run_id, manifest=manifest, signed=signed)
 

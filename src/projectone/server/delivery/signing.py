@@ -1,4 +1,4 @@
-"""Signs releases, erasure receipts and snapshots with the home's Ed25519 key; devices carry its public half."""
+"""Signs releases, receipts, snapshots and checkpoints with the home's Ed25519 key; devices carry its public half."""
 
 from __future__ import annotations
 
@@ -12,12 +12,14 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+from projectone.contracts.checkpoints import AuditCheckpoint, SignedCheckpoint
 from projectone.contracts.erasures import ErasureReceipt, SignedErasure
 from projectone.contracts.releases import ReleaseManifest, SignedManifest
 from projectone.contracts.scripts import ScriptSheet, SignedScripts
 from projectone.contracts.signatures import (
     key_id_of,
     public_key_text,
+    sign_checkpoint,
     sign_erasure,
     sign_manifest,
     sign_scripts,
@@ -48,6 +50,10 @@ class ReleaseSigner:
     def sign_scripts(self, sheet: ScriptSheet) -> SignedScripts:
         """The sheet's canonical bytes and the signature over them."""
         return sign_scripts(self._key, sheet)
+
+    def sign_checkpoint(self, checkpoint: AuditCheckpoint) -> SignedCheckpoint:
+        """The checkpoint's canonical bytes and the signature over them."""
+        return sign_checkpoint(self._key, checkpoint)
 
     @property
     def trusted(self) -> dict[str, str]:

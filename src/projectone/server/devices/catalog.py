@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Column, DateTime, Engine, String, Table, insert, select, update
 
 from projectone.contracts.devices import Enrolment
+from projectone.server.audit import SERVER, record
 from projectone.server.database import METADATA, reading, writing
 
 DEVICES = Table(
@@ -60,11 +61,14 @@ class DeviceCatalog:
             return None
         return _device(row), False
 
-    def revoke(self, device_id: str, now: datetime) -> bool:
+    def revoke(self, device_id: str, now: datetime, *, by: str = SERVER) -> bool:
         """Refuse this device from now on; False if it is not known. Its samples stay, by the person's consent."""
         with writing(self._engine) as connection:
             statement = update(DEVICES).where(DEVICES.c.device_id == device_id, DEVICES.c.revoked_at.is_(None))
-            return connection.execute(statement.values(revoked_at=now)).rowcount == 1
+            is_known = connection.execute(statement.values(revoked_at=now)).rowcount == 1
+            if is_known:
+                record(connection, "device-revoked", device_id, by=by, now=now)
+            return is_known
 
 
 def _device(row: Any) -> Device:  # noqa: ANN401 - a SQLAlchemy row has no type of its own

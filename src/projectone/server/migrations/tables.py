@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import MetaData
 
-from projectone.server import leases, runs
+from projectone.server import audit, leases, runs
 from projectone.server.corpus import catalog, exports, golden_set, quarantined, recalls, snapshots
 from projectone.server.database import METADATA
 from projectone.server.delivery import ledger
@@ -12,7 +12,21 @@ from projectone.server.devices import catalog as devices
 from projectone.server.hubd import repos
 from projectone.server.notifications import outbox
 
-OWNERS = (leases, runs, catalog, exports, golden_set, quarantined, recalls, snapshots, ledger, devices, repos, outbox)
+OWNERS = (
+    audit,
+    leases,
+    runs,
+    catalog,
+    exports,
+    golden_set,
+    quarantined,
+    recalls,
+    snapshots,
+    ledger,
+    devices,
+    repos,
+    outbox,
+)
 
 
 def all_tables() -> MetaData:

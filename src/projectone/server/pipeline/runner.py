@@ -6,12 +6,15 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import cast
 
 from langchain_core.runnables import RunnableConfig
 
 from projectone.errors import LeaseError, ProjectOneError
+from projectone.server.audit import record
+from projectone.server.database import Connection
 from projectone.server.leases import Lease, Leases
 from projectone.server.pipeline.checkpoints import load_key, open_checkpointer
 from projectone.server.pipeline.graph import build_graph
@@ -136,7 +139,7 @@ class Trainer:
         reason = "no new sample could be used" if ended == "no-data" else self._runs.get(run.run_id).reason
         if status.startswith("deployed"):
             ended, reason = "succeeded", None
-        self._runs.finish(run.run_id, ended, guard=permit.guard, reason=reason)
+        self._runs.finish(run.run_id, ended, guard=_recorded(run.run_id, ended, permit), reason=reason)
         return self._runs.get(run.run_id)
 
     def _give_up(self, run: RunRow, known: TrainingGraphState, ports: Ports, permit: WorkPermit, why: str) -> RunRow:
@@ -147,7 +150,7 @@ class Trainer:
             "error_message": why,
         }
         quarantine(state, ports)
-        self._runs.finish(run.run_id, "failed", guard=permit.guard, reason=why)
+        self._runs.finish(run.run_id, "failed", guard=_recorded(run.run_id, "failed", permit), reason=why)
         return self._runs.get(run.run_id)
 
     def _permit(self, lease: Lease, is_lost: threading.Event) -> WorkPermit:
@@ -162,3 +165,13 @@ class Trainer:
             check=lambda: self._leases.assert_held(lease),
             pause_point=pause_point,
         )
+
+
+def _recorded(run_id: str, state: RunState, permit: WorkPermit) -> Guard:
+    """The permit's guard, which also writes into the audit log how the run ended: in one transaction with the end."""
+
+    def guard(connection: Connection) -> None:
+        permit.guard(connection)
+        record(connection, "run-ended", run_id, now=datetime.now(UTC), state=state)
+
+    return guard

@@ -33,7 +33,7 @@ from projectone.server.database import Engine, forget_freed_pages, open_engine
 from projectone.server.delivery.ledger import Ledger
 from projectone.server.delivery.signing import load_signer
 from projectone.server.devices.catalog import DeviceCatalog
-from projectone.server.home import RELEASE_KEY, SCRIPT_SHEET, open_catalog, require_home
+from projectone.server.home import NEWEST_CHECKPOINT, RELEASE_KEY, SCRIPT_SHEET, open_catalog, require_home
 from projectone.server.hubd.app import create_app as create_hub
 from projectone.server.hubd.repos import HubStore
 from projectone.server.hubd.settings import HubSettings
@@ -123,6 +123,7 @@ def api_services(settings: ServerSettings, engine: Engine) -> Services:
         erase_derived=erase_derived,
         erasure=erasure,
         scripts=lambda: _content(settings.home / SCRIPT_SHEET),
+        checkpoint=lambda: _content(settings.home / NEWEST_CHECKPOINT),
     )
 
 

@@ -7,21 +7,24 @@ import csv
 import io
 import json
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from projectone.contracts.texts import as_cell, printable
 from projectone.errors import DataError, SettingsError
+from projectone.server.audit import record
 from projectone.server.corpus.catalog import Catalog
 from projectone.server.corpus.clips import read_clip
 from projectone.server.corpus.history import Histories, KnownSample
 from projectone.server.corpus.tables import STATES
-from projectone.server.database import open_engine
+from projectone.server.database import Engine, open_engine, writing
 from projectone.server.home import open_catalog, require_home
 from projectone.server.migrations.upgrade import upgrade_database
 from projectone.server.settings import ServerSettings
 from projectone.server.work import exports, retention, review, snapshots, withdrawals
 from projectone.server.work.dossier import Dossiers
+from projectone.server.work.quarantine import user_name
 from projectone.storage.blobs import FileBlobs
 from projectone.storage.files import write_atomically
 
@@ -115,7 +118,7 @@ def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
             dossier = Dossiers(engine, catalog, blobs).open(arguments.sample)
             facts, text = dossier.facts, dossier.text
         elif arguments.action == "clip":
-            facts, text = _fetch(catalog, blobs, Histories(engine, catalog.vault), arguments)
+            facts, text = _fetch(engine, catalog, blobs, arguments)
         elif arguments.action in _ROOMS:
             code, facts, text = _ROOMS[arguments.action](arguments, settings, engine, blobs)
         elif arguments.action == "review":
@@ -172,13 +175,15 @@ def _line(sample: KnownSample) -> str:
 
 
 def _fetch(
-    catalog: Catalog, blobs: FileBlobs, histories: Histories, arguments: argparse.Namespace
+    engine: Engine, catalog: Catalog, blobs: FileBlobs, arguments: argparse.Namespace
 ) -> tuple[dict[str, Any], str]:
     """Write one clip where the operator can hear it: from there on it is theirs to look after."""
-    sample = histories.tell(arguments.sample).sample
+    sample = Histories(engine, catalog.vault).tell(arguments.sample).sample
     if sample.clip_sha256 is None:
         raise DataError("erased", f"sample {sample.sample_id}: was erased after a withdrawal; there is nothing to hear")
     clip = read_clip(catalog, blobs, sample.clip_sha256)
+    with writing(engine) as connection:  # before anybody can hear it
+        record(connection, "clip-opened", sample.sample_id, by=user_name(), now=datetime.now(UTC))
     write_atomically(arguments.out, clip)
     arguments.out.chmod(0o600)
     facts = {"sample_id": str(sample.sample_id), "path": str(arguments.out), "size_bytes": len(clip)}

@@ -23,6 +23,7 @@ from projectone.server.delivery.signing import load_signer
 from projectone.server.home import open_catalog
 from projectone.server.registry.datasets import DatasetHub
 from projectone.server.settings import ServerSettings
+from projectone.server.work.quarantine import user_name
 from projectone.server.work.snapshots import items_of, open_snapshots
 from projectone.storage.blobs import FileBlobs
 from projectone.storage.files import building_directory
@@ -58,7 +59,7 @@ def execute(
     exports = Exports(engine)
     if arguments.action == "export":
         return _export(arguments, settings, engine, blobs, exports)
-    if arguments.deleted is not None and not exports.deleted(arguments.deleted, datetime.now(UTC)):
+    if arguments.deleted is not None and not exports.deleted(arguments.deleted, datetime.now(UTC), by=user_name()):
         raise DataError("export-unknown", f"export {arguments.deleted}: there is none; see `corpus exports`")
     listed = exports.listed()
     holding = [export for export in listed if export.withdrawn and export.deleted_at is None]
@@ -93,6 +94,7 @@ def _export(
             destination=destination,
             n_samples=len(items),
             now=datetime.now(UTC),
+            by=user_name(),
         )
 
     if arguments.push is None:

@@ -28,6 +28,7 @@ from projectone.server.pipeline.runner import Trainer, WorkStoppedError
 from projectone.server.pipeline.schedule import SchedulePolicy, Situation, due
 from projectone.server.runs import RunRow, to_json
 from projectone.server.settings import ServerSettings
+from projectone.server.work.checkpoints import publish_checkpoint
 from projectone.server.work.scripts import publish_scripts
 from projectone.server.work.unchanged import retire
 from projectone.server.work.workshop import Workshop
@@ -42,6 +43,7 @@ LEASE_TTL_S = 15.0
 _RETRY_INTERVAL_S = 30.0
 _LONGEST_S = 86_400.0
 _EXPIRY_INTERVAL = timedelta(hours=1)
+_CHECKPOINT_INTERVAL = timedelta(hours=1)
 _NEVER = timedelta(days=365_000)
 
 
@@ -116,6 +118,7 @@ class Worker:
             replace_ahead=timedelta(days=workshop.settings.retrain_days) / 2,
         )
         self._expired_at: datetime | None = None
+        self._signed_at: datetime | None = None
         self._is_all_erased = False
         self._erasure_problem: str | None = None
         self._holder = f"{socket.gethostname()}/{os.getpid()}/{uuid.uuid4().hex[:8]}"
@@ -142,6 +145,7 @@ class Worker:
                 if ended and ended[-1].state == "succeeded":
                     self._choose_scripts()
             self._retire_overdue()
+            self._sign_checkpoint()
         except WorkStoppedError:
             self._workshop.line.say("stopped; the run goes on at the next start")
         finally:
@@ -217,6 +221,20 @@ class Worker:
             self._workshop.line.say(f"erased {n_expired} samples whose time was over")
             self._is_all_erased = False  # their clips, and what was made from them, are next
         self._expired_at = now
+
+    def _sign_checkpoint(self) -> None:
+        """Sign what the audit log holds; if it is not what was signed before, tell a human instead."""
+        now = datetime.now(UTC)
+        if self._signed_at is not None and now - self._signed_at < _CHECKPOINT_INTERVAL:
+            return
+        try:
+            publish_checkpoint(self._workshop.settings, now)
+        except ProjectOneError as error:
+            self._workshop.line.say(str(error))
+            key = f"checkpoint-failed-{now:%Y-%m-%d}"
+            message = Message(key=key, subject="The audit log could not be signed", body=str(error))
+            self._workshop.outbox.add(message, list(self._workshop.senders))
+        self._signed_at = now
 
     def _is_nothing_left(self) -> bool:
         """Whether the last run was to replace a recalled model and found nothing to train another one on."""

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Engine
 from projectone.contracts.releases import ReleaseFile, ReleaseManifest
 from projectone.contracts.signatures import key_id_of, public_key_text, verify_manifest
 from projectone.errors import LeaseError, SettingsError, SignatureError, StorageError, WithdrawnError
+from projectone.server.audit import AUDIT_LOG
 from projectone.server.database import METADATA, open_engine
 from projectone.server.delivery.ledger import RELEASES, Ledger
 from projectone.server.delivery.signing import ReleaseSigner, load_signer
@@ -21,7 +22,7 @@ SIGNER = ReleaseSigner(KEY)
 @pytest.fixture
 def engine(tmp_path: Path) -> Iterator[Engine]:
     engine = open_engine(f"sqlite:///{tmp_path / 'rows.sqlite'}")
-    METADATA.create_all(engine, tables=[RELEASES])
+    METADATA.create_all(engine, tables=[RELEASES, AUDIT_LOG])
     yield engine
     engine.dispose()
 
