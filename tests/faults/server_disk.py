@@ -21,6 +21,7 @@ from tests.fakes.caller import Caller
 from tests.faults.crash_states import Bytes, Image, Names, Recorder, Step, Synced, Whole, write_image
 
 from projectone.server.api.app import create_app
+from projectone.server.api.bodies import BodyRoom
 from projectone.server.api.quotas import QuotaLimits, Quotas
 from projectone.server.api.services import Services
 from projectone.server.corpus.catalog import Catalog
@@ -137,7 +138,9 @@ class Opened:
 
 
 @contextlib.contextmanager
-def opened(home: Path, *, is_new: bool = False, limits: QuotaLimits | None = None) -> Iterator[Opened]:
+def opened(
+    home: Path, *, is_new: bool = False, limits: QuotaLimits | None = None, bodies: BodyRoom | None = None
+) -> Iterator[Opened]:
     """A server on `home` as `serve` opens it; made first if it is new."""
     settings = ServerSettings.from_env({"PROJECTONE_SERVER_HOME": str(home)})
     if is_new:
@@ -145,7 +148,7 @@ def opened(home: Path, *, is_new: bool = False, limits: QuotaLimits | None = Non
     engine = open_engine(settings.database_url)
     try:
         services = api_services(with_secrets(settings), engine)
-        services = replace(services, quotas=Quotas(limits or QuotaLimits()))
+        services = replace(services, quotas=Quotas(limits or QuotaLimits()), bodies=bodies or BodyRoom())
         with TestClient(create_app(services), raise_server_exceptions=False) as http:
             yield Opened(http, services, home, engine)
     finally:

@@ -14,6 +14,7 @@ from tests.fakes.caller import Caller, a_clip
 from tests.faults.server_disk import Opened, opened
 from tests.faults.steps import Steps
 
+from projectone.server.api.bodies import BodyRoom
 from projectone.storage import files
 
 # Where a disk can refuse: statements are left out, since SQLite reaches its log in the commit.
@@ -52,7 +53,8 @@ class FailFrom:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Opened]:
-    with opened(tmp_path_factory.mktemp("errors") / "home", is_new=True) as server:
+    """Without room for bodies in memory, so that they take their steps on the disk, too."""
+    with opened(tmp_path_factory.mktemp("errors") / "home", is_new=True, bodies=BodyRoom(max_bytes=0)) as server:
         make_folders(server)
         yield server
 

@@ -23,6 +23,7 @@ from tests.hostile.audio_families import files, float_wav, fmt, riff
 
 from projectone.contracts import endpoints
 from projectone.server.api import auth
+from projectone.server.api.bodies import BodyRoom
 from projectone.server.api.problems import Refusal
 
 PATIENCE_S = 120
@@ -254,10 +255,15 @@ class SlowRequest:
 
 def receive_at(bytes_per_s: int, monkeypatch: pytest.MonkeyPatch) -> int:
     """How many bytes were taken in."""
-    request, body = SlowRequest(bytes_per_s), io.BytesIO()
+    request = SlowRequest(bytes_per_s)
     monkeypatch.setattr(auth, "time", SimpleNamespace(monotonic=lambda: request.now_s))
-    asyncio.run(auth._receive(request, body, 10**6))  # type: ignore[arg-type]
-    return len(body.getvalue())
+
+    async def receive() -> int:
+        with BodyRoom().incoming(Path()) as body:
+            await auth._receive(request, body, 10**6)  # type: ignore[arg-type]
+            return len((await body.stream()).read())
+
+    return asyncio.run(receive())
 
 
 def test_a_body_slower_than_4_kb_a_second_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:

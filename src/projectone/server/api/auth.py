@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import hashlib
-import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import IO, Any
 
@@ -18,12 +18,12 @@ from projectone.contracts.audio import MAX_CLIP_BYTES
 from projectone.contracts.endpoints import MAX_BATCH_BYTES
 from projectone.contracts.signatures import verify_request
 from projectone.errors import SignatureError
+from projectone.server.api.bodies import IncomingBody
 from projectone.server.api.problems import Refusal
 from projectone.server.api.services import Services, services_of
 from projectone.server.devices.catalog import Device
 
 _MAX_JSON_BYTES = 64 * 1024
-_FLUSH_BYTES = 256 * 1024
 # Slower than this is not a phone on a bad network, it is somebody holding the line.
 _MIN_BYTES_PER_S = 4_000
 _PATIENCE_S = 30.0
@@ -37,11 +37,13 @@ class Call:
     Attributes:
         device: Who signed it; None where no signature is asked for.
         body: The whole body, at its beginning; gone when the request ends.
+        body_sha256: Its digest, 64 hexadecimal digits.
         address: Network address of the caller.
     """
 
     device: Device | None
     body: IO[bytes]
+    body_sha256: str
     address: str
 
     @property
@@ -59,7 +61,7 @@ class Policy:
     max_body_bytes: int = _MAX_JSON_BYTES
 
     async def __call__(self, request: Request) -> AsyncIterator[Call]:
-        """Let the request in, its body on the disk, or refuse it.
+        """Let the request in, its body with it, or refuse it: a forged one before its body is read.
 
         Raises:
             Refusal: 400, 401, 408, 411, 413, 415 or 429.
@@ -69,15 +71,15 @@ class Policy:
         address = request.client.host if request.client else "unknown"
         _take(services.quotas.total.take("all"), "everybody together")
         _take(services.quotas.address.take(address), "this address")
-        device = await run_in_threadpool(_find_device, request, services) if self.is_signed else None
-        with tempfile.TemporaryFile(dir=services.staging) as body:
-            digest = await _receive(request, body, self.max_body_bytes)
-            _check_digest(request, digest)
+        device = await run_in_threadpool(_find_signer, request, services) if self.is_signed else None
+        with contextlib.ExitStack() as held:
             if device is not None:
-                _check_signature(request, device, digest, int(services.clock().timestamp()))
                 _take(services.quotas.device.take(device.device_id), "this device")
-            body.seek(0)
-            yield Call(device, body, address)
+            body = held.enter_context(services.bodies.incoming(services.staging))
+            digest = await _receive(request, body, self.max_body_bytes)
+            # What the signature covers is the digest that was stated: this makes it one over the body.
+            _check_digest(request, digest)
+            yield Call(device, await body.stream(), digest.hex(), address)
 
 
 ANYONE = Policy(is_signed=False)
@@ -91,7 +93,7 @@ def _take(wait_s: float | None, whose: str) -> None:
         raise Refusal(429, "quota", f"too many requests of {whose}", retry_after_s=wait_s)
 
 
-def _find_device(request: Request, services: Services) -> Device:
+def _find_signer(request: Request, services: Services) -> Device:
     for name in _SIGNED_ONCE:
         if len(request.headers.getlist(name)) > 1:
             raise SignatureError(f"request: expected one {name} header, got several")
@@ -99,11 +101,12 @@ def _find_device(request: Request, services: Services) -> Device:
     device = services.devices.find(device_id)
     if device is None:
         raise Refusal(401, "device-unknown", "no device of this name is enrolled here; POST /v1/devices first")
+    _check_signature(request, device, int(services.clock().timestamp()))
     return device
 
 
-async def _receive(request: Request, body: IO[bytes], max_bytes: int) -> str:
-    """Stream the body into `body`; gives its `Content-Digest`. What Content-Length says is only a first hint."""
+async def _receive(request: Request, body: IncomingBody, max_bytes: int) -> bytes:
+    """Stream the body into `body`; gives its SHA-256. What Content-Length says is only a first hint."""
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise Refusal(415, "content-encoding", "send the body as it is, without Content-Encoding")
     too_large = Refusal(413, "too-large", f"expected a body of at most {max_bytes} bytes")
@@ -111,7 +114,6 @@ async def _receive(request: Request, body: IO[bytes], max_bytes: int) -> str:
     if not stated.isdecimal() or len(stated) > 18 or int(stated) > max_bytes:
         raise too_large
     digest = hashlib.sha256()
-    waiting = bytearray()
     n_bytes, started = 0, time.monotonic()
     is_more = True
     while is_more:
@@ -125,30 +127,32 @@ async def _receive(request: Request, body: IO[bytes], max_bytes: int) -> str:
             raise too_large
         if time.monotonic() - started > _PATIENCE_S + n_bytes / _MIN_BYTES_PER_S:
             raise Refusal(408, "too-slow", f"expected at least {_MIN_BYTES_PER_S} bytes per second")
-        digest.update(chunk)
-        waiting += chunk
-        if len(waiting) >= _FLUSH_BYTES or (waiting and not is_more):
-            await run_in_threadpool(body.write, bytes(waiting))
-            waiting.clear()
-    return f"sha-256=:{base64.b64encode(digest.digest()).decode()}:"
+        if chunk:
+            digest.update(chunk)
+            await body.write(chunk)
+    return digest.digest()
 
 
-async def _next_message(request: Request) -> dict[str, Any]:
+async def _next_message(request: Request) -> Mapping[str, Any]:
     try:
-        return dict(await asyncio.wait_for(request.receive(), _PATIENCE_S))
+        async with asyncio.timeout(_PATIENCE_S):
+            return await request.receive()
     except TimeoutError as error:
         raise Refusal(408, "too-slow", f"nothing arrived for {_PATIENCE_S:g} s") from error
 
 
-def _check_digest(request: Request, digest: str) -> None:
-    stated = request.headers.get("content-digest")
-    if stated is not None and stated != digest:
+def _check_digest(request: Request, digest: bytes) -> None:
+    stated, actual = request.headers.get("content-digest"), f"sha-256=:{base64.b64encode(digest).decode()}:"
+    if stated is not None and stated != actual:
         raise Refusal(
-            400, "content-digest", f"expected Content-Digest {stated[:80]}, the body that arrived has {digest}"
+            400, "content-digest", f"expected Content-Digest {stated[:80]}, the body that arrived has {actual}"
         )
 
 
-def _check_signature(request: Request, device: Device, digest: str, now_s: int) -> None:
+def _check_signature(request: Request, device: Device, now_s: int) -> None:
+    stated = request.headers.get("content-digest")
+    if stated is None:
+        raise SignatureError("request: expected a Content-Digest header, which the signature covers")
     path: bytes = request.scope.get("raw_path") or request.scope["path"].encode()
     verify_request(
         device.public_key,
@@ -156,6 +160,6 @@ def _check_signature(request: Request, device: Device, digest: str, now_s: int) 
         path=path.decode("ascii", "replace"),
         query=request.scope["query_string"].decode("ascii", "replace"),
         headers=dict(request.headers),
-        body_digest=digest,
+        body_digest=stated,
         now_s=now_s,
     )

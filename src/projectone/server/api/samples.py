@@ -45,7 +45,8 @@ def put_sample(sample_id: UUID, request: Request, call: Annotated[Call, Depends(
     correction = read_correction(_decode_header(request.headers.get(endpoints.SAMPLE_HEADER, "")))
     if correction.sample_id != sample_id:
         raise DataError("sample-id", f"expected sample {sample_id}, the header names {correction.sample_id}")
-    receipt, is_new = accept(services_of(request), correction, call.body.read(), call.signer)
+    content, sha256 = call.body.read(), call.body_sha256
+    receipt, is_new = accept(services_of(request), correction, content, call.signer, sha256=sha256)
     return contract_response(receipt, status=201 if is_new else 200)
 
 
@@ -74,8 +75,10 @@ def remove_sample(sample_id: UUID, request: Request, call: Annotated[Call, Depen
     return contract_response(SampleDeletion(sample_id=sample_id, deleted_at=since))
 
 
-def accept(services: Services, correction: Correction, content: bytes, device: Device) -> tuple[UploadReceipt, bool]:
-    """Take in one sample for the person whose device it is.
+def accept(
+    services: Services, correction: Correction, content: bytes, device: Device, *, sha256: str | None = None
+) -> tuple[UploadReceipt, bool]:
+    """Take in one sample for the person whose device it is; `sha256` is that of `content`, if it is known.
 
     Raises:
         Refusal: 403 if the sample names another person.
@@ -85,7 +88,7 @@ def accept(services: Services, correction: Correction, content: bytes, device: D
     if correction.contributor_id != device.contributor_id:
         raise Refusal(403, "contributor", "the sample names another person than the one who uses this device")
     correction.require_usable_voices()
-    return services.intake.accept(correction, content, device.device_id)
+    return services.intake.accept(correction, content, device.device_id, sha256=sha256)
 
 
 def read_correction(content: bytes) -> Correction:

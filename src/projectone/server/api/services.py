@@ -11,6 +11,7 @@ from uuid import UUID
 from fastapi import Request
 
 from projectone.contracts.erasures import SignedErasure
+from projectone.server.api.bodies import BodyRoom
 from projectone.server.api.quotas import Quotas
 from projectone.server.corpus.catalog import Catalog
 from projectone.server.corpus.intake import Intake
@@ -30,7 +31,7 @@ class Services:
         intake: Takes a sample in.
         ledger: What is released.
         packages: The released zips.
-        staging: Folder on the disk for bodies on their way in; nothing stays there.
+        staging: Folder on the disk for bodies on their way in that find no room in memory; nothing stays there.
         enrolment_code: What a new device has to show.
         clock: Now, with its zone.
         erase_derived: Removes what was made from withdrawn samples; safe to repeat.
@@ -38,6 +39,7 @@ class Services:
         scripts: The signed sheet of sentences to read aloud, as it is sent; None before there is one.
         checkpoint: What was last signed of the audit log, as it is sent; None before the first.
         quotas: How much anybody may ask for.
+        bodies: How much of what is on its way in lies in memory.
     """
 
     catalog: Catalog
@@ -54,6 +56,7 @@ class Services:
     scripts: Callable[[], bytes | None] = lambda: None
     checkpoint: Callable[[], bytes | None] = lambda: None
     quotas: Quotas = field(default_factory=Quotas)
+    bodies: BodyRoom = field(default_factory=BodyRoom)
 
 
 def services_of(request: Request) -> Services:
