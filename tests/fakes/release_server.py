@@ -120,6 +120,7 @@ class FakeServer:
     devices: dict[str, Enrolment] = field(default_factory=dict)
     consents: dict[str, bool] = field(default_factory=dict)
     samples: dict[UUID, tuple[Correction, bytes]] = field(default_factory=dict)
+    deleted: set[UUID] = field(default_factory=set)
     requests: list[tuple[str, str]] = field(default_factory=list)
     ranges: list[str | None] = field(default_factory=list)
     sent_bytes: int = 0
@@ -238,6 +239,10 @@ class _Handler(BaseHTTPRequestHandler):
                     del state.samples[sample_id]
                     state.n_erased += 1
             return 200, b"{}"
+        if self.command == "DELETE":
+            state.deleted.add(UUID(name))
+            state.samples.pop(UUID(name), None)
+            return 200, b"{}"
         return self._store(UUID(name), body)
 
     def _public(self, path: str) -> bytes:
@@ -274,6 +279,8 @@ class _Handler(BaseHTTPRequestHandler):
             raise _Refused(422, "sample-digest")
         if not state.consents.get(str(correction.consent_receipt_id)):
             raise _Refused(403, "consent-missing")
+        if sample_id in state.deleted:
+            raise _Refused(410, "erased")
         known = state.samples.get(sample_id)
         if known is not None and known != (correction, body):
             raise _Refused(409, "sample-conflict")

@@ -7,18 +7,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from uuid import UUID
 
 from projectone.contracts.consent import ConsentReceipt, ConsentScope
 from projectone.contracts.erasures import ErasureReceipt, SignedErasure
+from projectone.device.accounts import ConsentAccount, DeviceStatus
 from projectone.device.consent import ConsentLedger, ConsentMethod
-from projectone.device.corrections import Corrections, Granted, Kept, Undone
+from projectone.device.corrections import Corrections, Granted, Kept
 from projectone.device.donation import Distance, Finding, check_sound, check_words
-from projectone.device.installed import Installed, SetAside
+from projectone.device.installed import Installed
 from projectone.device.keys import DeviceKeys
-from projectone.device.outbox import EntryState, Outbox
+from projectone.device.outbox import Outbox
 from projectone.device.recordings import Clip, Recording, Recordings
 from projectone.device.scripts import Offer, Scripts
+from projectone.device.sent import Sent, SentPoint, Undone
 from projectone.device.transcriber import Heard, Samples, Transcriber
 from projectone.device.transport import Transport
 from projectone.device.updater import Updater, UpdateReport
@@ -30,58 +31,6 @@ from projectone.storage.given_files import read_given
 
 # An hour of 48 kHz stereo at 32 bits, and a header.
 MAX_RECORDING_BYTES = 3600 * 48_000 * 2 * 4 + 4096
-
-
-@dataclass(frozen=True)
-class DeviceStatus:
-    """Where this device stands.
-
-    Attributes:
-        device_id: Random; known to the server once something was sent.
-        home: Where everything lies.
-        server: Where corrections go and models come from; None if not set.
-        channel: Release channel.
-        model_version: The model in use; None before the first update.
-        model_seq: Its release number.
-        previous_version: The model to which one can go back.
-        set_aside: Releases that failed here or that the user went back from.
-        consents: For each purpose, when it was agreed to; None if it is not.
-        recordings: How many recordings there are.
-        corrections: How many of them were corrected.
-        donations: How many scripts were read.
-        uploaded: How many corrections and donations the server has.
-        waiting: How many things are still to be sent.
-        refusals: Id, reason and words for each thing that the server would not take.
-    """
-
-    device_id: str
-    home: Path
-    server: str | None
-    channel: str
-    model_version: str | None
-    model_seq: int | None
-    previous_version: str | None
-    set_aside: tuple[SetAside, ...]
-    consents: dict[ConsentScope, datetime | None]
-    recordings: int
-    corrections: int
-    donations: int
-    uploaded: int
-    waiting: int
-    refusals: tuple[tuple[str, str, str], ...]
-
-
-@dataclass(frozen=True)
-class ConsentAccount:
-    """One consent and what was given under it.
-
-    Attributes:
-        receipt: The consent, withdrawn or not.
-        samples: Where each sample is, and whether its bytes may ever have left this device.
-    """
-
-    receipt: ConsentReceipt
-    samples: dict[UUID, tuple[EntryState, bool]]
 
 
 Distances = tuple[Distance, Distance]
@@ -109,6 +58,7 @@ class DeviceRooms:
     transport: Transport
     installed: Installed
     corrections: Corrections
+    sent: Sent
     uploader: Uploader
     updater: Updater
     transcriber: Transcriber
@@ -252,8 +202,28 @@ class DeviceClient:
         )
 
     def undo_donation(self) -> Undone | None:
-        """Take the last donation back, if it did not leave yet; None if there is none."""
-        return self._rooms.corrections.undo_donation()
+        """Take the last donation back, as `undo` does; None if there is none."""
+        undone = self._rooms.sent.undo_donation()
+        if undone is not None:
+            self._rooms.sent.forget_sound(undone)
+        return undone
+
+    def sent(self, limit: int = 50) -> list[SentPoint]:
+        """What left this device, or may have, the last first."""
+        return self._rooms.sent.newest(limit)
+
+    def undo(self, named: str) -> Undone:
+        """Take one correction or donation back; if it may have left, the server is told at the next `sync` to erase it.
+
+        Args:
+            named: Its id, a beginning of it that fits one only, or ``"last"``.
+
+        Raises:
+            DataError: if there is no such thing.
+        """
+        undone = self._rooms.sent.undo(named)
+        self._rooms.sent.forget_sound(undone)
+        return undone
 
     def grant(
         self, scope: ConsentScope, method: ConsentMethod, *, is_for_earlier: bool = False, is_adult: bool = True

@@ -29,15 +29,6 @@ class Kept:
 
 
 @dataclass(frozen=True)
-class Undone:
-    """A donation that was taken back, unless it may have left before: then it is as it was."""
-
-    sample_id: uuid.UUID
-    text: str
-    may_have_left: bool
-
-
-@dataclass(frozen=True)
 class Granted:
     """A consent is in force, and how many data points were put in line by it."""
 
@@ -46,8 +37,7 @@ class Granted:
 
 
 _MARKED_TOO_LATE = (
-    "it was sent before it was marked, or may have been; `projectone consent withdraw corrections` and "
-    "`projectone sync` make the server erase it with all others"
+    "it was sent before it was marked, or may have been; the next `projectone sync` makes the server delete it"
 )
 
 
@@ -111,8 +101,9 @@ class Corrections:
                 others_present=others_present,
             )
             self._recordings.add_point(point)
-            if others_present and may_have_left:
-                # The server would refuse this one, and go on training on the one without the mark.
+            if others_present and earlier is not None and may_have_left:
+                # The server refuses what is marked, and would go on training on the one without the mark.
+                self._outbox.take_back(earlier.sample_id)
                 return Kept(point.sample_id, text, False, _MARKED_TOO_LATE)
             return self._put_in_line(point)
 
@@ -152,24 +143,6 @@ class Corrections:
             )
             self._recordings.add_point(point)
             return self._put_in_line(point)
-
-    def undo_donation(self) -> Undone | None:
-        """Take the last donation back: it counts no more and its sound is removed here.
-
-        Returns:
-            What was taken back, and whether it left before; None if there is nothing to take back.
-        """
-        with self._database.transaction():
-            point = self._recordings.newest_donation()
-            if point is None:
-                return None
-            self._outbox.withdraw_sample(point.sample_id)
-            may_have_left = self._may_have_left(point)
-            if not may_have_left:
-                self._recordings.take_back(point.sample_id)
-        if not may_have_left:  # after the commit: a row without its sound would be worse than a sound without a row
-            self._recordings.remove_audio(point.audio_sha256)
-        return Undone(point.sample_id, point.text, may_have_left)
 
     def grant(
         self, scope: ConsentScope, method: ConsentMethod, *, is_for_earlier: bool = False, is_adult: bool = True

@@ -17,8 +17,10 @@ from projectone.contracts.consent import ConsentScope
 from projectone.storage.database import Database
 from projectone.storage.sqlite import Row
 
-EntryKind = Literal["consent", "withdrawal", "sample"]
+EntryKind = Literal["consent", "withdrawal", "deletion", "sample"]
 EntryState = Literal["waiting", "sending", "sent", "refused", "withdrawn"]
+Whereabouts = Literal["maybe sent", "sent", "refused", "withdrawn", "to be deleted", "deleted"]
+"""Of a sample that left: whether the server has it, as far as this device knows."""
 
 M003_OUTBOX = """
 CREATE TABLE outbox (
@@ -39,9 +41,34 @@ CREATE TABLE outbox (
 CREATE INDEX outbox_by_state ON outbox(state);
 """
 
-# The server must know of a consent before the samples under it, and of a withdrawal before anything new. A sample that
-# failed goes to the end of the line, so that one on which the server chokes cannot hold up the others.
-_IN_ORDER = "CASE kind WHEN 'consent' THEN 0 WHEN 'withdrawal' THEN 1 ELSE 2 END, attempts, number"
+# One more kind: a sample that left and is taken back. SQLite changes no CHECK, so the table is made anew.
+M006_DELETIONS = """
+CREATE TABLE outbox_next (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    entry_id TEXT NOT NULL,
+    kind TEXT NOT NULL CHECK (kind IN ('consent', 'withdrawal', 'deletion', 'sample')),
+    scope TEXT NOT NULL,
+    receipt_id TEXT NOT NULL,
+    payload BLOB NOT NULL,
+    audio_sha256 TEXT,
+    state TEXT NOT NULL DEFAULT 'waiting' CHECK (state IN ('waiting', 'sending', 'sent', 'refused', 'withdrawn')),
+    attempts INTEGER NOT NULL DEFAULT 0,
+    due_at REAL NOT NULL DEFAULT 0,
+    reason TEXT,
+    detail TEXT,
+    UNIQUE (entry_id, kind)
+) STRICT;
+INSERT INTO outbox_next SELECT * FROM outbox;
+DROP TABLE outbox;
+ALTER TABLE outbox_next RENAME TO outbox;
+CREATE INDEX outbox_by_state ON outbox(state)
+"""
+
+# The server must know of a consent before the samples under it, and of what is taken back before anything new. A sample
+# that failed goes to the end of the line, so that one on which the server chokes cannot hold up the others.
+_IN_ORDER = (
+    "CASE kind WHEN 'consent' THEN 0 WHEN 'withdrawal' THEN 1 WHEN 'deletion' THEN 1 ELSE 2 END, attempts, number"
+)
 
 _FOR_EVER = 1e18
 _FIRST_PAUSE_S = 30.0
@@ -174,6 +201,37 @@ class Outbox:
             (str(sample_id),),
         )
 
+    def take_back(self, sample_id: uuid.UUID) -> bool:
+        """Take one sample out of line, wherever it is; if the server may have it, put in line that it is to erase it.
+
+        Returns:
+            Whether it may have left. One that is under way is erased after it arrived, or refused if it comes later.
+        """
+        with self._database.transaction():
+            rows = self._database.query(
+                "SELECT * FROM outbox WHERE entry_id = ? AND kind = 'sample'", (str(sample_id),)
+            )
+            if not rows or rows[0]["state"] == "refused":
+                return False
+            self._database.execute(
+                "UPDATE outbox SET state = 'withdrawn', payload = x'' WHERE number = ?", (rows[0]["number"],)
+            )
+            if not rows[0]["attempts"]:
+                return False
+            receipt_id = uuid.UUID(rows[0]["receipt_id"])
+            self.put("deletion", sample_id, scope=rows[0]["scope"], receipt_id=receipt_id, payload=b"")
+        return True
+
+    def left(self, limit: int) -> list[tuple[uuid.UUID, Whereabouts]]:
+        """Samples that left, or may have, the last ones first, and what is known of each."""
+        rows = self._database.query(
+            "SELECT s.entry_id, s.state, d.state AS deletion FROM outbox s LEFT JOIN outbox d"
+            " ON d.entry_id = s.entry_id AND d.kind = 'deletion'"
+            " WHERE s.kind = 'sample' AND s.attempts > 0 ORDER BY s.number DESC LIMIT ?",
+            (limit,),
+        )
+        return [(uuid.UUID(row["entry_id"]), _whereabouts(row["state"], row["deletion"])) for row in rows]
+
     def state_of(self, sample_id: uuid.UUID) -> EntryState | None:
         """Where a sample is; None if it never was in line."""
         rows = self._database.query(
@@ -217,6 +275,14 @@ class Outbox:
             (state, reason, detail, entry.number),
         )
         return changed == 1
+
+
+def _whereabouts(state: EntryState, deletion: EntryState | None) -> Whereabouts:
+    if deletion in ("waiting", "sending"):
+        return "to be deleted"
+    if deletion == "sent":
+        return "deleted"
+    return "maybe sent" if state in ("waiting", "sending") else cast(Whereabouts, state)
 
 
 def _to_entry(row: Row) -> OutboxEntry:

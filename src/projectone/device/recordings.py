@@ -215,6 +215,28 @@ class Recordings:
         )
         return [_to_point(row) for row in rows]
 
+    def point(self, sample_id: uuid.UUID) -> FineTuningDataPoint:
+        """A data point, whether or not it still counts."""
+        (row,) = self._database.query("SELECT * FROM data_points WHERE sample_id = ?", (str(sample_id),))
+        return _to_point(row)
+
+    def find_point(self, named: str) -> FineTuningDataPoint:
+        """The data point with this id, or the only one whose id begins so, or the ``last`` one that counts.
+
+        Raises:
+            DataError: if there is none, or more than one.
+        """
+        if named == LAST:
+            rows = self._database.query("SELECT * FROM data_points WHERE is_superseded = 0 ORDER BY rowid DESC LIMIT 1")
+        elif len(named) >= _SHORTEST_PREFIX and set(named) <= set("0123456789abcdef-"):
+            rows = self._database.query("SELECT * FROM data_points WHERE sample_id GLOB ? LIMIT 2", (f"{named}*",))
+        else:
+            rows = []
+        if len(rows) == 1:
+            return _to_point(rows[0])
+        problem = "several begin so; give more of the id" if rows else "no such correction or donation"
+        raise DataError("sample-unknown", f"{named!r}: {problem} (`projectone sent` lists what was sent)")
+
     def newest_donation(self) -> FineTuningDataPoint | None:
         """The donation that was made last and not taken back."""
         rows = self._database.query(

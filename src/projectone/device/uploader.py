@@ -46,8 +46,8 @@ class SyncReport:
     Attributes:
         sent: Samples that the server has now and had not before.
         refused: Samples that it will never take.
-        waiting: Samples, consents and withdrawals that are still to be sent.
-        notices: Consents and withdrawals that it was told.
+        waiting: Samples, consents, withdrawals and deletions that are still to be sent.
+        notices: Consents, withdrawals and deletions that it was told.
         refusals: For each refused sample its id and the reason's code.
         problem: Why something still waits, if something went wrong.
     """
@@ -193,6 +193,10 @@ class Uploader:
             self.fetch_erasure(entry.entry_id)
             return
 
+        if entry.kind == "deletion":  # taking back needs no consent
+            self._transport.call("DELETE", endpoints.sample(entry.entry_id))
+            return
+
         def require_consent() -> None:
             self._consent.require(entry.scope, entry.receipt_id)
 
@@ -245,6 +249,8 @@ class Uploader:
             # False if it was withdrawn while it was under way: the withdrawal in line makes the server erase it.
             if self._outbox.mark_sent(entry) and entry.kind == "sample":
                 self._recordings.mark_uploaded(entry.entry_id)
+            elif entry.kind == "deletion":
+                self._recordings.mark_uploaded(entry.entry_id, is_uploaded=False)
         if entry.kind == "sample":
             this.sent += 1
         else:

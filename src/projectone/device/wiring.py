@@ -15,9 +15,10 @@ from projectone.device.consent import M002_CONSENT, M004_ERASURES, M005_PEOPLE, 
 from projectone.device.corrections import Corrections
 from projectone.device.installed import Installed
 from projectone.device.keys import DeviceKeys
-from projectone.device.outbox import M003_OUTBOX, Outbox
+from projectone.device.outbox import M003_OUTBOX, M006_DELETIONS, Outbox
 from projectone.device.recordings import M001_RECORDINGS, Clip, Recordings
 from projectone.device.scripts import Scripts
+from projectone.device.sent import Sent
 from projectone.device.settings import DeviceSettings
 from projectone.device.transcriber import Engine, Samples, Transcriber, TrialClip
 from projectone.device.transport import Transport
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from projectone.speech.threads import MlxThread
 
 # Numbered, append-only: `PRAGMA user_version` counts them.
-MIGRATIONS = (M001_RECORDINGS, M002_CONSENT, M003_OUTBOX, M004_ERASURES, M005_PEOPLE)
+MIGRATIONS = (M001_RECORDINGS, M002_CONSENT, M003_OUTBOX, M004_ERASURES, M005_PEOPLE, M006_DELETIONS)
 
 MAX_RECORDING_S = 3600.0
 _TRIAL_CLIPS = 3
@@ -88,6 +89,7 @@ def open_client(settings: DeviceSettings) -> DeviceClient:
                 language=settings.language,
                 clock=_now,
             ),
+            sent=Sent(database, recordings, outbox),
             uploader=Uploader(
                 database,
                 outbox,

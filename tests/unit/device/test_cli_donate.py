@@ -118,19 +118,19 @@ def test_a_sound_that_something_else_needs_stays(
     assert kept_sounds(tmp_path / "device") == 1
 
 
-def test_after_it_was_sent_the_undo_says_what_can_be_done(
-    wav: Path, server: FakeServer, capsys: pytest.CaptureFixture[str]
+def test_after_it_was_sent_the_undo_reaches_the_server(
+    wav: Path, server: FakeServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run(capsys, "consent", "grant", "voice_donation", "--yes")
     run(capsys, "donate", wav)
     run(capsys, "sync")
     code, facts = run(capsys, "donate", "--undo")
-    assert (code, facts["is_undone"]) == (1, False)
-    assert "consent withdraw voice_donation" in facts["error"]["message"]
-    assert run(capsys, "status")[1]["donations"] == 1
-    run(capsys, "consent", "withdraw", "voice_donation")
+    assert (code, facts["is_undone"], facts["may_have_left"]) == (0, True, True)
+    assert run(capsys, "status")[1]["donations"] == 0
+    assert kept_sounds(tmp_path / "device") == 0
     run(capsys, "sync")
     assert server.samples == {}
+    assert set(server.consents.values()) == {True}
 
 
 def test_without_a_server_one_reads_what_came_with_the_program(

@@ -359,15 +359,3 @@ def test_what_was_said_about_people_travels_in_the_signed_sample(rooms: Rooms, s
     rooms.uploader.sync()
     ((correction, _),) = server.samples.values()  # the one without the mark never left
     assert (correction.sample_id, correction.is_adult, correction.others_present) == (marked.sample_id, False, True)
-
-
-def test_a_mark_that_comes_too_late_says_what_can_be_done(rooms: Rooms, server: FakeServer) -> None:
-    rooms.corrections.grant("corrections", "cli")
-    recording = rooms.record()
-    sent = rooms.corrections.correct(recording.recording_id, "one two three")
-    rooms.uploader.sync()
-    late = rooms.corrections.correct(recording.recording_id, "one two three", others_present=True)
-    assert not late.is_queued
-    assert "consent withdraw corrections" in (late.reason or "")
-    rooms.uploader.sync()
-    assert list(server.samples) == [sent.sample_id]

@@ -11,6 +11,7 @@ from projectone.device.cli.consents import CONSENT
 from projectone.device.cli.donations import DONATE
 from projectone.device.cli.progress import ProgressLine
 from projectone.device.cli.results import Command, Result, add_others_present, kept_result
+from projectone.device.cli.sent import SENT, UNDO
 from projectone.device.client import DeviceClient
 from projectone.device.recordings import Recording
 from projectone.errors import DataError, SettingsError
@@ -189,6 +190,8 @@ COMMANDS: dict[str, Command] = {
         _correct,
     ),
     "donate": DONATE,
+    "sent": SENT,
+    "undo": UNDO,
     "consent": CONSENT,
     "sync": Command(
         "  projectone sync\n  projectone sync --due --json",

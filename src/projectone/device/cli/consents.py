@@ -10,8 +10,9 @@ from typing import Any
 from projectone.contracts.consent import CONSENT_SCOPES, CONSENT_TEXTS, ConsentScope, words_of
 from projectone.contracts.consent_records import consent_record, limits_of
 from projectone.contracts.erasures import ErasureReceipt
+from projectone.device.accounts import ConsentAccount
 from projectone.device.cli.results import Command, Result
-from projectone.device.client import ConsentAccount, DeviceClient
+from projectone.device.client import DeviceClient
 from projectone.device.outbox import EntryState
 from projectone.errors import ConsentError
 

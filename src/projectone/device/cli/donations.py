@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from projectone.contracts.texts import MAX_TRANSCRIPT_CHARACTERS, clean_transcript
-from projectone.device.cli.results import Command, Result, add_others_present, kept_result
+from projectone.device.cli.results import Command, Result, add_others_present, kept_result, undone_result
 from projectone.device.client import DeviceClient
 from projectone.device.scripts import Offer
 from projectone.errors import DataError, UsageError
@@ -95,14 +95,7 @@ def _undo(client: DeviceClient) -> Result:
     undone = client.undo_donation()
     if undone is None:
         return Result({"is_undone": False}, "there is no donation to take back")
-    facts = {"sample_id": str(undone.sample_id), "text": undone.text, "is_undone": not undone.may_have_left}
-    if undone.may_have_left:
-        problem = (
-            f"{undone.text!r} was sent, or may have been; one donation alone cannot be called back. "
-            "`projectone consent withdraw voice_donation` and `projectone sync` make the server erase all of them"
-        )
-        return Result(facts, problem, is_done=False, problem=problem)
-    return Result(facts, f"taken back: {undone.text!r} never left this device, and its sound is removed here")
+    return undone_result(undone)
 
 
 def _own_text(arguments: argparse.Namespace) -> str | None:

@@ -25,6 +25,8 @@ SUMMARIES: dict[str, str] = {
     "recordings": "list your recordings",
     "correct": "keep what was really said in a recording",
     "donate": "read a sentence aloud from which the model learns most",
+    "sent": "list what left this device",
+    "undo": "take one correction or donation back, also from the server",
     "consent": "see, give or take back your consent",
     "sync": "send what you allowed to be sent",
     "update": "bring the newest model, or go back to the one before",

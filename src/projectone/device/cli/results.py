@@ -9,6 +9,7 @@ from typing import Any
 
 from projectone.device.client import DeviceClient
 from projectone.device.corrections import Kept
+from projectone.device.sent import Undone
 
 
 @dataclass(frozen=True)
@@ -42,3 +43,19 @@ def kept_result(kept: Kept) -> Result:
     facts = {"sample_id": str(kept.sample_id), "text": kept.text, "is_queued": kept.is_queued, "reason": kept.reason}
     text = "kept; `projectone sync` sends it" if kept.is_queued else f"kept on this device only: {kept.reason}"
     return Result(facts, text)
+
+
+def undone_result(undone: Undone) -> Result:
+    """That something counts no more, and whether the server has to be told."""
+    facts = {
+        "sample_id": str(undone.sample_id),
+        "text": undone.text,
+        "is_undone": True,
+        "may_have_left": undone.may_have_left,
+    }
+    where = (
+        "it was sent, or may have been: the next `projectone sync` makes the server delete it"
+        if undone.may_have_left
+        else "it never left this device"
+    )
+    return Result(facts, f"taken back: {undone.text!r}; {where}")

@@ -1,0 +1,64 @@
+"""What a device can say of itself and of the consents that were given on it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from uuid import UUID
+
+from projectone.contracts.consent import ConsentReceipt, ConsentScope
+from projectone.device.installed import SetAside
+from projectone.device.outbox import EntryState
+
+
+@dataclass(frozen=True)
+class DeviceStatus:
+    """Where this device stands.
+
+    Attributes:
+        device_id: Random; known to the server once something was sent.
+        home: Where everything lies.
+        server: Where corrections go and models come from; None if not set.
+        channel: Release channel.
+        model_version: The model in use; None before the first update.
+        model_seq: Its release number.
+        previous_version: The model to which one can go back.
+        set_aside: Releases that failed here or that the user went back from.
+        consents: For each purpose, when it was agreed to; None if it is not.
+        recordings: How many recordings there are.
+        corrections: How many of them were corrected.
+        donations: How many scripts were read.
+        uploaded: How many corrections and donations the server has.
+        waiting: How many things are still to be sent.
+        refusals: Id, reason and words for each thing that the server would not take.
+    """
+
+    device_id: str
+    home: Path
+    server: str | None
+    channel: str
+    model_version: str | None
+    model_seq: int | None
+    previous_version: str | None
+    set_aside: tuple[SetAside, ...]
+    consents: dict[ConsentScope, datetime | None]
+    recordings: int
+    corrections: int
+    donations: int
+    uploaded: int
+    waiting: int
+    refusals: tuple[tuple[str, str, str], ...]
+
+
+@dataclass(frozen=True)
+class ConsentAccount:
+    """One consent and what was given under it.
+
+    Attributes:
+        receipt: The consent, withdrawn or not.
+        samples: Where each sample is, and whether its bytes may ever have left this device.
+    """
+
+    receipt: ConsentReceipt
+    samples: dict[UUID, tuple[EntryState, bool]]

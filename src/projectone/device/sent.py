@@ -1,0 +1,72 @@
+"""What left this device, and the way back: one correction or donation at a time, wherever it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from projectone.device.outbox import Outbox, Whereabouts
+from projectone.device.recordings import FineTuningDataPoint, Recordings
+from projectone.storage.database import Database
+
+
+@dataclass(frozen=True)
+class SentPoint:
+    """Something that left, or may have, and whether the server has it as far as this device knows."""
+
+    point: FineTuningDataPoint
+    whereabouts: Whereabouts
+
+
+@dataclass(frozen=True)
+class Undone:
+    """Something that was taken back. If it may have left, the server is told at the next sync to erase it."""
+
+    sample_id: UUID
+    text: str
+    may_have_left: bool
+
+
+class Sent:
+    """Lists what left, and takes back what is to be gone."""
+
+    def __init__(self, database: Database, recordings: Recordings, outbox: Outbox) -> None:
+        self._database = database
+        self._recordings = recordings
+        self._outbox = outbox
+
+    def newest(self, limit: int) -> list[SentPoint]:
+        """What left, or may have, the last first."""
+        return [SentPoint(self._recordings.point(sample_id), where) for sample_id, where in self._outbox.left(limit)]
+
+    def undo(self, named: str) -> Undone:
+        """Take a correction or donation back: it counts no more, and the server is to erase it if it may have it.
+
+        In one transaction with what tells the server: it is told once it can be reached, whatever happens before.
+
+        Args:
+            named: Its id, a beginning of it that fits one only, or ``"last"``.
+
+        Raises:
+            DataError: if there is no such thing.
+        """
+        with self._database.transaction():
+            return self._take_back(self._recordings.find_point(named))
+
+    def undo_donation(self) -> Undone | None:
+        """Take the last donation back; None if there is none."""
+        with self._database.transaction():
+            point = self._recordings.newest_donation()
+            return None if point is None else self._take_back(point)
+
+    def forget_sound(self, undone: Undone) -> None:
+        """Remove the sound of what was taken back, unless something else on this device is the same.
+
+        After the commit: a row without its sound would be worse than a sound without a row.
+        """
+        self._recordings.remove_audio(self._recordings.point(undone.sample_id).audio_sha256)
+
+    def _take_back(self, point: FineTuningDataPoint) -> Undone:
+        may_have_left = self._outbox.take_back(point.sample_id)
+        self._recordings.take_back(point.sample_id)
+        return Undone(point.sample_id, point.text, may_have_left)
