@@ -24,22 +24,28 @@ MIN_TONALITY = 4.0
 _FRAME = 640  # 40 ms: two periods of the deepest voice
 _HOP = 320
 _N_FFT = 1024
-_FRAMES_AT_ONCE = 512  # bounds the memory: 60 s of sound have 3000
+_SPECTRA_AT_ONCE = 128  # they stay in the processor's cache, and the memory flat
 _WINDOW: Final = np.hanning(_FRAME).astype(np.float32)
 # Pitch is looked for from 60 to 400 Hz, in the harmonics up to 2.5 kHz.
 _SHORTEST_LAG, _LONGEST_LAG = RATE_HZ // 400, RATE_HZ // 60
 _N_PITCH_BINS = 160
 _N_TONE_BINS = 256  # 4 kHz
+_N_HUM_BINS = 4  # below 60 Hz
 _HALF_SMOOTHING_BINS = 12
+_N_BINS = _N_TONE_BINS + _HALF_SMOOTHING_BINS
 _EDGES_HZ: Final = np.geomspace(120.0, 4000.0, 17)
 _EDGES: Final = np.ceil(_EDGES_HZ * _N_FFT / RATE_HZ).astype(int)
 _LOUD_DB = 25.0
 _VOICED_FROM = 0.45
 _REACH = 5  # frames: a consonant belongs to a vowel within 0.1 s
+# Two seconds of loud frames say what there is to say: of more, every second to fourth is looked at, which a vowel is
+# longer than. What lies between two of them counts for the nearer one.
+_ENOUGH_FRAMES = 100
+_MAX_STEP = 4
 _MAX_SNR_DB = 60.0
 
 Float32 = npt.NDArray[np.float32]
-Float64 = npt.NDArray[np.float64]
+Int = npt.NDArray[np.intp]
 
 
 @dataclass(frozen=True)
@@ -69,42 +75,81 @@ class Voice:
 
 def measure_voice(samples: Float32) -> Voice:
     """The figures of a clip of 16 kHz mono samples, shape (n,), finite and not empty, without an offset."""
-    padded = np.pad(samples, (0, max(0, _FRAME - len(samples))))
-    frames = np.lib.stride_tricks.sliding_window_view(padded, _FRAME)[::_HOP]
-    parts = [_measure_frames(frames[at : at + _FRAMES_AT_ONCE]) for at in range(0, len(frames), _FRAMES_AT_ONCE)]
-    power, bands, voicing, lines = (np.concatenate(part) for part in zip(*parts, strict=True))
+    padded = np.pad(samples, (0, _FRAME - len(samples))) if len(samples) < _FRAME else samples
+    power = _frame_powers(padded)
     level = 10.0 * np.log10(power + 1e-12)
-    is_loud = level > level.max() - _LOUD_DB
-    colour = bands - bands.mean(axis=1, keepdims=True)
-    is_voiced = is_loud & (voicing > _VOICED_FROM)
-    near = np.convolve(is_voiced, np.ones(2 * _REACH + 1), mode="same")[: len(is_voiced)] > 0
+    loud = np.flatnonzero(level > level.max() - _LOUD_DB)
+    step = min(1 + len(loud) // _ENOUGH_FRAMES, _MAX_STEP)
+    heard = loud[::step]
+    frames = np.lib.stride_tricks.sliding_window_view(padded, _FRAME)[::_HOP]
+    blocks = [heard[at : at + _SPECTRA_AT_ONCE] for at in range(0, len(heard), _SPECTRA_AT_ONCE)]
+    bands, voicing, lines = (
+        np.concatenate(part) for part in zip(*(_measure_frames(frames[block]) for block in blocks), strict=True)
+    )
+    # The floor keeps a band that a telephone took away from moving by its rounding errors.
+    colour = 10.0 * np.log10(bands + 1e-9 * bands.max() + 1e-14)
+    colour -= colour.mean(axis=1, keepdims=True)
     floor = float(np.percentile(power, 10)) + 1e-12
     excess = max(float(power.mean()) - floor, 1e-12)
     return Voice(
-        movement_db=float(colour[is_loud].std(axis=0).mean()),
-        voicing=float(voicing[is_loud].max()),
-        tonality=float(lines[is_loud].mean(axis=0).max()),
-        speech_ratio=float(np.mean(is_loud & near)),
+        movement_db=float(colour.std(axis=0).mean()),
+        voicing=float(voicing.max()),
+        tonality=float(lines.mean(axis=0).max()),
+        speech_ratio=_count_near(loud, heard[voicing > _VOICED_FROM], _REACH + step // 2) / len(power),
         snr_db=float(np.clip(10.0 * np.log10(excess / floor), -_MAX_SNR_DB, _MAX_SNR_DB)),
     )
 
 
-def _measure_frames(frames: Float32) -> tuple[Float64, Float64, Float64, Float64]:
-    """Power, shape (n,); bands in dB, shape (n, 16); clearness of a pitch, shape (n,); lines, shape (n, 256)."""
-    spectrum = np.fft.rfft(frames * _WINDOW, _N_FFT, axis=1)
-    power = spectrum.real**2 + spectrum.imag**2
-    sums = np.zeros((len(power), power.shape[1] + 1))
-    np.cumsum(power, axis=1, out=sums[:, 1:])
-    bands = sums[:, _EDGES[1:]] - sums[:, _EDGES[:-1]]
-    # The floor keeps a band that a telephone took away from moving by its rounding errors.
-    bands_db = 10.0 * np.log10(bands + 1e-9 * bands.max() + 1e-14)
+def _frame_powers(samples: Float32) -> Float32:
+    """Power of each frame under the window, shape (n_frames,), from two products with its halves."""
+    halves = np.square(samples[: len(samples) // _HOP * _HOP]).reshape(-1, _HOP)
+    weights = np.square(_WINDOW).reshape(2, _HOP) / (2 * _FRAME)
+    power: Float32 = (halves[:-1] @ weights[0]) + (halves[1:] @ weights[1])
+    return power
+
+
+def _count_near(loud: Int, voiced: Int, reach: int) -> int:
+    """How many of the loud frames have a voiced one at most so many frames away; both ascending."""
+    if not len(voiced):
+        return 0
+    after = np.searchsorted(voiced, loud)
+    to_next = voiced[np.minimum(after, len(voiced) - 1)] - loud
+    to_last = loud - voiced[np.maximum(after - 1, 0)]
+    return int(np.count_nonzero(np.minimum(np.abs(to_next), np.abs(to_last)) <= reach))
+
+
+def _measure_frames(frames: Float32) -> tuple[Float32, Float32, Float32]:
+    """Energy of the bands, shape (n, 16); clearness of a pitch, shape (n,); lines, shape (n, 256)."""
+    spectrum = np.fft.rfft(frames * _WINDOW, _N_FFT, axis=1)[:, :_N_BINS]
+    power = np.square(spectrum.real) + np.square(spectrum.imag)
     # Divided by its own smooth course the spectrum of a voice is a comb, that of noise of any colour is flat.
-    bins = np.arange(_N_TONE_BINS)
-    low, high = np.maximum(bins - _HALF_SMOOTHING_BINS, 0), bins + _HALF_SMOOTHING_BINS + 1
-    lines = power[:, :_N_TONE_BINS] * (high - low) / (sums[:, high] - sums[:, low] + 1e-14)
-    lines[:, :4] = 0.0  # below 60 Hz is hum
-    comb = np.zeros((len(power), _N_FFT // 2 + 1))
-    comb[:, :_N_PITCH_BINS] = lines[:, :_N_PITCH_BINS]
-    echo = np.fft.irfft(comb, _N_FFT, axis=1)
-    voicing = echo[:, _SHORTEST_LAG:_LONGEST_LAG].max(axis=1) / np.maximum(echo[:, 0], 1e-12)
-    return sums[:, -1] / (_N_FFT * _FRAME), bands_db, voicing, lines
+    lines = power[:, :_N_TONE_BINS] / (power @ _SMOOTHING + 1e-15)
+    lines[:, :_N_HUM_BINS] = 0.0
+    comb = lines[:, :_N_PITCH_BINS]
+    voicing = (comb @ _ECHOES).max(axis=1) / np.maximum(comb.sum(axis=1), 1e-12)
+    return power @ _BANDS, voicing, lines
+
+
+def _smoothing() -> Float32:
+    """Of a spectrum the mean around each bin, as a product, shape (268, 256)."""
+    distance = np.abs(np.arange(_N_BINS)[:, None] - np.arange(_N_TONE_BINS)[None, :])
+    is_near = distance <= _HALF_SMOOTHING_BINS
+    means: Float32 = (is_near / is_near.sum(axis=0)).astype(np.float32)
+    return means
+
+
+def _bands() -> Float32:
+    """Of a spectrum the sums of the bands, as a product, shape (268, 16)."""
+    bins = np.arange(_N_BINS)[:, None]
+    return ((bins >= _EDGES[:-1]) & (bins < _EDGES[1:])).astype(np.float32)
+
+
+def _echoes() -> Float32:
+    """Of a comb the echo at each lag of a pitch, as a product, shape (160, 226): the inverse transform, where asked."""
+    lags = np.arange(_SHORTEST_LAG, _LONGEST_LAG)
+    turns = np.arange(_N_PITCH_BINS)[:, None] * lags[None, :] / _N_FFT
+    echoes: Float32 = np.cos(2 * np.pi * turns).astype(np.float32)
+    return echoes
+
+
+_SMOOTHING, _BANDS, _ECHOES = _smoothing(), _bands(), _echoes()
