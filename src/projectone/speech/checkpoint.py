@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import mlx.core as mx
+import numpy.typing as npt
 from mlx.utils import tree_flatten
 
 from projectone.errors import ArtifactError
@@ -51,12 +52,14 @@ __all__ = [
     "FeatureSettings",
     "GenerationSettings",
     "WhisperCheckpoint",
+    "checkpoint_from",
     "digest_of_folder",
     "hf_name_of",
     "load_checkpoint",
     "mlx_name_of",
     "model_tensors",
     "save_checkpoint",
+    "save_settings",
 ]
 
 MemoryDtype = Literal["float32", "float16", "bfloat16"]
@@ -107,25 +110,27 @@ def load_checkpoint(folder: Path, *, dtype: MemoryDtype = "float32") -> WhisperC
     """
     if not (folder / WEIGHTS).is_file():
         raise ArtifactError(f"{folder.name!r}: no {WEIGHTS}{_what_else(folder)}")
-    config = read_json(folder / "config.json")
-    dims = dimensions_from_config(config)
-    generation = GenerationSettings.from_json(read_json(folder / "generation_config.json"))
-    features = FeatureSettings.from_json(_feature_settings(folder))
-    tokenizer = Tokenizer.from_file(folder / "tokenizer.json", is_multilingual=generation.is_multilingual)
-    _cross_check(dims, tokenizer, generation, features)
-    expected = hf_shapes(dims)
+    settings = _read_settings(folder)
+    expected = hf_shapes(settings["dims"])
     header = read_header(folder / WEIGHTS)
     if TIED_PROJECTION in header:
         expected[TIED_PROJECTION] = expected[hf_name_of("decoder.token_embedding.weight")]
     check_shapes(WEIGHTS, header, expected)
-    return WhisperCheckpoint(
-        model=_build(dims, read_tensors(folder / WEIGHTS), dtype),
-        dims=dims,
-        tokenizer=tokenizer,
-        generation=generation,
-        features=features,
-        folder_digest=digest_of_folder(folder),
-        config_extra=config,
+    return _assembled(settings, read_tensors(folder / WEIGHTS), dtype, digest_of_folder(folder))
+
+
+def checkpoint_from(folder: Path, stored: Mapping[str, npt.NDArray[Any]]) -> WhisperCheckpoint:
+    """A model of a folder's settings, in float32, whose weights lie elsewhere.
+
+    Args:
+        folder: Its `model.safetensors` is neither needed nor read.
+        stored: Weights by Hugging Face name, in the shapes that a file has them in.
+
+    Raises:
+        ArtifactError: naming the file, key or tensor that is not as it must be.
+    """
+    return _assembled(
+        _read_settings(folder), {name: mx.array(array) for name, array in stored.items()}, "float32", None
     )
 
 
@@ -139,16 +144,25 @@ def save_checkpoint(checkpoint: WhisperCheckpoint, folder: Path, *, dtype: Store
         ArtifactError: naming the tensor whose numbers are not finite, or do not fit `dtype`.
         StorageError: if the disk refused.
     """
-    config = config_from_dimensions(checkpoint.dims, checkpoint.generation, extra=checkpoint.config_extra)
     tensors: dict[str, mx.array] = {}
     for name, tensor in model_tensors(checkpoint.model).items():
         tensors[hf_name_of(name)] = tensor.transpose(0, 2, 1) if is_convolution(name) else tensor
+    save_settings(checkpoint, folder, dtype=dtype)
+    write_tensors(folder / WEIGHTS, tensors, dtype=dtype)
+
+
+def save_settings(checkpoint: WhisperCheckpoint, folder: Path, *, dtype: StoredDtype = "float16") -> None:
+    """Write all files of a model folder but the weights.
+
+    Raises:
+        StorageError: if the disk refused.
+    """
+    config = config_from_dimensions(checkpoint.dims, checkpoint.generation, extra=checkpoint.config_extra)
     _write_json(folder / "config.json", config | {"torch_dtype": dtype})
     _write_json(folder / "generation_config.json", checkpoint.generation.to_json())
     _write_json(folder / "preprocessor_config.json", checkpoint.features.to_json())
     _write_json(folder / "tokenizer_config.json", _tokenizer_config(checkpoint))
     write_atomically(folder / "tokenizer.json", checkpoint.tokenizer.source.encode())
-    write_tensors(folder / WEIGHTS, tensors, dtype=dtype)
 
 
 def model_tensors(model: Whisper) -> dict[str, mx.array]:
@@ -165,6 +179,24 @@ def model_tensors(model: Whisper) -> dict[str, mx.array]:
         odd = sorted(tensors.keys() ^ expected.keys()) or sorted(k for k in found if found[k] != expected[k])
         raise ValueError(f"model: its tensors are not those of {model.dims}: {odd[:3]}")
     return tensors
+
+
+def _read_settings(folder: Path) -> dict[str, Any]:
+    """All files but the weights, as the fields of a checkpoint."""
+    config = read_json(folder / "config.json")
+    dims = dimensions_from_config(config)
+    generation = GenerationSettings.from_json(read_json(folder / "generation_config.json"))
+    features = FeatureSettings.from_json(_feature_settings(folder))
+    tokenizer = Tokenizer.from_file(folder / "tokenizer.json", is_multilingual=generation.is_multilingual)
+    _cross_check(dims, tokenizer, generation, features)
+    names = ("dims", "tokenizer", "generation", "features", "config_extra")
+    return dict(zip(names, (dims, tokenizer, generation, features, config), strict=True))
+
+
+def _assembled(
+    settings: dict[str, Any], stored: dict[str, mx.array], dtype: MemoryDtype, digest: str | None
+) -> WhisperCheckpoint:
+    return WhisperCheckpoint(model=_build(settings["dims"], stored, dtype), folder_digest=digest, **settings)
 
 
 def digest_of_folder(folder: Path) -> str:

@@ -5,44 +5,104 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from projectone.errors import ConversionError
+from projectone.server.conversion.coreml.contract import DECODER
 from projectone.server.settings import ServerSettings
 from projectone.server.work.references import resolve_model
-from projectone.speech.checkpoint import load_checkpoint, save_checkpoint
+from projectone.speech.checkpoint import WhisperCheckpoint, load_checkpoint, save_checkpoint
 from projectone.speech.mlx_whisper import has_published_vocabulary, save_mlx_whisper
 from projectone.storage.files import building_directory
 
-SUMMARY = "Write a model in the layout of transformers (and of this project) or of mlx-whisper."
+SUMMARY = "Write a model in the layout of transformers (and of this project), of mlx-whisper or of WhisperKit."
 EXAMPLES = """  projectone-server convert --model out/tuned --to mlx-whisper --out out/tuned-mlx
-  projectone-server convert --model starter --to transformers --dtype float32 --out out/starter-f32"""
+  projectone-server convert --model starter --to transformers --dtype float32 --out out/starter-f32
+  projectone-server convert --model starter --to whisperkit --variant int8 --out out/starter-int8
+  projectone-server convert --model out/starter-int8 --to transformers --out out/what-phones-compute-with"""
+TARGETS = ("transformers", "mlx-whisper", "whisperkit")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's own options."""
-    parser.add_argument("--model", required=True, help="folder, `starter`, or owner/name[@revision] on the Hub")
-    parser.add_argument("--to", required=True, choices=("transformers", "mlx-whisper"), help="the layout to write")
+    parser.add_argument(
+        "--model", required=True, help="folder (a WhisperKit one, too), `starter`, or owner/name[@revision] on the Hub"
+    )
+    parser.add_argument("--to", required=True, choices=TARGETS, help="the layout to write")
     parser.add_argument("--out", required=True, type=Path, help="a folder that does not exist yet")
     parser.add_argument("--dtype", choices=("float16", "float32"), default="float16", help="of the weights on disk")
+    parser.add_argument(
+        "--variant",
+        choices=("float16", "int8", "palette6", "palette4"),
+        default="float16",
+        help="how the weights lie in WhisperKit's packages: fewer bits are smaller, and write more wrong words",
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
 
 
 def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
     """Read, check, write; the folder appears whole or not at all."""
-    checkpoint = load_checkpoint(resolve_model(arguments.model, settings))
+    if arguments.to == "whisperkit" and arguments.dtype != "float16":
+        raise ConversionError("--dtype float32: WhisperKit computes in float16; choose a --variant instead")
+    if arguments.to != "whisperkit" and arguments.variant != "float16":
+        raise ConversionError(f"--variant {arguments.variant}: only --to whisperkit has variants")
+    checkpoint = _load(resolve_model(arguments.model, settings))
     if arguments.to == "mlx-whisper" and not has_published_vocabulary(checkpoint):
         # It would run there and write nonsense: mlx-whisper picks its own vocabulary by the number of tokens.
         raise ConversionError(
             f"{arguments.model!r} has a vocabulary of its own ({checkpoint.dims.n_vocab} tokens); mlx-whisper reads "
             "only those of the published models. Start from a published Whisper checkpoint to use it there"
         )
-    save = save_mlx_whisper if arguments.to == "mlx-whisper" else save_checkpoint
     with building_directory(arguments.out) as folder:
-        save(checkpoint, folder, dtype=arguments.dtype)
-    written = {path.name: path.stat().st_size for path in sorted(arguments.out.iterdir())}
+        _writer(arguments)(checkpoint, folder)
+    files = sorted(path for path in arguments.out.rglob("*") if path.is_file())
+    written = {path.relative_to(arguments.out).as_posix(): path.stat().st_size for path in files}
+    manifest = arguments.out / "whisperkit.json"
+    known = json.loads(manifest.read_text()) if manifest.is_file() else {}
+    notes = {name: known[name] for name in ("limits", "verified", "coreml_executed", "decibels") if name in known}
     if arguments.json:
-        print(json.dumps({"out": str(arguments.out), "to": arguments.to, "files": written}))
-    else:
-        print(f"wrote {arguments.out} for {arguments.to}: {', '.join(written)}", file=sys.stderr)
+        print(json.dumps({"out": str(arguments.out), "to": arguments.to, "files": written, **notes}))
+        return 0
+    tops = sorted({name.split("/")[0] for name in written})
+    print(f"wrote {arguments.out} for {arguments.to}: {', '.join(tops)}", file=sys.stderr)
+    for limit in notes.get("limits", ()):
+        print(f"  note: {limit}", file=sys.stderr)
+    if notes:
+        decibels = ", ".join(f"{stage} {value} dB" for stage, value in notes["decibels"].items())
+        print(f"  compared with the model: {decibels}; not run by Core ML itself", file=sys.stderr)
     return 0
+
+
+def _load(folder: Path) -> WhisperCheckpoint:
+    if not (folder / f"{DECODER}.mlpackage").is_dir():
+        return load_checkpoint(folder)
+    _require_coremltools()
+    from projectone.server.conversion.coreml.unpacking import load_whisperkit
+
+    return load_whisperkit(folder)
+
+
+def _writer(arguments: argparse.Namespace) -> Callable[[WhisperCheckpoint, Path], object]:
+    if arguments.to == "mlx-whisper":
+        return lambda checkpoint, folder: save_mlx_whisper(checkpoint, folder, dtype=arguments.dtype)
+    if arguments.to == "transformers":
+        return lambda checkpoint, folder: save_checkpoint(checkpoint, folder, dtype=arguments.dtype)
+    _require_coremltools()
+    from projectone.server.conversion.coreml.folder import save_whisperkit
+
+    def on_step(said: str) -> None:
+        if not arguments.json:
+            print(f"  {said}", file=sys.stderr)
+
+    return lambda checkpoint, folder: save_whisperkit(checkpoint, folder, arguments.variant, on_step=on_step)
+
+
+def _require_coremltools() -> None:
+    """Seconds to load, and in nobody's way who does not ask for it."""
+    try:
+        import projectone.server.conversion.coreml.library  # noqa: F401
+    except ImportError as error:
+        raise ConversionError(
+            "WhisperKit's packages need coremltools: pip install 'projectone[coreml]' (any system will do)"
+        ) from error

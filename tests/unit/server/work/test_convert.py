@@ -51,3 +51,34 @@ def test_every_command_explains_itself_with_examples(name: str, capsys: pytest.C
         main([name, "--help"])
     assert stopped.value.code == 0
     assert "examples:\n  projectone-server" in capsys.readouterr().out
+
+
+def test_a_model_goes_to_whisperkit_and_comes_back_as_what_a_phone_computes_with(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save_tiny(tmp_path / "model")
+    out, back = tmp_path / "whisperkit", tmp_path / "back"
+    there = ["convert", "--model", str(tmp_path / "model"), "--to", "whisperkit", "--variant", "int8"]
+    assert main([*there, "--out", str(out), "--json"]) == 0
+    said = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert "TextDecoder.mlpackage/Data/com.apple.CoreML/weights/weight.bin" in said["files"]
+    assert said["coreml_executed"] is False
+    assert len(said["limits"]) == 3  # a model of thirty thousand weights is no Whisper that anybody published
+    assert main(["convert", "--model", str(out), "--to", "transformers", "--out", str(back)]) == 0
+    before, after = (model_tensors(load_checkpoint(f).model) for f in (tmp_path / "model", back))
+    name = "encoder.blocks.0.mlp1.weight"
+    assert 0 < np.abs(np.array(before[name]) - np.array(after[name])).max() < 0.01
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--to", "whisperkit", "--dtype", "float32"], "choose a --variant instead"),
+        (["--to", "transformers", "--variant", "int8"], "only --to whisperkit has variants"),
+    ],
+)
+def test_flags_that_would_do_nothing_are_refused(
+    flags: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["convert", "--model", "starter", *flags, "--out", str(tmp_path / "out")]) == 2
+    assert said in capsys.readouterr().err
