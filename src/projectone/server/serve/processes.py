@@ -9,7 +9,7 @@ import json
 import signal
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -39,6 +39,7 @@ from projectone.server.hubd.repos import HubStore
 from projectone.server.hubd.settings import HubSettings
 from projectone.server.runs import Runs
 from projectone.server.sandbox.decode import decode_wav
+from projectone.server.serve.alone import serving_alone
 from projectone.server.serve.initialise import initialise, with_secrets
 from projectone.server.settings import ServerSettings
 from projectone.storage.blobs import FileBlobs
@@ -77,7 +78,13 @@ def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
     engine = open_engine(settings.database_url)
     try:
         names = [arguments.only] if arguments.only else ["api", "hub"]
-        asyncio.run(_serve([_server(name, settings, engine) for name in names], is_json=arguments.json))
+        with serving_alone(settings.home, names) as note:
+
+            def announce(urls: dict[str, str]) -> None:
+                note(urls)
+                _announce(urls, is_json=arguments.json)
+
+            asyncio.run(_serve([_server(name, settings, engine) for name in names], announce))
     finally:
         engine.dispose()
     return 0
@@ -186,7 +193,7 @@ def _bind(host: str, port: int, variable: str) -> socket.socket:
         raise SettingsError(message) from error
 
 
-async def _serve(servers: list[_Server], *, is_json: bool) -> None:
+async def _serve(servers: list[_Server], announce: Callable[[dict[str, str]], None]) -> None:
     loop = asyncio.get_running_loop()
 
     def stop() -> None:
@@ -198,14 +205,13 @@ async def _serve(servers: list[_Server], *, is_json: bool) -> None:
     tasks = [asyncio.create_task(server.serve(sockets=[server.bound])) for server in servers]
     while not all(server.started for server in servers) and not any(task.done() for task in tasks):
         await asyncio.sleep(0.02)
-    _announce(servers, is_json=is_json)
+    announce({server.name: server.url for server in servers})
     await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     stop()  # one that ends takes the other with it
     await asyncio.gather(*tasks)
 
 
-def _announce(servers: list[_Server], *, is_json: bool) -> None:
-    urls = {server.name: server.url for server in servers}
+def _announce(urls: dict[str, str], *, is_json: bool) -> None:
     if is_json:
         print(json.dumps({"ready": True, **urls}), flush=True)
     shown = ", ".join(f"{name} on {url}" for name, url in urls.items())

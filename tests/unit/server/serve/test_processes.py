@@ -12,13 +12,20 @@ from tests.fakes.server_process import running
 from projectone.server.cli import main
 
 
-def test_api_and_hub_answer_each_on_its_port_and_end_when_asked(tmp_path: Path) -> None:
+def test_api_and_hub_answer_each_on_its_port_for_nobody_else_and_end_when_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     with running(tmp_path / "home") as server:
         assert httpx2.get(f"{server.api}/health/ready").status_code == 200
         assert httpx2.get(f"{server.hub}/api/whoami-v2", headers={"Authorization": "Bearer wrong"}).status_code == 401
         token = (server.home / "keys" / "hub-token").read_text()
         who = httpx2.get(f"{server.hub}/api/whoami-v2", headers={"Authorization": f"Bearer {token}"})
         assert who.json()["name"] == "trainer"
+        with monkeypatch.context() as patch:
+            patch.setenv("PROJECTONE_SERVER_HOME", str(server.home))
+            assert main(["serve", "--only", "hub", "--hub-port", "0"]) == 2
+        said = capsys.readouterr().err
+        assert f"its hub is served by process {server.process.pid}, on {server.hub}; stop that first" in said
         code, said = server.stop()
     assert code == 0
     assert "ready: api on http://127.0.0.1:" in said
