@@ -9,6 +9,7 @@ ProjectOneError
         RefusedError        the server answered and said no: read why, do not retry as it is
     StorageError        the disk or the store failed: nothing was acknowledged
         KeyMissingError         a key is not in its store: restore that store from its backup
+        KeyRenewedError         the key was replaced while something was sealed with it: seal it again
         SealError               sealed bytes were changed, or belong to another key or place
     ArtifactError       a model file is not what its release says: never install it
         DigestMismatchError     the bytes differ from the promised digest
@@ -41,7 +42,7 @@ class ConsentError(ProjectOneError):
 
 
 class KeyDestroyedError(ConsentError):
-    """The key of these bytes was destroyed when a consent was withdrawn. Nobody reads them again; let them go."""
+    """The key of these bytes was destroyed: a consent was withdrawn, or its last sample went. Let them go."""
 
 
 class DataError(ProjectOneError):
@@ -80,6 +81,10 @@ class StorageError(ProjectOneError):
 
 class KeyMissingError(StorageError):
     """A key is not in its store, and was not destroyed either. Restore the store of keys from its newest backup."""
+
+
+class KeyRenewedError(StorageError):
+    """What was just sealed was sealed with a key that has been destroyed meanwhile. Seal it again with the new one."""
 
 
 class SealError(StorageError):

@@ -28,6 +28,7 @@ Act = Literal[
     "sample-erased",
     "samples-expired",
     "keys-rotated",
+    "key-destroyed",
     "golden-accepted",
     "golden-refused",
     "golden-sealed",

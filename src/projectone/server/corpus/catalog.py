@@ -33,6 +33,7 @@ from projectone.server.corpus.sample_words import (
     sealed_values,
     words_of_row,
 )
+from projectone.server.corpus.spent_keys import destroy_spent_keys
 from projectone.server.corpus.tables import (
     CONSENTS,
     SAMPLES,
@@ -72,6 +73,10 @@ class Catalog(Consents, Deletions, DatasetRows):
         if self._vault is None:
             raise ValueError("catalog: expected a vault to read and add samples with, was opened without one")
         return self._vault
+
+    def destroy_spent_keys(self, now: datetime, *, receipt_id: UUID | None = None) -> int:
+        """Destroy keys under whose consents no sample is left, or this one's; gives how many."""
+        return destroy_spent_keys(self._engine, self.vault, now, receipt_id=receipt_id)
 
     # What the pipeline asks.
 

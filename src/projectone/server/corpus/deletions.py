@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Engine, insert, select
 
 from projectone.contracts.corrections import Correction
 from projectone.errors import DataError
+from projectone.server.audit import record
 from projectone.server.corpus.consents import erase
 from projectone.server.corpus.tables import CONSENTS, DELETED, SAMPLES, TAKEN_BACK, utc
 from projectone.server.database import forget_freed_pages, reading, writing
@@ -41,7 +42,8 @@ class Deletions:
             if since is None:
                 values = {"sample_id": sample_id, "contributor_id": contributor_id, "deleted_at": now}
                 connection.execute(insert(DELETED).values(**values))
-            erase(connection, *theirs, reason=TAKEN_BACK)
+            if erase(connection, *theirs, reason=TAKEN_BACK):
+                record(connection, "sample-erased", sample_id, now=now)
             receipt_id = connection.execute(select(SAMPLES.c.consent_receipt_id).where(*theirs)).scalar()
         forget_freed_pages(self._engine)
         return now if since is None else utc(since), receipt_id

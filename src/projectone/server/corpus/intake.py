@@ -14,7 +14,7 @@ from projectone.contracts.base import sha256_hex
 from projectone.contracts.corrections import Correction
 from projectone.contracts.texts import clean_transcript
 from projectone.contracts.uploads import UploadReceipt
-from projectone.errors import ConsentError, DataError
+from projectone.errors import ConsentError, DataError, KeyRenewedError
 from projectone.server.corpus.catalog import Catalog
 from projectone.server.corpus.vault import Place
 from projectone.storage.blobs import BlobStore
@@ -73,11 +73,22 @@ class Intake:
         clip, duration_s = self._canonical(correction, content)
         # Before a key is made for it: nobody fills the store of keys with consents that do not exist.
         self._catalog.require_consent(correction)
-        place = Place(correction.sample_id, correction.contributor_id, correction.consent_receipt_id)
-        sealed = self._catalog.vault.seal_clip(place, clip)
+        try:
+            return self._keep(correction, clip, duration_s, device_id)
+        except KeyRenewedError:  # the last sample of this consent went just now, and its key with it
+            return self._keep(correction, clip, duration_s, device_id)
+
+    def _keep(
+        self, correction: Correction, clip: bytes, duration_s: float, device_id: str
+    ) -> tuple[UploadReceipt, bool]:
+        vault, receipt_id = self._catalog.vault, correction.consent_receipt_id
+        place = Place(correction.sample_id, correction.contributor_id, receipt_id)
+        key = vault.sealing_key(receipt_id)
+        sealed = vault.seal_clip(place, clip)
         clip_sha256 = self._blobs.put([sealed])
 
         def keep_clip() -> None:
+            vault.require_key(receipt_id, key)
             if not self._blobs.has(clip_sha256):
                 self._blobs.put([sealed])
 
@@ -90,7 +101,7 @@ class Intake:
                 now=self._clock(),
                 keep_clip=keep_clip,
             )
-        except (ConsentError, DataError):
+        except (ConsentError, DataError, KeyRenewedError):
             self._blobs.delete(clip_sha256)
             raise
         if not is_new:  # the same sample came twice at once, and the other one's clip is the one that counts

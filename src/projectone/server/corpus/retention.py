@@ -36,8 +36,8 @@ def withdraw(
 def delete_sample(catalog: Catalog, blobs: FileBlobs, sample_id: UUID, *, contributor_id: str) -> datetime:
     """Erase one sample of a person, who may not have sent it yet; the consent stays. Gives since when it is taken back.
 
-    It is noted beside the keys first: whatever backup of the rows comes back, the sample does not. The key of its
-    consent seals others, too, so a backup of clip and words opens until that backup is gone.
+    It is noted beside the keys first: whatever backup of the rows comes back, the sample does not. If it was the last
+    one under its consent, the key goes, too; else that seals others, and a backup from before opens until it is gone.
 
     Raises:
         StorageError: if something could not be removed yet; the same again goes on.
@@ -45,6 +45,7 @@ def delete_sample(catalog: Catalog, blobs: FileBlobs, sample_id: UUID, *, contri
     noted_at = catalog.vault.note_deleted(sample_id, contributor_id)
     since, receipt_id = catalog.delete_sample(sample_id, contributor_id, noted_at)
     if receipt_id is not None:
+        catalog.destroy_spent_keys(since, receipt_id=receipt_id)
         catalog.remove_doomed(blobs.delete, receipt_id)
     return since
 
@@ -71,6 +72,7 @@ def keep_withdrawals(catalog: Catalog, now: datetime) -> int:
             catalog.delete_sample(sample_id, contributor_id, moment)
     for sample_id, contributor_id in deleted - {item[:2] for item in noted}:
         catalog.vault.note_deleted(sample_id, contributor_id)
+    catalog.destroy_spent_keys(now)
     return len(open_ones)
 
 

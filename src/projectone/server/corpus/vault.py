@@ -120,8 +120,32 @@ class Vault:
         """Destroy the keys of consents; gives how many were alive. What they sealed is unreadable in every copy."""
         return self._keys.destroy(receipt_ids)
 
+    def sealing_key(self, receipt_id: UUID) -> bytes:
+        """The public half that seals what comes under a consent now: ask `require_key` for it once all is sealed.
+
+        Raises:
+            KeyDestroyedError: if the consent was withdrawn.
+        """
+        return self._keys.for_sealing(receipt_id).public_key
+
+    def require_key(self, receipt_id: UUID, public_key: bytes) -> None:
+        """Refuse to keep what was sealed with a key that has been destroyed since.
+
+        Raises:
+            KeyRenewedError: if it has: seal it again.
+        """
+        self._keys.require(receipt_id, public_key)
+
+    def end(self, receipt_id: UUID) -> bool:
+        """Destroy the key of a consent under which nothing is left, if it has one. What comes next gets another."""
+        return self._keys.end(receipt_id)
+
+    def alive(self) -> set[UUID]:
+        """Consents that have a key."""
+        return self._keys.alive()
+
     def shredded(self) -> set[UUID]:
-        """Consents whose keys are gone."""
+        """Consents whose keys went with a withdrawal."""
         return self._keys.destroyed()
 
     def note_deleted(self, sample_id: UUID, contributor_id: str) -> datetime:

@@ -13,7 +13,7 @@ from uuid import UUID
 from sqlalchemy import Connection, Engine, delete, func, insert, select, update
 
 from projectone.contracts.base import canonical_json
-from projectone.errors import KeyDestroyedError, KeyMissingError, SealError, SettingsError
+from projectone.errors import KeyDestroyedError, KeyMissingError, KeyRenewedError, SealError, SettingsError
 from projectone.server.database import forget_freed_pages, reading, writing
 from projectone.server.keys.memory import Memory
 from projectone.server.keys.tables import CONSENT_KEYS, DELETIONS, MASTER_KEYS
@@ -24,6 +24,7 @@ _REWRAPPED_AT_ONCE = 100
 _TRIES = 3
 _MAC_BYTES = 32
 _PROOF = b"proof"
+_NO_KEY = {"public_key": None, "mac_key": None, "master_id": None, "wrapped": None}
 
 
 @dataclass(frozen=True, repr=False)
@@ -36,10 +37,14 @@ class SealingKey:
 
 @dataclass(frozen=True)
 class KeyCounts:
-    """What lies in the store: keys alive and destroyed, and how many still wait for the current master key."""
+    """What lies in the store: keys alive, destroyed by a withdrawal, and spent with the last sample that they sealed.
+
+    `n_to_rewrap` still wait for the current master key.
+    """
 
     n_alive: int
     n_destroyed: int
+    n_spent: int
     n_to_rewrap: int
 
 
@@ -105,7 +110,7 @@ class ConsentKeys:
             return remembered
         with reading(self._engine) as connection:
             row = connection.execute(select(CONSENT_KEYS).where(CONSENT_KEYS.c.receipt_id == receipt_id)).one_or_none()
-        if row is None:
+        if row is None or _is_spent(row):
             row = self._make(receipt_id)
         _refuse_destroyed(row)
         return self._sealing.keep(receipt_id, SealingKey(row.public_key, row.mac_key))
@@ -127,6 +132,8 @@ class ConsentKeys:
             if row is None:
                 raise KeyMissingError(f"consent {receipt_id}: expected its key in the store of keys; restore the store")
             _refuse_destroyed(row)
+            if _is_spent(row):
+                raise KeyDestroyedError(f"consent {receipt_id}: its last sample went, and the key with it")
             try:
                 private = self._master.unwrap(row.master_id, row.wrapped, context=_context(receipt_id))
             except KeyMissingError:
@@ -144,13 +151,12 @@ class ConsentKeys:
             StorageError: if the database refused; nothing was destroyed.
         """
         n_destroyed = 0
-        ended = {"public_key": None, "mac_key": None, "master_id": None, "wrapped": None}
         wanted = list(receipt_ids)
         with writing(self._engine) as connection:
             for receipt_id in wanted:
                 here = CONSENT_KEYS.c.receipt_id == receipt_id
                 row = connection.execute(select(CONSENT_KEYS).where(here)).one_or_none()
-                values = {**ended, "destroyed_at": self._clock()}
+                values = {**_NO_KEY, "destroyed_at": self._clock()}
                 if row is None:
                     connection.execute(insert(CONSENT_KEYS).values(receipt_id=receipt_id, **values))
                 elif row.destroyed_at is None:
@@ -162,15 +168,47 @@ class ConsentKeys:
         forget_freed_pages(self._engine)
         return n_destroyed
 
+    def end(self, receipt_id: UUID) -> bool:
+        """Destroy the key of a consent under which nothing is left, if it has one. What comes next gets another.
+
+        Raises:
+            StorageError: if the database refused; nothing was destroyed.
+        """
+        here = (CONSENT_KEYS.c.receipt_id == receipt_id, CONSENT_KEYS.c.public_key.is_not(None))
+        with writing(self._engine) as connection:
+            is_ended = connection.execute(update(CONSENT_KEYS).where(*here).values(**_NO_KEY)).rowcount == 1
+        self._sealing.forget(receipt_id)
+        self._opening.forget(receipt_id)
+        forget_freed_pages(self._engine)
+        return is_ended
+
+    def require(self, receipt_id: UUID, public_key: bytes) -> None:
+        """Refuse what was sealed with a key that has been ended since. Asks the store, not this process's memory.
+
+        Raises:
+            KeyRenewedError: if it has.
+            KeyDestroyedError: if the consent was withdrawn.
+        """
+        here = CONSENT_KEYS.c.receipt_id == receipt_id
+        with reading(self._engine) as connection:
+            row = connection.execute(select(CONSENT_KEYS).where(here)).one_or_none()
+        if row is not None:
+            _refuse_destroyed(row)
+        if row is None or row.public_key != public_key:
+            self._sealing.forget(receipt_id)
+            raise KeyRenewedError(
+                f"consent {receipt_id}: its key was replaced while a sample was sealed; send it again"
+            )
+
     def destroyed(self) -> set[UUID]:
-        """Consents whose keys are gone."""
+        """Consents whose keys went with a withdrawal."""
         query = select(CONSENT_KEYS.c.receipt_id).where(CONSENT_KEYS.c.destroyed_at.is_not(None))
         with reading(self._engine) as connection:
             return set(connection.execute(query).scalars())
 
     def alive(self) -> set[UUID]:
         """Consents that have a key."""
-        query = select(CONSENT_KEYS.c.receipt_id).where(CONSENT_KEYS.c.destroyed_at.is_(None))
+        query = select(CONSENT_KEYS.c.receipt_id).where(CONSENT_KEYS.c.public_key.is_not(None))
         with reading(self._engine) as connection:
             return set(connection.execute(query).scalars())
 
@@ -195,11 +233,12 @@ class ConsentKeys:
     def counts(self) -> KeyCounts:
         """How many keys there are."""
         n = select(func.count()).select_from(CONSENT_KEYS)
-        is_dead = CONSENT_KEYS.c.destroyed_at.is_not(None)
+        is_alive, is_dead = CONSENT_KEYS.c.public_key.is_not(None), CONSENT_KEYS.c.destroyed_at.is_not(None)
         with reading(self._engine) as connection:
             old = CONSENT_KEYS.c.master_id != _current(connection)
-            alive, dead, waiting = (connection.execute(n.where(what)).scalar_one() for what in (~is_dead, is_dead, old))
-        return KeyCounts(alive, dead, waiting)
+            wanted = (is_alive, is_dead, ~is_alive & ~is_dead, old)
+            alive, dead, spent, waiting = (connection.execute(n.where(what)).scalar_one() for what in wanted)
+        return KeyCounts(alive, dead, spent, waiting)
 
     def rotate(self) -> str:
         """Begin with a new master key; gives its id. `rewrap` then takes the old ones out of use."""
@@ -264,19 +303,23 @@ class ConsentKeys:
         private, public = new_key_pair()
         here = select(CONSENT_KEYS).where(CONSENT_KEYS.c.receipt_id == receipt_id)
         with writing(self._engine) as connection:
-            if connection.execute(here).one_or_none() is None:
+            row = connection.execute(here).one_or_none()
+            if row is None or _is_spent(row):
                 # Inside the transaction: a rotation either sees this row or was seen by it.
                 master_id = _current(connection)
                 if master_id is None:
                     raise SettingsError("the store of keys has no master key: run `projectone-server init`")
                 values = {
-                    "receipt_id": receipt_id,
                     "public_key": public,
                     "mac_key": os.urandom(_MAC_BYTES),
                     "master_id": master_id,
                     "wrapped": self._master.wrap(master_id, private, context=_context(receipt_id)),
                 }
-                connection.execute(insert(CONSENT_KEYS).values(**values))
+                if row is None:
+                    connection.execute(insert(CONSENT_KEYS).values(receipt_id=receipt_id, **values))
+                else:
+                    spent = update(CONSENT_KEYS).where(CONSENT_KEYS.c.receipt_id == receipt_id)
+                    connection.execute(spent.values(**values))
             return connection.execute(here).one()
 
 
@@ -288,6 +331,10 @@ def _current(connection: Connection) -> str | None:
 def _utc(moment: datetime) -> datetime:
     """SQLite forgets the zone; everything we write is UTC."""
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+
+
+def _is_spent(row: Any) -> bool:  # noqa: ANN401 - a SQLAlchemy row has no type of its own
+    return row.public_key is None and row.destroyed_at is None
 
 
 def _refuse_destroyed(row: Any) -> None:  # noqa: ANN401 - a SQLAlchemy row has no type of its own

@@ -16,7 +16,8 @@ MASTER_KEYS = Table(
     Column("created_at", DateTime(timezone=True), nullable=False),
     Column("is_current", Boolean, nullable=False),
 )
-# After destruction the row stays as a tombstone without a key, so that no other is made for the same consent.
+# After a withdrawal the row stays as a tombstone without a key, so that no other is made for the same consent. A row
+# without key and `destroyed_at`: everything under the consent expired or was taken back, and what comes gets another.
 CONSENT_KEYS = Table(
     "consent_keys",
     _TABLES,

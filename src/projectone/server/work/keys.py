@@ -50,6 +50,7 @@ def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
         f"master key  {facts['master_key']}, {facts['master_key_age_days']:.1f} days old"
         f"{', new: back it up apart from the samples, and destroy older backups of it' if is_rotated else ''}\n"
         f"consents    {facts['n_alive']} with a key, {facts['n_destroyed']} destroyed, "
+        f"{facts['n_spent']} spent with their last sample, "
         f"{facts['n_to_rewrap']} wait to be wrapped anew"
     )
     print(json.dumps(facts) if arguments.json else text)

@@ -220,6 +220,9 @@ class Worker:
         if n_expired:
             self._workshop.line.say(f"erased {n_expired} samples whose time was over")
             self._is_all_erased = False  # their clips, and what was made from them, are next
+        n_spent = self._workshop.catalog.destroy_spent_keys(now)
+        if n_spent:
+            self._workshop.line.say(f"destroyed the keys of {n_spent} consents under which no sample is left")
         self._expired_at = now
 
     def _sign_checkpoint(self) -> None:
