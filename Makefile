@@ -22,9 +22,10 @@ $(STAMP): requirements-dev.lock pyproject.toml
 demo: $(STAMP) ## the whole loop on this machine, in about five minutes (ARGS="--corpus DIR" for your own voices)
 	$(BIN)/python -m projectone.demo $(ARGS)
 
-# Tests compute little: on a busy machine the threads of a BLAS would mostly wait for each other.
+# One process a core and whole files in each, for what they share is costly. The threads of a BLAS would only wait for
+# each other.
 test: $(STAMP) ## every test (ARGS="tests/unit -k wav" for some)
-	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest $(ARGS)
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
 
 check: $(STAMP) ## format, lint, types, walls, freshness of the docs
 	$(BIN)/ruff format --check .
