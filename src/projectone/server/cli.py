@@ -33,6 +33,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "keys": ("projectone.server.work.keys", "the keys that seal samples, and a new master key"),
     "golden": ("projectone.server.work.golden", "who may judge models: candidates, reviews, sealed versions"),
     "audit": ("projectone.server.work.audit", "who did what, and whether that record is as it was written"),
+    "backup": ("projectone.server.work.backup", "copy the whole server while it serves: samples here, keys there"),
+    "restore": ("projectone.server.work.restore", "make a server from a backup, without what was withdrawn since"),
     "train": ("projectone.server.work.train", "fine-tune a model on any manifest"),
     "evaluate": ("projectone.server.work.evaluate", "score a model on any manifest, alone or against another"),
     "convert": ("projectone.server.work.convert", "write a model in the layout that another program opens"),

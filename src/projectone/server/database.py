@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection as Connection  # this and the next: handed on by rooms that own no table
@@ -111,6 +112,22 @@ def forget_freed_pages(engine: Engine) -> None:
             connection.exec_driver_sql(f"PRAGMA busy_timeout = {_CHECKPOINT_TIMEOUT_MS}")
             connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
             connection.exec_driver_sql(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
+
+
+def copy_database(engine: Engine, target: Path) -> None:
+    """Write an SQLite database, as it is at one moment, into a new file; others go on writing meanwhile.
+
+    Pages that were freed, and what was erased from them, do not come along.
+
+    Raises:
+        StorageError: if it could not be written.
+    """
+    # The driver's own connection: SQLAlchemy begins a transaction, in which SQLite copies nothing.
+    try:
+        with contextlib.closing(engine.raw_connection()) as connection:
+            connection.cursor().execute("VACUUM INTO ?", (str(target),))
+    except engine.dialect.loaded_dbapi.Error as error:
+        raise StorageError(f"database: could not be copied: {error}") from error
 
 
 def describe_database(url: str) -> str:

@@ -5,16 +5,32 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
+from typing import Literal
+from uuid import UUID
 
+from projectone.contracts.base import Contract
 from projectone.contracts.checkpoints import AuditCheckpoint, SignedCheckpoint
 from projectone.contracts.signatures import verify_checkpoint
 from projectone.errors import ContractError, SignatureError, StorageError
 from projectone.server.audit import AuditLog
-from projectone.server.database import open_engine
+from projectone.server.corpus.consents import Consents
+from projectone.server.corpus.deletions import Deletions
+from projectone.server.database import Engine, open_engine
 from projectone.server.delivery.signing import load_signer
 from projectone.server.home import NEWEST_CHECKPOINT, RELEASE_KEY
 from projectone.server.settings import ServerSettings
 from projectone.storage.files import make_folder, write_atomically
+
+ERASED_LIST = "erased.list"
+"""Beside the checkpoints: what a restored backup has to erase again, should rows and keys be lost together."""
+
+
+class ErasedList(Contract):
+    """Consents that were withdrawn, and samples that were taken back with the pseudonym of whoever sent them."""
+
+    schema_version: Literal[1] = 1
+    consents: tuple[UUID, ...]
+    samples: tuple[tuple[UUID, str], ...]
 
 
 def publish_checkpoint(settings: ServerSettings, now: datetime) -> SignedCheckpoint | None:
@@ -40,16 +56,24 @@ def publish_checkpoint(settings: ServerSettings, now: datetime) -> SignedCheckpo
         if found.n_entries == newest:
             return None
         signed = signer.sign_checkpoint(log.checkpoint(now))
+        erased = _erased(engine)
     finally:
         engine.dispose()
     try:
         make_folder(settings.checkpoints, mode=0o755)
         for path in (settings.checkpoints / f"{found.n_entries:010}.json", settings.home / NEWEST_CHECKPOINT):
             write_atomically(path, signed.to_bytes())
-            path.chmod(0o644)  # ids and digests of nothing a person said: for everybody to keep
+            path.chmod(0o644)  # counts and digests of nothing a person said: for everybody to keep
+        write_atomically(settings.checkpoints / ERASED_LIST, erased.to_bytes())
+        (settings.checkpoints / ERASED_LIST).chmod(0o600)
     except OSError as error:
         raise StorageError(f"checkpoint: {settings.checkpoints}: could not be written: {error}") from error
     return signed
+
+
+def _erased(engine: Engine) -> ErasedList:
+    consents = [item.receipt_id for item in Consents(engine).consents() if item.withdrawn_at is not None]
+    return ErasedList(consents=tuple(sorted(consents)), samples=tuple(sorted(Deletions(engine).deleted())))
 
 
 def kept_checkpoints(folder: Path, trusted: Mapping[str, str]) -> dict[Path, AuditCheckpoint]:
@@ -59,7 +83,7 @@ def kept_checkpoints(folder: Path, trusted: Mapping[str, str]) -> dict[Path, Aud
         StorageError: if one cannot be read.
         SignatureError, ContractError: if one is not what the server signed.
     """
-    return {path: read_checkpoint(path, trusted) for path in sorted(folder.glob("*.json"))}
+    return {path: read_checkpoint(path, trusted) for path in sorted(folder.glob("[0-9]*.json"))}
 
 
 def read_checkpoint(path: Path, trusted: Mapping[str, str]) -> AuditCheckpoint:

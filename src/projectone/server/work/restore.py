@@ -1,0 +1,204 @@
+"""`projectone-server restore`: a backup becomes a server's home again, without what people withdrew since."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from projectone.contracts.checkpoints import AuditCheckpoint
+from projectone.errors import SettingsError, StorageError
+from projectone.server.audit import AuditLog, record
+from projectone.server.corpus.derived import Derived
+from projectone.server.corpus.history import Histories
+from projectone.server.corpus.retention import keep_withdrawals, sweep
+from projectone.server.database import open_engine, writing
+from projectone.server.delivery.ledger import Ledger
+from projectone.server.delivery.signing import load_signer
+from projectone.server.home import RELEASE_KEY, open_catalog, open_keys
+from projectone.server.migrations.upgrade import upgrade_database
+from projectone.server.runs import Runs
+from projectone.server.settings import ServerSettings
+from projectone.server.work.backup_files import KEYS, ROWS, BackupManifest, copy_file, read_backup
+from projectone.server.work.checkpoints import ERASED_LIST, ErasedList, kept_checkpoints
+from projectone.storage.blobs import FileBlobs
+from projectone.storage.files import fsync_folder, make_folder, sync_tree
+
+SUMMARY = (
+    "Make a server's home from a backup. Every digest is compared first; what was withdrawn after the backup goes "
+    "again, as far as the keys that are here, or the folder of checkpoints, know of it."
+)
+EXAMPLES = """\
+  PROJECTONE_SERVER_HOME=/srv/projectone projectone-server restore /disks/one/2026-11-21 --keys /safe/2026-11-21
+  projectone-server restore /disks/one/2026-11-21                the keys of this home survived: they stay
+  projectone-server restore /disks/one/2026-11-21 --erased /elsewhere/erased.list     what was withdrawn since"""
+
+_SET_ASIDE = "before-restore"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Restored:
+    """What was found while restoring."""
+
+    backup_id: str
+    made_at: str
+    n_files: int
+    n_samples: int
+    n_withdrawn_again: int
+    n_missing_clips: int
+    n_unreadable_texts: int
+    n_lost_entries: int
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the two halves."""
+    parser.add_argument("folder", type=Path, metavar="DIR", help="the half without keys")
+    parser.add_argument(
+        "--keys", type=Path, metavar="DIR", help="the half with the keys; none: those of this home stay"
+    )
+    parser.add_argument(
+        "--erased",
+        type=Path,
+        metavar="FILE",
+        help=f"{ERASED_LIST} as it is now (default: in the folder of checkpoints)",
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
+    """Restore, and say what is missing since."""
+    done = restore(settings, arguments.folder, arguments.keys, erased=arguments.erased, now=datetime.now(UTC))
+    told = (
+        f"restored {done.n_files} files of {done.made_at[:16].replace('T', ' ')}: {done.n_samples} samples, every "
+        f"digest as it was\n{done.n_withdrawn_again} withdrawals and deletions since were carried out again"
+    )
+    if done.n_missing_clips or done.n_unreadable_texts:
+        told += f"\n{done.n_missing_clips} clips and {done.n_unreadable_texts} texts are missing: see `corpus scrub`"
+    if done.n_lost_entries:
+        told += f"\n{done.n_lost_entries} entries of the audit log are lost; later checkpoints lie in {_SET_ASIDE}/"
+    print(json.dumps(asdict(done)) if arguments.json else f"{told}\nNext: projectone-server doctor, then serve")
+    return 0
+
+
+def restore(
+    settings: ServerSettings, folder: Path, keys_folder: Path | None, *, erased: Path | None = None, now: datetime
+) -> Restored:
+    """Make the home; gives what was found.
+
+    Args:
+        settings: Say where the home is to be: nowhere yet, or a home whose rows are gone.
+        folder: The half of a backup without keys.
+        keys_folder: The half with the keys; None if those of the home survived.
+        erased: What was withdrawn, newer than the backup; None for the one in the folder of checkpoints.
+        now: With its zone.
+
+    Raises:
+        SettingsError: if there are rows or keys that would be written over, or the halves do not belong together.
+        StorageError: if the backup or the restored home is not whole.
+    """
+    manifest = read_backup(folder, "home")
+    rows = settings.home / ROWS
+    _require_room(settings, rows, keys_folder)
+    if keys_folder is not None:
+        keys = read_backup(keys_folder, "keys")
+        if keys.backup_id != manifest.backup_id:
+            raise SettingsError(f"--keys: expected the keys of backup {manifest.backup_id}, got {keys.backup_id}")
+        _copy(keys, keys_folder, settings.keys_folder, last=KEYS)
+        keys_now = open_keys(settings, can_open=True)
+        try:
+            keys_now.prove()  # before anything else is there: the passphrase may be missing
+        finally:
+            keys_now.close()
+    try:
+        make_folder(settings.home, mode=0o700)
+        settings.home.chmod(0o700)
+        # The rows come last: a restore that was cut off has none, and is begun again.
+        _copy(manifest, folder, settings.home, last=ROWS)
+    except OSError as error:
+        raise StorageError(f"{settings.home}: could not be restored: {error}") from error
+    known = _read_erased(erased or settings.checkpoints / ERASED_LIST, is_required=erased is not None)
+    return _settle(settings, manifest, known, now)
+
+
+def _require_room(settings: ServerSettings, rows: Path, keys_folder: Path | None) -> None:
+    if settings.database_url != f"sqlite:///{rows}":
+        raise SettingsError("restore: expected the rows at their own place, HOME/projectone.sqlite; unset DATABASE_URL")
+    if rows.exists():
+        raise SettingsError(f"{str(rows)!r} exists: move the old home away first, so that nothing of it is lost")
+    has_keys = (settings.keys_folder / RELEASE_KEY).is_file()
+    if keys_folder is None and not has_keys:
+        raise SettingsError("--keys: there are none at this home; give the half of the backup that holds them")
+    if keys_folder is not None and has_keys:
+        raise SettingsError(f"{str(settings.keys_folder)!r} holds keys: leave --keys out, or move them away first")
+
+
+def _copy(manifest: BackupManifest, source: Path, target: Path, *, last: str) -> None:
+    make_folder(target, mode=0o700)
+    target.chmod(0o700)
+    for file in sorted(manifest.files, key=lambda file: file.path == last):
+        if file.path == last:
+            sync_tree(target)
+        copy_file(source / file.path, target / file.path, expected_sha256=file.sha256)
+    with (target / last).open("rb+") as stream:
+        stream.flush()
+    sync_tree(target)
+    fsync_folder(target.parent)
+
+
+def _read_erased(path: Path, *, is_required: bool) -> ErasedList:
+    try:
+        return ErasedList.from_bytes(path.read_bytes())
+    except FileNotFoundError:
+        if is_required:
+            raise SettingsError(f"--erased: there is no {str(path)!r}") from None
+        return ErasedList(consents=(), samples=())
+
+
+def _settle(settings: ServerSettings, manifest: BackupManifest, erased: ErasedList, now: datetime) -> Restored:
+    """Carry out again what was withdrawn since, and compare rows, clips, keys and log with one another."""
+    engine = open_engine(settings.database_url)
+    try:
+        upgrade_database(engine)
+        log = AuditLog(engine)
+        if not (found := log.verify([manifest.checkpoint])).is_sound:
+            raise StorageError(f"audit log: {found.problems[0]}")
+        catalog, blobs = open_catalog(settings, engine), FileBlobs(settings.home / "blobs")
+        n_before = len(catalog.deleted())
+        catalog.vault.shred(erased.consents)
+        for sample_id, contributor_id in erased.samples:
+            catalog.vault.note_deleted(sample_id, contributor_id)
+        n_again = keep_withdrawals(catalog, now) + len(catalog.deleted()) - n_before
+        sweep(catalog, blobs)
+        Derived(settings.home, catalog, Runs(engine), Ledger(engine).released_weights).erase()
+        n_missing = sum(not blobs.has(sha256) for sha256 in Histories(engine, catalog.vault).clips())
+        n_unreadable = len(catalog.unopenable())
+        n_lost = _set_aside_later(settings, manifest.checkpoint)
+        with writing(engine) as connection:
+            record(
+                connection, "restored", manifest.backup_id, now=now, n_withdrawn_again=n_again, n_lost_entries=n_lost
+            )
+        return Restored(
+            backup_id=manifest.backup_id,
+            made_at=manifest.made_at.isoformat(),
+            n_files=len(manifest.files),
+            n_samples=sum(n for state, n in catalog.counts().items() if state != "erased"),
+            n_withdrawn_again=n_again,
+            n_missing_clips=n_missing,
+            n_unreadable_texts=n_unreadable,
+            n_lost_entries=n_lost,
+        )
+    finally:
+        engine.dispose()
+
+
+def _set_aside_later(settings: ServerSettings, restored: AuditCheckpoint) -> int:
+    """Checkpoints of entries that are lost stay, in a folder of their own; gives how many entries they knew of more."""
+    trusted = load_signer(settings.keys_folder / RELEASE_KEY).trusted
+    known = kept_checkpoints(settings.checkpoints, trusted)
+    later = {path: item for path, item in known.items() if item.n_entries > restored.n_entries}
+    for path in later:
+        make_folder(path.parent / _SET_ASIDE)
+        path.rename(path.parent / _SET_ASIDE / path.name)
+    return max((item.n_entries for item in later.values()), default=restored.n_entries) - restored.n_entries
