@@ -31,6 +31,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "corpus": ("projectone.server.work.corpus", "the samples: list them, audit a decision, check the disk"),
     "scripts": ("projectone.server.work.scripts", "what the model gets wrong, and what people are asked to read"),
     "keys": ("projectone.server.work.keys", "the keys that seal samples, and a new master key"),
+    "devices": ("projectone.server.work.devices", "who may send; revoke a device that was stolen"),
     "golden": ("projectone.server.work.golden", "who may judge models: candidates, reviews, sealed versions"),
     "audit": ("projectone.server.work.audit", "who did what, and whether that record is as it was written"),
     "backup": ("projectone.server.work.backup", "copy the whole server while it serves: samples here, keys there"),

@@ -43,6 +43,7 @@ EXPLAINED: Final[dict[str, str]] = {
     "doubted": "a person doubts that the text is what is said",
     "foreign-letters": "the text has letters of another alphabet than its language, or mixes alphabets in one word",
     "personal-card": "the text seems to hold the number of a payment card",
+    "device-revoked": "the device that sent it was revoked: somebody else may have had its key",
     "personal-email": "the text seems to hold an e-mail address",
     "personal-iban": "the text seems to hold the number of a bank account",
     "personal-id": "the text seems to hold the number of a person's papers, tax or insurance",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Column, DateTime, Engine, String, Table, insert, select, update
+from sqlalchemy import Column, DateTime, Engine, String, Table, Text, insert, select, update
 
 from projectone.contracts.devices import Enrolment
 from projectone.server.audit import SERVER, record
@@ -20,6 +20,7 @@ DEVICES = Table(
     Column("public_key", String(44), nullable=False),
     Column("enrolled_at", DateTime(timezone=True), nullable=False),
     Column("revoked_at", DateTime(timezone=True)),
+    Column("revoked_because", Text),
 )
 
 
@@ -31,6 +32,8 @@ class Device:
     contributor_id: str
     public_key: str
     enrolled_at: datetime
+    revoked_at: datetime | None = None
+    revoked_because: str | None = None
 
 
 class DeviceCatalog:
@@ -61,11 +64,28 @@ class DeviceCatalog:
             return None
         return _device(row), False
 
-    def revoke(self, device_id: str, now: datetime, *, by: str = SERVER) -> bool:
-        """Refuse this device from now on; False if it is not known. Its samples stay, by the person's consent."""
+    def listed(self) -> list[Device]:
+        """Every device, revoked ones included, the newest first."""
+        with reading(self._engine) as connection:
+            query = select(DEVICES).order_by(DEVICES.c.enrolled_at.desc(), DEVICES.c.device_id)
+            return [_device(row) for row in connection.execute(query)]
+
+    def known(self, device_id: str) -> Device | None:
+        """The device, revoked or not; None if it was never enrolled."""
+        with reading(self._engine) as connection:
+            row = connection.execute(select(DEVICES).where(DEVICES.c.device_id == device_id)).one_or_none()
+        return None if row is None else _device(row)
+
+    def revoked_since(self, moment: datetime) -> list[Device]:
+        """Devices that were revoked at that moment or later."""
+        with reading(self._engine) as connection:
+            return [_device(row) for row in connection.execute(select(DEVICES).where(DEVICES.c.revoked_at >= moment))]
+
+    def revoke(self, device_id: str, now: datetime, *, by: str = SERVER, because: str | None = None) -> bool:
+        """Refuse this device from its next request on; False if it is not known, or was refused before."""
         with writing(self._engine) as connection:
             statement = update(DEVICES).where(DEVICES.c.device_id == device_id, DEVICES.c.revoked_at.is_(None))
-            is_known = connection.execute(statement.values(revoked_at=now)).rowcount == 1
+            is_known = connection.execute(statement.values(revoked_at=now, revoked_because=because)).rowcount == 1
             if is_known:
                 record(connection, "device-revoked", device_id, by=by, now=now)
             return is_known
@@ -73,4 +93,6 @@ class DeviceCatalog:
 
 def _device(row: Any) -> Device:  # noqa: ANN401 - a SQLAlchemy row has no type of its own
     # SQLite forgets the zone; everything we write is UTC.
-    return Device(row.device_id, row.contributor_id, row.public_key, row.enrolled_at.replace(tzinfo=UTC))
+    revoked_at = None if row.revoked_at is None else row.revoked_at.replace(tzinfo=UTC)
+    enrolled_at = row.enrolled_at.replace(tzinfo=UTC)
+    return Device(row.device_id, row.contributor_id, row.public_key, enrolled_at, revoked_at, row.revoked_because)

@@ -29,6 +29,7 @@ from projectone.server.pipeline.schedule import SchedulePolicy, Situation, due
 from projectone.server.runs import RunRow, to_json
 from projectone.server.settings import ServerSettings
 from projectone.server.work.checkpoints import publish_checkpoint
+from projectone.server.work.devices import hold_what_came_late
 from projectone.server.work.scripts import publish_scripts
 from projectone.server.work.unchanged import retire
 from projectone.server.work.workshop import Workshop
@@ -133,6 +134,7 @@ class Worker:
         ended: list[RunRow] = []
         try:
             self._expire()
+            hold_what_came_late(self._workshop.devices, self._workshop.suspects, datetime.now(UTC))
             if not self._is_all_erased:  # what a crash kept the last worker from
                 self._erase_withdrawn()
             while not self._should_stop.is_set() and (run := self._next_run()) is not None:

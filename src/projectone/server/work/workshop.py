@@ -25,10 +25,12 @@ from projectone.server.corpus.recalls import Recalls
 from projectone.server.corpus.review import Reviews
 from projectone.server.corpus.sealing import seal_what_lies_open
 from projectone.server.corpus.snapshots import Snapshots
+from projectone.server.corpus.suspects import Suspects
 from projectone.server.corpus.vault import Vault
 from projectone.server.database import Connection, open_engine
 from projectone.server.delivery.ledger import Ledger
 from projectone.server.delivery.signing import load_signer
+from projectone.server.devices.catalog import DeviceCatalog
 from projectone.server.evaluation.gate import judge
 from projectone.server.evaluation.power import power_of
 from projectone.server.evaluation.triage import Triage, TriageConfig
@@ -82,6 +84,8 @@ class Workshop:
         self.catalog = Catalog(self._engine, vault)
         self.reviews = Reviews(self._engine, vault)
         self.runs = Runs(self._engine)
+        self.suspects = Suspects(self._engine, vault)
+        self.devices = DeviceCatalog(self._engine)
         self.leases = Leases(self._engine)
         self.ledger = Ledger(self._engine, public_url=settings.public_url)
         self.outbox = NotificationOutbox(self._engine)

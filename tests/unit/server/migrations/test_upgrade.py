@@ -46,6 +46,7 @@ def test_rows_of_the_first_revision_are_kept_and_get_the_tables_that_came_since(
         connection.execute(text("DROP TABLE sample_copies"))
         connection.execute(text("DROP TABLE audit_log"))
         connection.execute(text("DROP TABLE deleted_samples"))
+        connection.execute(text("ALTER TABLE devices DROP COLUMN revoked_because"))
         connection.execute(text("ALTER TABLE samples DROP COLUMN checks"))
         connection.execute(text("ALTER TABLE samples DROP COLUMN words"))
         connection.execute(text("ALTER TABLE samples DROP COLUMN text_mac"))
