@@ -39,7 +39,9 @@ from peers.uploads import (
 )
 
 from projectone.contracts.base import sha256_hex
-from projectone.server.work.looking import Looker, Question
+from projectone.server.work.look import Question
+from projectone.server.work.looking import Looker
+from projectone.server.work.sealed_pool import SealedPool
 from projectone.waveform.wav import encode_wav
 
 RATE_HZ = 16_000
@@ -151,7 +153,7 @@ def measure_validation(
         assert sha256_hex(content) == sha256
         return content
 
-    with Looker(read, n_remembered=0) as many, Looker(read, n_processes=1, n_remembered=0) as one:
+    with Looker(read, n_remembered=0) as many, Looker(read, engine=SealedPool(1), n_remembered=0) as one:
         works: dict[str, Callable[[], list[str | None]]] = {
             OURS: lambda: judge_all(many, paths),
             f"{OURS}, one process": lambda: judge_all(one, paths),

@@ -80,16 +80,16 @@ class Quality:
 
 def measure_quality(samples: Float32) -> Quality:
     """The figures of a clip of 16 kHz mono samples, shape (n,), finite and not empty."""
-    offset = float(samples.mean())
+    offset, highest, lowest = float(samples.mean()), float(samples.max()), float(samples.min())
     centred = samples - np.float32(offset)
     levels = _frame_levels(centred)
     quiet, loud = np.percentile(levels, (10, 90))
     return Quality(
         duration_s=len(samples) / RATE_HZ,
-        peak_db=_decibels(max(float(centred.max()), -float(centred.min())) ** 2),
+        peak_db=_decibels(max(highest - offset, offset - lowest) ** 2),
         level_db=_decibels(float(centred @ centred) / len(centred)),
         dc_offset=offset,
-        clipped_share=_clipped_share(samples),
+        clipped_share=_clipped_share(samples) if max(highest, -lowest) >= _CLIPPED_FROM else 0.0,
         spread_db=float(loud - quiet),
         speech_s=float(np.count_nonzero(levels > levels.max() - 25.0)) * _HOP / RATE_HZ,
         voice=measure_voice(centred),
@@ -122,8 +122,6 @@ def judge_quality(quality: Quality) -> str | None:
 
 
 def _clipped_share(samples: Float32) -> float:
-    if max(float(samples.max()), -float(samples.min())) < _CLIPPED_FROM:
-        return 0.0
     return float(np.count_nonzero(np.abs(samples) >= _CLIPPED_FROM)) / len(samples)
 
 

@@ -99,8 +99,16 @@ def parse_wav(content: bytes, *, max_duration_s: float = MAX_DURATION_S) -> WavA
     Source: Multimedia Programming Interface and Data Specifications 1.0 (RIFF WAVE), Microsoft's WAVEFORMATEXTENSIBLE.
     """
     header = read_header(content, max_duration_s=max_duration_s)
-    samples = _decode(memoryview(content)[header.data], header)
-    return WavAudio(samples.reshape(-1, header.n_channels), header.sample_rate_hz, header.bits_per_sample)
+    return WavAudio(read_samples(content, header), header.sample_rate_hz, header.bits_per_sample)
+
+
+def read_samples(content: bytes | memoryview, header: WavHeader) -> Float32:
+    """The samples of a file whose header was judged, shape (n_frames, n_channels).
+
+    Raises:
+        DataError: ``wav-not-finite``, ``wav-out-of-range``.
+    """
+    return _decode(memoryview(content)[header.data], header).reshape(-1, header.n_channels)
 
 
 def read_header(content: bytes, *, max_duration_s: float = MAX_DURATION_S) -> WavHeader:
@@ -264,7 +272,8 @@ def _decode(data: memoryview, header: WavHeader) -> Float32:
             raise DataError("wav-out-of-range", f"WAV: expected samples from -1 to 1, got {peak:g}")
         return floats.astype(np.float32)
     if header.bits_per_sample == 16:
-        return np.frombuffer(data, "<i2").astype(np.float32) / np.float32(2**15)
+        scaled: Float32 = np.multiply(np.frombuffer(data, "<i2"), np.float32(2**-15), dtype=np.float32)
+        return scaled
     if header.bits_per_sample == 32:
         return (np.frombuffer(data, "<i4") / 2.0**31).astype(np.float32)
     # 24 bits: into the upper three bytes of 32, which keeps the sign.

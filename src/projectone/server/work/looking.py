@@ -8,68 +8,26 @@ They describe a person's recording, so they are that person's data, and what is 
 
 from __future__ import annotations
 
-import os
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import CancelledError, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import CancelledError, Future
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from itertools import chain, islice
-from multiprocessing import get_context
 from types import TracebackType
 from typing import Self
 
-import numpy as np
-
 from projectone.errors import DataError, DigestMismatchError
-from projectone.server.corpus.validation import Findings, check_sample
-from projectone.server.evaluation.golden import pcm_digest
+from projectone.server.corpus.validation import Findings
 from projectone.server.pipeline.ports import Look
-from projectone.server.sandbox.seal import apply_limits, apply_seal
-from projectone.waveform.wav import encode_wav, parse_wav
+from projectone.server.work.look import Engine, Question, look
+from projectone.server.work.sealed_pool import SealedPool
 
 # A page of half-minute clips is 15 MB; a process takes half a second to start, so few clips are not worth one.
 _PAGE = 16
 _WORTH_A_POOL = 64
-_MAX_PROCESSES = 8
-_MEMORY_BYTES = 1 << 30
 # About 1 kB each.
 _REMEMBERED = 20_000
-
-
-@dataclass(frozen=True)
-class Question:
-    """What is asked about one sample; the same question has the same answer for ever."""
-
-    clip_sha256: str
-    text: str
-    language: str = "en"
-    heard: str | None = None
-    holds_personal: bool = True
-
-
-def look(content: bytes, question: Question) -> Look:
-    """One clip decoded and judged."""
-    try:
-        samples = parse_wav(content).samples[:, 0]
-    except DataError as error:
-        return Look(Findings(error.reason))
-    found = check_sample(
-        samples,
-        question.text,
-        language=question.language,
-        heard=question.heard,
-        holds_personal=question.holds_personal,
-    )
-    return Look(found, pcm_digest(samples))
-
-
-Page = Sequence[tuple[Question, bytes]]
-
-
-def look_at_page(page: Page) -> list[Look]:
-    """What a process is asked at once."""
-    return [look(content, question) for question, content in page]
 
 
 @dataclass(frozen=True)
@@ -87,18 +45,17 @@ class Looker:
 
     Args:
         read: A clip's digest to the bytes that were kept under it, checked.
-        n_processes: None for one on each core.
+        engine: Looks at many clips; None for sealed processes, one on each core.
         n_remembered: So many answers are kept for the next time, the newest.
     """
 
     def __init__(
-        self, read: Callable[[str], bytes], *, n_processes: int | None = None, n_remembered: int = _REMEMBERED
+        self, read: Callable[[str], bytes], *, engine: Engine | None = None, n_remembered: int = _REMEMBERED
     ) -> None:
         self._read = read
-        self._n_processes = n_processes or min(os.cpu_count() or 1, _MAX_PROCESSES)
+        self.engine = engine or SealedPool()
         self._n_remembered = n_remembered
         self._known: OrderedDict[Question, Look] = OrderedDict()
-        self._pool: ProcessPoolExecutor | None = None
         self.n_decoded = 0
 
     def __enter__(self) -> Self:
@@ -120,7 +77,7 @@ class Looker:
         under_way: set[Question] = set()
         for page in _pages(chain(first, source)):
             waiting.append(self._ask(page, under_way))
-            if len(waiting) > 2 * self._n_processes:
+            if len(waiting) > self.engine.n_pages:
                 yield from self._answer(waiting.popleft(), under_way)
         while waiting:
             yield from self._answer(waiting.popleft(), under_way)
@@ -132,11 +89,8 @@ class Looker:
             del self._known[question]
 
     def close(self) -> None:
-        """End the processes."""
-        pool, self._pool = self._pool, None
-        if pool is not None:
-            pool.shutdown(cancel_futures=True)
-            self._maker.shutdown()
+        """End what the engine started."""
+        self.engine.close()
 
     def _ask(self, page: list[Question], under_way: set[Question]) -> _Asked:
         """Send what is not known yet to a process."""
@@ -154,7 +108,7 @@ class Looker:
                     under_way.add(question)
         self.n_decoded += len(contents)
         asked = [question for question, _ in contents]
-        return _Asked(page, answers, asked, self._submit(contents) if contents else None)
+        return _Asked(page, answers, asked, self.engine.submit(contents) if contents else None)
 
     def _answer(self, page: _Asked, under_way: set[Question]) -> Iterator[Look]:
         """The page's answers, those of its process among them."""
@@ -193,25 +147,6 @@ class Looker:
         except DigestMismatchError:
             return Look(Findings("clip-damaged"))
 
-    def _submit(self, contents: list[tuple[Question, bytes]]) -> Future[list[Look]] | None:
-        try:
-            return self._processes().submit(look_at_page, contents)
-        except BrokenProcessPool:
-            self.close()  # the next page gets new processes
-            return None
-
-    def _processes(self) -> ProcessPoolExecutor:
-        """The pool; made by a thread that lives as long, because sealed children end with the thread that made them."""
-        if self._pool is None:
-            self._maker = ThreadPoolExecutor(1)
-            self._pool = self._maker.submit(self._start).result()
-        return self._pool
-
-    def _start(self) -> ProcessPoolExecutor:
-        pool = ProcessPoolExecutor(self._n_processes, mp_context=get_context("spawn"), initializer=_seal)
-        pool.submit(look_at_page, [])  # starts them all
-        return pool
-
     def _remember(self, question: Question, answer: Look) -> None:
         self._known[question] = answer
         self._known.move_to_end(question)
@@ -223,11 +158,3 @@ def _pages(questions: Iterable[Question]) -> Iterator[list[Question]]:
     source = iter(questions)
     while page := list(islice(source, _PAGE)):
         yield page
-
-
-def _seal() -> None:
-    """In a new process: load what will be needed, then give up files, network and children."""
-    tone = 0.3 * np.sin(np.arange(8_000) / 5) * np.hanning(8_000)
-    look(encode_wav(tone.astype(np.float32)), Question("", "warm up"))
-    apply_limits(memory_bytes=_MEMORY_BYTES)
-    apply_seal()

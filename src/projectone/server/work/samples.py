@@ -16,7 +16,8 @@ from projectone.server.pipeline.ports import DatasetEntry, Look, PipelineSample,
 from projectone.server.training import TrainingConfig
 from projectone.server.training.splitting import choose_held_back
 from projectone.server.work.copies import CopyFinder
-from projectone.server.work.looking import Looker, Question
+from projectone.server.work.look import Question
+from projectone.server.work.looking import Looker
 from projectone.storage.blobs import BlobStore
 from projectone.waveform.wav import parse_wav
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import Future
 
 import numpy as np
 import pytest
@@ -13,8 +14,9 @@ from projectone.errors import DataError, DigestMismatchError
 from projectone.server.corpus.validation import check_sample
 from projectone.server.evaluation.golden import pcm_digest
 from projectone.server.pipeline.ports import Look
-from projectone.server.work import looking
-from projectone.server.work.looking import Looker, Question, look
+from projectone.server.work.look import Page, Question, look, look_at_page
+from projectone.server.work.looking import Looker
+from projectone.server.work.sealed_pool import SealedPool
 from projectone.waveform.wav import encode_wav, parse_wav
 
 SILENCE = encode_wav(np.zeros(8_000, dtype=np.float32))
@@ -99,7 +101,7 @@ def test_sealed_processes_give_the_same_answers_in_the_same_order(store: Store) 
     asked = [store.add(clip) for clip in clips]
     asked[20] = Question("0" * 64, "seven")
     asked += asked[:10]  # under way already, or known
-    with Looker(store.read, n_processes=1) as here, Looker(store.read, n_processes=2) as there:
+    with Looker(store.read) as here, Looker(store.read, engine=SealedPool(2)) as there:
         expected = [here._look_here(question) for question in asked]
         assert list(there.look_at(asked)) == expected
         assert there.n_decoded == 89
@@ -110,8 +112,8 @@ def test_sealed_processes_give_the_same_answers_in_the_same_order(store: Store) 
 @pytest.mark.slow
 def test_what_a_killed_process_was_asked_is_answered_all_the_same(store: Store) -> None:
     asked = [store.add(a_clip(seed, duration_s=0.12)) for seed in range(70)]
-    with Looker(store.read, n_processes=1) as looker:
-        (child,) = looker._processes()._processes.values()
+    with Looker(store.read, engine=(pool := SealedPool(1))) as looker:
+        (child,) = pool.processes()._processes.values()
         child.kill()
         assert [answer.findings.discard for answer in looker.look_at(asked)] == [None] * 70
 
@@ -122,20 +124,26 @@ def test_a_process_that_looks_can_open_nothing() -> None:
 
     if missing := what_is_not_enforced():
         pytest.skip(f"not enforced here: {', '.join(missing)}")
-    with Looker(lambda sha256: b"", n_processes=1) as looker:
-        refused = looker._processes().submit(open, "/etc/hostname").exception(300)
+    pool = SealedPool(1)
+    try:
+        refused = pool.processes().submit(open, "/etc/hostname").exception(300)
+    finally:
+        pool.close()
     assert isinstance(refused, PermissionError)
 
 
-def test_no_more_questions_are_taken_than_answers_are_under_way(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_more_questions_are_taken_than_answers_are_under_way(store: Store) -> None:
     class Here:
-        """A pool without processes: done when submitted."""
+        """An engine without processes: done when submitted."""
 
-        def submit(self, work: object, page: looking.Page) -> object:
-            answers = looking.look_at_page(page)
-            return type("Done", (), {"result": lambda self: answers})()
+        n_pages = 2
 
-        def shutdown(self, *, cancel_futures: bool) -> None:
+        def submit(self, page: Page) -> Future[list[Look]]:
+            future: Future[list[Look]] = Future()
+            future.set_result(look_at_page(page))
+            return future
+
+        def close(self) -> None:
             pass
 
     n_taken = 0
@@ -146,8 +154,7 @@ def test_no_more_questions_are_taken_than_answers_are_under_way(store: Store, mo
             n_taken += 1
             yield store.add(a_clip(seed % 30, duration_s=0.12), text=f"word {seed}")
 
-    monkeypatch.setattr(Looker, "_processes", lambda self: Here())
-    with Looker(store.read, n_processes=1) as looker:
+    with Looker(store.read, engine=Here()) as looker:
         ahead = []
         for n_given, _ in enumerate(looker.look_at(many()), start=1):
             ahead.append(n_taken - n_given)

@@ -1,0 +1,72 @@
+"""One clip decoded and judged, and pages of them: what any engine that looks at clips is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Protocol
+
+from projectone.contracts.base import sha256_hex
+from projectone.errors import DataError
+from projectone.server.corpus.validation import Findings, check_sample
+from projectone.server.evaluation.golden import pcm_digest
+from projectone.server.pipeline.ports import Look
+from projectone.waveform.wav import read_header, read_samples
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked about one sample; the same question has the same answer for ever."""
+
+    clip_sha256: str
+    text: str
+    language: str = "en"
+    heard: str | None = None
+    holds_personal: bool = True
+
+
+Page = Sequence[tuple[Question, bytes]]
+"""Questions, each with the bytes of its clip."""
+
+
+class Engine(Protocol):
+    """Whatever looks at pages elsewhere: processes of this machine, or of others.
+
+    Attributes:
+        n_pages: So many pages under way keep it busy.
+    """
+
+    n_pages: int
+
+    def submit(self, page: Page) -> Future[list[Look]] | None:
+        """Begin to look at a page; None if that is not possible just now."""
+        ...
+
+    def close(self) -> None:
+        """End what was started; a later page starts it again."""
+        ...
+
+
+def look(content: bytes, question: Question) -> Look:
+    """One clip decoded and judged."""
+    try:
+        header = read_header(content)
+        samples = read_samples(content, header)[:, 0]
+    except DataError as error:
+        return Look(Findings(error.reason))
+    found = check_sample(
+        samples,
+        question.text,
+        language=question.language,
+        heard=question.heard,
+        holds_personal=question.holds_personal,
+    )
+    # What the digest is made of lies in the file already, if it is as we write them.
+    is_pcm = (header.n_channels, header.bits_per_sample) == (1, 16)
+    return Look(found, sha256_hex(content[header.data]) if is_pcm else pcm_digest(samples))
+
+
+def look_at_page(page: Page) -> list[Look]:
+    """What an engine is asked at once."""
+    return [look(content, question) for question, content in page]

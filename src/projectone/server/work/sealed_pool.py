@@ -1,0 +1,180 @@
+"""Processes that look at clips: each can open no file and no socket, computes on one core, and gets clips by memory.
+
+The parent reads a clip's bytes and checks their digest, and lays them into memory that it shares with the processes
+alone: it has no name, so nothing of it is left when they end. What does not fit there goes through a pipe.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import os
+import sys
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
+from multiprocessing import get_context
+from multiprocessing.reduction import DupFd
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from projectone.server.pipeline.ports import Look
+from projectone.server.sandbox.seal import apply_limits, apply_seal
+from projectone.server.work.look import Page, Question, look, look_at_page
+from projectone.waveform.wav import encode_wav
+
+_MAX_PROCESSES = 8
+_MEMORY_BYTES = 1 << 30
+# A page of half-minute clips; it takes memory only as far as it is written.
+_SLOT_BYTES = 16 << 20
+# glibc's mallopt: what to give back to the system, and from which size on to ask the system each time.
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
+_KEPT_BYTES = 64 << 20
+
+Sent = Sequence[tuple[Question, "bytes | tuple[int, int]"]]
+"""A page whose clips are here, or from where to where they lie in the shared memory."""
+
+
+class SharedMemory:
+    """Memory without a name; a process that is started with it as an argument has it too."""
+
+    def __init__(self, size_bytes: int, file: int | None = None) -> None:
+        self._size_bytes = size_bytes
+        self._file = os.memfd_create("clips", os.MFD_CLOEXEC) if file is None else file
+        if file is None:
+            os.ftruncate(self._file, size_bytes)
+        self.view = mmap.mmap(self._file, size_bytes)
+
+    def __reduce__(self) -> tuple[Callable[[int, Any], SharedMemory], tuple[int, Any]]:
+        return _receive, (self._size_bytes, DupFd(self._file))
+
+    def close(self) -> None:
+        """Let go of it here."""
+        self.view.close()
+        os.close(self._file)
+
+
+def _receive(size_bytes: int, file: Any) -> SharedMemory:  # noqa: ANN401 - the class behind DupFd has no public name
+    return SharedMemory(size_bytes, file.detach())
+
+
+class SealedPool:
+    """An `Engine` of sealed processes.
+
+    Args:
+        n_processes: None for one on each core.
+    """
+
+    def __init__(self, n_processes: int | None = None) -> None:
+        self._n_processes = n_processes or min(os.cpu_count() or 1, _MAX_PROCESSES)
+        self.n_pages = 2 * self._n_processes
+        self._pool: ProcessPoolExecutor | None = None
+        self._shared: SharedMemory | None = None
+        self._free: deque[int] = deque()
+
+    def submit(self, page: Page) -> Future[list[Look]] | None:
+        """Begin to look at a page; None if the processes ended, and the next page gets new ones."""
+        pool = self.processes()
+        shared, free = self._shared, self._free
+        try:
+            if shared is None or not free:
+                return pool.submit(look_at_page, page)
+            slot = free.popleft()
+            future = pool.submit(_look_at_sent, _lay(page, shared.view, slot))
+        except BrokenProcessPool:
+            self.close()
+            return None
+        future.add_done_callback(lambda _: free.append(slot))
+        return future
+
+    def close(self) -> None:
+        """End the processes."""
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.shutdown(cancel_futures=True)
+            self._maker.shutdown()
+        shared, self._shared = self._shared, None
+        if shared is not None:
+            shared.close()
+
+    def processes(self) -> ProcessPoolExecutor:
+        """The pool; made by a thread that lives as long, because sealed children end with the thread that made them."""
+        if self._pool is None:
+            self._maker = ThreadPoolExecutor(1)
+            if hasattr(os, "memfd_create"):  # Linux
+                size_bytes = (self.n_pages + 1) * _SLOT_BYTES
+                self._shared = SharedMemory(size_bytes)
+                self._free = deque(range(0, size_bytes, _SLOT_BYTES))
+            self._pool = self._maker.submit(self._start, self._shared).result()
+        return self._pool
+
+    def _start(self, shared: SharedMemory | None) -> ProcessPoolExecutor:
+        spawn = get_context("spawn")
+        pool = ProcessPoolExecutor(self._n_processes, mp_context=spawn, initializer=_seal, initargs=(shared,))
+        for _ in range(self._n_processes):
+            pool.submit(look_at_page, [])  # starts one more
+        return pool
+
+
+def _lay(page: Page, memory: mmap.mmap, slot: int) -> Sent:
+    """Write a page's clips into a slot, as many as it holds."""
+    sent: list[tuple[Question, bytes | tuple[int, int]]] = []
+    end = slot
+    for question, content in page:
+        start, stop = end, end + len(content)
+        if stop > slot + _SLOT_BYTES:
+            sent.append((question, content))
+            continue
+        memory[start:stop] = content
+        sent.append((question, (start, stop)))
+        end = stop
+    return sent
+
+
+_shared: SharedMemory | None = None
+"""In a process that looks: what its parent writes clips into."""
+
+
+def _look_at_sent(page: Sent) -> list[Look]:
+    """In a process that looks: the answers to a page."""
+    assert _shared is not None
+    view = _shared.view
+    return [
+        look(content if isinstance(content, bytes) else view[slice(*content)], question) for question, content in page
+    ]
+
+
+def _seal(shared: SharedMemory | None) -> None:
+    """In a new process: load what will be needed, then give up files, network and children."""
+    global _shared
+    _shared = shared
+    compute_on_one_core()
+    tone = 0.3 * np.sin(np.arange(8_000) / 5) * np.hanning(8_000)
+    look(encode_wav(tone.astype(np.float32)), Question("", "warm up"))
+    apply_limits(memory_bytes=_MEMORY_BYTES)
+    apply_seal()
+
+
+_SET_THREADS: Final = ("scipy_openblas_set_num_threads64_", "openblas_set_num_threads64_", "openblas_set_num_threads")
+
+
+def compute_on_one_core() -> None:
+    """Let this process's BLAS use one thread, and keep memory that was freed for the next clip.
+
+    There is a process for each core already: more threads would wait for each other, and that by computing. And pages
+    that the system has to clear again for each clip cost as much as looking at it.
+    """
+    for path in sorted((Path(np.__file__).parent.parent / "numpy.libs").glob("*openblas*")):
+        library = ctypes.CDLL(str(path))  # it is loaded already: this finds it
+        for name in _SET_THREADS:
+            with suppress(AttributeError):
+                getattr(library, name)(1)
+    if sys.platform == "linux":
+        with suppress(AttributeError):  # another C library than glibc
+            libc = ctypes.CDLL(None)
+            libc.mallopt(_MMAP_THRESHOLD, _KEPT_BYTES // 2)
+            libc.mallopt(_TRIM_THRESHOLD, _KEPT_BYTES)
