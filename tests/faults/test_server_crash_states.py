@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.fakes.caller import Caller, a_clip
+from tests.fakes.together import together
 from tests.faults.crash_states import Image, crash_states
 from tests.faults.server_disk import Opened, image_on_disk, opened, recording
 
 from projectone.contracts import endpoints
 from projectone.server import database
+from projectone.server.database import writing
+from projectone.server.group_commits import GroupCommits, _Entry
 from projectone.server.serve import initialise as making
 from projectone.storage import files
 
-CLIPS = {name: a_clip(seed, duration_s=0.2) for seed, name in enumerate(["one", "two", "three", "four"])}
+CLIPS = {name: a_clip(seed, duration_s=0.2) for seed, name in enumerate(["one", "two", "three", "four", "five", "six"])}
 # Of a log of 4096-byte pages this cuts inside frames and near their ends.
 TEARS = tuple(n / 24 for n in range(1, 24))
 
@@ -50,7 +55,7 @@ def sample_id(ada: Caller, name: str) -> str:
 
 
 def record(root: Path, monkeypatch: pytest.MonkeyPatch, tears: tuple[float, ...]) -> list[tuple[Image, frozenset[str]]]:
-    """From an empty folder to four samples; gives the states that power cuts could leave."""
+    """From an empty folder to six samples, two of them in one commit; gives the states that power cuts could leave."""
     with recording(root, monkeypatch) as recorder, opened(root / "home", is_new=True) as server:
         ada = server.caller()
         assert ada.enrol().status_code == 201
@@ -64,6 +69,11 @@ def record(root: Path, monkeypatch: pytest.MonkeyPatch, tears: tuple[float, ...]
         assert len(answer.json()["stored"]) == 2
         recorder.acknowledge("three")
         recorder.acknowledge("four")
+        sending = [lambda name=name: ada.put(CLIPS[name], name=name) for name in ("five", "six")]  # type: ignore[misc]
+        for future in together(server.services.catalog._commits, sending):
+            assert future.result().status_code == 201
+        recorder.acknowledge("five")
+        recorder.acknowledge("six")
     return list(crash_states(recorder, tears=tears, is_thorough=True))
 
 
@@ -141,8 +151,36 @@ def folders_made_without_a_flush(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(making, "fsync_folder", lambda path: None)
 
 
+def told_before_the_commit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who waited is told when the rows are written; they are committed with those of the next ones."""
+    commit = GroupCommits._commit
+    uncommitted: list[Sequence[_Entry[Any]]] = []
+
+    def later(self: GroupCommits, entries: Sequence[_Entry[Any]]) -> None:
+        for before in uncommitted:
+            commit(self, before)
+        uncommitted[:] = [[_Entry(entry._work) for entry in entries]]
+        with contextlib.suppress(_UndoneError), writing(self._engine) as connection:
+            for entry in entries:
+                entry.work_in(connection)
+            raise _UndoneError
+
+    monkeypatch.setattr(GroupCommits, "_commit", later)
+
+
+class _UndoneError(Exception):
+    """Rolls back."""
+
+
 @pytest.mark.parametrize(
-    "bug", [no_fsync_of_files, no_fsync_of_folders, a_log_that_is_not_flushed, folders_made_without_a_flush]
+    "bug",
+    [
+        no_fsync_of_files,
+        no_fsync_of_folders,
+        a_log_that_is_not_flushed,
+        folders_made_without_a_flush,
+        told_before_the_commit,
+    ],
 )
 def test_the_exploration_finds_a_seeded_bug(
     bug: Callable[[pytest.MonkeyPatch], None], folder: Path, monkeypatch: pytest.MonkeyPatch

@@ -48,6 +48,7 @@ from projectone.server.corpus.tables import (
 )
 from projectone.server.corpus.vault import Place, Vault
 from projectone.server.database import reading, writing
+from projectone.server.group_commits import GroupCommits
 
 
 class Catalog(Consents, Deletions, DatasetRows):
@@ -62,6 +63,7 @@ class Catalog(Consents, Deletions, DatasetRows):
         """
         super().__init__(engine)
         self._vault = vault
+        self._commits = GroupCommits(engine)
 
     @property
     def vault(self) -> Vault:
@@ -183,22 +185,27 @@ class Catalog(Consents, Deletions, DatasetRows):
         """Keep a sample, if its consent holds at the moment it is committed; gives the receipt and whether it is new.
 
         `keep_clip` runs inside the transaction: a sweep may just have removed the clip, which nothing named yet.
+        Samples that come at the same time share a transaction; this returns after its commit.
 
         Raises:
             ConsentError: if there is no valid consent of this person for this purpose.
             DataError: `erased` or `sample-conflict`.
             StorageError: if the database refused; nothing was acknowledged.
         """
-        with writing(self._engine) as connection:
+        row = sealed_row(correction, device_id, self.vault)
+        row |= {"clip_sha256": clip_sha256, "duration_s": duration_s, "received_at": now, "state": "waiting"}
+        receipt = UploadReceipt(sample_id=correction.sample_id, sha256=correction.audio.sha256, received_at=now)
+
+        def store(connection: Connection) -> tuple[UploadReceipt, bool]:
             if (known := _known(connection, correction, self.vault)) is not None:
                 return known, False
             _require_consent(connection, correction, is_locking=True)
             refuse_deleted(connection, correction)
             keep_clip()
-            kept = {"clip_sha256": clip_sha256, "duration_s": duration_s, "received_at": now, "state": "waiting"}
-            connection.execute(insert(SAMPLES).values(**sealed_row(correction, device_id, self.vault), **kept))
-        receipt = UploadReceipt(sample_id=correction.sample_id, sha256=correction.audio.sha256, received_at=now)
-        return receipt, True
+            connection.execute(insert(SAMPLES).values(**row))
+            return receipt, True
+
+        return self._commits.run(store)
 
     def state_of(self, sample_id: UUID, contributor_id: str) -> SampleState | None:
         """What became of a person's own sample; None for everyone else's."""
