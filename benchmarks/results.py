@@ -127,6 +127,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     report = measure(arguments.data, arguments.base, arguments.out, size)
     if not arguments.json:
         print(table_of(report))
+        print(stage_table_of(report))
     if arguments.write:
         write_docs(report, ROOT / "docs")
     print(json.dumps({key: value for key, value in report.items() if key != "curves"}))
@@ -322,33 +323,57 @@ def report_on(
             "training_s": round(sum(result["wall_s"] for _, result in results)),
         },
         "rows": rows,
+        "stages": stages_of(results, size),
         "curves": curves_of(results),
     }
+
+
+def stages_of(results: Sequence[tuple[Cell, dict[str, Any]]], size: Size) -> list[dict[str, Any]]:
+    """What each second stage adds to the same run without it: gain in points of the words, clip by clip, over seeds."""
+    rows = []
+    for sequence, is_mixed in itertools.product(size.sequences, (False, True)):
+        which = "mixed" if is_mixed else "tuned"
+        runs: dict[str, list[dict[str, Errors]]] = {
+            stage: [
+                {cell.person: result["errors"][which]}
+                for cell, result in results
+                if (cell.method, cell.has_replay, cell.sequence) == (METHODS[0], size.replays[-1], stage)
+            ]
+            for stage in ("off", sequence)
+        }
+        row: dict[str, Any] = {"name": sequence + " + interpolation" * is_mixed}
+        for test in TESTS:
+            before, words, speakers = _per_clip(runs["off"], test)
+            after, _, _ = _per_clip(runs[sequence], test)
+            row[test] = _rounded(_interval({clip: before[clip] - after[clip] for clip in before}, words, speakers))
+        rows.append(row)
+    return rows
 
 
 def summary(before: dict[str, Errors], seeds: Sequence[dict[str, Errors]], test: str) -> dict[str, Any]:
     """Word error rate (mean over seeds, 95 % interval over clips), lowest and highest seed, and gain over `before`."""
     base, words, speakers = _per_clip([before], test)
     after, _, _ = _per_clip(seeds, test)
-    clips = sorted(base)
-
-    def interval(errors: dict[str, float]) -> Interval:
-        owners = [speakers[clip] for clip in clips]
-        return ratio_interval(
-            [errors[clip] for clip in clips],
-            [words[clip] for clip in clips],
-            owners,
-            are_speakers_fixed=len(set(owners)) < SMALL_GATE,
-        )
-
     alone = [_per_clip([one], test)[0] for one in seeds]
     each = [sum(errors.values()) / sum(words.values()) for errors in alone]
-    gain = interval({clip: base[clip] - after[clip] for clip in clips})
+    gain = _interval({clip: base[clip] - after[clip] for clip in base}, words, speakers)
     return {
-        "wer": _rounded(interval(after)),
+        "wer": _rounded(_interval(after, words, speakers)),
         "seeds": [round(min(each), 4), round(max(each), 4)],
         "gain": _rounded(gain),
     }
+
+
+def _interval(errors: dict[str, float], words: dict[str, int], speakers: dict[str, str]) -> Interval:
+    """Errors over words with its 95 % interval, drawn by speaker and clip."""
+    clips = sorted(errors)
+    owners = [speakers[clip] for clip in clips]
+    return ratio_interval(
+        [errors[clip] for clip in clips],
+        [words[clip] for clip in clips],
+        owners,
+        are_speakers_fixed=len(set(owners)) < SMALL_GATE,
+    )
 
 
 def _per_clip(runs: Sequence[dict[str, Errors]], test: str) -> tuple[dict[str, float], dict[str, int], dict[str, str]]:
@@ -405,12 +430,25 @@ def table_of(report: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def stage_table_of(report: dict[str, Any]) -> str:
+    """What the second stages add, in Markdown."""
+    lines = ["| second stage | " + " | ".join(f"{what}, gain in points" for what in TESTS.values()) + " |"]
+    lines.append("|---" * (len(TESTS) + 1) + "|")
+    for row in report["stages"]:
+        shown = [
+            f"{100 * gain:+.1f} ({100 * low:+.1f} to {100 * high:+.1f})" for gain, low, high in map(row.get, TESTS)
+        ]
+        lines.append(f"| {row['name']} | " + " | ".join(shown) + " |")
+    return "\n".join(lines)
+
+
 def write_docs(report: dict[str, Any], docs: Path) -> None:
     """Put the table between the page's marks and draw the plot beside it."""
     page = docs / "results.md"
     conditions = ", ".join(f"{name} {value}" for name, value in report["conditions"].items())
     plot = "![Word errors before and after, and along the way](images/results.svg)"
-    made = f"{table_of(report)}\n\n{plot}\n\nConditions: {conditions}."
+    stages = f"Against the same run without a second stage, clip by clip:\n\n{stage_table_of(report)}"
+    made = f"{table_of(report)}\n\n{plot}\n\n{stages}\n\nConditions: {conditions}."
     text = re.sub(
         r"(<!-- results -->\n).*?(\n<!-- end -->)",
         lambda marks: marks[1] + made + marks[2],
@@ -438,7 +476,7 @@ def draw(report: dict[str, Any], path: Path) -> None:
                 left.plot([wer], [y], "o", color=colour, ms=4, label=TESTS[test] if not place else None)
         left.set_yticks([-place for place in range(len(report["rows"]))], [row["name"] for row in report["rows"]])
         left.set_xlabel("word error rate, %")
-        left.legend(frameon=False)
+        left.legend(frameon=False, ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1.0))
         for name, points in report["curves"].items():
             alphas, dev, general = zip(*points, strict=True)
             (line,) = right.plot(alphas, [100 * value for value in dev], "o-", ms=3, label=f"{name}: held-back clips")

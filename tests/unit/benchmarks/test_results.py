@@ -124,8 +124,10 @@ def cells(script: Any, before: int, tuned: int, mixed: int) -> tuple[dict[str, A
         "wall_s": 2.0,
         "errors": {"tuned": errors(tuned), "mixed": errors(mixed)},
     }
+    staged = {**result, "sequence": {"is_kept": True}, "errors": {"tuned": errors(tuned - 1), "mixed": errors(mixed)}}
     return {"george": {"errors": errors(before)}}, [
-        (script.Cell("george", method, True, 0), result) for method in script.METHODS
+        *((script.Cell("george", method, True, 0), result) for method in script.METHODS),
+        (script.Cell("george", "full", True, 0, "mwer"), staged),
     ]
 
 
@@ -136,6 +138,7 @@ def test_rates_gains_and_curves_are_those_of_the_counts(script: Any, tmp_path: P
     assert rows["full + replay"]["other"]["wer"] == [0.2, 0.2, 0.2]
     assert rows["lora + replay + interpolation"]["general"]["gain"] == [0.3, 0.3, 0.3]
     assert report["ratios"]["full_same"] == 0.25
+    assert [row["same"] for row in report["stages"]] == [[0.1, 0.1, 0.1], [0.0, 0.0, 0.0]]
     assert report["curves"]["full + replay"] == [[0.0, 0.5, 0.1], [0.5, 0.375, 0.15], [1.0, 0.25, 0.2]]
     assert "| full + replay + interpolation | 10.0 (10.0 to 10.0; seeds 10.0 to 10.0) | +30.0" in script.table_of(
         report
@@ -152,6 +155,7 @@ def test_the_page_gets_table_and_plot_and_keeps_its_words(script: Any, tmp_path:
     script.write_docs(report, docs)
     written = (docs / "results.md").read_text()
     assert "| lora + replay |" in written
+    assert "| mwer | +10.0 (+10.0 to +10.0) |" in written
     marked = re.compile(r"<!-- results -->.*<!-- end -->", re.S)
     assert marked.sub("", written) == marked.sub("", page)
     assert (docs / "images" / "results.svg").read_text().startswith("<?xml")
