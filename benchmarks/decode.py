@@ -2,8 +2,8 @@
 
 Random weights of whisper-tiny's size, greedy, without timestamps, every row to the same number of tokens. The encoder
 and the decoder are measured apart; `whole` is their sum. CTranslate2 is the engine of faster-whisper, called without
-the latter's Python. Peers that are not installed are left out and named. Times are CPU seconds of interleaved runs;
-only their ratios mean something on another machine.
+the latter's Python. Float32 is held against float32, and our int8 against CTranslate2's. Peers that are not installed
+are left out and named. Times are CPU seconds of interleaved runs; only their ratios mean something on another machine.
 
     python benchmarks/decode.py [--quick] [--json] [--no-peers] [--size tiny|base|starter]
 """
@@ -27,8 +27,10 @@ import numpy as np
 from projectone.speech.checkpoint import WhisperCheckpoint, save_checkpoint
 from projectone.speech.decoding import DecodingOptions, decode_features
 from projectone.speech.encoding import embed_windows
+from projectone.speech.int8 import quantised
 from projectone.speech.mlx_whisper import save_mlx_whisper
 
+OUR_INT8 = "projectone int8"
 INT8 = "ctranslate2 int8"
 Stages = dict[str, Work]
 
@@ -59,7 +61,9 @@ def main() -> None:
             left_out,
             wanted=not arguments.no_peers,
         )
-        works = {OURS: our_stages(checkpoint, mel, n_tokens), **peers}
+        in_eight_bits = quantised(checkpoint, n_threads=1)
+        ours = {OURS: our_stages(checkpoint, mel, n_tokens), OUR_INT8: our_stages(in_eight_bits, mel, n_tokens)}
+        works = {**ours, **peers}
         stages = {
             stage: take_turns({name: parts[stage] for name, parts in works.items()}, n_runs=n_runs)
             for stage in ("encoder", "decoder")
@@ -159,15 +163,20 @@ def ctranslate2_stages(
 
 
 def ratios(stages: dict[str, Seconds]) -> dict[str, Any]:
-    """By stage and peer; above one, the peer takes longer than we do."""
-    by_stage: dict[str, Any] = {stage: ratios_to_ours(seconds) for stage, seconds in stages.items()}
-    float32 = [ratio for peer, ratio in by_stage["whole"].items() if peer != INT8]
-    if not float32:
+    """By stage and peer, each against ours in the same numerics; above one, the peer takes longer than we do."""
+    float32 = {stage: ratios_to_ours(without(seconds, OUR_INT8, INT8)) for stage, seconds in stages.items()}
+    if not float32["whole"]:
         return {}
-    by_stage["fastest_float32_peer"] = min(float32)
-    if INT8 in by_stage["whole"]:
-        by_stage["int8_peer"] = by_stage["whole"][INT8]
+    by_stage: dict[str, Any] = {**float32, "fastest_float32_peer": min(float32["whole"].values())}
+    if INT8 in stages["whole"]:
+        int8 = {stage: round(seconds[INT8] / seconds[OUR_INT8], 2) for stage, seconds in stages.items()}
+        by_stage |= {"int8": int8, "int8_peer": int8["whole"]}
+    by_stage["our_int8_to_float32"] = round(stages["whole"][OURS] / stages["whole"][OUR_INT8], 2)
     return by_stage
+
+
+def without(seconds: Seconds, *names: str) -> Seconds:
+    return {name: taken for name, taken in seconds.items() if name not in names}
 
 
 def print_table(stages: dict[str, Seconds], n_windows: int, n_tokens: int, left_out: dict[str, str]) -> None:

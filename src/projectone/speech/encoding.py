@@ -6,6 +6,7 @@ import mlx.core as mx
 import numpy as np
 
 from projectone.speech.blocked_attention import attended_heads, heads, joined
+from projectone.speech.int8 import Int8Whisper
 from projectone.speech.kernels import Floats
 from projectone.speech.numpy_layers import Convolution, Linear, Norm, gelu, is_plain, view
 from projectone.speech.whisper import AudioEncoder, MultiHeadAttention, ResidualAttentionBlock, Whisper
@@ -23,7 +24,10 @@ def embed_windows(model: Whisper, mels: mx.array) -> mx.array:
     Returns:
         (batch, ceil(frames / 2), state).
     """
-    if is_plain(model.encoder) and mels.dtype == mx.float32 and 0 < mels.shape[1] <= 2 * model.dims.n_audio_ctx:
+    fits = mels.dtype == mx.float32 and 0 < mels.shape[1] <= 2 * model.dims.n_audio_ctx
+    if isinstance(model, Int8Whisper) and fits:
+        return mx.array(model.windows(view(mels)))
+    if is_plain(model.encoder) and fits:
         encoder = NumpyEncoder(model.encoder)
         return mx.array(np.stack([encoder(window) for window in view(mels)]))
     features = []

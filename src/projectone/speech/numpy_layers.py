@@ -80,8 +80,11 @@ def view(array: mx.array) -> Floats:
 
 def is_plain(module: nn.Module) -> bool:
     """Whether numpy can stand in for this part of a model: a CPU, float32, no adapter, nothing quantised."""
-    if mx.default_device() != mx.cpu:
-        return False
+    return bool(mx.default_device() == mx.cpu) and has_plain_layers(module)
+
+
+def has_plain_layers(module: nn.Module) -> bool:
+    """Whether all layers are Whisper's own, in float32: no adapter, nothing quantised by mlx."""
     layers = [layer for _, layer in module.named_modules() if not layer.children()]
     plain = (nn.Linear, nn.Embedding, LayerNorm, Conv1d)
     return all(type(layer) in plain and layer.weight.dtype == mx.float32 for layer in layers)

@@ -13,6 +13,8 @@ from typing import Protocol
 import mlx.core as mx
 import numpy as np
 
+from projectone.speech.int8 import Int8Whisper
+from projectone.speech.int8_stepping import Int8Stepper
 from projectone.speech.kernels import Floats
 from projectone.speech.logit_rules import Scores
 from projectone.speech.numpy_layers import Linear, Norm, gelu, is_plain, view
@@ -45,6 +47,9 @@ def open_stepper(
     Returns:
         Scores (rows, positions, vocab), and what takes the steps.
     """
+    if isinstance(model, Int8Whisper):
+        in_eight_bits = Int8Stepper(model.decoding, view(features), n_room=len(prefixes[0]) + n_steps)
+        return in_eight_bits.open(prefixes, positions), in_eight_bits
     tokens = mx.array([list(prefix) for prefix in prefixes], dtype=mx.int32)
     hidden, cache, _ = model.decoder.hidden_states(tokens, features)
     hidden = hidden[:, mx.array([position % len(prefixes[0]) for position in positions])]

@@ -10,7 +10,7 @@ from projectone.contracts.scores import EvaluationReport, Score, UtteranceScore
 from projectone.errors import EvaluationError
 from projectone.server.evaluation.bootstrap import N_RESAMPLES, ratio_interval
 from projectone.server.evaluation.golden import GoldenClip, GoldenSet
-from projectone.speech.checkpoint import load_checkpoint
+from projectone.speech.int8 import Numerics, load_for_inference
 from projectone.speech.normalize import normalize_text
 from projectone.speech.transcribe import GREEDY, TranscribeOptions, transcribe_many
 from projectone.speech.wer import character_errors, word_errors
@@ -26,6 +26,7 @@ def score_model(
     golden: GoldenSet,
     *,
     options: TranscribeOptions | None = None,
+    numerics: Numerics = "float32",
     batch_size: int = 16,
     on_progress: Callable[[int, int], None] | None = None,
     clock: Callable[[], float] = time.monotonic,
@@ -36,6 +37,7 @@ def score_model(
         folder: Model in the Hugging Face layout, with the numbers that ship.
         golden: The set.
         options: How to transcribe; greedy and English by default.
+        numerics: What the model computes in.
         batch_size: Clips decoded together.
         on_progress: Told how many clips are done, of how many.
         clock: Seconds, monotonic.
@@ -43,12 +45,13 @@ def score_model(
     Raises:
         ArtifactError: if `folder` is not a model.
         EvaluationError: if the set is empty, or the model does not know the language.
+        SettingsError: if the numerics need a library that is not installed.
     """
     if not golden.clips:
         raise EvaluationError("golden set: expected clips, got none")
     options = options or SCORING
     begun = clock()
-    checkpoint = load_checkpoint(folder)
+    checkpoint = load_for_inference(folder, numerics)
     known = checkpoint.tokenizer.languages
     if checkpoint.tokenizer.is_multilingual and options.language is not None and options.language not in known:
         raise EvaluationError(f"language: expected one of {', '.join(known)}, got {options.language!r}")

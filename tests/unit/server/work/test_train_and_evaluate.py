@@ -10,6 +10,7 @@ import pytest
 from tests.fakes.tiny_whisper import WORDS, save_tiny, say
 
 from projectone.server.cli import main
+from projectone.speech.int8 import Int8Whisper
 from projectone.speech.lora import fuse_checkpoint
 from projectone.speech.normalize import normalize_text
 from projectone.storage.files import digest_of
@@ -74,6 +75,19 @@ def test_a_table_for_people_is_the_default(base: Path, data: Path, capsys: pytes
     said = capsys.readouterr().out
     for expected in ("WER ", "CER ", "accents:", "speakers:", "s2"):
         assert expected in said
+
+
+def test_a_model_is_scored_in_eight_bits_when_asked(
+    base: Path, data: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("onnxruntime", reason="needs the extra int8")
+    used = []
+    windows = Int8Whisper.windows
+    monkeypatch.setattr(Int8Whisper, "windows", lambda self, mels: used.append(len(mels)) or windows(self, mels))
+    _, report, _ = run(
+        capsys, "evaluate", "--model", base, "--data", data, "--split", "test", "--numerics", "int8", "--json"
+    )
+    assert (report["numerics"], report["n_clips"], sum(used)) == ("int8", 10, 10)
 
 
 def test_the_same_command_goes_on_after_it_was_stopped(
