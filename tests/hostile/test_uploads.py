@@ -34,7 +34,9 @@ from projectone.server.corpus.vault import Vault
 from projectone.server.database import reading
 from projectone.server.devices.catalog import DEVICES, Device, DeviceCatalog
 
-NO_LIMITS = QuotaLimits(device=10**6, address=10**6, total=10**6, failed_enrolments=10**6, new_devices=10**6)
+NO_LIMITS = QuotaLimits(
+    device=10**6, address=10**6, total=10**6, failed_enrolments=10**6, new_devices=10**6, open_requests=10**6
+)
 slow = pytest.mark.slow
 
 

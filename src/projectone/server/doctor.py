@@ -103,9 +103,16 @@ def check_disk_flush(settings: ServerSettings) -> Finding:
 
 def check_free_space(settings: ServerSettings) -> Finding:
     """Whether the disk has room for uploads and models."""
+    from projectone.storage.room import DiskRoom
+
     usage = shutil.disk_usage(settings.home)
     detail = f"{usage.free / 1e9:.1f} GB free of {usage.total / 1e9:.1f} GB"
-    return Finding("free space", "warning" if usage.free < _LOW_SPACE_FRACTION * usage.total else "ok", detail)
+    if missing_bytes := DiskRoom(settings.home, settings.min_free_share).missing_bytes():
+        advice = f"make room for {missing_bytes / 1e9:.1f} GB, or lower PROJECTONE_SERVER_MIN_FREE_SHARE"
+        return Finding("free space", "error", f"{detail}: uploads are refused (507); {advice}")
+    if usage.free < _LOW_SPACE_FRACTION * usage.total:
+        return Finding("free space", "warning", detail)
+    return Finding("free space", "ok", detail)
 
 
 def check_database(settings: ServerSettings) -> Finding:

@@ -133,6 +133,13 @@ class ServerSettings:
     replay: str | None = _setting(
         "REPLAY", "Manifest of general speech that is mixed into training, against forgetting", default=None
     )
+    min_free_share: float = _setting(
+        "MIN_FREE_SHARE",
+        "Share of the disk (a fraction) that stays free, 10 GB at most: with less, uploads are refused until there is "
+        "room, while withdrawals and training go on; 0 takes uploads until the disk is full",
+        _number(float, 0, 0.9),
+        default=0.1,
+    )
     min_new_samples: int = _setting(
         "MIN_NEW_SAMPLES", "New samples that start a training run", _number(int, 1, 10**9), default=50
     )

@@ -1,5 +1,7 @@
 import json
 import os
+import shutil
+from collections import namedtuple
 
 import pytest
 
@@ -21,6 +23,19 @@ def test_a_slow_blas_is_a_warning_with_its_cure(monkeypatch: pytest.MonkeyPatch)
     finding = doctor.check_blas(ServerSettings.from_env(os.environ))
     assert finding.level == "warning"
     assert "scipy-openblas32" in finding.detail
+
+
+def test_a_disk_that_is_nearly_full_is_an_error_with_its_cure(monkeypatch: pytest.MonkeyPatch) -> None:
+    def findings(free: int, **settings: str) -> doctor.Finding:
+        monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(10**11, 10**11 - free, free))
+        return doctor.check_free_space(ServerSettings.from_env({**os.environ, **settings}))
+
+    usage = namedtuple("usage", "total used free")
+    assert findings(11 * 10**9).level == "ok"
+    full = findings(4 * 10**9)
+    assert full.level == "error"
+    assert "6.0 GB, or lower PROJECTONE_SERVER_MIN_FREE_SHARE" in full.detail
+    assert findings(4 * 10**9, PROJECTONE_SERVER_MIN_FREE_SHARE="0.03").level == "warning"
 
 
 def test_a_check_that_fails_is_an_error_and_the_others_go_on(

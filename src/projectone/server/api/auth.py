@@ -20,6 +20,7 @@ from projectone.contracts.signatures import verify_request
 from projectone.errors import SignatureError
 from projectone.server.api.bodies import IncomingBody
 from projectone.server.api.problems import Refusal
+from projectone.server.api.quotas import OpenRequests
 from projectone.server.api.services import Services, services_of
 from projectone.server.devices.catalog import Device
 
@@ -27,6 +28,8 @@ _MAX_JSON_BYTES = 64 * 1024
 # Slower than this is not a phone on a bad network, it is somebody holding the line.
 _MIN_BYTES_PER_S = 4_000
 _PATIENCE_S = 30.0
+_OPEN_RETRY_S = 1.0
+_FULL_DISK_RETRY_S = 300.0
 _SIGNED_ONCE = ("signature", "signature-input", "content-digest", "x-device-id", "x-sample")
 
 
@@ -55,42 +58,65 @@ class Call:
 
 @dataclass(frozen=True)
 class Policy:
-    """What a route asks of its callers; used as a dependency, it gives the `Call`."""
+    """What a route asks of its callers; used as a dependency, it gives the `Call`.
+
+    Attributes:
+        is_signed: Whether a known device has to sign.
+        max_body_bytes: Longer bodies are refused.
+        is_large: What comes is kept and takes room, so that it is refused when the disk has little left.
+    """
 
     is_signed: bool
     max_body_bytes: int = _MAX_JSON_BYTES
+    is_large: bool = False
 
     async def __call__(self, request: Request) -> AsyncIterator[Call]:
         """Let the request in, its body with it, or refuse it: a forged one before its body is read.
 
         Raises:
-            Refusal: 400, 401, 408, 411, 413, 415 or 429.
+            Refusal: 400, 401, 408, 411, 413, 415, 429 or 507.
             SignatureError: if the signature does not hold.
         """
         services = services_of(request)
         address = request.client.host if request.client else "unknown"
         _take(services.quotas.total.take("all"), "everybody together")
         _take(services.quotas.address.take(address), "this address")
-        device = await run_in_threadpool(_find_signer, request, services) if self.is_signed else None
+        device = await run_in_threadpool(self._admit, request, services) if self.is_signed else None
         with contextlib.ExitStack() as held:
             if device is not None:
                 _take(services.quotas.device.take(device.device_id), "this device")
+                # Counted apart: whoever has uploads under way may withdraw at any time.
+                kind = "large" if self.is_large else "small"
+                _hold_open(services.quotas.open_requests, f"{kind} {device.device_id}", held)
             body = held.enter_context(services.bodies.incoming(services.staging))
             digest = await _receive(request, body, self.max_body_bytes)
             # What the signature covers is the digest that was stated: this makes it one over the body.
             _check_digest(request, digest)
             yield Call(device, await body.stream(), digest.hex(), address)
 
+    def _admit(self, request: Request, services: Services) -> Device:
+        device = _find_signer(request, services)
+        if self.is_large and (missing_bytes := services.room.missing_bytes()):
+            detail = f"the server has no room for more now: {missing_bytes / 1e9:.1f} GB have to become free"
+            raise Refusal(507, "disk-low", detail, retry_after_s=_FULL_DISK_RETRY_S)
+        return device
+
 
 ANYONE = Policy(is_signed=False)
 SIGNED = Policy(is_signed=True)
-SIGNED_SAMPLE = Policy(is_signed=True, max_body_bytes=MAX_CLIP_BYTES)
-SIGNED_BATCH = Policy(is_signed=True, max_body_bytes=MAX_BATCH_BYTES)
+SIGNED_SAMPLE = Policy(is_signed=True, max_body_bytes=MAX_CLIP_BYTES, is_large=True)
+SIGNED_BATCH = Policy(is_signed=True, max_body_bytes=MAX_BATCH_BYTES, is_large=True)
 
 
 def _take(wait_s: float | None, whose: str) -> None:
     if wait_s is not None:
         raise Refusal(429, "quota", f"too many requests of {whose}", retry_after_s=wait_s)
+
+
+def _hold_open(open_requests: OpenRequests, key: str, held: contextlib.ExitStack) -> None:
+    if not held.enter_context(open_requests.one_more(key)):
+        detail = f"expected at most {open_requests.limit} such requests of this device at the same time"
+        raise Refusal(429, "open-requests", detail, retry_after_s=_OPEN_RETRY_S)
 
 
 def _find_signer(request: Request, services: Services) -> Device:

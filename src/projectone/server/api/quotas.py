@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
-from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections import Counter, OrderedDict, deque
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 _WINDOW_S = 60.0
@@ -23,6 +24,7 @@ class QuotaLimits:
         total: All requests.
         failed_enrolments: Wrong enrolment codes from one address.
         new_devices: Devices that one address may make known in an hour; an office behind one address is many people.
+        open_requests: Uploads of one device that are served at the same time, and as many other signed requests.
     """
 
     device: int = 1_200
@@ -30,6 +32,7 @@ class QuotaLimits:
     total: int = 12_000
     failed_enrolments: int = 20
     new_devices: int = 100
+    open_requests: int = 4
 
 
 class MovingWindow:
@@ -59,6 +62,29 @@ class MovingWindow:
             return None
 
 
+class OpenRequests:
+    """How many requests of each key are being served just now; a slow sender holds up nobody but itself."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self._n_open: Counter[str] = Counter()
+        self._lock = threading.Lock()
+
+    @contextlib.contextmanager
+    def one_more(self, key: str) -> Iterator[bool]:
+        """Whether there is room for one more; if there is, it counts for the block."""
+        with self._lock:
+            has_room = self._n_open[key] < self.limit
+            self._n_open[key] += has_room
+        try:
+            yield has_room
+        finally:
+            with self._lock:
+                self._n_open[key] -= has_room
+                if not self._n_open[key]:
+                    del self._n_open[key]
+
+
 class Quotas:
     """The windows of one API process."""
 
@@ -69,3 +95,4 @@ class Quotas:
         self.total = MovingWindow(limits.total, clock)
         self.failed_enrolments = MovingWindow(limits.failed_enrolments, clock)
         self.new_devices = MovingWindow(limits.new_devices, clock, window_s=_HOUR_S)
+        self.open_requests = OpenRequests(limits.open_requests)

@@ -18,6 +18,7 @@ from projectone.server.corpus.intake import Intake
 from projectone.server.delivery.ledger import Ledger
 from projectone.server.devices.catalog import DeviceCatalog
 from projectone.storage.blobs import FileBlobs
+from projectone.storage.room import DiskRoom
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +33,7 @@ class Services:
         ledger: What is released.
         packages: The released zips.
         staging: Folder on the disk for bodies on their way in that find no room in memory; nothing stays there.
+        room: Whether the disk has room for more.
         enrolment_code: What a new device has to show.
         clock: Now, with its zone.
         erase_derived: Removes what was made from withdrawn samples; safe to repeat.
@@ -49,6 +51,7 @@ class Services:
     ledger: Ledger
     packages: FileBlobs
     staging: Path
+    room: DiskRoom
     enrolment_code: str = field(repr=False)
     clock: Callable[[], datetime]
     erase_derived: Callable[[], object]

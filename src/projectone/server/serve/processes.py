@@ -43,6 +43,7 @@ from projectone.server.serve.alone import serving_alone
 from projectone.server.serve.initialise import initialise, with_secrets
 from projectone.server.settings import ServerSettings
 from projectone.storage.blobs import FileBlobs
+from projectone.storage.room import DiskRoom
 
 SUMMARY = "Answer devices (API) and publishers (Hub), each on its own port."
 EXAMPLES = (
@@ -125,6 +126,7 @@ def api_services(settings: ServerSettings, engine: Engine) -> Services:
         ledger=ledger,
         packages=FileBlobs(settings.home / "packages"),
         staging=settings.home / "staging",
+        room=DiskRoom(settings.home, settings.min_free_share),
         enrolment_code=settings.enrolment_code,
         clock=_now,
         erase_derived=erase_derived,

@@ -11,6 +11,8 @@ import pytest
 from fastapi.testclient import TestClient
 from tests.fakes.caller import Caller
 
+from projectone.contracts import endpoints
+from projectone.contracts.signatures import sign_request
 from projectone.server.api.app import create_app
 from projectone.server.api.services import Services
 from projectone.server.corpus.catalog import Catalog
@@ -47,6 +49,21 @@ class Backend:
     def files(self) -> list[str]:
         """Every blob that is kept, and whatever else lies beside them."""
         return sorted(path.name for path in (self.home / "blobs").rglob("*") if path.is_file())
+
+
+def signed_scope(backend: Backend, caller: Caller, body: bytes) -> dict[str, object]:
+    """A signed upload of `body`, as a web server hands it to the application; its body comes when it is asked for."""
+    path, now_s = endpoints.sample(caller.consent_id), int(backend.services.clock().timestamp())
+    options = {"device_id": caller.device_id, "created_s": now_s, "sample_header": "e30="}
+    headers = sign_request(caller.key, method="PUT", path=path, body=body, **options)  # type: ignore[arg-type]
+    return {
+        "type": "http",
+        "method": "PUT",
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": b"",
+        "headers": [(name.lower().encode(), value.encode()) for name, value in headers.items()],
+    }
 
 
 def reason(response: object) -> tuple[int, str]:

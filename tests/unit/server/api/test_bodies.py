@@ -5,10 +5,8 @@ from pathlib import Path
 
 import pytest
 from tests.fakes.caller import Caller, a_clip
-from tests.unit.server.api.conftest import Backend
+from tests.unit.server.api.conftest import Backend, signed_scope
 
-from projectone.contracts import endpoints
-from projectone.contracts.signatures import sign_request
 from projectone.server.api.bodies import BodyRoom
 
 PIECES = [bytes([number]) * 1000 for number in range(20)]
@@ -68,11 +66,9 @@ def test_a_forged_request_is_refused_before_its_body_is_read(
     is_forged: bool, expected: tuple[int, int], backend: Backend
 ) -> None:
     ada = backend.caller()
-    path, body = endpoints.sample(ada.consent_id), a_clip()
-    key = Caller(backend.http, "", "mallory").key if is_forged else ada.key
-    now_s = int(backend.services.clock().timestamp())
-    options = {"device_id": ada.device_id, "created_s": now_s, "sample_header": "e30="}
-    headers = sign_request(key, method="PUT", path=path, body=body, **options)
+    body = a_clip()
+    if is_forged:
+        ada.key = Caller(backend.http, "", "mallory").key
     n_read, said = 0, []
 
     async def receive() -> dict[str, object]:
@@ -83,13 +79,5 @@ def test_a_forged_request_is_refused_before_its_body_is_read(
     async def send(message: dict[str, object]) -> None:
         said.append(message)
 
-    scope = {
-        "type": "http",
-        "method": "PUT",
-        "path": path,
-        "raw_path": path.encode(),
-        "query_string": b"",
-        "headers": [(name.lower().encode(), value.encode()) for name, value in headers.items()],
-    }
-    asyncio.run(backend.http.app(scope, receive, send))
+    asyncio.run(backend.http.app(signed_scope(backend, ada, body), receive, send))
     assert (said[0]["status"], n_read) == expected

@@ -68,7 +68,7 @@ def test_somebody_elses_id_is_taken(backend: Backend) -> None:
 def test_many_replays_at_once_keep_one_sample(backend: Backend) -> None:
     ada = backend.caller()
     answers = []
-    threads = [threading.Thread(target=lambda: answers.append(ada.put(a_clip()))) for _ in range(8)]
+    threads = [threading.Thread(target=lambda: answers.append(ada.put(a_clip()))) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
