@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -50,6 +50,8 @@ from projectone.server.corpus.vault import Place, Vault
 from projectone.server.database import reading, writing
 from projectone.server.group_commits import GroupCommits
 
+_PAGE = 500
+
 
 class Catalog(Consents, Deletions, DatasetRows):
     """The corpus as rows. What has been erased or withdrawn is never given out again."""
@@ -89,6 +91,14 @@ class Catalog(Consents, Deletions, DatasetRows):
     def usable(self) -> list[SampleRow]:
         """Everything that a model may learn from: waiting or used before, consent still valid, oldest first."""
         return self._kept("waiting", "used")
+
+    def usable_pages(self, n_rows: int = _PAGE) -> Iterator[list[SampleRow]]:
+        """The same, so many at a time: of the whole corpus no more than the ids are held, 16 bytes each.
+
+        Which samples there are is decided at the first page, what is said of them when their page is read: those that
+        were erased or discarded meanwhile are left out.
+        """
+        return self._pages(("waiting", "used"), n_rows)
 
     def living(self) -> list[SampleRow]:
         """Everything whose consent holds, whatever was decided about it, oldest first."""
@@ -267,10 +277,21 @@ class Catalog(Consents, Deletions, DatasetRows):
             yield from rows
 
     def _kept(self, *states: State) -> list[SampleRow]:
-        query = under_consent(select(SAMPLES), *states).order_by(SAMPLES.c.received_at, SAMPLES.c.sample_id)
+        return [row for page in self._pages(states, _PAGE) for row in page]
+
+    def _pages(self, states: Sequence[State], n_rows: int) -> Iterator[list[SampleRow]]:
+        ids = under_consent(select(SAMPLES.c.sample_id), *states).order_by(SAMPLES.c.received_at, SAMPLES.c.sample_id)
+        packed = bytearray()
         with reading(self._engine) as connection:
-            rows = connection.execute(query).all()
-        return opened(rows, self.vault)
+            for sample_id in connection.execution_options(yield_per=n_rows).execute(ids).scalars():
+                packed += sample_id.bytes
+        for start in range(0, len(packed), 16 * n_rows):
+            page = packed[start : start + 16 * n_rows]
+            wanted = [UUID(bytes=bytes(page[place : place + 16])) for place in range(0, len(page), 16)]
+            query = under_consent(select(SAMPLES), *states).where(SAMPLES.c.sample_id.in_(wanted))
+            with reading(self._engine) as connection:
+                rows = connection.execute(query.order_by(SAMPLES.c.received_at, SAMPLES.c.sample_id)).all()
+            yield opened(rows, self.vault)
 
 
 def _known(connection: Connection, correction: Correction, vault: Vault) -> UploadReceipt | None:

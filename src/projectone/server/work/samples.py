@@ -69,10 +69,7 @@ class RunSamples:
     def usable(self) -> list[PipelineSample]:
         """Samples whose consent holds, less those of the golden set; what was erased is forgotten on the way."""
         self._golden.set_aside()
-        rows = self._catalog.usable()
-        self._copies.forget_others([row.clip_sha256 for row in rows])
-        self._looker.forget_others([row.clip_sha256 for row in rows])
-        return [
+        samples = [
             PipelineSample(
                 sample_id=str(row.sample_id),
                 contributor_id=row.contributor_id,
@@ -86,8 +83,12 @@ class RunSamples:
                 heard=row.heard,
                 accepted=Checks.read(row.checks).accepted,
             )
-            for row in rows
+            for page in self._catalog.usable_pages()
+            for row in page
         ]
+        self._copies.forget_others([sample.clip_sha256 for sample in samples])
+        self._looker.forget_others([sample.clip_sha256 for sample in samples])
+        return samples
 
     def look(self, samples: Sequence[PipelineSample]) -> Iterator[Look]:
         """What speaks against each of them, in their order."""
@@ -102,7 +103,8 @@ class RunSamples:
 
     def heard(self) -> dict[str, str]:
         """What a model wrote where a person corrected it, by sample."""
-        return {str(row.sample_id): row.heard for row in self._catalog.usable() if row.heard}
+        pages = self._catalog.usable_pages()
+        return {str(row.sample_id): row.heard for page in pages for row in page if row.heard}
 
     def seal(self, entries: Sequence[DatasetEntry]) -> str:
         """Keep a dataset; gives its digest. Who is held back is decided here, once, and training keeps to it."""

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +84,7 @@ def publish_scripts(workshop: Workshop) -> tuple[tuple[Need, ...], ScriptPicker]
     Without a golden set, and without corrections of enough people, the sheet has sentences with many different sounds.
     """
     golden = workshop.scores.golden() if workshop.settings.golden is not None else None
-    heard: list[Listening] = list(corrections_heard(workshop.catalog.usable()))
+    heard: list[Listening] = list(corrections_heard(chain.from_iterable(workshop.catalog.usable_pages())))
     if golden is not None:
         heard += listenings_of(golden, workshop.score(workshop.production().weights_sha256))
     picker = _picker(golden)
