@@ -10,8 +10,9 @@ logging.getLogger("coremltools").setLevel(logging.ERROR)
 import coremltools  # noqa: E402
 from coremltools.converters.mil import Builder as mb  # noqa: E402
 from coremltools.converters.mil.mil import types  # noqa: E402
+from google.protobuf.message import DecodeError  # noqa: E402
 
-__all__ = ["TARGET", "Program", "Proto", "Value", "coremltools", "mb", "types"]
+__all__ = ["TARGET", "DecodeError", "Program", "Proto", "Value", "coremltools", "mb", "types"]
 
 TARGET = coremltools.target.iOS16
 Value = Any  # of a graph that is being written

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from projectone.errors import ConversionError
 from projectone.server.conversion.coreml.contract import ModelContract, TensorContract
-from projectone.server.conversion.coreml.library import Proto, coremltools
+from projectone.server.conversion.coreml.library import DecodeError, Proto, coremltools
 from projectone.server.conversion.coreml.saving import WEIGHTS
 
 Array = npt.NDArray[Any]
@@ -71,7 +71,7 @@ def read_package(path: Path) -> Graph:
         (function,) = specification.mlProgram.functions.values()
         (block,) = function.block_specializations.values()
         operations = tuple(_operation(found, blob) for found in block.operations)
-    except (OSError, ValueError, KeyError, RuntimeError, struct.error) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, DecodeError, struct.error) as error:
         raise ConversionError(f"{path.name}: cannot be read as a Core ML package: {error}") from error
     description = specification.description
     contract = ModelContract(

@@ -243,6 +243,19 @@ def test_an_overflow_names_the_operation_where_it_began(checkpoint: WhisperCheck
     Interpreter(encoder, is_half=False)(melspectrogram_features=mel)  # nothing is wrong but the width of the numbers
 
 
+@pytest.mark.parametrize("file", ["Data/com.apple.CoreML/model.mlmodel", str(WEIGHTS)])
+@pytest.mark.parametrize("damage", ["gone", "cut", "other"])
+def test_a_damaged_package_is_refused_by_name(file: str, damage: str, whole: Path, tmp_path: Path) -> None:
+    shutil.copytree(whole / f"{DECODER}.mlpackage", tmp_path / f"{DECODER}.mlpackage")
+    path = tmp_path / f"{DECODER}.mlpackage" / file
+    data = path.read_bytes()
+    path.unlink()
+    if damage != "gone":
+        path.write_bytes(data[: len(data) // 3] if damage == "cut" else b"garbage\n" * 100)
+    with pytest.raises(ConversionError, match=r"TextDecoder.mlpackage: cannot be read as a Core ML package"):
+        read_package(tmp_path / f"{DECODER}.mlpackage")
+
+
 def test_an_operation_nobody_wrote_here_is_never_skipped(whole: Path) -> None:
     graph = read_package(whole / f"{MEL}.mlpackage")
     strange = Operation("erf", {"x": "audio"}, ("strange",), {})
