@@ -26,6 +26,7 @@ _HOP = 320
 _N_FFT = 1024
 _SPECTRA_AT_ONCE = 128  # they stay in the processor's cache, and the memory flat
 _WINDOW: Final = np.hanning(_FRAME).astype(np.float32)
+_WEIGHTS: Final = np.square(_WINDOW).reshape(2, _HOP) / np.float32(2 * _FRAME)
 # Pitch is looked for from 60 to 400 Hz, in the harmonics up to 2.5 kHz.
 _SHORTEST_LAG, _LONGEST_LAG = RATE_HZ // 400, RATE_HZ // 60
 _N_PITCH_BINS = 160
@@ -73,23 +74,28 @@ class Voice:
         return self.movement_db < MIN_MOVEMENT_DB and self.voicing < MIN_VOICING and self.tonality < MIN_TONALITY
 
 
-def measure_voice(samples: Float32) -> Voice:
-    """The figures of a clip of 16 kHz mono samples, shape (n,), finite and not empty, without an offset."""
+def measure_voice(samples: Float32, squares: Float32 | None = None) -> Voice:
+    """The figures of a clip.
+
+    Args:
+        samples: 16 kHz mono, shape (n,), finite and not empty, without an offset.
+        squares: Of the samples, where somebody has them already.
+    """
     padded = np.pad(samples, (0, _FRAME - len(samples))) if len(samples) < _FRAME else samples
-    power = _frame_powers(padded)
+    power = _frame_powers(np.square(padded) if squares is None or len(squares) < _FRAME else squares)
     level = 10.0 * np.log10(power + 1e-12)
     loud = np.flatnonzero(level > level.max() - _LOUD_DB)
     step = min(1 + len(loud) // _ENOUGH_FRAMES, _MAX_STEP)
     heard = loud[::step]
-    frames = np.lib.stride_tricks.sliding_window_view(padded, _FRAME)[::_HOP]
+    halves = padded[: len(padded) // _HOP * _HOP].reshape(-1, _HOP)
     blocks = [heard[at : at + _SPECTRA_AT_ONCE] for at in range(0, len(heard), _SPECTRA_AT_ONCE)]
     bands, voicing, lines = (
-        np.concatenate(part) for part in zip(*(_measure_frames(frames[block]) for block in blocks), strict=True)
+        np.concatenate(part) for part in zip(*(_measure_frames(halves, block) for block in blocks), strict=True)
     )
     # The floor keeps a band that a telephone took away from moving by its rounding errors.
     colour = 10.0 * np.log10(bands + 1e-9 * bands.max() + 1e-14)
     colour -= colour.mean(axis=1, keepdims=True)
-    floor = float(np.percentile(power, 10)) + 1e-12
+    floor = quantile(np.sort(power), 0.1) + 1e-12
     excess = max(float(power.mean()) - floor, 1e-12)
     return Voice(
         movement_db=float(colour.std(axis=0).mean()),
@@ -100,11 +106,18 @@ def measure_voice(samples: Float32) -> Voice:
     )
 
 
-def _frame_powers(samples: Float32) -> Float32:
+def quantile(ordered: npt.NDArray[np.floating], share: float) -> float:
+    """The value below which a share of ascending values lies, between two of them if need be: `np.quantile`, sooner."""
+    place = share * (len(ordered) - 1)
+    below = int(place)
+    above = min(below + 1, len(ordered) - 1)
+    return float(ordered[below] + (ordered[above] - ordered[below]) * (place - below))
+
+
+def _frame_powers(squares: Float32) -> Float32:
     """Power of each frame under the window, shape (n_frames,), from two products with its halves."""
-    halves = np.square(samples[: len(samples) // _HOP * _HOP]).reshape(-1, _HOP)
-    weights = np.square(_WINDOW).reshape(2, _HOP) / (2 * _FRAME)
-    power: Float32 = (halves[:-1] @ weights[0]) + (halves[1:] @ weights[1])
+    halves = squares[: len(squares) // _HOP * _HOP].reshape(-1, _HOP)
+    power: Float32 = (halves[:-1] @ _WEIGHTS[0]) + (halves[1:] @ _WEIGHTS[1])
     return power
 
 
@@ -118,9 +131,16 @@ def _count_near(loud: Int, voiced: Int, reach: int) -> int:
     return int(np.count_nonzero(np.minimum(np.abs(to_next), np.abs(to_last)) <= reach))
 
 
-def _measure_frames(frames: Float32) -> tuple[Float32, Float32, Float32]:
-    """Energy of the bands, shape (n, 16); clearness of a pitch, shape (n,); lines, shape (n, 256)."""
-    spectrum = np.fft.rfft(frames * _WINDOW, _N_FFT, axis=1)[:, :_N_BINS]
+def _measure_frames(halves: Float32, heard: Int) -> tuple[Float32, Float32, Float32]:
+    """Energy of the bands, shape (n, 16); clearness of a pitch, shape (n,); lines, shape (n, 256).
+
+    Args:
+        halves: Of frames that overlap by half, shape (n_frames + 1, 320).
+        heard: Which frames, shape (n,).
+    """
+    frames = np.concatenate([halves[heard], halves[heard + 1]], axis=1)
+    frames *= _WINDOW
+    spectrum = np.fft.rfft(frames, _N_FFT, axis=1)[:, :_N_BINS]
     power = np.square(spectrum.real) + np.square(spectrum.imag)
     # Divided by its own smooth course the spectrum of a voice is a comb, that of noise of any colour is flat.
     lines = power[:, :_N_TONE_BINS] / (power @ _SMOOTHING + 1e-15)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Protocol
 
-from projectone.contracts.base import sha256_hex
 from projectone.errors import DataError
 from projectone.server.corpus.validation import Findings, check_sample
 from projectone.server.evaluation.golden import pcm_digest
@@ -64,7 +64,8 @@ def look(content: bytes, question: Question) -> Look:
     )
     # What the digest is made of lies in the file already, if it is as we write them.
     is_pcm = (header.n_channels, header.bits_per_sample) == (1, 16)
-    return Look(found, sha256_hex(content[header.data]) if is_pcm else pcm_digest(samples))
+    pcm_sha256 = hashlib.sha256(memoryview(content)[header.data]).hexdigest() if is_pcm else pcm_digest(samples)
+    return Look(found, pcm_sha256)
 
 
 def look_at_page(page: Page) -> list[Look]:
