@@ -13,6 +13,10 @@ LATEST_MODEL_INFO: Final = "/latest-model-info"
 RELEASES: Final = "/v1/releases"
 SCRIPTS: Final = "/v1/scripts"
 AUDIT_CHECKPOINT: Final = "/v1/audit/checkpoint"
+AUDIT_ENTRIES: Final = "/v1/audit/entries"
+REVIEW_QUEUE: Final = "/v1/review/queue"
+REVIEW_DECISIONS: Final = "/v1/review/decisions"
+RUNS: Final = "/v1/runs"
 LIVE: Final = "/health/live"
 READY: Final = "/health/ready"
 
@@ -43,3 +47,8 @@ def erasure(receipt_id: UUID) -> str:
 def release_package(package_sha256: str) -> str:
     """Path of one package, by its digest: it never changes, so it can be cached for ever."""
     return f"{RELEASES}/{package_sha256}.zip"
+
+
+def release_update(sha256: str) -> str:
+    """Path of what turns an earlier release's weights into a later one's, by its digest."""
+    return f"{RELEASES}/{sha256}.delta"

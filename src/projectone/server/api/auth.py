@@ -9,7 +9,7 @@ import hashlib
 import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 from fastapi import Request
 from fastapi.concurrency import run_in_threadpool
@@ -23,6 +23,9 @@ from projectone.server.api.problems import Refusal
 from projectone.server.api.quotas import OpenRequests
 from projectone.server.api.services import Services, services_of
 from projectone.server.devices.catalog import Device
+from projectone.server.devices.operators import Operator
+
+Identity = Literal["public", "device", "admin", "reviewer", "trainer", "auditor"]
 
 _MAX_JSON_BYTES = 64 * 1024
 # Slower than this is not a phone on a bad network, it is somebody holding the line.
@@ -42,12 +45,14 @@ class Call:
         body: The whole body, at its beginning; gone when the request ends.
         body_sha256: Its digest, 64 hexadecimal digits.
         address: Network address of the caller.
+        operator: Whose token it carries, where the route asks for one.
     """
 
     device: Device | None
     body: IO[bytes]
     body_sha256: str
     address: str
+    operator: Operator | None = None
 
     @property
     def signer(self) -> Device:
@@ -55,20 +60,36 @@ class Call:
         assert self.device is not None, "the route asks for no signature"
         return self.device
 
+    @property
+    def operator_name(self) -> str:
+        """The account of the operator who called."""
+        assert self.operator is not None, "the route asks for no token"
+        return self.operator.name
+
 
 @dataclass(frozen=True)
 class Policy:
-    """What a route asks of its callers; used as a dependency, it gives the `Call`.
+    """Who may call a route, and how much they may send; used as a dependency, it gives the `Call`.
+
+    A route is for everybody, or for devices, or for operators in the roles that are named: nobody else gets in.
 
     Attributes:
-        is_signed: Whether a known device has to sign.
+        who: Everybody, devices, or roles of operators.
         max_body_bytes: Longer bodies are refused.
         is_large: What comes is kept and takes room, so that it is refused when the disk has little left.
     """
 
-    is_signed: bool
+    who: frozenset[Identity]
     max_body_bytes: int = _MAX_JSON_BYTES
     is_large: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.who or (len(self.who) > 1 and self.who & {"public", "device"}):
+            raise ValueError(f"policy: expected 'public', 'device' or roles of operators, got {sorted(self.who)}")
+
+    def admits(self, role: Identity) -> bool:
+        """Whether somebody in this role may call."""
+        return role in self.who
 
     async def __call__(self, request: Request) -> AsyncIterator[Call]:
         """Let the request in, its body with it, or refuse it: a forged one before its body is read.
@@ -81,7 +102,10 @@ class Policy:
         address = request.client.host if request.client else "unknown"
         _take(services.quotas.total.take("all"), "everybody together")
         _take(services.quotas.address.take(address), "this address")
-        device = await run_in_threadpool(self._admit, request, services) if self.is_signed else None
+        device = await run_in_threadpool(self._admit, request, services) if self.admits("device") else None
+        operator = None
+        if not self.who & {"public", "device"}:
+            operator = await run_in_threadpool(_find_operator, request, services, self)
         with contextlib.ExitStack() as held:
             if device is not None:
                 _take(services.quotas.device.take(device.device_id), "this device")
@@ -92,7 +116,7 @@ class Policy:
             digest = await _receive(request, body, self.max_body_bytes)
             # What the signature covers is the digest that was stated: this makes it one over the body.
             _check_digest(request, digest)
-            yield Call(device, await body.stream(), digest.hex(), address)
+            yield Call(device, await body.stream(), digest.hex(), address, operator)
 
     def _admit(self, request: Request, services: Services) -> Device:
         device = _find_signer(request, services)
@@ -102,10 +126,11 @@ class Policy:
         return device
 
 
-ANYONE = Policy(is_signed=False)
-SIGNED = Policy(is_signed=True)
-SIGNED_SAMPLE = Policy(is_signed=True, max_body_bytes=MAX_CLIP_BYTES, is_large=True)
-SIGNED_BATCH = Policy(is_signed=True, max_body_bytes=MAX_BATCH_BYTES, is_large=True)
+_DEVICES: frozenset[Identity] = frozenset({"device"})
+ANYONE = Policy(frozenset({"public"}))
+SIGNED = Policy(_DEVICES)
+SIGNED_SAMPLE = Policy(_DEVICES, max_body_bytes=MAX_CLIP_BYTES, is_large=True)
+SIGNED_BATCH = Policy(_DEVICES, max_body_bytes=MAX_BATCH_BYTES, is_large=True)
 
 
 def _take(wait_s: float | None, whose: str) -> None:
@@ -129,6 +154,17 @@ def _find_signer(request: Request, services: Services) -> Device:
         raise Refusal(401, "device-unknown", "no device of this name is enrolled here; POST /v1/devices first")
     _check_signature(request, device, int(services.clock().timestamp()))
     return device
+
+
+def _find_operator(request: Request, services: Services, policy: Policy) -> Operator:
+    stated = request.headers.getlist("authorization")
+    scheme, _, bearer = stated[0].partition(" ") if len(stated) == 1 else ("", "", "")
+    found = services.operators.find(bearer.strip(), services.clock()) if scheme.lower() == "bearer" else None
+    if found is None:
+        raise Refusal(401, "token", "expected `Authorization: Bearer` with a valid token; `projectone-server tokens`")
+    if not policy.admits(found.role):
+        raise Refusal(403, "role", f"this is not for the role {found.role!r}")
+    return found
 
 
 async def _receive(request: Request, body: IncomingBody, max_bytes: int) -> bytes:

@@ -13,10 +13,14 @@ from fastapi import Request
 from projectone.contracts.erasures import SignedErasure
 from projectone.server.api.bodies import BodyRoom
 from projectone.server.api.quotas import Quotas
+from projectone.server.audit import AuditLog
 from projectone.server.corpus.catalog import Catalog
 from projectone.server.corpus.intake import Intake
+from projectone.server.corpus.review import Reviews
 from projectone.server.delivery.ledger import Ledger
 from projectone.server.devices.catalog import DeviceCatalog
+from projectone.server.devices.operators import OperatorTokens
+from projectone.server.runs import Runs
 from projectone.storage.blobs import FileBlobs
 from projectone.storage.room import DiskRoom
 
@@ -40,6 +44,10 @@ class Services:
         erasure: What is signed about a person's withdrawn consent; None if they gave no such consent.
         scripts: The signed sheet of sentences to read aloud, as it is sent; None before there is one.
         checkpoint: What was last signed of the audit log, as it is sent; None before the first.
+        operators: Tokens of those who look after the server.
+        reviews: What waits for a person.
+        runs: What is trained.
+        audit: What was done.
         quotas: How much anybody may ask for.
         bodies: How much of what is on its way in lies in memory.
     """
@@ -53,6 +61,10 @@ class Services:
     staging: Path
     room: DiskRoom
     enrolment_code: str = field(repr=False)
+    operators: OperatorTokens
+    reviews: Reviews
+    runs: Runs
+    audit: AuditLog
     clock: Callable[[], datetime]
     erase_derived: Callable[[], object]
     erasure: Callable[[UUID, str], SignedErasure | None]

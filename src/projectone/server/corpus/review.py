@@ -19,7 +19,7 @@ from sqlalchemy import Connection, Engine, bindparam, func, select, update
 from projectone.errors import DataError
 from projectone.server.audit import Act, record
 from projectone.server.corpus.sample_words import opened
-from projectone.server.corpus.tables import SAMPLES, SampleRow
+from projectone.server.corpus.tables import SAMPLES, SampleRow, utc
 from projectone.server.corpus.validation import Findings
 from projectone.server.corpus.vault import Vault
 from projectone.server.database import reading, writing
@@ -105,6 +105,16 @@ class HeldSample:
     checks: Checks
 
 
+@dataclass(frozen=True)
+class QueuedSample:
+    """A sample that waits for a person, without its words."""
+
+    sample_id: UUID
+    received_at: datetime
+    duration_s: float
+    checks: Checks
+
+
 class Reviews:
     """Puts samples before a person, and keeps the person's word."""
 
@@ -177,6 +187,14 @@ class Reviews:
             odd = [item for item in scored if item[0] >= at_least]
             odd.sort(key=lambda item: (-item[0], item[1].sample_id))
             return [_held(sample, c) for _, row, c in odd[:n] for sample in opened([row], self._vault)]
+
+    def queue(self, n: int) -> list[QueuedSample]:
+        """At most `n` of those that wait for a person, oldest first, without their words: needs no key."""
+        columns = (SAMPLES.c.sample_id, SAMPLES.c.received_at, SAMPLES.c.duration_s, SAMPLES.c.checks)
+        query = select(*columns).where(SAMPLES.c.state == "held")
+        with reading(self._engine) as connection:
+            rows = connection.execute(query.order_by(SAMPLES.c.received_at, SAMPLES.c.sample_id).limit(n)).all()
+        return [QueuedSample(row[0], utc(row[1]), row[2], Checks.read(row[3])) for row in rows]
 
     def held(self, n: int, *, reason: str | None = None) -> list[HeldSample]:
         """At most `n` of those that wait for a person, oldest first; only those with this reason if one is given."""

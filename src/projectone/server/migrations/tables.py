@@ -9,6 +9,7 @@ from projectone.server.corpus import catalog, exports, golden_set, quarantined, 
 from projectone.server.database import METADATA
 from projectone.server.delivery import ledger
 from projectone.server.devices import catalog as devices
+from projectone.server.devices import operators
 from projectone.server.hubd import repos
 from projectone.server.notifications import outbox
 
@@ -24,6 +25,7 @@ OWNERS = (
     snapshots,
     ledger,
     devices,
+    operators,
     repos,
     outbox,
 )

@@ -22,17 +22,20 @@ from projectone.contracts.erasures import SignedErasure
 from projectone.errors import SettingsError
 from projectone.server.api.app import create_app as create_api
 from projectone.server.api.services import Services
+from projectone.server.audit import AuditLog
 from projectone.server.corpus.derived import Derived
 from projectone.server.corpus.erasure import Erasures
 from projectone.server.corpus.intake import Intake
 from projectone.server.corpus.recalls import Recalls
 from projectone.server.corpus.retention import keep_withdrawals, sweep
+from projectone.server.corpus.review import Reviews
 from projectone.server.corpus.sealing import seal_what_lies_open
 from projectone.server.corpus.snapshots import Snapshots
 from projectone.server.database import Engine, forget_freed_pages, open_engine
 from projectone.server.delivery.ledger import Ledger
 from projectone.server.delivery.signing import load_signer
 from projectone.server.devices.catalog import DeviceCatalog
+from projectone.server.devices.operators import OperatorTokens
 from projectone.server.home import NEWEST_CHECKPOINT, RELEASE_KEY, SCRIPT_SHEET, open_catalog, require_home
 from projectone.server.hubd.app import create_app as create_hub
 from projectone.server.hubd.repos import HubStore
@@ -122,6 +125,10 @@ def api_services(settings: ServerSettings, engine: Engine) -> Services:
         catalog=catalog,
         blobs=blobs,
         devices=DeviceCatalog(engine),
+        operators=OperatorTokens(engine),
+        reviews=Reviews(engine, catalog.vault),
+        runs=Runs(engine),
+        audit=AuditLog(engine),
         intake=Intake(catalog, blobs, decode_wav, _now),
         ledger=ledger,
         packages=FileBlobs(settings.home / "packages"),
