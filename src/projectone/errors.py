@@ -9,6 +9,7 @@ ProjectOneError
         RefusedError        the server answered and said no: read why, do not retry as it is
     StorageError        the disk or the store failed: nothing was acknowledged
         KeyMissingError         a key is not in its store: restore that store from its backup
+        KeyServiceError         the key service did not answer: try later
         KeyRenewedError         the key was replaced while something was sealed with it: seal it again
         SealError               sealed bytes were changed, or belong to another key or place
     ArtifactError       a model file is not what its release says: never install it
@@ -81,6 +82,10 @@ class StorageError(ProjectOneError):
 
 class KeyMissingError(StorageError):
     """A key is not in its store, and was not destroyed either. Restore the store of keys from its newest backup."""
+
+
+class KeyServiceError(StorageError):
+    """The service that holds the master key did not answer, or not now. Nothing was lost; try again later."""
 
 
 class KeyRenewedError(StorageError):

@@ -131,6 +131,7 @@ def check_keys(settings: ServerSettings) -> Finding:
     from projectone.server.corpus.catalog import Catalog
     from projectone.server.database import open_engine
     from projectone.server.home import open_keys
+    from projectone.server.keys.places import name_of_place
     from projectone.server.migrations.upgrade import upgrade_database
     from projectone.storage.keyfiles import KeyFiles
 
@@ -157,6 +158,8 @@ def check_keys(settings: ServerSettings) -> Finding:
     if age_days > _KEY_BACKUP_DAYS:
         advice = f"run `projectone-server keys rotate --older-than-days {_KEY_BACKUP_DAYS}` every day"
         return Finding("keys", "warning", f"{detail}: backups of keys still open what was withdrawn since; {advice}")
+    if name_of_place(master_id) != "file":
+        return Finding("keys", "ok", f"{detail}, in {name_of_place(master_id)}")
     if settings.key_passphrase is None or not KeyFiles(settings.keys_folder).is_locked(master_id):
         detail += (
             "; it lies unlocked in a file: set PROJECTONE_SERVER_KEY_PASSPHRASE and run `projectone-server keys rotate`"

@@ -7,8 +7,8 @@ from projectone.server.corpus.catalog import Catalog
 from projectone.server.corpus.vault import Vault
 from projectone.server.database import Engine
 from projectone.server.keys import ConsentKeys, open_key_database
+from projectone.server.keys.places import open_master_keys
 from projectone.server.settings import ServerSettings
-from projectone.storage.keyfiles import KeyFiles
 
 RELEASE_KEY = "release.key"
 
@@ -47,7 +47,9 @@ def open_keys(settings: ServerSettings, *, can_open: bool) -> ConsentKeys:
     Raises:
         SettingsError, StorageError: if the store cannot be opened.
     """
-    master = KeyFiles(settings.keys_folder, passphrase=settings.key_passphrase, can_unwrap=can_open)
+    master = open_master_keys(
+        settings.master_keys, settings.keys_folder, passphrase=settings.key_passphrase, can_unwrap=can_open
+    )
     keys = ConsentKeys(open_key_database(settings.keys_database_url), master)
     keys.ensure_master()
     return keys

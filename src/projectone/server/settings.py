@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -66,6 +67,13 @@ def _address(text: str) -> str:
     return text.rstrip("/")
 
 
+def _places_of_keys(text: str) -> str:
+    if not all(_PLACE_OF_KEYS.fullmatch(place) for place in text.split(",")):
+        raise ValueError("expected file, keyring or aws-kms:REGION, or several of them behind commas")
+    return text
+
+
+_PLACE_OF_KEYS = re.compile(r"file|keyring|aws-kms:[a-z0-9-]+(@https?://[^,\s]+)?")
 _port = _number(int, 0, 65535)
 
 
@@ -97,6 +105,13 @@ class ServerSettings:
         default=None,
         shown="none: the file is as safe as the folder",
         is_secret=True,
+    )
+    master_keys: str = _setting(
+        "MASTER_KEYS",
+        "Where new master keys are made: `file`, `keyring` (the system's) or `aws-kms:REGION` (`@URL` behind it: at "
+        "another address); behind a comma where older ones still lie until `keys rotate` has run",
+        _places_of_keys,
+        default="file",
     )
     api_host: str = _setting("API_HOST", "Address that the API listens on", default="127.0.0.1")
     api_port: int = _setting("API_PORT", "Port that the API listens on; 0 takes a free one", _port, default=8700)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -34,6 +35,55 @@ class MasterKeys(Protocol):
         ...
 
 
+class MasterKeyKinds:
+    """`MasterKeys` of several kinds: new keys are of the first, and each key is asked where it lies.
+
+    So the place of the master key is changed by a rotation: new wraps go to the new place, old ones are opened in the
+    old one until it wraps nothing, and goes.
+
+    Args:
+        kinds: How ids begin (`""` for files), to what opens that kind; the first makes new keys. Opened when needed.
+    """
+
+    def __init__(self, kinds: Mapping[str, Callable[[], MasterKeys]]) -> None:
+        self._kinds = dict(kinds)
+        self._opened: dict[str, MasterKeys] = {}
+
+    def create(self) -> str:
+        """Make one more, of the first kind; gives its id."""
+        return self._of_kind(next(iter(self._kinds))).create()
+
+    def wrap(self, master_id: str, secret: bytes, *, context: bytes) -> bytes:
+        """A secret that only `unwrap` with the same key and context gives back."""
+        return self._of(master_id).wrap(master_id, secret, context=context)
+
+    def unwrap(self, master_id: str, wrapped: bytes, *, context: bytes) -> bytes:
+        """The secret again."""
+        return self._of(master_id).unwrap(master_id, wrapped, context=context)
+
+    def destroy(self, master_id: str) -> None:
+        """End a key for good; nothing happens if it is gone."""
+        self._of(master_id).destroy(master_id)
+
+    def _of(self, master_id: str) -> MasterKeys:
+        return self._of_kind(kind_of(master_id))
+
+    def _of_kind(self, kind: str) -> MasterKeys:
+        if kind not in self._kinds:
+            raise KeyMissingError(
+                f"a master key lies in {kind.rstrip('-')!r}, which is not among PROJECTONE_SERVER_MASTER_KEYS here"
+            )
+        if kind not in self._opened:
+            self._opened[kind] = self._kinds[kind]()
+        return self._opened[kind]
+
+
+def kind_of(master_id: str) -> str:
+    """How the id of a master key begins: `""` for one in files, else a word and a dash."""
+    word, dash, _ = master_id.partition("-")
+    return word + dash if dash else ""
+
+
 class KeyFiles:
     """`MasterKeys` in a folder: `master-<id>.pub` wraps, `master-<id>.key` unwraps.
 
@@ -44,6 +94,9 @@ class KeyFiles:
         passphrase: Locks new private files, and opens those that are locked.
         can_unwrap: Whether private files may be read here.
     """
+
+    kind = ""
+    """How ids of these keys begin, so that several kinds can lie side by side."""
 
     def __init__(self, folder: Path, *, passphrase: str | None = None, can_unwrap: bool = True) -> None:
         self._folder = folder
@@ -58,12 +111,10 @@ class KeyFiles:
             StorageError: if the disk refused.
         """
         private, public = new_key_pair()
-        master_id = hashlib.sha256(public).hexdigest()[:_ID_DIGITS]
-        content = private if self._passphrase is None else lock(private, self._passphrase)
+        master_id = self.kind + hashlib.sha256(public).hexdigest()[:_ID_DIGITS]
         # The private half first: what can be wrapped can be unwrapped.
-        for path, kept in ((self.private_path(master_id), content), (self._public_path(master_id), public)):
-            write_atomically(path, kept)
-            path.chmod(0o600)
+        self._keep_private(master_id, private)
+        self._write(self._public_path(master_id), public)
         return master_id
 
     def wrap(self, master_id: str, secret: bytes, *, context: bytes) -> bytes:
@@ -85,15 +136,14 @@ class KeyFiles:
         if not self._can_unwrap:
             raise SettingsError("this process wraps keys and opens none; ask the worker or a command")
         if master_id not in self._private:
-            self._private[master_id] = self._unlock(master_id)
+            self._private[master_id] = self._read_private(master_id)
         return unseal(wrapped, self._private[master_id], context=context)
 
     def destroy(self, master_id: str) -> None:
-        """Remove both files; nothing happens if they are gone. The public one first: nothing new is wrapped."""
+        """Remove both halves; nothing happens if they are gone. The public one first: nothing new is wrapped."""
         self._private.pop(master_id, None)
-        for path in (self._public_path(master_id), self.private_path(master_id)):
-            path.unlink(missing_ok=True)
-            fsync_folder(self._folder)
+        self._remove(self._public_path(master_id))
+        self._remove_private(master_id)
 
     def private_path(self, master_id: str) -> Path:
         """Where the private half lies."""
@@ -106,7 +156,22 @@ class KeyFiles:
     def _public_path(self, master_id: str) -> Path:
         return self._folder / f"{_PREFIX}{master_id}.pub"
 
-    def _unlock(self, master_id: str) -> bytes:
+    def _keep_private(self, master_id: str, private: bytes) -> None:
+        content = private if self._passphrase is None else lock(private, self._passphrase)
+        self._write(self.private_path(master_id), content)
+
+    def _remove_private(self, master_id: str) -> None:
+        self._remove(self.private_path(master_id))
+
+    def _write(self, path: Path, content: bytes) -> None:
+        write_atomically(path, content)
+        path.chmod(0o600)
+
+    def _remove(self, path: Path) -> None:
+        path.unlink(missing_ok=True)
+        fsync_folder(self._folder)
+
+    def _read_private(self, master_id: str) -> bytes:
         content = self._read(self.private_path(master_id))
         if not is_locked(content):
             return content

@@ -5,10 +5,16 @@ from __future__ import annotations
 import argparse
 import json
 from dataclasses import asdict
+from datetime import UTC, datetime
 
 from projectone.errors import SettingsError
+from projectone.server.audit import record
+from projectone.server.database import open_engine, writing
 from projectone.server.home import open_keys, require_home
+from projectone.server.keys.places import name_of_place
+from projectone.server.migrations.upgrade import upgrade_database
 from projectone.server.settings import ServerSettings
+from projectone.server.work.quarantine import user_name
 
 SUMMARY = "The keys that seal samples: how many there are, and a new master key that wraps them."
 EXAMPLES = """\
@@ -37,9 +43,13 @@ def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
     require_home(settings)
     keys = open_keys(settings, can_open=arguments.action == "rotate")
     try:
+        before = keys.ensure_master()
         is_rotated = arguments.action == "rotate" and keys.rotate_if_older(days)
+        if is_rotated:
+            _record(settings, before, keys.ensure_master())
         facts = {
             "master_key": keys.ensure_master(),
+            "place": name_of_place(keys.ensure_master()),
             "master_key_age_days": round(keys.master_age().total_seconds() / 86_400, 3),
             "is_rotated": is_rotated,
             **asdict(keys.counts()),
@@ -47,7 +57,7 @@ def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
     finally:
         keys.close()
     text = (
-        f"master key  {facts['master_key']}, {facts['master_key_age_days']:.1f} days old"
+        f"master key  {facts['master_key']} in {facts['place']}, {facts['master_key_age_days']:.1f} days old"
         f"{', new: back it up apart from the samples, and destroy older backups of it' if is_rotated else ''}\n"
         f"consents    {facts['n_alive']} with a key, {facts['n_destroyed']} destroyed, "
         f"{facts['n_spent']} spent with their last sample, "
@@ -55,3 +65,13 @@ def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
     )
     print(json.dumps(facts) if arguments.json else text)
     return 0
+
+
+def _record(settings: ServerSettings, before: str, after: str) -> None:
+    engine = open_engine(settings.database_url)
+    try:
+        upgrade_database(engine)
+        with writing(engine) as connection:
+            record(connection, "keys-rotated", after, by=user_name(), now=datetime.now(UTC), before=before)
+    finally:
+        engine.dispose()
