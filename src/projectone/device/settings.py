@@ -6,6 +6,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 from urllib.parse import urlsplit
 
 from projectone.errors import SettingsError
@@ -53,6 +54,13 @@ class DeviceSettings:
     language: str = field(
         default="en", metadata={"variable": "PROJECTONE_LANGUAGE", "help": "Language that is spoken, a two-letter code"}
     )
+    numerics: Literal["float32", "int8"] = field(
+        default="float32",
+        metadata={
+            "variable": "PROJECTONE_NUMERICS",
+            "help": "`float32` or `int8`: what the model computes in; the latter is faster on a CPU (extra `int8`)",
+        },
+    )
 
     def __post_init__(self) -> None:
         if self.server is not None:
@@ -74,7 +82,16 @@ class DeviceSettings:
             ),
             channel=environ.get("PROJECTONE_CHANNEL", "") or "stable",
             language=environ.get("PROJECTONE_LANGUAGE", "") or "en",
+            numerics=_numerics(environ.get("PROJECTONE_NUMERICS", "") or "float32"),
         )
+
+
+def _numerics(name: str) -> Literal["float32", "int8"]:
+    if name == "float32":
+        return "float32"
+    if name == "int8":
+        return "int8"
+    raise SettingsError(f"PROJECTONE_NUMERICS: expected float32 or int8, got {name!r}")
 
 
 def _home(environ: Mapping[str, str]) -> Path:

@@ -67,7 +67,7 @@ def open_client(settings: DeviceSettings) -> DeviceClient:
     outbox = Outbox(database)
     transcriber = Transcriber(
         installed,
-        lambda folder: _load_engine(folder, settings.language),
+        lambda folder: _load_engine(folder, settings),
         trial_clips=lambda: _own_clips(recordings),
     )
     return DeviceClient(
@@ -177,16 +177,17 @@ class _SpeechEngine:
         self._checkpoint = None
 
 
-def _load_engine(folder: Path, language: str) -> Engine:
+def _load_engine(folder: Path, settings: DeviceSettings) -> Engine:
     # Imported here: mlx takes a second to load, and `status` or `sync` need none of it.
     try:
-        from projectone.speech.checkpoint import load_checkpoint
+        from projectone.speech.int8 import load_for_inference
         from projectone.speech.threads import MlxThread
     except ImportError as error:
         raise SettingsError(f"transcription needs pip install 'projectone[device]' ({error})") from error
     thread = MlxThread("projectone-engine")
     try:
-        return _SpeechEngine(thread, thread.run(lambda: load_checkpoint(folder)), language)
+        checkpoint = thread.run(lambda: load_for_inference(folder, settings.numerics))
+        return _SpeechEngine(thread, checkpoint, settings.language)
     except BaseException:
         thread.close()
         raise

@@ -96,7 +96,7 @@ def rooms(tmp_path: Path, server: FakeServer) -> Iterator[Rooms]:
 @pytest.fixture
 def client(tmp_path: Path, server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[DeviceClient]:
     """The whole device, with a model that is a text file."""
-    monkeypatch.setattr("projectone.device.wiring._load_engine", lambda folder, language: TextEngine(folder))
+    monkeypatch.setattr("projectone.device.wiring._load_engine", lambda folder, settings: TextEngine(folder))
     settings = DeviceSettings(
         home=tmp_path / "device",
         server=server.url,

@@ -21,7 +21,7 @@ from projectone.device.cli.main import SUMMARIES
 
 @pytest.fixture(autouse=True)
 def _device(tmp_path: Path, server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("projectone.device.wiring._load_engine", lambda folder, language: TextEngine(folder))
+    monkeypatch.setattr("projectone.device.wiring._load_engine", lambda folder, settings: TextEngine(folder))
     monkeypatch.setenv("PROJECTONE_HOME", str(tmp_path / "device"))
     monkeypatch.setenv("PROJECTONE_SERVER", server.url)
     monkeypatch.setenv("PROJECTONE_ENROLMENT_CODE", ENROLMENT_CODE)

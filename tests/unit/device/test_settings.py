@@ -25,6 +25,7 @@ def test_every_variable_is_read() -> None:
         "PROJECTONE_RELEASE_KEY": " k1 , k2,",
         "PROJECTONE_CHANNEL": "beta",
         "PROJECTONE_LANGUAGE": "de",
+        "PROJECTONE_NUMERICS": "int8",
     }
     assert DeviceSettings.from_env(values) == DeviceSettings(
         home=Path("/a/b"),
@@ -33,6 +34,7 @@ def test_every_variable_is_read() -> None:
         release_keys=("k1", "k2"),
         channel="beta",
         language="de",
+        numerics="int8",
     )
     assert {field.metadata["variable"] for field in fields(DeviceSettings)} == set(values)
 
@@ -60,6 +62,11 @@ def test_an_address_that_is_unsafe_or_none_is_refused(address: str) -> None:
 )
 def test_https_or_this_machine_itself_is_taken(address: str) -> None:
     assert DeviceSettings.from_env({"HOME": "/h", "PROJECTONE_SERVER": address}).server == address
+
+
+def test_numerics_that_nobody_computes_in_are_refused() -> None:
+    with pytest.raises(SettingsError, match="PROJECTONE_NUMERICS: expected float32 or int8, got 'int3'"):
+        DeviceSettings.from_env({"HOME": "/h", "PROJECTONE_NUMERICS": "int3"})
 
 
 def test_the_enrolment_code_is_in_no_text() -> None:
