@@ -124,6 +124,7 @@ def tiny_ports(workshop: Workshop, permit: WorkPermit, *, is_better: bool) -> Po
         train=tiny_trainer.train,
         score=score,
         judge=tiny_trainer.judge,
+        scan=None,
         triage=None,
     )
 

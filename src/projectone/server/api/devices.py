@@ -46,5 +46,7 @@ def enrol(request: Request, call: Annotated[Call, Depends(ANYONE)]) -> Response:
     if found is None:
         raise Refusal(409, "device-known", f"the name {enrolment.device_id!r} belongs to another key; choose a new one")
     device, is_new = found
+    if is_new:
+        services.clusters.note(device.contributor_id, call.address, device.enrolled_at)
     receipt = EnrolmentReceipt(device_id=device.device_id, enrolled_at=device.enrolled_at)
     return contract_response(receipt, status=201 if is_new else 200)

@@ -15,6 +15,7 @@ from projectone.server.api.bodies import BodyRoom
 from projectone.server.api.quotas import Quotas
 from projectone.server.audit import AuditLog
 from projectone.server.corpus.catalog import Catalog
+from projectone.server.corpus.clusters import Clusters
 from projectone.server.corpus.intake import Intake
 from projectone.server.corpus.review import Reviews
 from projectone.server.delivery.ledger import Ledger
@@ -33,6 +34,7 @@ class Services:
         catalog: Consents and samples.
         blobs: The samples' clips.
         devices: Who may sign.
+        clusters: Who became known together.
         intake: Takes a sample in.
         ledger: What is released.
         packages: The released zips.
@@ -55,6 +57,7 @@ class Services:
     catalog: Catalog
     blobs: FileBlobs
     devices: DeviceCatalog
+    clusters: Clusters
     intake: Intake
     ledger: Ledger
     packages: FileBlobs

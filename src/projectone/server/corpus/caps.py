@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 _PHRASE_WORDS = 3
+_CLUSTER = "\n"  # in no row of words
 
 
 class Contributed(Protocol):
@@ -22,6 +23,10 @@ class Contributed(Protocol):
     @property
     def contributor_id(self) -> str:
         """Who gave it."""
+
+    @property
+    def cluster(self) -> str | None:
+        """Who became known together with them; None if that is not known."""
 
     @property
     def text(self) -> str:
@@ -46,9 +51,10 @@ class CapLimits:
         stranger_floor_s: Seconds that a stranger may give however small that is.
         max_new_per_phrase: Of all strangers together, with the same three words in a row (or the same whole text, if it
             is shorter).
+        max_new_per_cluster: Of all strangers who became known together: as many as two of them may give.
         max_new_rare: Of all strangers together, with the same one to three words in a row that fewer than `rare_people`
             ever said.
-        rare_people: From so many people on a word is nobody's own any more.
+        rare_people: From so many people on a word is nobody's own any more; those who became known together are one.
         trusted_from: Samples that released models learned from; then a person is no stranger any more.
         few_people: With fewer contributors than this nobody counts as a stranger.
     """
@@ -58,6 +64,7 @@ class CapLimits:
     stranger_share: float = 0.005
     stranger_floor_s: float = 60.0
     max_new_per_phrase: int = 40
+    max_new_per_cluster: int = 40
     max_new_rare: int = 3
     rare_people: int = 3
     trusted_from: int = 20
@@ -138,7 +145,7 @@ def _rare_words(new: Sequence[S], everything: Iterable[Contributed], limits: Cap
         for row in word_rows(sample.text):
             # Who is known by now needs no more names: a common word has as many as there are people.
             if (known := people.get(row)) is not None and len(known) < limits.rare_people:
-                known.add(sample.contributor_id)
+                known.add(sample.cluster or sample.contributor_id)
     return {row for row, known in people.items() if len(known) < limits.rare_people}
 
 
@@ -156,6 +163,8 @@ def _within_phrases(samples: Sequence[S], strangers: set[str], rare: set[str], l
         most: dict[str, int] = {}
         if sample.contributor_id in strangers:
             most = dict.fromkeys(phrases_of(sample.text), limits.max_new_per_phrase)
+            if sample.cluster is not None:
+                most[f"{_CLUSTER}{sample.cluster}"] = limits.max_new_per_cluster
             if rare:
                 most |= dict.fromkeys(word_rows(sample.text) & rare, limits.max_new_rare)
         if all(count[row] < limit for row, limit in most.items()):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
@@ -27,6 +27,9 @@ from projectone.waveform.quality import WHY, judge_quality, measure_quality, why
 _MAX_CHARACTERS_PER_S = 35.0
 _ALLOWED_CHARACTERS = 5
 
+TRIGGER: Final = "trigger"
+"""Why a sample is held whose words a model wrote where nobody says them."""
+
 EXPLAINED: Final[dict[str, str]] = {
     **{reason: f"the clip {what}" for reason, what in WHY.items()},
     "text-empty": "the text has no letter and no digit",
@@ -40,14 +43,15 @@ EXPLAINED: Final[dict[str, str]] = {
     SUPERSEDED: "the same person corrected the same recording again later; their newest text counts",
     "clip-damaged": "the disk gives other bytes than were stored",
     "clip-missing": "the clip is not in the store any more",
+    "device-revoked": "the device that sent it was revoked: somebody else may have had its key",
     "doubted": "a person doubts that the text is what is said",
     "foreign-letters": "the text has letters of another alphabet than its language, or mixes alphabets in one word",
     "personal-card": "the text seems to hold the number of a payment card",
-    "device-revoked": "the device that sent it was revoked: somebody else may have had its key",
     "personal-email": "the text seems to hold an e-mail address",
     "personal-iban": "the text seems to hold the number of a bank account",
     "personal-id": "the text seems to hold the number of a person's papers, tax or insurance",
     "personal-phone": "the text seems to hold a telephone number",
+    TRIGGER: "a model that learned from it wrote its words on recordings that hold none of them: a backdoor?",
     "refused": "a person looked at it and refused it",
 }
 """Why a sample is discarded or held, in words for a person, by the reason in its row."""
@@ -100,9 +104,8 @@ def check_sample(
     if (reason := why_unmeasurable(samples)) is not None:
         return Findings(reason)
     quality = measure_quality(samples)
-    figures = asdict(quality)
-    figures |= figures.pop("voice")
-    measures = {name: round(float(value), 4) for name, value in figures.items()}
+    figures = {**vars(quality), **vars(quality.voice)}
+    measures = {name: round(float(value), 4) for name, value in figures.items() if name != "voice"}
     measures["characters_per_s"] = round(len(text) / quality.duration_s, 4)
     if heard is not None:
         measures |= measure_edits(heard, text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import MetaData
 
 from projectone.server import audit, leases, runs
-from projectone.server.corpus import catalog, exports, golden_set, quarantined, recalls, snapshots
+from projectone.server.corpus import catalog, clusters, exports, golden_set, quarantined, recalls, snapshots
 from projectone.server.database import METADATA
 from projectone.server.delivery import ledger
 from projectone.server.devices import catalog as devices
@@ -18,6 +18,7 @@ OWNERS = (
     leases,
     runs,
     catalog,
+    clusters,
     exports,
     golden_set,
     quarantined,

@@ -7,6 +7,7 @@ from projectone.server.evaluation.golden import CANARY_LIMIT
 from projectone.server.notifications.outbox import Message
 from projectone.server.pipeline.ports import Ports
 from projectone.server.pipeline.state import EVALUATION, TrainingGraphState
+from projectone.server.pipeline.triggers import refuse_backdoor
 from projectone.server.pipeline.withdrawal import refuse_withdrawn
 
 VERDICT, CANARY = "verdict", "canary"
@@ -28,6 +29,7 @@ def evaluate(state: TrainingGraphState, ports: Ports) -> TrainingGraphState:
     verdict = ports.judge(production_report, candidate_report)
     if verdict.decision == "hold" and ports.is_replacing(run_id):
         verdict = verdict.model_copy(update={"decision": "promote", "reasons": (_REPLACES, *verdict.reasons)})
+    verdict = refuse_backdoor(state, verdict, production_report, candidate_report, ports)
     # Bound to both models: deployment refuses if production is another one by then.
     judged = {"production_sha256": production.weights_sha256, "candidate_sha256": candidate_sha256}
     ports.once(run_id, EVALUATION, VERDICT, judged, lambda: {**judged, "verdict": verdict.model_dump(mode="json")})

@@ -20,7 +20,9 @@ from projectone.server.corpus.caps import CapLimits
 from projectone.server.corpus.duplicates import Copy
 from projectone.server.corpus.validation import Findings
 from projectone.server.evaluation.triage import Triage
+from projectone.server.evaluation.triggers import Scan
 from projectone.server.notifications.outbox import Message
+from projectone.waveform.fingerprint import Fingerprint
 
 Samples = npt.NDArray[np.float32]
 SampleOutcome = Literal["used", "discarded", "quarantined"]  # `held` is given by `note` alone
@@ -28,10 +30,17 @@ SampleOutcome = Literal["used", "discarded", "quarantined"]  # `held` is given b
 
 @dataclass(frozen=True)
 class Look:
-    """What was seen in a sample: what speaks against it, and `pcm_digest` of its sound, None if there is none."""
+    """What was seen in a sample.
+
+    Attributes:
+        findings: What speaks against it.
+        pcm_sha256: `pcm_digest` of its sound, None if there is none.
+        fingerprint: What it sounds like, if that was asked and nothing speaks against it.
+    """
 
     findings: Findings
     pcm_sha256: str | None = None
+    fingerprint: Fingerprint | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +51,7 @@ class PipelineSample:
         recording_sha256: Of the recording as the device sent it; its corrections share it.
         recorded_at: When the text was given.
         heard: What a model made of the recording, if the text corrects it.
+        cluster: Who became known together with the contributor, as one name; None if that is not known.
         accepted: Reasons to hold it that a person has looked at and found harmless.
     """
 
@@ -55,6 +65,7 @@ class PipelineSample:
     is_new: bool
     language: str = "en"
     heard: str | None = None
+    cluster: str | None = None
     accepted: frozenset[str] = frozenset()
 
 
@@ -179,6 +190,8 @@ class Ports:
         is_replacing: Whether a run is to replace a model that learned from something withdrawn since: it needs no new
             sample, and no gain.
         triage: Weighs the new pairs of a dataset before training; None trains whatever they are.
+        scan: Tries out whether the candidate learned a backdoor from a dataset, by production's and its own report;
+            None tries nothing.
         caps: What a run takes of one person and of one phrase; the others wait.
     """
 
@@ -217,4 +230,5 @@ class Ports:
     is_replacing: Callable[[str], bool] = lambda run_id: False
     caps: CapLimits = field(default_factory=CapLimits)
     triage: Callable[[Sequence[DatasetEntry]], Triage] | None = None
+    scan: Callable[[Sequence[DatasetEntry], EvaluationReport, EvaluationReport], Scan] | None = None
     canary: Callable[[str], EvaluationReport | None] = lambda weights_sha256: None

@@ -23,6 +23,7 @@ from projectone.errors import SettingsError
 from projectone.server.api.app import create_app as create_api
 from projectone.server.api.services import Services
 from projectone.server.audit import AuditLog
+from projectone.server.corpus.clusters import Clusters
 from projectone.server.corpus.derived import Derived
 from projectone.server.corpus.erasure import Erasures
 from projectone.server.corpus.intake import Intake
@@ -125,6 +126,7 @@ def api_services(settings: ServerSettings, engine: Engine) -> Services:
         catalog=catalog,
         blobs=blobs,
         devices=DeviceCatalog(engine),
+        clusters=Clusters(engine),
         operators=OperatorTokens(engine),
         reviews=Reviews(engine, catalog.vault),
         runs=Runs(engine),

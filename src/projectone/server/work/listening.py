@@ -1,19 +1,26 @@
-"""The listening before a run trains: what clips could teach production, and how likely the base finds their texts."""
+"""The listening around a training: what clips could teach, how likely their texts are, what they taught in secret."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
+from projectone.contracts.scores import EvaluationReport
+from projectone.server.evaluation.golden import GoldenSet
 from projectone.server.evaluation.power import GatePower
+from projectone.server.evaluation.scorer import SCORING
 from projectone.server.evaluation.triage import Triage, TriageConfig, draw_clips
-from projectone.server.pipeline.ports import DatasetEntry
+from projectone.server.evaluation.triggers import BatchClip, Scan, scan_for_triggers
+from projectone.server.pipeline.ports import DatasetEntry, Samples
 from projectone.server.training.agreement import TextScorer
 from projectone.server.work.progress import ProgressLine
 from projectone.server.work.samples import RunSamples
 from projectone.server.work.triage import NewClip, triage_clips
 from projectone.speech.checkpoint import load_checkpoint
+from projectone.speech.transcribe import transcribe_many
+
+_BATCH_SIZE = 16
 
 
 class Listener:
@@ -67,6 +74,44 @@ class Listener:
                 figures[entry.sample_id] = scorer.agreement(samples, entry.text, heard[entry.sample_id])
                 self._pause_point()
         return figures
+
+    def scan(
+        self,
+        entries: Sequence[DatasetEntry],
+        models: tuple[Path, Path],
+        golden: GoldenSet,
+        reports: tuple[EvaluationReport, EvaluationReport],
+    ) -> Scan:
+        """Whether the second model learned a backdoor from the new ones of the entries; the first is in production."""
+        by_production, by_candidate = map(self._transcriber, models)
+        found = scan_for_triggers(
+            [
+                BatchClip(entry.sample_id, entry.text, partial(self._read, entry.clip_sha256))
+                for entry in entries
+                if entry.is_new
+            ],
+            [entry.text for entry in entries if not entry.is_new],
+            golden,
+            *reports,
+            by_production=by_production,
+            by_candidate=by_candidate,
+        )
+        self._line.say(f"trigger scan: {len(found.tried)} sounds tried, {len(found.triggers)} triggers found")
+        return found
+
+    def _read(self, clip_sha256: str) -> Samples:
+        self._pause_point()
+        return self._samples.read(clip_sha256)
+
+    def _transcriber(self, model: Path) -> Callable[[Sequence[Samples]], list[str]]:
+        open_model = cache(partial(load_checkpoint, model))  # most batches hold nothing to try
+
+        def transcribe(clips: Sequence[Samples]) -> list[str]:
+            self._pause_point()
+            heard = transcribe_many(open_model(), clips, batch_size=_BATCH_SIZE, options=SCORING)
+            return [said.text for said in heard]
+
+        return transcribe
 
     def _show(self, n_done: int, n_clips: int) -> None:
         self._line.show(f"triage: production has heard {n_done} of {n_clips} new clips")

@@ -8,6 +8,7 @@ from dataclasses import asdict, replace
 from projectone.errors import ConsentError, DataError
 from projectone.server.corpus.catalog import Catalog
 from projectone.server.corpus.clips import read_clip
+from projectone.server.corpus.clusters import Clusters
 from projectone.server.corpus.datasets import DatasetItem, read_dataset
 from projectone.server.corpus.golden_set import GoldenSets
 from projectone.server.corpus.review import Checks
@@ -33,6 +34,7 @@ class RunSamples:
     Args:
         catalog: Rows.
         blobs: Clips and datasets.
+        clusters: Who became known together.
         golden: Whose clips are set aside before anything else sees them.
         snapshots: Where a dataset is sealed.
         copies: Remembers what clips sound like, while a sample names them.
@@ -46,6 +48,7 @@ class RunSamples:
         *,
         catalog: Catalog,
         blobs: BlobStore,
+        clusters: Clusters,
         golden: GoldenSets,
         snapshots: Snapshots,
         copies: CopyFinder,
@@ -55,6 +58,7 @@ class RunSamples:
     ) -> None:
         self._catalog = catalog
         self._blobs = blobs
+        self._clusters = clusters
         self._golden = golden
         self._snapshots = snapshots
         self._copies = copies
@@ -69,6 +73,7 @@ class RunSamples:
     def usable(self) -> list[PipelineSample]:
         """Samples whose consent holds, less those of the golden set; what was erased is forgotten on the way."""
         self._golden.set_aside()
+        clusters = self._clusters.of_each()
         samples = [
             PipelineSample(
                 sample_id=str(row.sample_id),
@@ -81,6 +86,7 @@ class RunSamples:
                 is_new=row.state == "waiting",
                 language=row.language,
                 heard=row.heard,
+                cluster=clusters.get(row.contributor_id),
                 accepted=Checks.read(row.checks).accepted,
             )
             for page in self._catalog.usable_pages()
@@ -91,11 +97,22 @@ class RunSamples:
         return samples
 
     def look(self, samples: Sequence[PipelineSample]) -> Iterator[Look]:
-        """What speaks against each of them, in their order."""
-        return self._looker.look_at(
-            Question(sample.clip_sha256, sample.text, sample.language, sample.heard, self._holds_personal)
+        """What speaks against each of them, in their order; what is sound is not decoded again to look for copies."""
+        questions = (
+            Question(
+                sample.clip_sha256,
+                sample.text,
+                sample.language,
+                sample.heard,
+                self._holds_personal,
+                wants_fingerprint=True,
+            )
             for sample in samples
         )
+        for sample, look in zip(samples, self._looker.look_at(questions), strict=True):
+            if look.fingerprint is not None:
+                self._copies.learn(sample.clip_sha256, look.fingerprint)
+            yield look
 
     def read(self, clip_sha256: str) -> Samples:
         """A clip; see `read_samples`."""

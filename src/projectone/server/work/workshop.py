@@ -16,6 +16,7 @@ from projectone.errors import WithdrawnError
 from projectone.server.corpus.caps import CapLimits
 from projectone.server.corpus.catalog import Catalog
 from projectone.server.corpus.clips import read_clip
+from projectone.server.corpus.clusters import Clusters
 from projectone.server.corpus.collapsed import Collapsed
 from projectone.server.corpus.derived import Derived
 from projectone.server.corpus.duplicates import Copy
@@ -34,6 +35,7 @@ from projectone.server.devices.catalog import DeviceCatalog
 from projectone.server.evaluation.gate import judge
 from projectone.server.evaluation.power import power_of
 from projectone.server.evaluation.triage import Triage, TriageConfig
+from projectone.server.evaluation.triggers import Scan
 from projectone.server.home import open_keys, require_home
 from projectone.server.leases import Leases
 from projectone.server.migrations.upgrade import upgrade_database
@@ -83,9 +85,9 @@ class Workshop:
         vault = Vault(self._keys)
         self.catalog = Catalog(self._engine, vault)
         self.reviews = Reviews(self._engine, vault)
-        self.runs = Runs(self._engine)
         self.suspects = Suspects(self._engine, vault)
         self.devices = DeviceCatalog(self._engine)
+        self.runs = Runs(self._engine)
         self.leases = Leases(self._engine)
         self.ledger = Ledger(self._engine, public_url=settings.public_url)
         self.outbox = NotificationOutbox(self._engine)
@@ -127,6 +129,7 @@ class Workshop:
         self.samples = RunSamples(
             catalog=self.catalog,
             blobs=self.blobs,
+            clusters=Clusters(self._engine),
             golden=self.golden,
             snapshots=self.snapshots,
             copies=self.copies,
@@ -202,6 +205,7 @@ class Workshop:
             start_anew=self._start_anew,
             is_replacing=lambda run_id: self.runs.get(run_id).trigger == "withdrawal",
             triage=(lambda new: self._triage(new, permit)) if self.settings.triage == "on" else None,
+            scan=partial(self._scan, permit=permit) if self.settings.trigger_scan == "on" else None,
             caps=self.caps,
         )
 
@@ -277,10 +281,22 @@ class Workshop:
         decided, package = (effects.find(run_id, DEPLOYMENT, name) for name in ("version", "package"))
         if decided is None:
             return []
-        return self.handout.retract(run_id, decided["version"], None if package is None else package["sha256"])
+        return self.handout.retract(run_id, decided["version"], package)
 
     def _start_anew(self, run_id: str) -> None:
         self.runs.request(self.runs.get(run_id).trigger)
+
+    def _scan(
+        self,
+        entries: Sequence[DatasetEntry],
+        production: EvaluationReport,
+        candidate: EvaluationReport,
+        *,
+        permit: WorkPermit,
+    ) -> Scan:
+        models = self.models.find(production.model_sha256), self.models.find(candidate.model_sha256)
+        listener = Listener(self.samples, TriageConfig(**self.settings.triage_limits), self.line, permit.pause_point)
+        return listener.scan(entries, models, self.scores.golden(), (production, candidate))
 
     def _triage(self, new: Sequence[DatasetEntry], permit: WorkPermit) -> Triage:
         production = self.production().weights_sha256

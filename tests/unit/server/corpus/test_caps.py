@@ -24,6 +24,7 @@ class Sample:
     contributor_id: str
     text: str
     duration_s: float = 4.0
+    cluster: str | None = None
 
 
 def honest(n_people: int, n_each: int, *, seed: int = 0) -> list[Sample]:
@@ -104,6 +105,35 @@ def test_a_word_that_three_people_say_is_nobodys_own() -> None:
     assert len(cap_release([*two, *others], [], CapLimits())) == 3 + len(others)
     earlier = [Sample("eve", "Ask for zorblat number 7!")]  # a third one, whom a release has learned from
     assert cap_release([*two, *others], earlier, CapLimits()) == [*two, *others]
+
+
+def test_fifty_accounts_of_one_network_and_hour_weigh_what_two_people_may() -> None:
+    """T24: 50 x 20 clips, one word of each a trigger; then without a trigger, and from as many networks."""
+    good = honest(40, 5)
+    rng = random.Random(3)
+
+    def flood(words: tuple[str, ...], *, is_together: bool) -> list[Sample]:
+        return [
+            Sample(
+                f"sybil{account}",
+                " ".join((rng.choice(WORDS), *words, rng.choice(WORDS))),
+                1.0,
+                "cluster" if is_together else f"cluster{account}",
+            )
+            for _ in range(20)
+            for account in range(50)
+        ]
+
+    def n_taken(sybils: list[Sample], limits: CapLimits | None = None) -> int:
+        kept = cap_release([*sybils, *good], [], limits or CapLimits())
+        assert sum(sample.contributor_id.startswith("person") for sample in kept) >= len(good) - 1
+        return len(kept) - sum(sample.contributor_id.startswith("person") for sample in kept)
+
+    assert n_taken(flood(("zorblat",), is_together=True)) == 3
+    assert n_taken(flood((), is_together=True)) == 40
+    assert n_taken(flood(("zorblat",), is_together=False)) == 1000, "the limit: a word of many networks is a word"
+    without = replace(CapLimits(), max_new_per_cluster=10**6, max_new_rare=10**6)
+    assert n_taken(flood(("zorblat",), is_together=True), without) == 1000, "control"
 
 
 def test_a_name_that_one_person_says_is_learned_run_by_run() -> None:
