@@ -2,7 +2,7 @@
 
 Fingerprints are kept in this process's memory alone, by the clip's digest, and only while a sample names the clip. They
 recognise a recording of a person, so they are that person's data; what is never written cannot outlive an erasure, lie
-in a backup or leave. A worker that starts hears every clip once, at some milliseconds each, as it does anyway to train.
+in a backup or leave. Clips that are checked are heard on the way, in the processes that decode them.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _GOLDEN_SPEEDS = (0.96, 1.0, 1.04)
 
 
 class CopyFinder:
-    """Hears each clip once.
+    """Hears each clip once, unless somebody else did.
 
     Args:
         read_clip: A clip's digest to 16 kHz mono samples; raises DataError, DigestMismatchError.
@@ -60,6 +60,10 @@ class CopyFinder:
         heard, prints = self._hear(samples, pause_point)
         is_near = sounds_like_any(prints, golden)
         return frozenset(sample.sample_id for sample, is_one in zip(heard, is_near, strict=True) if is_one)
+
+    def learn(self, clip_sha256: str, fingerprint: Fingerprint) -> None:
+        """What a clip sounds like, from somebody who had it decoded: it need not be read for that."""
+        self._known.setdefault(clip_sha256, fingerprint)
 
     def forget_others(self, clip_sha256s: Collection[str]) -> None:
         """Keep the fingerprints of these clips alone."""

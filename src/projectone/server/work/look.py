@@ -12,18 +12,29 @@ from projectone.errors import DataError
 from projectone.server.corpus.validation import Findings, check_sample
 from projectone.server.evaluation.golden import pcm_digest
 from projectone.server.pipeline.ports import Look
+from projectone.waveform.fingerprint import fingerprint_of
 from projectone.waveform.wav import read_header, read_samples
 
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked about one sample; the same question has the same answer for ever."""
+    """What is asked about one sample; the same question has the same answer for ever.
+
+    Attributes:
+        clip_sha256: Of the bytes that are kept.
+        text: What the sample is said to hold.
+        language: Of the text.
+        heard: What a model made of the clip, if the text corrects it.
+        holds_personal: Whether personal data in the text is a doubt.
+        wants_fingerprint: Whether to say, too, what the clip sounds like: it is decoded already.
+    """
 
     clip_sha256: str
     text: str
     language: str = "en"
     heard: str | None = None
     holds_personal: bool = True
+    wants_fingerprint: bool = False
 
 
 Page = Sequence[tuple[Question, bytes]]
@@ -65,7 +76,8 @@ def look(content: bytes, question: Question) -> Look:
     # What the digest is made of lies in the file already, if it is as we write them.
     is_pcm = (header.n_channels, header.bits_per_sample) == (1, 16)
     pcm_sha256 = hashlib.sha256(memoryview(content)[header.data]).hexdigest() if is_pcm else pcm_digest(samples)
-    return Look(found, pcm_sha256)
+    is_wanted = question.wants_fingerprint and found.discard is None
+    return Look(found, pcm_sha256, fingerprint_of(samples) if is_wanted else None)
 
 
 def look_at_page(page: Page) -> list[Look]:

@@ -17,6 +17,7 @@ from projectone.server.pipeline.ports import Look
 from projectone.server.work.look import Page, Question, look, look_at_page
 from projectone.server.work.looking import Looker
 from projectone.server.work.sealed_pool import SealedPool
+from projectone.waveform.fingerprint import fingerprint_of
 from projectone.waveform.wav import encode_wav, parse_wav
 
 SILENCE = encode_wav(np.zeros(8_000, dtype=np.float32))
@@ -54,6 +55,16 @@ def test_a_look_says_what_the_checks_say_and_names_the_sound() -> None:
     assert look(clip, Question("x", "seven")) == Look(check_sample(samples, "seven"), pcm_digest(samples))
     assert look(b"no sound", Question("x", "seven")).findings.discard == "wav-not-riff"
     assert look(SILENCE, Question("x", "seven")).findings.discard == "silence"
+
+
+def test_a_look_says_what_a_clip_sounds_like_if_that_is_asked_and_the_clip_is_sound() -> None:
+    clip = a_clip()
+    asked = Question("x", "seven", wants_fingerprint=True)
+    found = look(clip, asked).fingerprint
+    assert found is not None
+    assert np.array_equal(found.whole, fingerprint_of(parse_wav(clip).samples[:, 0]).whole)
+    assert look(clip, Question("x", "seven")).fingerprint is None
+    assert look(SILENCE, asked).fingerprint is None
 
 
 def test_what_is_missing_or_damaged_is_said_and_asked_again_the_next_time(store: Store) -> None:
