@@ -20,12 +20,16 @@ from projectone.storage.database import Database
 
 @dataclass(frozen=True)
 class Kept:
-    """A data point is on this device. `is_queued` says whether it will be sent; `reason` why not."""
+    """A data point is on this device. `is_queued` says whether it will be sent; `reason` why not.
+
+    `is_again` says that it was here before.
+    """
 
     sample_id: uuid.UUID
     text: str
     is_queued: bool
     reason: str | None = None
+    is_again: bool = False
 
 
 @dataclass(frozen=True)
@@ -110,7 +114,7 @@ class Corrections:
     def donate(
         self, clip: Clip, script_text: str, *, script_id: str | None = None, others_present: bool = False
     ) -> Kept:
-        """Keep a script that was read aloud, and put it in line.
+        """Keep a script that was read aloud, and put it in line. The same again changes nothing.
 
         Args:
             clip: The recording.
@@ -128,6 +132,16 @@ class Corrections:
             raise DataError("clip-too-long", f"donation: expected at most {MAX_CLIP_S:g} s, got {clip.duration_s:.1f}")
         audio_sha256 = self._recordings.keep_audio(clip)
         with self._database.transaction():
+            earlier = self._recordings.donation_of(audio_sha256, text)
+            if earlier is not None:
+                state = self._outbox.state_of(earlier.sample_id)
+                if state != "withdrawn" and bool(earlier.others_present) == others_present:
+                    is_refused = state == "refused"
+                    reason = "refused" if is_refused else None
+                    return Kept(earlier.sample_id, text, not is_refused, reason, is_again=True)
+                if state != "withdrawn":  # with another mark: the server is not to go on with the first one
+                    self._outbox.take_back(earlier.sample_id)
+                self._recordings.take_back(earlier.sample_id)
             point = FineTuningDataPoint(
                 sample_id=uuid.uuid4(),
                 recording_id=None,

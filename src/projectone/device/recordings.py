@@ -237,6 +237,15 @@ class Recordings:
         problem = "several begin so; give more of the id" if rows else "no such correction or donation"
         raise DataError("sample-unknown", f"{named!r}: {problem} (`projectone sent` lists what was sent)")
 
+    def donation_of(self, audio_sha256: str, text: str) -> FineTuningDataPoint | None:
+        """The donation of this very sound with these words, if it was not taken back."""
+        rows = self._database.query(
+            "SELECT * FROM data_points WHERE is_superseded = 0 AND kind = 'donation' AND audio_sha256 = ? AND text = ?"
+            " ORDER BY rowid DESC LIMIT 1",
+            (audio_sha256, text),
+        )
+        return _to_point(rows[0]) if rows else None
+
     def newest_donation(self) -> FineTuningDataPoint | None:
         """The donation that was made last and not taken back."""
         rows = self._database.query(

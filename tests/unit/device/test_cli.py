@@ -171,6 +171,35 @@ def test_a_device_is_not_read_as_a_recording(server: FakeServer, capsys: pytest.
     assert facts["errors"][0]["message"] == "'/dev/zero': expected a PCM WAV file, got a device"
 
 
+def test_the_same_donation_again_is_kept_once_and_a_mark_replaces_it(
+    server: FakeServer, wav: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(capsys, "consent", "grant", "voice_donation", "--yes")
+    give = ("donate", wav, "--text", "the fox", "--anyway")
+    first = run(capsys, *give)[1]
+    assert run(capsys, *give)[1] == {**first, "is_again": True}
+    assert main([str(word) for word in give]) == 0
+    assert "was given before; one is kept" in capsys.readouterr().out
+    assert run(capsys, "sync")[1]["sent"] == 1
+    assert run(capsys, *give)[1]["is_again"]
+    other = run(capsys, *give, "--others-present")[1]
+    assert other["sample_id"] != first["sample_id"]
+    run(capsys, "sync")
+    assert run(capsys, "status")[1]["donations"] == 1
+    ((correction, _),) = server.samples.values()  # the one without the mark is erased
+    assert correction.others_present is True
+    assert run(capsys, "donate", wav, "--text", "another fox", "--anyway")[1]["is_queued"]
+
+
+def test_a_second_withdrawal_says_when_the_first_was(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["consent", "withdraw", "evaluation"]) == 0
+    assert capsys.readouterr().out == "evaluation: there was no consent; nothing leaves\n"
+    run(capsys, "consent", "grant", "evaluation", "--yes")
+    run(capsys, "consent", "withdraw", "evaluation")
+    assert main(["consent", "withdraw", "evaluation"]) == 0
+    assert "evaluation: withdrawn already, on 20" in capsys.readouterr().out
+
+
 def test_errors_are_one_line(server: FakeServer, wav: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "projectone update" in refuse(capsys, "transcribe", wav)
     assert "no such recording" in refuse(capsys, "correct", "0123abcd", "one")

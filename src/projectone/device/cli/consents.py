@@ -40,7 +40,15 @@ def _consent(client: DeviceClient, arguments: argparse.Namespace) -> Result:
         return _grant(client, arguments)
     receipt = client.withdraw(arguments.scope)
     if receipt is None:
-        return Result({"scope": arguments.scope, "is_granted": False}, f"{arguments.scope}: there was no consent")
+        moments = [
+            account.receipt.withdrawn_at
+            for account in client.consent_accounts()
+            if account.receipt.scope == arguments.scope
+        ]
+        last = max((moment for moment in moments if moment is not None), default=None)
+        told = "there was no consent" if last is None else f"withdrawn already, on {last:%Y-%m-%d %H:%M} UTC"
+        facts = {"scope": arguments.scope, "is_granted": False, "withdrawn_at": last and last.isoformat()}
+        return Result(facts, f"{arguments.scope}: {told}; nothing leaves")
     text = f"{arguments.scope}: withdrawn; nothing more leaves. `projectone sync` makes the server erase what it has."
     return Result({"scope": arguments.scope, "is_granted": False, "receipt_id": str(receipt.receipt_id)}, text)
 

@@ -41,7 +41,11 @@ def add_others_present(parser: argparse.ArgumentParser) -> None:
 def kept_result(kept: Kept) -> Result:
     """That something is kept here, and whether it will be sent."""
     facts = {"sample_id": str(kept.sample_id), "text": kept.text, "is_queued": kept.is_queued, "reason": kept.reason}
+    facts |= {"is_again": True} if kept.is_again else {}
     text = "kept; `projectone sync` sends it" if kept.is_queued else f"kept on this device only: {kept.reason}"
+    if kept.is_again:
+        text = "this recording of these words was given before; one is kept"
+        text += f", and it was {kept.reason}" if kept.reason else ""
     return Result(facts, text)
 
 
