@@ -43,7 +43,11 @@ def _setting(
 
 def _number(kind: Callable[[str], T], low: float, high: float) -> Callable[[str], T]:
     def read(text: str) -> T:
-        value = kind(text)
+        try:
+            value = kind(text)
+        except ValueError as error:
+            what = "a whole number" if kind is int else "a number"
+            raise ValueError(f"expected {what} from {low:g} to {high:g}") from error
         number = float(value)  # type: ignore[arg-type] # int and float alone are passed
         if not math.isfinite(number) or not low <= number <= high:
             raise ValueError(f"expected {low:g} to {high:g}")

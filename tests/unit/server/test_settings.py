@@ -53,7 +53,8 @@ def test_training_settings_are_handed_on_by_their_names() -> None:
     ("name", "value", "expected"),
     [
         ("API_PORT", "99999", "expected 0 to 65535, got '99999'"),
-        ("API_PORT", "x", "got 'x'"),
+        ("API_PORT", "x", "expected a whole number from 0 to 65535, got 'x'"),
+        ("SCHEDULE_DAYS", "soon", "expected a number from 0 to 3650, got 'soon'"),
         ("SCHEDULE_DAYS", "nan", "expected 0 to 3650"),
         ("PUBLIC_URL", "ftp://x", "expected an address"),
         ("TRAINING_ENGINE", "jax", "expected one of mlx, transformers"),

@@ -16,6 +16,7 @@ from projectone.errors import DataError
 from projectone.server.corpus.clips import read_clip
 from projectone.server.corpus.datasets import speaker_of
 from projectone.server.corpus.golden_set import PARTS, GoldenSets, GoldenVersion, Part
+from projectone.server.corpus.history import Histories
 from projectone.server.corpus.statistics import MIN_PEOPLE
 from projectone.server.corpus.tables import ListedSample, SampleRow
 from projectone.server.database import Engine, open_engine
@@ -104,7 +105,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     sealing = actions.add_parser("seal", help="seal a version of what was accepted")
     showing = actions.add_parser("show", help="the newest versions, and what is in them")
     for action in (accepting, refusing):
-        action.add_argument("samples", nargs="+", type=UUID, metavar="UUID", help="ids of samples")
+        action.add_argument("samples", nargs="+", metavar="ID", help="ids of samples, or their beginnings")
         action.add_argument("--by", metavar="NAME", help="who decides (default: the user of this terminal)")
     for action in (accepting, sealing):
         action.add_argument("--part", choices=PARTS, default="main", help="default main")
@@ -132,12 +133,14 @@ def _act(arguments: argparse.Namespace, settings: ServerSettings, engine: Engine
         lines = [f"{c['sample_id']}  {c['duration_s']:5.1f} s  {c['accent'] or '':12}  {c['text']}" for c in found]
         return {"candidates": found}, "\n".join(lines) or "no candidate: nobody who agreed to `evaluation` waits"
     if arguments.action == "accept":
-        n = sets.accept(arguments.samples, arguments.part, by=arguments.by or getpass.getuser(), now=now)
+        wanted = _named(arguments.samples, sets, engine)
+        n = sets.accept(wanted, arguments.part, by=arguments.by or getpass.getuser(), now=now)
         return {"accepted": n, "part": arguments.part}, f"{n} accepted into {arguments.part}; now seal it"
     if arguments.action == "refuse":
-        n = sets.refuse(arguments.samples, by=arguments.by or getpass.getuser(), now=now)
-        if n < len(set(arguments.samples)):
-            raise DataError("golden-candidate", f"{len(set(arguments.samples)) - n} of the samples are no candidates")
+        wanted = _named(arguments.samples, sets, engine)
+        n = sets.refuse(wanted, by=arguments.by or getpass.getuser(), now=now)
+        if n < len(wanted):
+            raise DataError("golden-candidate", f"{len(wanted) - n} of the samples are no candidates")
         return {"refused": n}, f"{n} refused"
     signer = golden_signer(settings.keys_folder)
     if arguments.action == "seal":
@@ -154,6 +157,11 @@ def _act(arguments: argparse.Namespace, settings: ServerSettings, engine: Engine
     if newest["main"] is not None:  # of the secret part nothing but its size is told
         facts["main"]["slices"] = _slices(sets.rows(newest["main"].samples), measure)
     return facts, "\n".join(map(_describe, facts.values())) or "no version was sealed yet"
+
+
+def _named(beginnings: Sequence[str], sets: GoldenSets, engine: Engine) -> list[UUID]:
+    histories = Histories(engine, sets.catalog.vault)
+    return list(dict.fromkeys(histories.tell(beginning).sample.sample_id for beginning in beginnings))
 
 
 def slices_of(row: SampleRow, quality: Quality) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -61,6 +62,8 @@ def execute(arguments: argparse.Namespace, engine: Engine, vault: Vault) -> tupl
     """
     if not 1 <= arguments.limit <= _ALL:
         raise SettingsError(f"--limit: expected 1 to {_ALL}, got {arguments.limit}")
+    if not math.isfinite(arguments.nats):
+        raise SettingsError(f"--nats: expected a finite number, got {arguments.nats}")
     reviews = Reviews(engine, vault)
     if arguments.do in ("list", "surprising"):
         return _list(reviews, arguments)

@@ -43,6 +43,7 @@ EXAMPLES = """  projectone-server scripts
   projectone-server scripts --model starter --data speech/manifest.jsonl     any model, without a home"""
 
 LANGUAGE = "en"  # of the corpus of sentences
+_MAX_SHOWN = 1_000
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -57,8 +58,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
     """Show needs and sentences; without --model, make the sheet for devices too."""
     for name in ("count", "top"):
-        if getattr(arguments, name) < 1:
-            raise SettingsError(f"--{name}: expected 1 or more, got {getattr(arguments, name)}")
+        if not 1 <= getattr(arguments, name) <= _MAX_SHOWN:
+            raise SettingsError(f"--{name}: expected 1 to {_MAX_SHOWN}, got {getattr(arguments, name)}")
     if (arguments.model is None) != (arguments.data is None):
         raise SettingsError("--model and --data: expected both or none")
     if arguments.model is None:

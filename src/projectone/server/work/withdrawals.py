@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from projectone.contracts.erasures import ErasureReceipt, LearnedRelease
+from projectone.errors import DataError
 from projectone.server.corpus.erasure import Erasures
 from projectone.server.corpus.exports import Export, Exports
 from projectone.server.corpus.recalls import Recalls
@@ -31,12 +32,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def execute(
     arguments: argparse.Namespace, settings: ServerSettings, engine: Engine, blobs: FileBlobs
 ) -> tuple[int, dict[str, Any], str]:
-    """List withdrawals, the newest first; 1 if a model is in production past its date."""
+    """List withdrawals, the newest first; 1 if a model is in production past its date.
+
+    Raises:
+        DataError: ``withdrawal-unknown`` if no withdrawn consent begins as asked.
+    """
     runs, ledger, now = Runs(engine), Ledger(engine), datetime.now(UTC)
     recalls = Recalls(engine, runs, releases=ledger.manifests, retrain=timedelta(days=settings.retrain_days))
     recalls.mark()
     erasures = Erasures(engine, runs, blobs, releases=ledger.manifests, dates=recalls.dates, clock=lambda: now)
     receipts = [item for item in erasures.receipts() if str(item.receipt_id).startswith(arguments.consent)]
+    if arguments.consent and not receipts:
+        raise DataError(
+            "withdrawal-unknown",
+            f"consent {arguments.consent!r}: expected the beginning of one that was withdrawn, found none; "
+            "`corpus withdrawals` lists them",
+        )
     in_production = {release.manifest.channel: release.manifest.version for release in ledger.releases()}
     late = [release for receipt in receipts for release in receipt.releases if _is_late(release, in_production, now)]
     exports = Exports(engine)

@@ -229,6 +229,7 @@ def test_a_review_that_is_about_nothing_is_refused_with_what_is_expected(auditor
     assert "no sample is held for it" in auditor.say("review", "refuse", "--reason", "personal-card", code=2)
     assert "expected samples that are held" in auditor.say("review", "accept", sound, code=2)
     assert "--limit: expected 1 to" in auditor.say("review", "--limit", "0", code=2)
+    assert "--nats: expected a finite number" in auditor.say("review", "surprising", "--nats", "nan", code=2)
 
 
 @pytest.mark.parametrize(("hold_personal", "ends"), [("on", "held"), ("off", "used")])

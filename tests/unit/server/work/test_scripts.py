@@ -42,9 +42,12 @@ def test_what_production_mishears_is_shown_and_signed_for_devices(
     assert facts["scripts"][0]["text"] in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("words", [["--count", "0"], ["--model", "starter"], ["--top", "0"]])
-def test_what_makes_no_sense_is_refused(words: list[str], home: TrainerHome) -> None:
+@pytest.mark.parametrize("words", [["--count", "0"], ["--count", "9" * 20], ["--model", "starter"], ["--top", "0"]])
+def test_what_makes_no_sense_is_refused(
+    words: list[str], home: TrainerHome, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["scripts", *words]) == 2
+    assert words[0] in capsys.readouterr().err
 
 
 @pytest.fixture

@@ -57,6 +57,8 @@ def test_a_withdrawal_after_a_release_names_snapshots_models_and_dates(auditor: 
     assert auditor.say("withdrawals") == "nobody withdrew a consent yet\n"
     gone = Withdrawal(auditor, days=1)
     (shown,) = auditor.ask("withdrawals")["withdrawals"]
+    assert auditor.ask("withdrawals", str(gone.receipt_id)[:6])["withdrawals"] == [shown]
+    assert "consent 'zz': expected the beginning of one that was withdrawn" in auditor.say("withdrawals", "zz", code=2)
     (before,) = [item for item in auditor.ask("snapshots")["snapshots"] if item["replaced_by"] is not None]
     assert (shown["n_samples"], shown["is_complete"]) == (2, True)
     assert [(item["snapshot_id"], item["reissued_as"]) for item in shown["snapshots"]] == [
@@ -71,7 +73,6 @@ def test_a_withdrawal_after_a_release_names_snapshots_models_and_dates(auditor: 
     assert (
         f"model 1.0.0 (stable, {release['weights_sha256'][:12]}): to be replaced by {replace_by:%Y-%m-%d %H:%M}" in text
     )
-    assert auditor.ask("withdrawals", "0000")["withdrawals"] == []
     signed = gone.signed()
     assert json.loads(json.dumps(shown)) == signed.model_dump(mode="json", exclude={"limits", "issued_at"})
     assert gone.office.worker.work_once() == []  # there is time
