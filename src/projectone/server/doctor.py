@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Literal
 
 from projectone.errors import ProjectOneError
@@ -74,6 +75,11 @@ def _guarded(check: Callable[[ServerSettings], Finding], settings: ServerSetting
         return Finding(name, "error", str(error))
 
 
+def _nearest_folder(settings: ServerSettings) -> Path:
+    """The home, or before `init` the folder it would be made in: a look changes nothing."""
+    return next(folder for folder in (settings.home, *settings.home.parents) if folder.is_dir())
+
+
 def check_blas(settings: ServerSettings) -> Finding:
     """Which BLAS mlx multiplies with, and how fast it is."""
     from projectone.speech.blas import load_blas, measure_gflops
@@ -90,8 +96,7 @@ def check_disk_flush(settings: ServerSettings) -> Finding:
     """How long a durable write takes here, which every acknowledged upload pays."""
     from projectone.storage.files import write_atomically
 
-    settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    probe = settings.home / "doctor.probe"
+    probe = _nearest_folder(settings) / "projectone-doctor.probe"
     started = time.perf_counter()
     write_atomically(probe, os.urandom(480_000))
     elapsed_ms = (time.perf_counter() - started) * 1000
@@ -105,9 +110,10 @@ def check_free_space(settings: ServerSettings) -> Finding:
     """Whether the disk has room for uploads and models."""
     from projectone.storage.room import DiskRoom
 
-    usage = shutil.disk_usage(settings.home)
+    folder = _nearest_folder(settings)
+    usage = shutil.disk_usage(folder)
     detail = f"{usage.free / 1e9:.1f} GB free of {usage.total / 1e9:.1f} GB"
-    if missing_bytes := DiskRoom(settings.home, settings.min_free_share).missing_bytes():
+    if missing_bytes := DiskRoom(folder, settings.min_free_share).missing_bytes():
         advice = f"make room for {missing_bytes / 1e9:.1f} GB, or lower PROJECTONE_SERVER_MIN_FREE_SHARE"
         return Finding("free space", "error", f"{detail}: uploads are refused (507); {advice}")
     if usage.free < _LOW_SPACE_FRACTION * usage.total:
@@ -119,6 +125,8 @@ def check_database(settings: ServerSettings) -> Finding:
     """Whether the database keeps what it acknowledges: its settings are asked for and read back."""
     from projectone.server.database import open_engine
 
+    if settings.database_url.startswith("sqlite:") and not settings.home.is_dir():  # to open it would be to make it
+        return Finding("database", "warning", "none yet: run `projectone-server init`")
     engine = open_engine(settings.database_url)
     with engine.connect():
         detail = f"{engine.dialect.name}: durable settings asked for and read back"

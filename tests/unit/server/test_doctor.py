@@ -2,6 +2,7 @@ import json
 import os
 import shutil
 from collections import namedtuple
+from pathlib import Path
 
 import pytest
 
@@ -14,8 +15,26 @@ def test_the_doctor_names_the_blas_and_its_speed(capsys: pytest.CaptureFixture[s
     assert main(["doctor", "--json"]) == 0
     findings = {finding["name"]: finding for finding in json.loads(capsys.readouterr().out)["findings"]}
     assert "GFLOP/s" in findings["blas"]["detail"]
-    assert findings["database"]["level"] == "ok"
     assert findings["checkpoint reader"]["level"] == "ok"
+
+
+def test_before_and_after_init_the_doctor_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("projectone.speech.blas.measure_gflops", lambda: 100.0)
+    monkeypatch.setenv("PROJECTONE_SERVER_HOME", str(tmp_path / "not" / "yet"))
+
+    def levels() -> dict[str, str]:
+        capsys.readouterr()
+        assert main(["doctor", "--json"]) == 0
+        return {finding["name"]: finding["level"] for finding in json.loads(capsys.readouterr().out)["findings"]}
+
+    assert (levels()["database"], levels()["keys"]) == ("warning", "warning")
+    assert list(tmp_path.iterdir()) == []
+    assert main(["init"]) == 0
+    before = {path: path.stat().st_mode for path in tmp_path.rglob("*")}
+    assert levels()["database"] == "ok"
+    assert {path: path.stat().st_mode for path in tmp_path.rglob("*")} == before
 
 
 def test_a_slow_blas_is_a_warning_with_its_cure(monkeypatch: pytest.MonkeyPatch) -> None:
