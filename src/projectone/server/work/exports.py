@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from projectone.contracts.texts import printable
 from projectone.errors import ConsentError, DataError, RegistryError, SettingsError, TransportError
 from projectone.server.corpus.catalog import Catalog
 from projectone.server.corpus.clips import read_clip
@@ -22,9 +23,10 @@ from projectone.server.database import Engine
 from projectone.server.delivery.signing import load_signer
 from projectone.server.home import open_catalog
 from projectone.server.registry.datasets import DatasetHub
+from projectone.server.runs import Runs
 from projectone.server.settings import ServerSettings
 from projectone.server.work.quarantine import user_name
-from projectone.server.work.snapshots import items_of, open_snapshots
+from projectone.server.work.snapshots import items_of, open_snapshots, run_of
 from projectone.storage.blobs import FileBlobs
 from projectone.storage.files import building_directory
 
@@ -48,7 +50,7 @@ def add_arguments(actions: Any) -> list[argparse.ArgumentParser]:  # noqa: ANN40
     where.add_argument("--push", metavar="OWNER/NAME", help="private dataset repository on the configured Hub")
     exporting.add_argument("--format", choices=EXPORT_FORMATS, default="audiofolder", help="default audiofolder")
     listing = actions.add_parser("exports", help="copies that left, and what was withdrawn from each since")
-    listing.add_argument("--deleted", type=UUID, metavar="ID", help="note that this copy is gone")
+    listing.add_argument("--deleted", metavar="ID", help="note that this copy is gone; its id or the beginning of it")
     return [exporting, listing]
 
 
@@ -59,8 +61,8 @@ def execute(
     exports = Exports(engine)
     if arguments.action == "export":
         return _export(arguments, settings, engine, blobs, exports)
-    if arguments.deleted is not None and not exports.deleted(arguments.deleted, datetime.now(UTC), by=user_name()):
-        raise DataError("export-unknown", f"export {arguments.deleted}: there is none; see `corpus exports`")
+    if arguments.deleted is not None:
+        exports.deleted(_named(arguments.deleted, exports), datetime.now(UTC), by=user_name())
     listed = exports.listed()
     holding = [export for export in listed if export.withdrawn and export.deleted_at is None]
     text = "\n".join(map(_line, listed)) or "nothing was exported"
@@ -72,12 +74,22 @@ def execute(
     return EXIT_WITHDRAWN if holding else EXIT_CLEAN, {"exports": [_plain(export) for export in listed]}, text
 
 
+def _named(beginning: str, exports: Exports) -> UUID:
+    found = [export.export_id for export in exports.listed() if str(export.export_id).startswith(beginning.lower())]
+    if len(found) != 1 or not beginning:
+        n = "none" if not found else "several"
+        raise DataError("export-unknown", f"export {beginning!r}: expected the beginning of one id, found {n}")
+    return found[0]
+
+
 def _export(
     arguments: argparse.Namespace, settings: ServerSettings, engine: Engine, blobs: FileBlobs, exports: Exports
 ) -> tuple[int, dict[str, Any], str]:
     catalog = open_catalog(settings, engine)
     signer = load_signer(settings.keys_folder / "release.key")
-    snapshot = open_snapshots(engine, catalog, blobs, signer).find(arguments.snapshot)
+    snapshots = open_snapshots(engine, catalog, blobs, signer)
+    snapshot = snapshots.find(arguments.snapshot)
+    run = run_of(snapshot, snapshots, Runs(engine))
     items = items_of(snapshot, catalog, blobs)
     if not items:
         raise DataError("snapshot-empty", f"snapshot {snapshot.snapshot_id[:12]}: nobody is left in it")
@@ -115,12 +127,18 @@ def _export(
         "format": arguments.format,
         "destination": destination,
         "n_samples": len(items),
+        "run_state": None if run is None else run.state,
     }
     told = (
         f"{len(items)} samples exported to {destination}\n"
         f"this copy left the vault: it is on record as {export_id}, and `corpus exports` says what to delete from it "
         "when somebody withdraws"
     )
+    if run is not None and run.state == "quarantined":
+        told += (
+            f"\nthe run that sealed it was QUARANTINED ({printable(run.reason or 'no reason')}): look at "
+            f"`projectone-server quarantine show {run.run_id}` before anything learns from this copy"
+        )
     return EXIT_CLEAN, facts, told
 
 

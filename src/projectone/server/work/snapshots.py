@@ -23,6 +23,7 @@ from projectone.server.corpus.statistics import MIN_PEOPLE, describe
 from projectone.server.database import Engine
 from projectone.server.delivery.signing import ReleaseSigner, load_signer
 from projectone.server.home import open_catalog
+from projectone.server.runs import RunRow, Runs
 from projectone.server.settings import ServerSettings
 from projectone.storage.blobs import FileBlobs
 from projectone.storage.files import write_atomically
@@ -80,8 +81,11 @@ def execute(
     if arguments.action == "datasheet":
         return _tell(snapshot, arguments.out, catalog, blobs)
     if arguments.deed == "show":
-        facts = facts_of(snapshot)
-        return EXIT_HOLDS, facts, "\n".join(f"{name:15} {value}" for name, value in facts.items())
+        run = run_of(snapshot, snapshots, Runs(engine))
+        facts = facts_of(snapshot) | {"run": None if run is None else {"run_id": run.run_id, "state": run.state}}
+        lines = {**facts, "run": "unknown" if run is None else f"{run.run_id}, {run.state}"}
+        text = "\n".join(f"{name:15} {'nothing' if value is None else value}" for name, value in lines.items())
+        return EXIT_HOLDS, facts, text
     if arguments.deed == "verify":
         problems = problems_of(snapshot, snapshots, blobs, signer.trusted)
         facts = {"snapshot_id": snapshot.snapshot_id, "problems": list(problems)}
@@ -134,6 +138,17 @@ def facts_of(snapshot: Snapshot) -> dict[str, Any]:
         "n_withdrawn": manifest.n_withdrawn,
         "replaced_by": snapshot.replaced_by,
     }
+
+
+def run_of(snapshot: Snapshot, snapshots: Snapshots, runs: Runs) -> RunRow | None:
+    """The run that sealed a snapshot, or the one which it was re-issued of; None if no run did."""
+    found: RunRow | None = None
+    while found is None:
+        found = next(iter(runs.made_from([snapshot.manifest.dataset_sha256])), None)
+        if snapshot.manifest.replaces is None:
+            break
+        snapshot = snapshots.find(snapshot.manifest.replaces)
+    return found
 
 
 def items_of(snapshot: Snapshot, catalog: Catalog, blobs: FileBlobs) -> list[DatasetItem]:

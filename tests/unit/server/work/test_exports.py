@@ -54,7 +54,7 @@ def test_an_export_is_on_record_and_a_withdrawal_lists_what_to_delete_from_it(
     assert f"at {tmp_path / 'copy'}: {len(kept['withdrawn'])} of its" in auditor.say("withdrawals")
     engine = auditor.office.home.engine
     assert [str(e.export_id) for e in Exports(engine).holding([snapshot["dataset_sha256"]])] == [kept["export_id"]]
-    auditor.say("exports", "--deleted", kept["export_id"])
+    auditor.say("exports", "--deleted", kept["export_id"][:8])
     assert auditor.ask("exports")["exports"][0]["deleted_at"] is not None
     assert Exports(engine).holding([snapshot["dataset_sha256"]]) == []
     assert auditor.ask("withdrawals")["copies"] == {}
@@ -129,4 +129,15 @@ def test_an_export_goes_to_a_new_place(
 
 def test_a_copy_that_is_not_on_record_cannot_be_struck_off(auditor: Auditor) -> None:  # noqa: F811
     told = auditor.say("exports", "--deleted", "00000000-0000-0000-0000-000000000000", code=2)
-    assert "there is none" in told
+    assert "expected the beginning of one id, found none" in told
+
+
+def test_a_copy_of_what_a_quarantined_run_sealed_says_so(auditor: Auditor, tmp_path: Path) -> None:  # noqa: F811
+    auditor.office.candidate_wer = 0.9
+    snapshot = trained(auditor)
+    told = auditor.say("export", snapshot["snapshot_id"], "--out", str(tmp_path / "copy"))
+    assert "was QUARANTINED (" in told
+    leave(auditor, "person0")
+    (again,) = [one for one in auditor.ask("snapshots")["snapshots"] if one["replaces"] == snapshot["snapshot_id"]]
+    facts = auditor.ask("export", again["snapshot_id"], "--out", str(tmp_path / "again"))
+    assert facts["run_state"] == "quarantined"

@@ -22,7 +22,9 @@ def test_a_run_leaves_a_snapshot_that_verifies(auditor: Auditor) -> None:  # noq
     n_used = auditor.office.home.catalog.counts()["used"]
     assert (found["n_train"] + found["n_dev"], found["n_speakers"], found["replaced_by"]) == (n_used, 3, None)
     assert found["snapshot_id"][:12] in auditor.say("snapshots")
-    assert auditor.ask("snapshot", "show", found["snapshot_id"][:6]) == found
+    shown = auditor.ask("snapshot", "show", found["snapshot_id"][:6])
+    assert shown == {**found, "run": {"run_id": auditor.office.newest().run_id, "state": "succeeded"}}
+    assert "None" not in auditor.say("snapshot", "show", found["snapshot_id"])
     assert auditor.ask("snapshot", "verify", found["dataset_sha256"])["problems"] == []
     assert f"holds: signature, {n_used} leaves" in auditor.say("snapshot", "verify", found["snapshot_id"])
 
