@@ -12,6 +12,7 @@ from sqlalchemy import Engine, case, func, select
 from projectone.contracts.consent import CONSENT_SCOPES, ConsentScope
 from projectone.server.audit import record
 from projectone.server.corpus.consents import erase
+from projectone.server.corpus.golden_set import GOLDEN
 from projectone.server.corpus.tables import CONSENTS, SAMPLES, utc
 from projectone.server.database import forget_freed_pages, reading, writing
 
@@ -26,7 +27,7 @@ LATE_AFTER = timedelta(days=1)
 
 _BATCH = 500
 # A sample that is set aside to judge models is kept for that, whatever it was given for.
-_PURPOSE = case(((SAMPLES.c.state == "held") & (SAMPLES.c.reason == "golden"), "evaluation"), else_=CONSENTS.c.scope)
+_PURPOSE = case(((SAMPLES.c.state == "held") & (SAMPLES.c.reason == GOLDEN), "evaluation"), else_=CONSENTS.c.scope)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -55,7 +55,7 @@ def finetune(state: TrainingGraphState, ports: Ports) -> TrainingGraphState:
         trained.write(model_sha256)
     if candidate.exists() and models.adopt(candidate) != model_sha256:
         raise TrainingError(f"candidate: its folder does not hold the weights {model_sha256} that training made")
-    _drop_checkpoints(folder)
+    drop_checkpoints(folder)
     ports.record(run_id, {"candidate_sha256": model_sha256})
     return {
         "processed_data_path": dataset_sha256,
@@ -93,7 +93,8 @@ def _still_allowed(run_id: str, dataset_sha256: str, ports: Ports) -> tuple[str,
     return sealed.dataset_sha256, ports.read_dataset(sealed.dataset_sha256)
 
 
-def _drop_checkpoints(folder: Path) -> None:
+def drop_checkpoints(folder: Path) -> None:
+    """Remove what an unfinished training left in a run's folder: weights on the way, and what an encoder heard."""
     for path in folder.glob("training-*"):
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)

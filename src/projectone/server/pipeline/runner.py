@@ -17,7 +17,9 @@ from projectone.server.audit import record
 from projectone.server.database import Connection
 from projectone.server.leases import Lease, Leases
 from projectone.server.pipeline.checkpoints import load_key, open_checkpointer
+from projectone.server.pipeline.finetune import drop_checkpoints
 from projectone.server.pipeline.graph import build_graph
+from projectone.server.pipeline.ingest import run_folder
 from projectone.server.pipeline.ports import Ports
 from projectone.server.pipeline.quarantine import quarantine
 from projectone.server.pipeline.state import GRAPH_VERSION, TrainingGraphState, thread_id
@@ -139,6 +141,7 @@ class Trainer:
         reason = "no new sample could be used" if ended == "no-data" else self._runs.get(run.run_id).reason
         if status.startswith("deployed"):
             ended, reason = "succeeded", None
+        drop_checkpoints(run_folder(self._home, run.run_id))
         self._runs.finish(run.run_id, ended, guard=_recorded(run.run_id, ended, permit), reason=reason)
         return self._runs.get(run.run_id)
 
@@ -150,6 +153,7 @@ class Trainer:
             "error_message": why,
         }
         quarantine(state, ports)
+        drop_checkpoints(run_folder(self._home, run.run_id))
         self._runs.finish(run.run_id, "failed", guard=_recorded(run.run_id, "failed", permit), reason=why)
         return self._runs.get(run.run_id)
 

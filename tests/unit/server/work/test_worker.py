@@ -20,13 +20,13 @@ from tests.fakes import tiny_trainer
 from tests.fakes.tiny_whisper import say
 from tests.fakes.trainer_home import TrainerHome
 
-from projectone.errors import LeaseError, SettingsError, TransportError
+from projectone.errors import LeaseError, SettingsError, TrainingError, TransportError
 from projectone.server.cli import main
 from projectone.server.database import writing
 from projectone.server.home import require_home
 from projectone.server.leases import LEASES
 from projectone.server.pipeline import runner
-from projectone.server.pipeline.ports import Ports
+from projectone.server.pipeline.ports import Ports, TrainingRequest
 from projectone.server.pipeline.runner import WorkPermit, WorkStoppedError
 from projectone.server.runs import RUNS, RunRow
 from projectone.server.work.worker import Worker
@@ -253,12 +253,34 @@ def test_a_worker_whose_memory_is_locked_waits_and_goes_on(
     assert (office.newest().state, last) == ("succeeded", None)
 
 
+def leave_encoder_outputs(request: TrainingRequest) -> None:
+    """What an encoder heard of people's voices, as an unfinished training leaves it."""
+    (request.work_folder / "encoder").mkdir(parents=True, exist_ok=True)
+    (request.work_folder / "encoder" / "0").write_bytes(b"voices")
+
+
+def test_a_training_that_broke_leaves_nothing_of_what_it_heard(make_office: Callable[..., Office]) -> None:
+    office = make_office()
+    office.home.send_many(1, seed=3)
+    office.workshop.runs.request("on-demand")
+
+    def diverge(request: TrainingRequest) -> str:
+        leave_encoder_outputs(request)
+        raise TrainingError("the loss is not finite")
+
+    office.changes["train"] = diverge
+    (run,) = office.worker.work_once()
+    assert (run.state, run.reason) == ("quarantined", "model_fine_tuning: the loss is not finite")
+    assert list(office.home.folder.rglob("encoder")) == []
+
+
 def test_a_run_that_never_ends_is_given_up_so_that_others_can_run(make_office: Callable[..., Office]) -> None:
     office = make_office()
     bad = office.home.send_many(1, seed=3)
     office.workshop.runs.request("on-demand")
 
-    def crash(request: object) -> str:
+    def crash(request: TrainingRequest) -> str:
+        leave_encoder_outputs(request)
         raise MemoryError
 
     office.changes["train"] = crash
@@ -268,6 +290,7 @@ def test_a_run_that_never_ends_is_given_up_so_that_others_can_run(make_office: C
     (given_up,) = office.worker.work_once()
     assert given_up.state == "failed"
     assert "begun 5 times" in str(given_up.reason)
+    assert list(office.home.folder.rglob("encoder")) == []
     assert office.home.catalog.counts()["quarantined"] == len(bad)
     del office.changes["train"]
     office.home.send_many(1, seed=4)
