@@ -27,6 +27,7 @@ from projectone.server.runs import RunRow, Runs
 from projectone.server.settings import ServerSettings
 from projectone.storage.blobs import FileBlobs
 from projectone.storage.files import write_atomically
+from projectone.storage.given_files import read_given
 
 EXAMPLES = """\
   projectone-server corpus snapshots                      every dataset that was trained on, with its signed manifest
@@ -38,6 +39,7 @@ EXAMPLES = """\
 
 ACTIONS = ("snapshots", "snapshot", "datasheet")
 EXIT_HOLDS, EXIT_BROKEN = 0, 1
+_MAX_PROOF_BYTES = 1_000_000
 
 
 def add_arguments(actions: Any) -> list[argparse.ArgumentParser]:  # noqa: ANN401 - argparse's own action has no public name
@@ -96,10 +98,7 @@ def execute(
 
 def check_proof(arguments: argparse.Namespace, settings: ServerSettings) -> tuple[int, dict[str, Any], str]:
     """Whether a proof holds and what it shows; reads the file and the key, nothing else."""
-    try:
-        proof = MembershipProof.from_bytes(arguments.proof.read_bytes())
-    except OSError as error:
-        raise SettingsError(f"proof {str(arguments.proof)!r}: cannot be read: {error.strerror}") from error
+    proof = MembershipProof.from_bytes(read_given(arguments.proof, max_bytes=_MAX_PROOF_BYTES, expected="a proof"))
     if arguments.key is None:
         trusted = load_signer(settings.keys_folder / "release.key").trusted
     else:

@@ -81,9 +81,10 @@ def test_a_person_can_check_at_home_that_a_sample_was_in_and_then_is_not(
     assert auditor.ask("snapshot", "check", str(bent), "--key", key, code=1)["holds"] is False
 
 
-@pytest.mark.parametrize("name", ["none.json", "nothing"])
-def test_a_proof_that_is_not_there_is_said_to_be_missing(auditor: Auditor, name: str) -> None:  # noqa: F811
-    assert "cannot be read" in auditor.say("snapshot", "check", name, "--key", "AAAA", code=2)
+@pytest.mark.parametrize(("name", "why"), [("none.json", "No such file"), ("/dev/zero", "expected a proof")])
+def test_a_proof_that_is_none_is_named(auditor: Auditor, name: str, why: str) -> None:  # noqa: F811
+    told = auditor.say("snapshot", "check", name, "--key", "AAAA", code=2)
+    assert f"'{name}': {why}" in told
 
 
 def test_a_datasheet_and_a_picture_are_written_for_a_snapshot(auditor: Auditor, tmp_path: Path) -> None:  # noqa: F811
