@@ -9,7 +9,7 @@ import mlx.core as mx
 import mlx.nn as nn
 import numpy as np
 
-from projectone.speech import blocked_attention, half_blocks, ops
+from projectone.speech import blocked_attention, half_blocks, ops, tied_embedding
 
 # Keys and values of one attention: (batch, positions, state) each.
 KeyValues = tuple[mx.array, mx.array]
@@ -238,13 +238,37 @@ class TextDecoder(nn.Module):
         Raises:
             ValueError: if there are more tokens than positions.
         """
+        return self._states(self.token_embedding(tokens), audio_features, kv_cache)
+
+    def next_token_nats(
+        self, tokens: mx.array, audio_features: mx.array, places: tuple[mx.array, mx.array], targets: mx.array
+    ) -> mx.array:
+        """Nats of the tokens that should follow, (targets,), float32: what a loss asks for, and its gradients cheaply.
+
+        Args:
+            tokens: (batch, tokens).
+            audio_features: (batch, positions, state) of the encoder.
+            places: After which tokens the targets follow: row and column of each.
+            targets: (targets,).
+
+        Raises:
+            ValueError: if there are more tokens than positions.
+        """
+        embedded, weight = tied_embedding.looked_up(self.token_embedding.weight, tokens)
+        hidden, _, _ = self._states(embedded, audio_features, None)
+        return tied_embedding.next_token_nats(hidden[places], weight, targets)
+
+    def _states(
+        self, x: mx.array, audio_features: mx.array, kv_cache: KvCache | None
+    ) -> tuple[mx.array, KvCache, list[mx.array | None]]:
+        """As `hidden_states`, of tokens that are looked up, (batch, tokens, state)."""
         offset = kv_cache[0][0][0].shape[1] if kv_cache and kv_cache[0][0] is not None else 0
-        end = offset + tokens.shape[-1]
+        end = offset + x.shape[1]
         n_ctx = self.positional_embedding.shape[0]
         if end > n_ctx:
             raise ValueError(f"expected at most {n_ctx} tokens, got {end}")
-        x = self.token_embedding(tokens) + self.positional_embedding[offset:end]
-        mask = self._mask[offset:end, :end] if tokens.shape[-1] > 1 else None
+        mask = self._mask[offset:end, :end] if x.shape[1] > 1 else None
+        x = x + self.positional_embedding[offset:end]
         new_cache: KvCache = []
         cross_qk: list[mx.array | None] = []
         for index, block in enumerate(self.blocks):

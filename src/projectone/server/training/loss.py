@@ -8,7 +8,6 @@ import mlx.core as mx
 import numpy as np
 import numpy.typing as npt
 
-from projectone.speech import ops
 from projectone.speech.whisper import Whisper
 
 Integers = npt.NDArray[np.int32]
@@ -118,8 +117,5 @@ def mean_cross_entropy(model: Whisper, batch: Batch) -> mx.array:
 
 def decoder_cross_entropy(model: Whisper, features: mx.array, batch: Batch) -> mx.array:
     """As `mean_cross_entropy`, from audio features (clips, positions, state) that are given."""
-    hidden, _, _ = model.decoder.hidden_states(batch.tokens, features)
-    at_targets = hidden[batch.rows, batch.columns]  # (targets, state)
-    logits = model.decoder.token_embedding.as_linear(at_targets).astype(mx.float32)
-    nats = ops.cross_entropy(logits, batch.targets)
+    nats = model.decoder.next_token_nats(batch.tokens, features, (batch.rows, batch.columns), batch.targets)
     return nats.mean() if batch.weights is None else (nats * batch.weights).sum() / batch.weights.sum()
