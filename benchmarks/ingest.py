@@ -3,10 +3,12 @@
 An upload of ours is signed, checked, decoded, re-encoded, flushed with its folder, and committed with its consent
 before it is acknowledged. It stands beside a server that writes as tusd does (tmp and rename, no flush, no checks) and
 beside what the disk gives to one writer that flushes. Validation stands beside the plain script with soundfile, librosa
-and WebRTC's detector. Figures are wall-clock seconds of interleaved runs, the best of each; a machine that does more
-than this gives no figures. `--memory` measures how much memory validation takes from 100 samples up.
+and WebRTC's detector, and beside one that finds the same kinds of figures (`peers/plain_script.py`); ours is timed
+with the fingerprints that copies are found by, too, which no script has. Figures are wall-clock seconds of interleaved
+runs, the best of each; a machine that does more than this gives no figures. `--memory` measures how much memory
+validation takes from 100 samples up.
 
-    python benchmarks/ingest.py [--quick] [--json] [--no-peers] [--memory]
+    python benchmarks/ingest.py [--quick] [--json] [--no-peers] [--memory] [--only uploads|validation]
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from peers.plain_script import plain_script
+from peers.plain_script import plain_script, thorough_script
 from peers.turns import build_peers
 from peers.uploads import (
     BareUploader,
@@ -49,6 +51,7 @@ UPLOAD_S = 15  # 480 kB
 N_DEVICES = 4
 TEXT = "the quick brown fox jumps over the lazy dog"
 OURS = "projectone"
+SCRIPT, THOROUGH = "plain script", "script, same kinds of figures"
 
 
 def main() -> None:
@@ -56,17 +59,21 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="a few clips, to see that it works")
     parser.add_argument("--json", action="store_true", help="no table, only the last line")
     parser.add_argument("--no-peers", action="store_true", help="our own figures alone")
+    parser.add_argument("--only", choices=["uploads", "validation"], help="one half alone")
     parser.add_argument("--memory", action="store_true", help="also the memory that validation takes")
     parser.add_argument("--measure-memory", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.measure_memory is not None:
         print(json.dumps({"peak_mb": peak_of_looking(arguments.measure_memory)}))
         return
-    n_runs, n_uploads, n_minutes = (1, 12, 1) if arguments.quick else (5, 400, 30)
+    n_runs, n_uploads, n_minutes = (1, 12, 12) if arguments.quick else (5, 400, 60)
     left_out: dict[str, str] = {}
+    uploads, validation = {}, {}
     with tempfile.TemporaryDirectory() as folder:
-        uploads = measure_uploads(Path(folder), n_uploads, n_runs, has_peers=not arguments.no_peers)
-        validation = measure_validation(Path(folder), n_minutes, n_runs, left_out, has_peers=not arguments.no_peers)
+        if arguments.only != "validation":
+            uploads = measure_uploads(Path(folder), n_uploads, n_runs, has_peers=not arguments.no_peers)
+        if arguments.only != "uploads":
+            validation = measure_validation(Path(folder), n_minutes, n_runs, left_out, has_peers=not arguments.no_peers)
     memory = memory_by_size((100, 2_000) if arguments.quick else (100, 10_000, 100_000)) if arguments.memory else {}
     if not arguments.json:
         print_table(uploads, validation, memory, left_out)
@@ -146,7 +153,8 @@ def measure_validation(
     for sha256, clip in clips.items():
         (folder / "clips" / f"{sha256}.wav").write_bytes(clip)
     paths = sorted((folder / "clips").iterdir())
-    peers = build_peers({"plain script": plain_script}, left_out, wanted=has_peers)
+    builders = {SCRIPT: plain_script, THOROUGH: lambda: thorough_script(TEXT)}
+    peers = build_peers(builders, left_out, wanted=has_peers)
 
     def read(sha256: str) -> bytes:
         content = (folder / "clips" / f"{sha256}.wav").read_bytes()
@@ -157,6 +165,7 @@ def measure_validation(
         works: dict[str, Callable[[], list[str | None]]] = {
             OURS: lambda: judge_all(many, paths),
             f"{OURS}, one process": lambda: judge_all(one, paths),
+            f"{OURS}, and fingerprints": lambda: judge_all(many, paths, wants_fingerprint=True),
             **{name: lambda peer=peer: peer(paths) for name, peer in peers.items()},
         }
         best = dict.fromkeys(works, 0.0)
@@ -171,8 +180,9 @@ def measure_validation(
     return best
 
 
-def judge_all(looker: Looker, paths: list[Path]) -> list[str | None]:
-    return [answer.findings.discard for answer in looker.look_at(Question(path.stem, TEXT) for path in paths)]
+def judge_all(looker: Looker, paths: list[Path], *, wants_fingerprint: bool = False) -> list[str | None]:
+    questions = (Question(path.stem, TEXT, wants_fingerprint=wants_fingerprint) for path in paths)
+    return [answer.findings.discard for answer in looker.look_at(questions)]
 
 
 def memory_by_size(sizes: tuple[int, ...]) -> dict[str, float]:
@@ -211,14 +221,15 @@ def peak_mb() -> float:
 
 
 def ratios(uploads: dict[str, float], validation: dict[str, float]) -> dict[str, float]:
-    found = {"uploads_vs_the_disk_itself": uploads[OURS] / uploads["the disk itself"]}
+    found = {}
+    if uploads:
+        found["uploads_vs_the_disk_itself"] = uploads[OURS] / uploads["the disk itself"]
     if "tmp and rename, no fsync" in uploads:
         found["uploads_vs_no_fsync"] = uploads[OURS] / uploads["tmp and rename, no fsync"]
-    if "plain script" in validation:
-        found["validation_vs_plain_script"] = validation[OURS] / validation["plain script"]
-        found["validation_vs_plain_script_one_process"] = (
-            validation[f"{OURS}, one process"] / validation["plain script"]
-        )
+    for name, script in (("validation_vs_plain_script", SCRIPT), ("validation_vs_same_figures", THOROUGH)):
+        if script in validation:
+            found[name] = validation[OURS] / validation[script]
+            found[f"{name}_one_process"] = validation[f"{OURS}, one process"] / validation[script]
     return {name: round(ratio, 2) for name, ratio in found.items()}
 
 
