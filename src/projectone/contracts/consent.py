@@ -19,6 +19,9 @@ CONSENT_SCOPES: tuple[ConsentScope, ...] = ("corrections", "voice_donation", "ev
 BACKUPS_DAYS = 30
 """Backups of what was erased last no longer than this: the words promise it, whoever runs a server keeps it."""
 
+KEY_BACKUPS_DAYS = 7
+"""Backups of the keys last no longer than this: with them a backup opens what was erased since."""
+
 RETRAIN_DAYS = 90
 """A model that learned from what was erased is replaced by one that did not, at the latest after this time."""
 

@@ -8,15 +8,16 @@ from uuid import UUID
 from pydantic import Field
 
 from projectone.contracts.base import Contract, Moment, Name, Sha256
-from projectone.contracts.consent import ConsentScope
+from projectone.contracts.consent import KEY_BACKUPS_DAYS, ConsentScope
 
 ERASURE_LIMITS: tuple[str, ...] = (
     "Models are not edited: one that was released before the withdrawal stays on the devices that have it, until they "
     "install the release that replaces it. Releases that were trained later did not use what was erased.",
     "A model hub keeps the history of what was published to it.",
     "Sound and words were sealed with a key of this consent, and that key is destroyed: backups of them cannot be "
-    "read. A backup of the keys themselves could open them until the master key is changed, which the operator is to "
-    "do every seven days. Backups of models, and copies that were exported, last as long as the operator keeps them.",
+    f"read. A backup of the keys themselves could open them, and is to be kept {KEY_BACKUPS_DAYS} days at most. The "
+    "server warns its operator of older backups in the folders that it was told of; it reaches no other copy and "
+    "deletes none. Backups of models, and copies that were exported, last as long as the operator keeps them.",
     "The number of the samples, their ids and lengths, the consent and its withdrawal are kept: so that an id is not "
     "used again, and so that this receipt can be given.",
 )

@@ -10,9 +10,11 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
+from projectone.contracts.consent import BACKUPS_DAYS, KEY_BACKUPS_DAYS
 from projectone.errors import ProjectOneError
 from projectone.server.settings import ServerSettings
 
@@ -22,8 +24,6 @@ EXAMPLES = "  projectone-server doctor\n  projectone-server doctor --json"
 # The reference BLAS gives about 7, an OpenBLAS over 100, and still 30 on a core that others keep busy.
 _SLOW_GFLOPS = 15.0
 _LOW_SPACE_FRACTION = 0.1
-# For how long a backup of keys may open what was withdrawn since it was taken; receipts of erasures say so, too.
-_KEY_BACKUP_DAYS = 7
 
 Level = Literal["ok", "warning", "error"]
 
@@ -50,6 +50,7 @@ def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
         check_free_space,
         check_database,
         check_keys,
+        check_backups,
         check_sandbox,
         check_checkpoint_reader,
     )
@@ -163,8 +164,8 @@ def check_keys(settings: ServerSettings) -> Finding:
         return Finding(
             "keys", "warning", f"{detail}; samples from before there were seals lie open: start `serve` once"
         )
-    if age_days > _KEY_BACKUP_DAYS:
-        advice = f"run `projectone-server keys rotate --older-than-days {_KEY_BACKUP_DAYS}` every day"
+    if age_days > KEY_BACKUPS_DAYS:
+        advice = f"run `projectone-server keys rotate --older-than-days {KEY_BACKUPS_DAYS}` every day"
         return Finding("keys", "warning", f"{detail}: backups of keys still open what was withdrawn since; {advice}")
     if name_of_place(master_id) != "file":
         return Finding("keys", "ok", f"{detail}, in {name_of_place(master_id)}")
@@ -174,6 +175,23 @@ def check_keys(settings: ServerSettings) -> Finding:
         )
         return Finding("keys", "warning", detail)
     return Finding("keys", "ok", detail)
+
+
+def check_backups(settings: ServerSettings) -> Finding:
+    """Whether a backup is older than people were promised, in the folders that we were told of."""
+    from projectone.server.corpus.backup_ages import kept_backups, overdue, told
+
+    if not settings.backup_folders:
+        promised = f"{BACKUPS_DAYS} days, {KEY_BACKUPS_DAYS} with the keys"
+        detail = f"nobody looks: PROJECTONE_SERVER_BACKUP_FOLDERS is not set (promised: {promised})"
+        return Finding("backups", "ok", detail)
+    if missing := [str(folder) for folder in settings.backup_folders if not folder.is_dir()]:
+        return Finding("backups", "warning", f"{', '.join(missing)}: expected a folder of backups, found none")
+    now = datetime.now(UTC)
+    found = kept_backups(settings.backup_folders)
+    if old := overdue(found, now):
+        return Finding("backups", "warning", told(old, now))
+    return Finding("backups", "ok", f"{len(found)} halves of backups, none older than promised")
 
 
 def check_sandbox(settings: ServerSettings) -> Finding:

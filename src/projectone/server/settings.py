@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -116,6 +117,14 @@ class ServerSettings:
         "another address); behind a comma where older ones still lie until `keys rotate` has run",
         _places_of_keys,
         default="file",
+    )
+    backup_folders: tuple[Path, ...] = _setting(
+        "BACKUP_FOLDERS",
+        f"Folders in which backups lie, with {os.pathsep!r} between them: `doctor` and the worker warn of those older "
+        "than people were promised",
+        lambda text: tuple(Path(part).expanduser().absolute() for part in text.split(os.pathsep) if part),
+        default=(),
+        shown="none: nobody looks",
     )
     api_host: str = _setting("API_HOST", "Address that the API listens on", default="127.0.0.1")
     api_port: int = _setting("API_PORT", "Port that the API listens on; 0 takes a free one", _port, default=8700)

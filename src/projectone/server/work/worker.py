@@ -19,6 +19,7 @@ from datetime import UTC, datetime, timedelta
 from threading import Event
 
 from projectone.errors import LeaseError, ProjectOneError, SettingsError, StorageError
+from projectone.server.corpus.backup_ages import kept_backups, overdue, told
 from projectone.server.corpus.caps import count_release
 from projectone.server.corpus.tables import SampleRow
 from projectone.server.notifications.outbox import Message
@@ -216,6 +217,11 @@ class Worker:
             )
             message = Message(
                 key=f"retention-late-{now:%Y-%m-%d}", subject="Samples were kept longer than promised", body=body
+            )
+            self._workshop.outbox.add(message, list(self._workshop.senders))
+        if old := overdue(kept_backups(self._workshop.settings.backup_folders), now):
+            message = Message(
+                key=f"backups-late-{now:%Y-%m-%d}", subject="Backups are older than promised", body=told(old, now)
             )
             self._workshop.outbox.add(message, list(self._workshop.senders))
         n_expired = self._workshop.expiry.expire(now)
