@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import tempfile
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -39,6 +40,7 @@ EXAMPLES = """\
 
 ACTIONS = ("export", "exports")
 EXIT_CLEAN, EXIT_WITHDRAWN = 0, 1
+_REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
 
 
 def add_arguments(actions: Any) -> list[argparse.ArgumentParser]:  # noqa: ANN401 - argparse's own action has no public name
@@ -95,6 +97,8 @@ def _export(
         raise DataError("snapshot-empty", f"snapshot {snapshot.snapshot_id[:12]}: nobody is left in it")
     if arguments.out is not None and arguments.out.exists():
         raise SettingsError(f"--out: expected a folder to make, {str(arguments.out)!r} exists")
+    if arguments.push is not None and not _REPOSITORY.fullmatch(arguments.push):
+        raise SettingsError(f"--push: expected OWNER/NAME, such as acme/speech, got {arguments.push!r}")
     destination = arguments.push or str(arguments.out.resolve())
 
     def begin() -> UUID:

@@ -98,7 +98,11 @@ def execute(
 
 def check_proof(arguments: argparse.Namespace, settings: ServerSettings) -> tuple[int, dict[str, Any], str]:
     """Whether a proof holds and what it shows; reads the file and the key, nothing else."""
-    proof = MembershipProof.from_bytes(read_given(arguments.proof, max_bytes=_MAX_PROOF_BYTES, expected="a proof"))
+    content = read_given(arguments.proof, max_bytes=_MAX_PROOF_BYTES, expected="a proof")
+    try:
+        proof = MembershipProof.from_bytes(content)
+    except ContractError as error:
+        raise ContractError(f"{str(arguments.proof)!r}: expected a proof: {error}") from error
     if arguments.key is None:
         trusted = load_signer(settings.keys_folder / "release.key").trusted
     else:
@@ -168,12 +172,14 @@ def _tell(snapshot: Snapshot, out: Path, catalog: Catalog, blobs: FileBlobs) -> 
     rows = {str(row.sample_id): row for row in catalog.living()}
     items = [item for item in items_of(snapshot, catalog, blobs) if item.sample_id in rows]
     statistics = describe(items, rows)
-    out.mkdir(parents=True, exist_ok=True)
     files = {
         "README.md": datasheet_of(snapshot, statistics).encode(),
         PICTURE: statistics_svg(statistics).encode(),
         "statistics.json": json.dumps(asdict(statistics), indent=1, ensure_ascii=False).encode() + b"\n",
     }
+    if out.exists() and not (out.is_dir() and {path.name for path in out.iterdir()} <= files.keys()):
+        raise SettingsError(f"--out: expected a new folder, or one that holds a datasheet alone, got {str(out)!r}")
+    out.mkdir(parents=True, exist_ok=True)
     for name, content in files.items():
         write_atomically(out / name, content)
     facts = {"snapshot_id": snapshot.snapshot_id, "files": [str(out / name) for name in files]}
@@ -187,6 +193,8 @@ def _tell(snapshot: Snapshot, out: Path, catalog: Catalog, blobs: FileBlobs) -> 
 def _prove(
     arguments: argparse.Namespace, snapshot: Snapshot, snapshots: Snapshots, blobs: FileBlobs
 ) -> tuple[int, dict[str, Any], str]:
+    if arguments.out is not None and arguments.out.is_dir():
+        raise SettingsError(f"--out: expected a file to write, {str(arguments.out)!r} is a folder")
     items = [] if snapshot.replaced_by else items_of(snapshot, snapshots.catalog, blobs)
     own = [item for item in items if UUID(item.sample_id) == arguments.sample]
     proof = prove(snapshot, arguments.sample, openings_of(snapshots, own))

@@ -127,7 +127,11 @@ def test_an_export_goes_to_a_new_place(
     assert auditor.ask("exports")["exports"] == []
 
 
-def test_a_copy_that_is_not_on_record_cannot_be_struck_off(auditor: Auditor) -> None:  # noqa: F811
+def test_a_copy_that_never_was_is_on_no_record_and_cannot_be_struck_off(auditor: Auditor) -> None:  # noqa: F811
+    snapshot = trained(auditor)
+    for repository in ("nonsense", "../../x", "acme/../x"):
+        assert "expected OWNER/NAME" in auditor.say("export", snapshot["snapshot_id"], "--push", repository, code=2)
+    assert auditor.ask("exports")["exports"] == []
     told = auditor.say("exports", "--deleted", "00000000-0000-0000-0000-000000000000", code=2)
     assert "expected the beginning of one id, found none" in told
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from tests.unit.server.work.test_corpus import Auditor, auditor  # noqa: F401 - a fixture
@@ -81,17 +82,33 @@ def test_a_person_can_check_at_home_that_a_sample_was_in_and_then_is_not(
     assert auditor.ask("snapshot", "check", str(bent), "--key", key, code=1)["holds"] is False
 
 
-@pytest.mark.parametrize(("name", "why"), [("none.json", "No such file"), ("/dev/zero", "expected a proof")])
-def test_a_proof_that_is_none_is_named(auditor: Auditor, name: str, why: str) -> None:  # noqa: F811
-    told = auditor.say("snapshot", "check", name, "--key", "AAAA", code=2)
-    assert f"'{name}': {why}" in told
+def test_a_proof_that_is_none_is_named(auditor: Auditor, tmp_path: Path) -> None:  # noqa: F811
+    other = tmp_path / "other"
+    other.write_bytes(b"\x00")
+    names = {
+        "none.json": "No such file",
+        "/dev/zero": "expected a proof, got a device",
+        str(other): "expected a proof: ",
+    }
+    for name, why in names.items():
+        assert f"'{name}': {why}" in auditor.say("snapshot", "check", name, "--key", "AAAA", code=2)
 
 
 def test_a_datasheet_and_a_picture_are_written_for_a_snapshot(auditor: Auditor, tmp_path: Path) -> None:  # noqa: F811
     auditor.office.home.send_many(12, seed=3, contributors=6)
     auditor.run()
     (found,) = auditor.ask("snapshots")["snapshots"]
+    (tmp_path / "ours").mkdir()
+    (tmp_path / "ours" / "code.py").write_text("")
+    for place in ("ours", "ours/code.py"):
+        assert "expected a new folder" in auditor.say(
+            "datasheet", found["snapshot_id"], "--out", str(tmp_path / place), code=2
+        )
     told = auditor.say("datasheet", found["snapshot_id"], "--out", str(tmp_path / "sheet"))
+    assert auditor.say("datasheet", found["snapshot_id"], "--out", str(tmp_path / "sheet")) == told
+    assert "is a folder" in auditor.say(
+        "snapshot", "prove", found["snapshot_id"], "--sample", str(UUID(int=0)), "--out", str(tmp_path), code=2
+    )
     assert "no figure is about fewer than 5 people" in told
     assert {path.name for path in (tmp_path / "sheet").iterdir()} == {"README.md", "statistics.svg", "statistics.json"}
     assert "| people | 6 |" in (tmp_path / "sheet" / "README.md").read_text()
