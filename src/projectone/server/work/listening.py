@@ -69,9 +69,9 @@ class Listener:
         scorer = TextScorer(load_checkpoint(base))
         figures = {}
         for entry in new:
-            if entry.sample_id in drawn and entry.sample_id in heard:
+            if entry.sample_id in drawn:
                 samples = self._samples.read(entry.clip_sha256)
-                figures[entry.sample_id] = scorer.agreement(samples, entry.text, heard[entry.sample_id])
+                figures[entry.sample_id] = scorer.agreement(samples, entry.text, heard.get(entry.sample_id))
                 self._pause_point()
         return figures
 

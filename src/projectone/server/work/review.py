@@ -12,7 +12,17 @@ from uuid import UUID
 from projectone.contracts.texts import printable
 from projectone.errors import DataError, SettingsError
 from projectone.server.corpus.history import Histories
-from projectone.server.corpus.review import ACCEPTED, DOUBTED, REFUSED, SURPRISE, Decision, HeldSample, Reviews
+from projectone.server.corpus.review import (
+    ACCEPTED,
+    DOUBTED,
+    LONGEST_S,
+    REFUSED,
+    SURPRISE,
+    WORST,
+    Decision,
+    HeldSample,
+    Reviews,
+)
 from projectone.server.corpus.validation import EXPLAINED
 from projectone.server.corpus.vault import Vault
 from projectone.server.database import Engine
@@ -115,4 +125,7 @@ def _lines(sample: HeldSample) -> list[str]:
     if sample.heard is not None and SURPRISE in sample.checks.measures:
         surprise = sample.checks.measures[SURPRISE]
         lines.append(f"          heard {printable(sample.heard)}: likelier by {surprise:.1f} nats per token")
+    if WORST in sample.checks.measures:
+        worst, longest_s = (sample.checks.measures[name] for name in (WORST, LONGEST_S))
+        lines.append(f"          least likely token {worst:.1f} nats; one token for {longest_s:.1f} s of sound")
     return lines

@@ -8,7 +8,7 @@ from sqlalchemy import text
 from tests.unit.server.corpus.conftest import Corpus
 
 from projectone.errors import DataError, LeaseError
-from projectone.server.corpus.review import Checks, Reviews
+from projectone.server.corpus.review import ODD_NATS, ODD_S, Checks, Reviews, is_odd
 from projectone.server.corpus.validation import Findings
 from projectone.server.database import Connection, reading
 
@@ -105,3 +105,11 @@ def test_what_surprises_the_base_model_is_listed_first_and_stays_what_it_is_unti
         reviews.decide([ids[2]], "doubted", by="grace", why=None, now=NOW)
     reviews.decide([ids[2]], "accepted", by="ada", why=None, now=NOW)
     assert corpus.catalog.counts()["waiting"] == 3
+
+
+def test_one_odd_token_or_a_long_stretch_without_text_is_in_the_band_too() -> None:
+    assert is_odd({"worst_nats": ODD_NATS}, 1.0)
+    assert is_odd({"longest_token_s": ODD_S}, 1.0)
+    assert is_odd({"surprise_nats": 1.0}, 1.0)
+    assert not is_odd({"worst_nats": ODD_NATS - 0.1, "longest_token_s": ODD_S - 0.1, "surprise_nats": 0.9}, 1.0)
+    assert not is_odd({}, 1.0)
