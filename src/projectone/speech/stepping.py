@@ -125,8 +125,8 @@ class _Block:
         self._mlp1, self._mlp2, self._mlp_ln = Linear(block.mlp1), Linear(block.mlp2), Norm(block.mlp_ln)
         n_head = block.attn.n_head
         n_room = own[0].shape[1] + n_steps
-        self._keys, self._values = (_split_heads(np.array(part), n_head, n_room) for part in own)
-        self._cross_keys, self._cross_values = (_split_heads(np.array(part), n_head) for part in cross)
+        self._keys, self._values = (_split_heads(view(part), n_head, n_room) for part in own)
+        self._cross_keys, self._cross_values = (_split_heads(view(part), n_head) for part in cross)
 
     def __call__(self, x: Floats, position: int) -> Floats:
         h = self._attn_ln(x)
@@ -159,7 +159,7 @@ class _Attention:
 def _split_heads(array: Floats, n_head: int, n_room: int | None = None) -> Floats:
     """(rows, positions, state) to (rows, heads, positions or room, width), laid out so that products need no copy."""
     rows, n_positions, n_state = array.shape
-    split = np.zeros((rows, n_head, n_room or n_positions, n_state // n_head), np.float32)
+    split = np.empty((rows, n_head, n_room or n_positions, n_state // n_head), np.float32)
     split[:, :, :n_positions] = array.reshape(rows, n_positions, n_head, -1).transpose(0, 2, 1, 3)
     return split
 

@@ -97,3 +97,12 @@ def test_without_the_library_the_message_says_what_to_install(
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(SettingsError, match=r"projectone\[int8\]"):
         quantised(exact)
+
+
+def test_more_frames_than_a_window_and_other_numbers_are_refused(rounded: WhisperCheckpoint) -> None:
+    with pytest.raises(ValueError, match="200 frames"):
+        embed_windows(rounded.model, mx.zeros((1, 201, 20)))
+    half = random_checkpoint(rounded.tokenizer)
+    half.model.set_dtype(mx.float16)
+    with pytest.raises(ValueError, match="in float32"):
+        quantised(half)
