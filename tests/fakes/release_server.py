@@ -29,6 +29,7 @@ from projectone.contracts.releases import LatestModelInfo, ReleaseFile, ReleaseM
 from projectone.contracts.scripts import SignedScripts
 from projectone.contracts.signatures import content_digest, public_key_text, sign_erasure, sign_manifest, verify_request
 from projectone.contracts.uploads import Problem, UploadReceipt
+from projectone.contracts.uses import SignedUses
 from projectone.errors import SignatureError
 
 ENROLMENT_CODE = "letmein"
@@ -127,6 +128,7 @@ class FakeServer:
     n_erased: int = 0
     learned: list[LearnedRelease] = field(default_factory=list)
     scripts: SignedScripts | None = None
+    uses: SignedUses | None = None
     url: str = ""
 
     @property
@@ -226,6 +228,10 @@ class _Handler(BaseHTTPRequestHandler):
                 {"device_id": enrolment.device_id, "enrolled_at": datetime.now(UTC).isoformat()}
             ).encode()
         self._check_signature(path, query, body)
+        if path.endswith("/uses"):
+            if state.uses is None:
+                raise _Refused(404, "sample-unknown")
+            return 200, state.uses.to_bytes()
         if path.endswith("/erasure"):
             return 200, self._erasure(path)
         name = path.rsplit("/", 1)[1]
@@ -307,7 +313,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _package(self, path: str) -> None:
         faults = self.state.faults
-        content = self.state.packages.get(path.removeprefix(endpoints.RELEASES + "/").removesuffix(".zip"))
+        content = self.state.packages.get(
+            path.removeprefix(endpoints.RELEASES + "/").removesuffix(".zip").removesuffix(".delta")
+        )
         if content is None:
             raise _Refused(404, "package-unknown")
         etag = f'"{hashlib.sha256(content).hexdigest()}"'

@@ -19,6 +19,23 @@ class ReleaseFile(Contract):
     size_bytes: int = Field(ge=0)
 
 
+class ReleaseUpdate(Contract):
+    """A short way to one file of a release, for a device that has an earlier version of it.
+
+    Attributes:
+        path: The file that it rebuilds; every other file of the release is one that such a device has already.
+        base_sha256: Of the version that the device must have.
+        sha256: Of the update itself; what it rebuilds must be what `files` says.
+        size_bytes: Of the update itself.
+    """
+
+    kind: Literal["delta"] = "delta"
+    path: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,95}$")
+    base_sha256: Sha256
+    sha256: Sha256
+    size_bytes: int = Field(gt=0)
+
+
 class ReleaseManifest(Contract):
     """Everything a device must know to trust one release. `seq` only ever rises; devices compare it alone.
 
@@ -37,6 +54,7 @@ class ReleaseManifest(Contract):
     package_sha256: Sha256
     package_size_bytes: int = Field(gt=0)
     files: tuple[ReleaseFile, ...]
+    updates: tuple[ReleaseUpdate, ...] = ()
     min_runtime: str = "0.1.0"
     min_seq: int = Field(default=1, ge=1)
     created_at: Moment

@@ -154,6 +154,16 @@ def sweep_builds(target: Path) -> int:
     return len(left)
 
 
+_BLOCK_BYTES = 1024 * 1024
+
+
+def read_blocks(path: Path) -> Iterator[bytes]:
+    """A file's bytes, a megabyte at a time."""
+    with path.open("rb") as stream:
+        while block := stream.read(_BLOCK_BYTES):
+            yield block
+
+
 def digest_of(path: Path) -> str:
     """SHA-256 of a file, 64 hexadecimal digits, read in blocks."""
     with path.open("rb") as stream:

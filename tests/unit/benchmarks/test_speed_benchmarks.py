@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tempfile
 from typing import Any
 
 import pytest
@@ -47,6 +48,25 @@ def test_the_cost_of_packing_is_told_beside_a_clip_alone_in_its_window() -> None
         "alone in a window / short context, tiny": 12.0,
     }
     assert report["conditions"]["threads"] == 1
+
+
+def test_every_way_to_update_rebuilds_the_file_and_the_difference_is_the_smallest() -> None:
+    measure = (
+        "import json, pathlib, sys, update\n"
+        "print(json.dumps(update.measure(pathlib.Path(sys.argv[1]), 50_000, with_bsdiff=False)))"
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        child = subprocess.run(
+            [sys.executable, "-c", measure, folder],
+            cwd=REPOSITORY / "benchmarks",
+            check=True,
+            capture_output=True,
+            timeout=300,
+        )
+    rows = json.loads(child.stdout.splitlines()[-1])
+    assert all(row["is_exact"] for row in rows)
+    shares = {row["way"]: row["share"] for row in rows if row["change"] == "thousandth"}
+    assert min(shares, key=shares.__getitem__) == "difference"
 
 
 @pytest.mark.slow

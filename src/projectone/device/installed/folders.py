@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from projectone.contracts.base import sha256_hex
-from projectone.contracts.releases import ReleaseManifest
+from projectone.contracts.releases import ReleaseManifest, ReleaseUpdate
 from projectone.device.installed.package import find_damage, unpack
+from projectone.device.installed.rebuilding import find_file, rebuild
 from projectone.device.installed.state import MAX_TRIES, InstallState, Slot
 from projectone.errors import ArtifactError, ContractError, LeaseError, SettingsError, StorageError
 from projectone.storage.files import building_directory, sweep_temporary, write_atomically
@@ -104,13 +105,30 @@ class Installed:
             ArtifactError: if the package is not what was signed.
             StorageError: if the disk refused.
         """
+        return self._build(manifest, lambda folder: unpack(package, manifest, folder))
+
+    def file_of(self, path: str, sha256: str) -> Path | None:
+        """A file of a model that is here, by what it holds; None if no model has it."""
+        return find_file((self.path_of(slot) for slot in self.state().slots()), path, sha256)
+
+    def rebuild(self, delta: Path, base: Path, way: ReleaseUpdate, manifest: ReleaseManifest) -> Slot:
+        """As `add`, from an earlier model's weights and their difference; the other files are copied.
+
+        Raises:
+            ArtifactError: if another file of the release is not here, or what comes out is not what was signed.
+            StorageError: if the disk refused.
+        """
+        folders = [self.path_of(slot) for slot in self.state().slots()]
+        return self._build(manifest, lambda folder: rebuild(folder, folders, delta, base, way, manifest))
+
+    def _build(self, manifest: ReleaseManifest, fill: Callable[[Path], None]) -> Slot:
         name = next(
             name
             for name in itertools.chain([str(manifest.seq)], (f"{manifest.seq}.{n}" for n in itertools.count(1)))
             if not (self._releases / name).exists()
         )
         with building_directory(self._releases / name) as folder:
-            unpack(package, manifest, folder)
+            fill(folder)
         return Slot(
             folder=name, seq=manifest.seq, version=manifest.version, manifest_sha256=sha256_hex(manifest.to_bytes())
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from projectone.device.updater.download import PackageDownload
+from projectone.device.updater.download import Download
 from projectone.device.updater.updater import Updater, UpdateReport
 
-__all__ = ["PackageDownload", "UpdateReport", "Updater"]
+__all__ = ["Download", "UpdateReport", "Updater"]

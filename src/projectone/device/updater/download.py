@@ -1,4 +1,4 @@
-"""A package's bytes, fetched in as many pieces as the wire needs and believed only as a whole.
+"""A file's bytes, fetched in as many pieces as the wire needs and believed only as a whole.
 
 `<sha256>.part` holds what has arrived, `<sha256>.etag` which bytes those are a part of. Both outlive the process, so
 the next one goes on where this one stopped.
@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 from typing import IO
 
-from projectone.contracts.endpoints import release_package
-from projectone.contracts.releases import ReleaseManifest
 from projectone.device.transport import Transport
 from projectone.errors import ContractError, DigestMismatchError, RefusedError, StorageError, TransportError
 from projectone.storage.files import digest_of, fsync_file, fsync_folder, write_atomically
@@ -26,52 +25,61 @@ _FIRST_PAUSE_S = 0.2
 _STALE_PART = {HTTPStatus.PRECONDITION_FAILED, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE}
 
 
-class PackageDownload:
-    """Fetches one release's package into `folder`."""
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """A file of a release as the server has it: a package, or a short way to it."""
+
+    path: str
+    sha256: str
+    size_bytes: int
+
+
+class Download:
+    """Fetches one file into `folder`, where nothing else is kept."""
 
     def __init__(
         self,
         transport: Transport,
         folder: Path,
-        manifest: ReleaseManifest,
+        wanted: Wanted,
         *,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._transport = transport
-        self._manifest = manifest
+        self._wanted = wanted
         self._sleep = sleep
-        self._part = folder / f"{manifest.package_sha256}.part"
-        self._etag = folder / f"{manifest.package_sha256}.etag"
+        self._part = folder / f"{wanted.sha256}.part"
+        self._etag = folder / f"{wanted.sha256}.etag"
         self.received_bytes = 0
 
     def fetch(self, on_progress: ByteProgress | None = None) -> Path:
-        """The whole package, its digest checked.
+        """The whole file, its digest checked.
 
         Raises:
             DigestMismatchError: if the server's bytes are not the ones that were signed; they are discarded.
             TransportError: if the wire failed too often; what arrived is kept for the next call.
-            RefusedError: if the server does not give the package.
+            RefusedError: if the server does not give the file.
             StorageError: if the disk refused.
         """
         self._drop_others()
         is_resumed = self._kept_bytes() > 0
         try:
             self._fetch_all(on_progress)
-            if self._actual() != self._manifest.package_sha256 and is_resumed:
+            if self._actual() != self._wanted.sha256 and is_resumed:
                 # The part that was kept may be the bad one: once more from the start.
                 self.discard()
                 self._fetch_all(on_progress)
         except OSError as error:
             raise StorageError(f"the download could not be kept: {error}") from error
         actual = self._actual()
-        if actual != self._manifest.package_sha256:
+        if actual != self._wanted.sha256:
             self.discard()
-            raise DigestMismatchError("package", expected=self._manifest.package_sha256, actual=actual)
+            raise DigestMismatchError("download", expected=self._wanted.sha256, actual=actual)
         return self._part
 
     def missing_bytes(self) -> int:
         """How much is still to come."""
-        return max(0, self._manifest.package_size_bytes - self._kept_bytes())
+        return max(0, self._wanted.size_bytes - self._kept_bytes())
 
     def discard(self) -> None:
         """Remove what was fetched."""
@@ -80,11 +88,11 @@ class PackageDownload:
 
     def _fetch_all(self, on_progress: ByteProgress | None) -> None:
         stalls = 0
-        while self._size() < self._manifest.package_size_bytes:
+        while self._size() < self._wanted.size_bytes:
             before = self.received_bytes
             try:
                 self._fetch_some(on_progress)
-                problem = TransportError("the server ended the package early")
+                problem = TransportError("the server ended the file early")
             except RefusedError as error:
                 if error.status not in _STALE_PART:
                     raise
@@ -95,7 +103,7 @@ class PackageDownload:
                 problem = TransportError(str(error))
             except TransportError as error:
                 problem = error
-            if self._size() >= self._manifest.package_size_bytes:
+            if self._size() >= self._wanted.size_bytes:
                 return
             stalls = 0 if self.received_bytes > before else stalls + 1
             if stalls >= _STALLS:
@@ -103,8 +111,9 @@ class PackageDownload:
             self._sleep(_FIRST_PAUSE_S * 2.0**stalls)
 
     def _fetch_some(self, on_progress: ByteProgress | None) -> None:
-        path = release_package(self._manifest.package_sha256)
-        with self._transport.download(path, offset=self._kept_bytes(), etag=self._known_etag()) as download:
+        with self._transport.download(
+            self._wanted.path, offset=self._kept_bytes(), etag=self._known_etag()
+        ) as download:
             if download.start == 0:
                 self.discard()
                 if download.etag is not None:
@@ -119,7 +128,7 @@ class PackageDownload:
             fsync_folder(self._part.parent)
 
     def _append(self, stream: IO[bytes], have: int, pieces: Iterator[bytes], on_progress: ByteProgress | None) -> None:
-        total = self._manifest.package_size_bytes
+        total = self._wanted.size_bytes
         for piece in pieces:
             wanted = piece[: total - have]
             stream.write(wanted)
@@ -142,7 +151,7 @@ class PackageDownload:
     def _kept_bytes(self) -> int:
         """Bytes that can be gone on from: they are of a known version, and not more than there should be."""
         size = self._size()
-        if self._known_etag() is None or size > self._manifest.package_size_bytes:
+        if self._known_etag() is None or size > self._wanted.size_bytes:
             return 0
         return size
 

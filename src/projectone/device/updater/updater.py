@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import quote
 
-from projectone.contracts.endpoints import LATEST_MODEL_INFO
-from projectone.contracts.releases import LatestModelInfo, ReleaseManifest
-from projectone.device.installed import Installed, InstallState, Outcome
+from projectone.contracts.endpoints import LATEST_MODEL_INFO, release_package, release_update
+from projectone.contracts.releases import LatestModelInfo, ReleaseManifest, ReleaseUpdate
+from projectone.device.installed import Installed, InstallState, Outcome, Slot
 from projectone.device.transport import Transport
 from projectone.device.trust import Trust
-from projectone.device.updater.download import ByteProgress, PackageDownload
+from projectone.device.updater.download import ByteProgress, Download, Wanted
 from projectone.errors import ArtifactError, RefusedError, StorageError
 
 UpdateStatus = Literal["updated", "current", "no-release", "set-aside", "rejected"]
@@ -124,22 +124,60 @@ class Updater:
     def _install(
         self, manifest: ReleaseManifest, from_version: str | None, on_progress: ByteProgress | None
     ) -> UpdateReport:
-        download = PackageDownload(self._transport, self._staging, manifest, sleep=self._sleep)
+        slot, received = self._shortest_way(manifest, on_progress)
+        if slot is None:
+            package = release_package(manifest.package_sha256)
+            wanted = Wanted(path=package, sha256=manifest.package_sha256, size_bytes=manifest.package_size_bytes)
+            slot, n_bytes = self._fetched(
+                wanted, manifest, lambda file: self._installed.add(file, manifest), on_progress
+            )
+            received += n_bytes
+        outcome = self._try_new_model()
+        if outcome is None or outcome.reason is not None:
+            reason = outcome.reason if outcome else "it was not tried"
+            return UpdateReport("rejected", from_version, from_version, f"{manifest.version}: {reason}", received)
+        return UpdateReport("updated", from_version, manifest.version, None, received)
+
+    def _shortest_way(self, manifest: ReleaseManifest, on_progress: ByteProgress | None) -> tuple[Slot | None, int]:
+        """The release rebuilt from a model that is here, if a way leads from it, and the bytes that were fetched.
+
+        Whatever goes wrong on a short way, the whole package is still to be had: only what stops both ends the update.
+        """
+        received = 0
+        for way in sorted(manifest.updates, key=lambda way: way.size_bytes):
+            base = self._installed.file_of(way.path, way.base_sha256)
+            if base is None:
+                continue
+            wanted = Wanted(path=release_update(way.sha256), sha256=way.sha256, size_bytes=way.size_bytes)
+
+            def rebuild(delta: Path, way: ReleaseUpdate = way, base: Path = base) -> Slot:
+                return self._installed.rebuild(delta, base, way, manifest)
+
+            try:
+                slot, n_bytes = self._fetched(wanted, manifest, rebuild, on_progress)
+            except (ArtifactError, RefusedError):
+                continue
+            return slot, received + n_bytes
+        return None, received
+
+    def _fetched(
+        self,
+        wanted: Wanted,
+        manifest: ReleaseManifest,
+        install: Callable[[Path], Slot],
+        on_progress: ByteProgress | None,
+    ) -> tuple[Slot, int]:
+        download = Download(self._transport, self._staging, wanted, sleep=self._sleep)
         self._check_space(download.missing_bytes() + sum(file.size_bytes for file in manifest.files))
-        package = download.fetch(on_progress)
+        file = download.fetch(on_progress)
         try:
-            slot = self._installed.add(package, manifest)
+            slot = install(file)
         except ArtifactError:
             download.discard()
             raise
         self._installed.begin_trial(slot)
         download.discard()
-        outcome = self._try_new_model()
-        received = download.received_bytes
-        if outcome is None or outcome.reason is not None:
-            reason = outcome.reason if outcome else "it was not tried"
-            return UpdateReport("rejected", from_version, from_version, f"{manifest.version}: {reason}", received)
-        return UpdateReport("updated", from_version, manifest.version, None, received)
+        return slot, download.received_bytes
 
     def _check_space(self, needed_bytes: int) -> None:
         self._staging.mkdir(parents=True, exist_ok=True)

@@ -43,6 +43,16 @@ def latest_model_info(
 @router.get(endpoints.RELEASES + "/{sha256}.zip", response_class=FileResponse, summary="A released package")
 def get_release(sha256: str, request: Request, call: Annotated[Call, Depends(ANYONE)]) -> Response:
     """The zip, whole or by Range; its name is its digest, so it never changes."""
+    return _by_digest(sha256, request, "application/zip")
+
+
+@router.get(endpoints.RELEASES + "/{sha256}.delta", response_class=FileResponse, summary="A short way to a release")
+def get_update(sha256: str, request: Request, call: Annotated[Call, Depends(ANYONE)]) -> Response:
+    """What turns an earlier release's weights into a later one's, whole or by Range."""
+    return _by_digest(sha256, request, "application/octet-stream")
+
+
+def _by_digest(sha256: str, request: Request, media_type: str) -> Response:
     packages = services_of(request).packages
     if not _SHA256.fullmatch(sha256) or not packages.has(sha256):
         raise Refusal(404, "package-unknown", "no package of this name is here")
@@ -50,7 +60,7 @@ def get_release(sha256: str, request: Request, call: Annotated[Call, Depends(ANY
     headers = {"ETag": etag, "Cache-Control": "public, max-age=31536000, immutable"}
     if _is_known(request, etag):
         return Response(status_code=304, headers=headers)
-    return FileResponse(packages.path_of(sha256), media_type="application/zip", headers=headers)
+    return FileResponse(packages.path_of(sha256), media_type=media_type, headers=headers)
 
 
 def _is_known(request: Request, etag: str) -> bool:

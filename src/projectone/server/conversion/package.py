@@ -9,14 +9,13 @@ import hashlib
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from projectone.contracts.releases import ReleaseFile
 from projectone.errors import ConversionError
 from projectone.storage.blobs import FileBlobs
-from projectone.storage.files import TEMPORARY_PREFIX, digest_of
+from projectone.storage.files import TEMPORARY_PREFIX, digest_of, read_blocks
 
 # The earliest time that a zip can say; anything else would be the time of packing.
 _EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -50,7 +49,7 @@ def pack(folder: Path, packages: FileBlobs) -> Package:
         check_parity(path, files)
         sha256 = digest_of(path)
         size_bytes = path.stat().st_size
-        packages.put(_blocks(path), expected_sha256=sha256)
+        packages.put(read_blocks(path), expected_sha256=sha256)
     return Package(sha256=sha256, size_bytes=size_bytes, files=files)
 
 
@@ -92,9 +91,3 @@ def _add(archive: zipfile.ZipFile, path: Path, size_bytes: int) -> None:
     entry.file_size = size_bytes  # known beforehand, so that large files get their zip64 header
     with path.open("rb") as source, archive.open(entry, "w") as target:
         shutil.copyfileobj(source, target, _BLOCK_BYTES)
-
-
-def _blocks(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as stream:
-        while block := stream.read(_BLOCK_BYTES):
-            yield block

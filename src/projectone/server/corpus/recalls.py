@@ -93,10 +93,14 @@ class Recalls:
             dates = [utc(replace_by) for replace_by in connection.execute(query).scalars()]
         return Recall(newest[0], newest[1], min(dates)) if dates else None
 
+    def marked(self) -> set[str]:
+        """The runs whose releases are marked."""
+        with reading(self._engine) as connection:
+            return set(connection.execute(select(RECALLS.c.release_run_id)).scalars())
+
     def newest_clean(self, channel: str) -> ReleaseManifest | None:
         """The newest release of a channel without a mark: what could be handed out again."""
-        with reading(self._engine) as connection:
-            marked = set(connection.execute(select(RECALLS.c.release_run_id)).scalars())
+        marked = self.marked()
         clean = (
             item for run_id, item in reversed(self._releases()) if item.channel == channel and run_id not in marked
         )

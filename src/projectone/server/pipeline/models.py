@@ -28,10 +28,15 @@ class ModelFolders:
         Raises:
             ArtifactError: if it is not here.
         """
-        path = self.path_of(weights_sha256)
-        if not (path / WEIGHTS).is_file():
+        path = self.known(weights_sha256)
+        if path is None:
             raise ArtifactError(f"model {weights_sha256}: expected its folder in {self._folder.name!r}")
         return path
+
+    def known(self, weights_sha256: str) -> Path | None:
+        """Where a model lies, if it is here."""
+        path = self.path_of(weights_sha256)
+        return path if (path / WEIGHTS).is_file() else None
 
     def adopt(self, folder: Path) -> str:
         """Move a finished folder into the store; gives its name. The same model twice is kept once."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
-from projectone.contracts.releases import ReleaseFile, ReleaseManifest
+from projectone.contracts.releases import ReleaseFile, ReleaseManifest, ReleaseUpdate
 from projectone.errors import EvaluationError
 from projectone.server.conversion.package import pack
+from projectone.server.conversion.updates import make_updates
 from projectone.server.delivery.ledger import Ledger
 from projectone.server.delivery.signing import ReleaseSigner
 from projectone.server.pipeline.models import ModelFolders
@@ -18,6 +20,8 @@ from projectone.server.registry.protocol import Registry
 from projectone.server.runs import Guard
 from projectone.storage.blobs import FileBlobs
 from projectone.storage.files import sweep_temporary
+
+_N_UPDATES = 2  # earlier releases from which a short way is made
 
 
 class Handout:
@@ -35,6 +39,7 @@ class Handout:
         base_name: str,
         channel: str,
         lifetime: timedelta,
+        recalled: Callable[[], Collection[str]] = frozenset,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._models = models
@@ -46,6 +51,7 @@ class Handout:
         self._base_name = base_name
         self._channel = channel
         self._lifetime = lifetime
+        self._recalled = recalled
         self._clock = clock
 
     def register(self, deployment: Deployment) -> dict[str, Any]:
@@ -67,12 +73,25 @@ class Handout:
     def package(self, weights_sha256: str) -> dict[str, Any]:
         """The model as one file, proved to hold what the folder holds."""
         sweep_temporary(self._packages.folder)  # packages are made under the lease, one at a time
-        package = pack(self._models.find(weights_sha256), self._packages)
+        folder = self._models.find(weights_sha256)
+        package = pack(folder, self._packages)
+        updates = make_updates(folder, self._earlier(weights_sha256), self._packages, below_bytes=package.size_bytes)
         return {
             "sha256": package.sha256,
             "size_bytes": package.size_bytes,
             "files": [file.model_dump(mode="json") for file in package.files],
+            "updates": [update.model_dump(mode="json") for update in updates],
         }
+
+    def _earlier(self, weights_sha256: str) -> list[Path]:
+        """The models that devices are likely to have, newest first.
+
+        None that learned from what was withdrawn: whoever has the new model and the difference has the old one.
+        """
+        recalled, releases = self._recalled(), reversed(self._ledger.releases(self._channel))
+        digests = [release.manifest.weights_sha256 for release in releases if release.run_id not in recalled]
+        known = [digest for digest in dict.fromkeys(digests) if digest != weights_sha256]
+        return [folder for digest in known[:_N_UPDATES] if (folder := self._models.known(digest)) is not None]
 
     def release(
         self,
@@ -99,6 +118,7 @@ class Handout:
                 package_sha256=package["sha256"],
                 package_size_bytes=package["size_bytes"],
                 files=tuple(ReleaseFile.model_validate(file) for file in package["files"]),
+                updates=tuple(ReleaseUpdate.model_validate(update) for update in package["updates"]),
                 created_at=created_at,
                 expires_at=created_at + self._lifetime,
             )
@@ -108,7 +128,7 @@ class Handout:
         )
         return release.manifest.seq
 
-    def retract(self, run_id: str, version: str, package_sha256: str | None) -> list[str]:
+    def retract(self, run_id: str, version: str, package: Mapping[str, Any] | None) -> list[str]:
         """Undo what was handed out of a model that must not be released after all; gives what a human should know.
 
         Raises:
@@ -116,8 +136,11 @@ class Handout:
             RegistryError: if it refused.
         """
         releases = self._ledger.releases()
-        if package_sha256 is not None and package_sha256 not in {item.manifest.package_sha256 for item in releases}:
-            self._packages.delete(package_sha256)
+        needed = {item.manifest.package_sha256 for item in releases}
+        needed |= {update.sha256 for item in releases for update in item.manifest.updates}
+        for made in () if package is None else (package, *package["updates"]):
+            if made["sha256"] not in needed:
+                self._packages.delete(made["sha256"])
         commit = self._registry.retract(run_id=run_id, version=version)
         if commit is None:
             return []

@@ -113,6 +113,9 @@ class Workshop:
         self.snapshots = Snapshots(
             self._engine, self.catalog, self.blobs, sign=signer.sign_snapshot, clock=lambda: datetime.now(UTC)
         )
+        self.recalls = Recalls(
+            self._engine, self.runs, releases=self.ledger.manifests, retrain=timedelta(days=settings.retrain_days)
+        )
         self.handout = Handout(
             models=self.models,
             registry=HubRegistry(settings.hub_endpoint, settings.hub_token or None, settings.hub_repo),
@@ -123,6 +126,7 @@ class Workshop:
             base_name=settings.base,
             channel=settings.channel,
             lifetime=timedelta(days=settings.release_days),
+            recalled=self.recalls.marked,
         )
         self.looker = Looker(partial(read_clip, self.catalog, self.blobs))
         training = TrainingConfig(**settings.training)
@@ -141,9 +145,6 @@ class Workshop:
         self.teacher = Teacher(self.samples, self.models, training, replay)
         self.derived = Derived(self.home, self.catalog, self.runs, self.ledger.released_weights)
         self.expiry = Expiry(self._engine, settings.keep)
-        self.recalls = Recalls(
-            self._engine, self.runs, releases=self.ledger.manifests, retrain=timedelta(days=settings.retrain_days)
-        )
         self.caps = CapLimits(
             max_new=settings.max_new_per_contributor,
             max_new_stranger=min(settings.max_new_per_stranger, settings.max_new_per_contributor),

@@ -65,6 +65,12 @@ def test_who_has_it_already_gets_304(backend: Backend) -> None:
     assert backend.http.get("/latest-model-info", headers={"If-None-Match": etag}).status_code == 200
 
 
+def test_a_short_way_lies_beside_the_packages(backend: Backend) -> None:
+    path = f"/v1/releases/{release(backend)}.delta"
+    assert backend.http.get(path, headers={"Range": "bytes=9900-"}).content == PACKAGE[9900:]
+    assert reason(backend.http.get("/v1/releases/" + "0" * 64 + ".delta")) == (404, "package-unknown")
+
+
 def test_a_package_comes_whole_or_from_where_it_was_cut(backend: Backend) -> None:
     path = f"/v1/releases/{release(backend)}.zip"
     whole = backend.http.get(path)
