@@ -25,6 +25,7 @@ from sqlalchemy import (
     Table,
     Text,
     Uuid,
+    delete,
     func,
     insert,
     select,
@@ -38,7 +39,16 @@ from projectone.errors import DataError, EvaluationError, SignatureError
 from projectone.server.audit import Act, record
 from projectone.server.corpus.catalog import Catalog
 from projectone.server.corpus.datasets import speaker_of
-from projectone.server.corpus.tables import CONSENTS, SAMPLES, SEALED, ListedSample, SampleRow, State, under_consent
+from projectone.server.corpus.tables import (
+    CONSENTS,
+    SAMPLES,
+    SEALED,
+    ListedSample,
+    SampleRow,
+    State,
+    batches,
+    under_consent,
+)
 from projectone.server.database import METADATA, reading, writing
 
 Part = Literal["main", "canary"]
@@ -49,6 +59,7 @@ _KEPT: tuple[State, ...] = ("waiting", "held", "discarded", "quarantined")
 GOLDEN = "golden"
 GOLDEN_PERSON = "golden-person"
 """Why samples are held: accepted into the golden set; sent by somebody who is in it."""
+SET_ASIDE = (GOLDEN, GOLDEN_PERSON)
 
 GOLDEN_REVIEWS = Table(
     "golden_reviews",
@@ -137,7 +148,8 @@ class GoldenSets:
                 raise DataError(
                     "golden-candidate",
                     f"sample {sample_id}: is no candidate: it takes the person's `evaluation` consent, and nothing of "
-                    "theirs may have been trained on; see `golden candidates`",
+                    "theirs may have been trained on; what was accepted or refused before is none either; see "
+                    "`golden candidates`",
                 )
             if parts.setdefault(row.contributor_id, part) != part:
                 raise DataError("golden-part", f"sample {sample_id}: its person is in the other part of the set")
@@ -158,14 +170,34 @@ class GoldenSets:
         return frozenset(sample.contributor_id for sample in self._accepted(PARTS if part is None else (part,)))
 
     def set_aside(self) -> int:
-        """Hold what reserved people sent since, so that no run learns from it; gives how many samples."""
+        """Hold what reserved people sent since, so that no run learns from it; gives how many samples.
+
+        What was held of somebody of whom nothing judges any more goes back to what it was given for.
+        """
         people = self.people()
+        self._let_go(people)
         if not people:
             return 0
         waiting = select(SAMPLES.c.sample_id).where(SAMPLES.c.state == "waiting", SAMPLES.c.contributor_id.in_(people))
         with reading(self._engine) as connection:
             found = list(connection.execute(waiting).scalars())
         return self._catalog.mark(found, "held", reason=GOLDEN_PERSON) if found else 0
+
+    def _let_go(self, people: frozenset[str]) -> None:
+        query = select(SAMPLES.c.sample_id).where(
+            SAMPLES.c.state == "held",
+            SAMPLES.c.reason.in_(SET_ASIDE),
+            SAMPLES.c.contributor_id.not_in(people),
+        )
+        with reading(self._engine) as connection:
+            found = list(connection.execute(query).scalars())
+        if not found:
+            return
+        # Not accepted any more either: should the person agree again, models may know their voice by then.
+        with writing(self._engine) as connection:
+            for batch in batches(found):
+                connection.execute(delete(GOLDEN_REVIEWS).where(GOLDEN_REVIEWS.c.sample_id.in_(batch)))
+        self._catalog.mark(found, "waiting")
 
     def seal(
         self, part: Part, sign: Callable[[SnapshotManifest], SignedSnapshot], *, now: datetime

@@ -18,6 +18,7 @@ from sqlalchemy import Connection, Engine, bindparam, func, select, update
 
 from projectone.errors import DataError
 from projectone.server.audit import Act, record
+from projectone.server.corpus.golden_set import SET_ASIDE
 from projectone.server.corpus.sample_words import opened
 from projectone.server.corpus.tables import SAMPLES, SampleRow, utc
 from projectone.server.corpus.validation import Findings
@@ -51,6 +52,8 @@ ODD_NATS, ODD_S = 6.0, 1.8
 Words that the model does not know are in it, too: it is what a hard correction looks like."""
 
 _LOOKUP_BATCH = 500
+# What the golden set holds waits for nobody's word.
+_IS_HELD = (SAMPLES.c.state == "held") & func.coalesce(SAMPLES.c.reason, "").not_in(SET_ASIDE)
 
 
 @dataclass(frozen=True)
@@ -203,14 +206,14 @@ class Reviews:
     def queue(self, n: int) -> list[QueuedSample]:
         """At most `n` of those that wait for a person, oldest first, without their words: needs no key."""
         columns = (SAMPLES.c.sample_id, SAMPLES.c.received_at, SAMPLES.c.duration_s, SAMPLES.c.checks)
-        query = select(*columns).where(SAMPLES.c.state == "held")
+        query = select(*columns).where(_IS_HELD)
         with reading(self._engine) as connection:
             rows = connection.execute(query.order_by(SAMPLES.c.received_at, SAMPLES.c.sample_id).limit(n)).all()
         return [QueuedSample(row[0], utc(row[1]), row[2], Checks.read(row[3])) for row in rows]
 
     def held(self, n: int, *, reason: str | None = None) -> list[HeldSample]:
         """At most `n` of those that wait for a person, oldest first; only those with this reason if one is given."""
-        query = select(SAMPLES).where(SAMPLES.c.state == "held").order_by(SAMPLES.c.received_at, SAMPLES.c.sample_id)
+        query = select(SAMPLES).where(_IS_HELD).order_by(SAMPLES.c.received_at, SAMPLES.c.sample_id)
         found = []
         with reading(self._engine) as connection:
             for row in connection.execute(query):
@@ -231,8 +234,8 @@ class Reviews:
         Raises:
             DataError: ``not-held`` if one is not held, as after a withdrawal, or a doubted one does not wait.
         """
-        before = "waiting" if decision == DOUBTED else "held"
-        query = select(SAMPLES.c.sample_id, SAMPLES.c.checks).where(SAMPLES.c.state == before)
+        query = select(SAMPLES.c.sample_id, SAMPLES.c.checks)
+        query = query.where(SAMPLES.c.state == "waiting" if decision == DOUBTED else _IS_HELD)
         with writing(self._engine) as connection:
             found: dict[UUID, str | None] = {}
             for batch in _batches(sample_ids):

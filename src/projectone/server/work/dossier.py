@@ -13,6 +13,7 @@ from projectone.contracts.texts import clean_transcript, printable
 from projectone.errors import DataError
 from projectone.server.corpus.catalog import Catalog
 from projectone.server.corpus.clips import read_clip
+from projectone.server.corpus.golden_set import GOLDEN, SET_ASIDE
 from projectone.server.corpus.history import Histories, History, KnownSample
 from projectone.server.corpus.quarantined import RETURNED
 from projectone.server.corpus.review import ACCEPTED, SURPRISE, Checks
@@ -99,6 +100,9 @@ def explain(sample: KnownSample) -> str:
     if sample.state == "discarded":
         reason = sample.reason or "unknown"
         return f"{reason}: {EXPLAINED.get(reason, 'see the log of its run')}"
+    if sample.state == "held" and sample.reason in SET_ASIDE:
+        who = "it" if sample.reason == GOLDEN else "its person"
+        return f"{sample.reason}: {who} is in the golden set, on which models are judged; nothing is trained on it"
     if sample.state == "held":
         reasons = Checks.read(sample.checks).held
         return "; ".join(f"{reason}: {EXPLAINED.get(reason, 'see the log of its run')}" for reason in reasons)

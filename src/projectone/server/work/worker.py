@@ -279,6 +279,7 @@ class Worker:
             finally:  # one bad sector holds up nothing else
                 for name in self._workshop.derived.erase():
                     self._workshop.line.say(f"erased after a withdrawal: {name}")
+                self._workshop.golden.set_aside()  # and lets go of whoever agrees to judge no more
                 self._workshop.recalls.mark()
         except StorageError as error:
             self._is_all_erased = False

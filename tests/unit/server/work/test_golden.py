@@ -169,6 +169,39 @@ def test_whoever_withdraws_leaves_the_set_at_once(curator: Curator, scope: Conse
     assert "1 were withdrawn, seal a new one" in curator.say("show")
 
 
+def test_who_judges_no_more_is_held_no_more_and_asked_again_before_they_judge(curator: Curator) -> None:
+    sample, _ = curator.two_judges()
+    later = curator.send("judy", "blue", 5)
+    curator.office.workshop.golden.set_aside()
+    assert curator.states()[later] == ("held", GOLDEN_PERSON)
+    withdraw(
+        curator.home.catalog,
+        curator.home.blobs,
+        curator.agree("judy").receipt_id,
+        contributor_id="judy",
+        now=NOW,
+    )
+    curator.office.workshop.golden.set_aside()
+    # The corrections that they were given as are still allowed.
+    assert [curator.states()[one] for one in (sample, later)] == [("waiting", None), ("waiting", None)]
+    curator.run()
+    assert curator.states()[sample][0] == "used"
+    assert "nothing was accepted" in curator.say("seal", code=2)
+
+
+def test_what_the_golden_set_holds_waits_for_no_review(curator: Curator, capsys: pytest.CaptureFixture[str]) -> None:
+    sample, _ = curator.two_judges()
+    capsys.readouterr()
+    assert main(["corpus", "review"]) == 0
+    assert capsys.readouterr().out == "nothing waits for a review\n"
+    for deed in ("accept", "refuse"):
+        assert main(["corpus", "review", deed, sample]) == 2
+    assert curator.states()[sample] == ("held", GOLDEN)
+    capsys.readouterr()
+    main(["corpus", "show", sample])
+    assert "golden: it is in the golden set" in capsys.readouterr().out
+
+
 def test_a_version_that_was_changed_behind_its_seal_judges_nothing(curator: Curator) -> None:
     curator.two_judges()
     with curator.home.engine.begin() as connection:
