@@ -228,10 +228,6 @@ class _Handler(BaseHTTPRequestHandler):
                 {"device_id": enrolment.device_id, "enrolled_at": datetime.now(UTC).isoformat()}
             ).encode()
         self._check_signature(path, query, body)
-        if path.endswith("/uses"):
-            if state.uses is None:
-                raise _Refused(404, "sample-unknown")
-            return 200, state.uses.to_bytes()
         if path.endswith("/erasure"):
             return 200, self._erasure(path)
         name = path.rsplit("/", 1)[1]
@@ -245,11 +241,19 @@ class _Handler(BaseHTTPRequestHandler):
                     del state.samples[sample_id]
                     state.n_erased += 1
             return 200, b"{}"
+        return self._sample(path, body)
+
+    def _sample(self, path: str, body: bytes) -> tuple[int, bytes]:
+        if path.endswith("/uses"):
+            if self.state.uses is None:
+                raise _Refused(404, "sample-unknown")
+            return 200, self.state.uses.to_bytes()
+        sample_id = UUID(path.rsplit("/", 1)[1])
         if self.command == "DELETE":
-            state.deleted.add(UUID(name))
-            state.samples.pop(UUID(name), None)
+            self.state.deleted.add(sample_id)
+            self.state.samples.pop(sample_id, None)
             return 200, b"{}"
-        return self._store(UUID(name), body)
+        return self._store(sample_id, body)
 
     def _public(self, path: str) -> bytes:
         answer = self.state.latest if path == endpoints.LATEST_MODEL_INFO else self.state.scripts

@@ -34,6 +34,11 @@ def sample(sample_id: UUID) -> str:
     return f"{SAMPLES}/{sample_id}"
 
 
+def uses(sample_id: UUID) -> str:
+    """Path of what the server signs about the models that learned from a sample: GET it as often as you like."""
+    return f"{sample(sample_id)}/uses"
+
+
 def consent(receipt_id: UUID) -> str:
     """Path of one consent: PUT the receipt, DELETE to withdraw."""
     return f"{CONSENTS}/{receipt_id}"

@@ -24,8 +24,9 @@ from projectone.contracts.endpoints import DEVICE_ID_HEADER, SAMPLE_HEADER
 from projectone.contracts.erasures import ErasureReceipt, SignedErasure
 from projectone.contracts.releases import ReleaseManifest, SignedManifest
 from projectone.contracts.scripts import ScriptSheet, SignedScripts
-from projectone.contracts.snapshots import SignedSnapshot, SnapshotManifest
-from projectone.errors import SignatureError
+from projectone.contracts.snapshots import SignedSnapshot, SnapshotManifest, is_member
+from projectone.contracts.uses import SampleUses, SignedUses
+from projectone.errors import ContractError, SignatureError
 
 # A phone may sign on Friday and send on Monday; replays create nothing, so the window is the longest queue we accept.
 MAX_REQUEST_AGE_S = 30 * 24 * 3600
@@ -41,6 +42,7 @@ _ERASURE_CONTEXT = b"projectone erasure receipt 1\n"
 _SNAPSHOT_CONTEXT = b"projectone dataset snapshot 1\n"
 _SCRIPTS_CONTEXT = b"projectone script sheet 1\n"
 _CHECKPOINT_CONTEXT = b"projectone audit checkpoint 1\n"
+_USES_CONTEXT = b"projectone uses of a sample 1\n"
 _SIGNATURE = re.compile(r"^sig1=:([A-Za-z0-9+/]{86}==):$")
 
 
@@ -269,6 +271,42 @@ def verify_checkpoint(trusted: Mapping[str, str], signed: SignedCheckpoint) -> A
         trusted, signed.key_id, signed.checkpoint, signed.signature, context=_CHECKPOINT_CONTEXT, what="checkpoint"
     )
     return AuditCheckpoint.from_bytes(content)
+
+
+def sign_uses(key: Ed25519PrivateKey, uses: SampleUses) -> SignedUses:
+    """The canonical bytes and the signature over them."""
+    content = uses.to_bytes()
+    return SignedUses(
+        uses=base64.b64encode(content).decode(),
+        key_id=key_id_of(public_key_text(key)),
+        signature=base64.b64encode(key.sign(_USES_CONTEXT + content)).decode(),
+    )
+
+
+def verify_uses(trusted: Mapping[str, str], signed: SignedUses) -> tuple[SampleUses, tuple[bool | None, ...]]:
+    """What was signed, and for each model whether it learned from the sample, each proof checked; None where none is.
+
+    Args:
+        trusted: Key id to raw public key, base64.
+        signed: What the server sent.
+
+    Raises:
+        SignatureError: if the key is unknown or a signature does not hold.
+        ContractError: if the signed bytes are something else, or a proof does not show what it says.
+    """
+    content = _signed_bytes(
+        trusted, signed.key_id, signed.uses, signed.signature, context=_USES_CONTEXT, what="uses of a sample"
+    )
+    uses = SampleUses.from_bytes(content)
+    learned: list[bool | None] = []
+    for model in uses.models:
+        if model.proof is None:
+            learned.append(None if model.snapshot_missing else False)
+            continue
+        if model.proof.sample_id != uses.sample_id:
+            raise ContractError(f"proof: expected one about {uses.sample_id}, got one about {model.proof.sample_id}")
+        learned.append(is_member(model.proof, verify_snapshot(trusted, model.proof.snapshot)))
+    return uses, tuple(learned)
 
 
 def sign_scripts(key: Ed25519PrivateKey, sheet: ScriptSheet) -> SignedScripts:

@@ -10,6 +10,7 @@ from types import TracebackType
 
 from projectone.contracts.consent import ConsentReceipt, ConsentScope
 from projectone.contracts.erasures import ErasureReceipt, SignedErasure
+from projectone.contracts.uses import SampleUses, SignedUses
 from projectone.device.accounts import ConsentAccount, DeviceStatus
 from projectone.device.consent import ConsentLedger, ConsentMethod
 from projectone.device.corrections import Corrections, Granted, Kept
@@ -32,6 +33,9 @@ from projectone.storage.given_files import read_given
 # An hour of 48 kHz stereo at 32 bits, and a header.
 MAX_RECORDING_BYTES = 3600 * 48_000 * 2 * 4 + 4096
 
+
+LearnedFrom = tuple[SampleUses, tuple[bool | None, ...]]
+"""What the server signed about a sample, and for each model whether it learned from it, as its proof shows."""
 
 Distances = tuple[Distance, Distance]
 """Between two texts: by words, by characters."""
@@ -65,6 +69,7 @@ class DeviceRooms:
     scripts: Scripts
     distances: Callable[[], Distances]
     read_erasure: Callable[[SignedErasure], ErasureReceipt]
+    read_uses: Callable[[SignedUses], LearnedFrom]
     channel: str
     read_clip: Callable[[bytes], Clip]
     clock: Callable[[], datetime]
@@ -224,6 +229,34 @@ class DeviceClient:
         undone = self._rooms.sent.undo(named)
         self._rooms.sent.forget_sound(undone)
         return undone
+
+    def uses(self, named: str) -> tuple[SignedUses, LearnedFrom]:
+        """Ask the server which models learned from a correction or donation; gives its answer, and what that shows.
+
+        Args:
+            named: Its id, a beginning of it that fits one only, or ``"last"``.
+
+        Raises:
+            DataError: if there is no such thing here.
+            RefusedError: if the server has none.
+            SignatureError: if a signature or a proof does not hold, or the answer is about something else.
+            TransportError: if the server could not be reached.
+        """
+        sample_id = self._rooms.recordings.find_point(named).sample_id
+        signed = self._rooms.uploader.fetch_uses(sample_id)
+        found = self.read_uses(signed)
+        if found[0].sample_id != sample_id:
+            raise SignatureError(f"uses of a sample: expected those of {sample_id}, got {found[0].sample_id}")
+        return signed, found
+
+    def read_uses(self, signed: SignedUses) -> LearnedFrom:
+        """What such an answer shows, checked with the release key alone; nothing is sent.
+
+        Raises:
+            SettingsError: if no release key is configured.
+            SignatureError: if a signature or a proof does not hold.
+        """
+        return self._rooms.read_uses(signed)
 
     def grant(
         self, scope: ConsentScope, method: ConsentMethod, *, is_for_earlier: bool = False, is_adult: bool = True

@@ -10,7 +10,8 @@ from datetime import datetime
 from projectone.contracts.erasures import ErasureReceipt, SignedErasure
 from projectone.contracts.releases import LatestModelInfo, ReleaseManifest
 from projectone.contracts.scripts import ScriptSheet, SignedScripts
-from projectone.contracts.signatures import key_id_of, verify_erasure, verify_manifest, verify_scripts
+from projectone.contracts.signatures import key_id_of, verify_erasure, verify_manifest, verify_scripts, verify_uses
+from projectone.contracts.uses import SampleUses, SignedUses
 from projectone.contracts.versions import ModelVersion
 from projectone.errors import (
     ArtifactError,
@@ -90,6 +91,19 @@ class Trust:
             return verify_erasure(self._keys, signed)
         except ContractError as error:
             raise SignatureError(f"erasure receipt: what was signed is none: {error}") from error
+
+    def read_uses(self, signed: SignedUses) -> tuple[SampleUses, tuple[bool | None, ...]]:
+        """Which models learned from a sample, if our server signed it and every proof holds. Needs no network.
+
+        Raises:
+            SettingsError: if no release key is configured.
+            SignatureError: if nobody we trust signed it, or a proof does not show what it says.
+        """
+        self._require_keys()
+        try:
+            return verify_uses(self._keys, signed)
+        except ContractError as error:
+            raise SignatureError(f"uses of a sample: {error}") from error
 
     def read_scripts(self, signed: SignedScripts) -> ScriptSheet:
         """The sheet inside, if our server signed it.

@@ -14,6 +14,7 @@ from projectone.contracts import endpoints
 from projectone.contracts.devices import Enrolment
 from projectone.contracts.erasures import SignedErasure
 from projectone.contracts.uploads import UploadReceipt
+from projectone.contracts.uses import SignedUses
 from projectone.device.consent import ConsentLedger
 from projectone.device.outbox import Outbox, OutboxEntry
 from projectone.device.recordings import Recordings
@@ -152,6 +153,15 @@ class Uploader:
             return False
         self._consent.keep_erasure(receipt_id, signed, now=self._clock())
         return True
+
+    def fetch_uses(self, sample_id: UUID) -> SignedUses:
+        """Ask which models learned from a sample; what is signed is for the reader to check.
+
+        Raises:
+            RefusedError: if the server has no such sample of ours.
+            TransportError: if the server could not be reached.
+        """
+        return SignedUses.from_bytes(self._transport.call("GET", endpoints.uses(sample_id)).body)
 
     def _handle(self, entry: OutboxEntry, this: _Round) -> None:
         try:

@@ -114,6 +114,7 @@ def open_client(settings: DeviceSettings) -> DeviceClient:
             ),
             distances=_distances,
             read_erasure=trust.read_erasure,
+            read_uses=trust.read_uses,
             channel=settings.channel,
             read_clip=read_clip,
             clock=_now,

@@ -147,6 +147,18 @@ class Runs:
                 rows += [_run_row(dict(row)) for row in connection.execute(query).mappings()]
         return sorted(rows, key=lambda row: row.number)
 
+    def datasets(self, run_ids: Iterable[str]) -> dict[str, str]:
+        """Of those of these runs that sealed a dataset: which."""
+        wanted = sorted(set(run_ids))
+        found: dict[str, str] = {}
+        with reading(self._engine) as connection:
+            for start in range(0, len(wanted), _LOOKUP_BATCH):
+                query = select(RUNS.c.run_id, RUNS.c.dataset_sha256).where(
+                    RUNS.c.run_id.in_(wanted[start : start + _LOOKUP_BATCH]), RUNS.c.dataset_sha256.is_not(None)
+                )
+                found |= {run_id: dataset for run_id, dataset in connection.execute(query)}
+        return found
+
     def newest(self, n: int = 20) -> list[RunRow]:
         """The newest runs, newest first."""
         with reading(self._engine) as connection:

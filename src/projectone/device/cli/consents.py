@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import sys
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 from projectone.contracts.consent import CONSENT_SCOPES, CONSENT_TEXTS, ConsentScope, words_of
 from projectone.contracts.consent_records import consent_record, limits_of
 from projectone.contracts.erasures import ErasureReceipt
 from projectone.device.accounts import ConsentAccount
+from projectone.device.cli.proofs import show_proof
 from projectone.device.cli.results import Command, Result
 from projectone.device.client import DeviceClient
 from projectone.device.outbox import EntryState
@@ -18,13 +20,15 @@ from projectone.errors import ConsentError
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("action", choices=("show", "grant", "withdraw", "erased"), help="what to do")
+    parser.add_argument("action", choices=("show", "grant", "withdraw", "erased", "proof"), help="what to do")
     parser.add_argument("scope", nargs="?", choices=CONSENT_SCOPES, metavar="SCOPE", help=", ".join(CONSENT_SCOPES))
     parser.add_argument("--yes", action="store_true", help="agree to the words without being asked (grant)")
     parser.add_argument(
         "--include-earlier", action="store_true", help="also send what was corrected before agreeing (grant)"
     )
     parser.add_argument("--minor", action="store_true", help="I am not of age: what I give is not trained on (grant)")
+    parser.add_argument("--sample", metavar="ID", help="which models learned from it, as `sent` shows its id (proof)")
+    parser.add_argument("--file", type=Path, metavar="FILE", help="keep the proof here; alone: check it (proof)")
     parser.add_argument("--again", action="store_true", help="ask the server for the receipts again (erased)")
 
 
@@ -32,6 +36,8 @@ def _consent(client: DeviceClient, arguments: argparse.Namespace) -> Result:
     if arguments.action == "show":
         scopes = (arguments.scope,) if arguments.scope else CONSENT_SCOPES
         return _show(client, scopes)
+    if arguments.action == "proof":
+        return show_proof(client, arguments)
     if arguments.action == "erased":
         return _show_erasures(client, arguments)
     if arguments.scope is None:
@@ -173,7 +179,9 @@ def _erasure_line(receipt: ErasureReceipt) -> str:
 
 CONSENT = Command(
     "  projectone consent show\n  projectone consent grant corrections\n  projectone consent withdraw corrections\n"
-    "  projectone consent erased --again        what the server signed about it",
+    "  projectone consent erased --again        what the server signed about it\n"
+    "  projectone consent proof --sample 7d0c1f9e --file proof.json    which models learned from it, proved\n"
+    "  projectone consent proof --file proof.json                      check that again, without the server",
     _arguments,
     _consent,
 )

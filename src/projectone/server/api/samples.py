@@ -14,6 +14,7 @@ from projectone.contracts import endpoints
 from projectone.contracts.corrections import Correction
 from projectone.contracts.texts import clean_transcript
 from projectone.contracts.uploads import SampleDeletion, SampleState, UploadReceipt
+from projectone.contracts.uses import SignedUses
 from projectone.errors import ContractError, DataError
 from projectone.server.api.answers import contract_response, header, raw_body
 from projectone.server.api.auth import SIGNED, SIGNED_SAMPLE, Call
@@ -57,6 +58,20 @@ def get_sample(sample_id: UUID, request: Request, call: Annotated[Call, Depends(
     if state is None:
         raise Refusal(404, "sample-unknown", f"no sample {sample_id} of yours is here")
     return contract_response(state)
+
+
+@router.get(
+    endpoints.SAMPLES + "/{sample_id}/uses", response_model=SignedUses, summary="Which models learned from a sample"
+)
+def get_uses(sample_id: UUID, request: Request, call: Annotated[Call, Depends(SIGNED)]) -> Response:
+    """A signed `SampleUses`, made anew each time: a proof for each of the newest releases, to be checked anywhere.
+
+    Only for the person who sent the sample, also after it was erased; everybody else gets 404.
+    """
+    services = services_of(request)
+    if services.catalog.state_of(sample_id, call.signer.contributor_id) is None:
+        raise Refusal(404, "sample-unknown", f"no sample {sample_id} of yours is here")
+    return contract_response(services.uses(sample_id))
 
 
 @router.delete(endpoints.SAMPLES + "/{sample_id}", response_model=SampleDeletion, summary="Take one sample back")

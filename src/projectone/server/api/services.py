@@ -11,6 +11,7 @@ from uuid import UUID
 from fastapi import Request
 
 from projectone.contracts.erasures import SignedErasure
+from projectone.contracts.uses import SignedUses
 from projectone.server.api.bodies import BodyRoom
 from projectone.server.api.quotas import Quotas
 from projectone.server.audit import AuditLog
@@ -44,6 +45,7 @@ class Services:
         clock: Now, with its zone.
         erase_derived: Removes what was made from withdrawn samples; safe to repeat.
         erasure: What is signed about a person's withdrawn consent; None if they gave no such consent.
+        uses: What is signed about the models that learned from a sample.
         scripts: The signed sheet of sentences to read aloud, as it is sent; None before there is one.
         checkpoint: What was last signed of the audit log, as it is sent; None before the first.
         operators: Tokens of those who look after the server.
@@ -71,6 +73,7 @@ class Services:
     clock: Callable[[], datetime]
     erase_derived: Callable[[], object]
     erasure: Callable[[UUID, str], SignedErasure | None]
+    uses: Callable[[UUID], SignedUses]
     scripts: Callable[[], bytes | None] = lambda: None
     checkpoint: Callable[[], bytes | None] = lambda: None
     quotas: Quotas = field(default_factory=Quotas)

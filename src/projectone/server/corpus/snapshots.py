@@ -152,6 +152,13 @@ class Snapshots:
         later = {row.replaces: row.snapshot_id for row in rows if row.replaces is not None}
         return [_snapshot(row, later.get(row.snapshot_id)) for row in rows]
 
+    def first_of(self, dataset_sha256: str) -> Snapshot | None:
+        """The first snapshot of a dataset; None if it has none, as datasets from before there were any."""
+        query = select(SNAPSHOTS).where(SNAPSHOTS.c.dataset_sha256 == dataset_sha256).order_by(SNAPSHOTS.c.made_at)
+        with reading(self._engine) as connection:
+            row = connection.execute(query.limit(1)).one_or_none()
+        return None if row is None else _snapshot(row, None)
+
     def find(self, named: str) -> Snapshot:
         """The snapshot whose id, or whose dataset's digest, begins like this.
 

@@ -24,8 +24,10 @@ from projectone.contracts.signatures import (
     sign_manifest,
     sign_scripts,
     sign_snapshot,
+    sign_uses,
 )
 from projectone.contracts.snapshots import SignedSnapshot, SnapshotManifest
+from projectone.contracts.uses import SampleUses, SignedUses
 from projectone.errors import SettingsError
 
 
@@ -54,6 +56,10 @@ class ReleaseSigner:
     def sign_checkpoint(self, checkpoint: AuditCheckpoint) -> SignedCheckpoint:
         """The checkpoint's canonical bytes and the signature over them."""
         return sign_checkpoint(self._key, checkpoint)
+
+    def sign_uses(self, uses: SampleUses) -> SignedUses:
+        """The canonical bytes and the signature over them."""
+        return sign_uses(self._key, uses)
 
     @property
     def trusted(self) -> dict[str, str]:

@@ -32,6 +32,7 @@ from projectone.server.corpus.retention import keep_withdrawals, sweep
 from projectone.server.corpus.review import Reviews
 from projectone.server.corpus.sealing import seal_what_lies_open
 from projectone.server.corpus.snapshots import Snapshots
+from projectone.server.corpus.uses import Uses
 from projectone.server.database import Engine, forget_freed_pages, open_engine
 from projectone.server.delivery.ledger import Ledger
 from projectone.server.delivery.signing import load_signer
@@ -124,6 +125,8 @@ def api_services(settings: ServerSettings, engine: Engine) -> Services:
 
     return Services(
         catalog=catalog,
+    uses = Uses(Runs(engine), snapshots, releases=ledger.manifests, clock=_now)
+
         blobs=blobs,
         devices=DeviceCatalog(engine),
         clusters=Clusters(engine),
@@ -142,6 +145,7 @@ def api_services(settings: ServerSettings, engine: Engine) -> Services:
         erasure=erasure,
         scripts=lambda: _content(settings.home / SCRIPT_SHEET),
         checkpoint=lambda: _content(settings.home / NEWEST_CHECKPOINT),
+        uses=lambda sample_id: signer.sign_uses(uses.of(sample_id)),
     )
 
 
