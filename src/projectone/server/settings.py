@@ -72,6 +72,12 @@ def _address(text: str) -> str:
     return text.rstrip("/")
 
 
+def _address_of_ray(text: str) -> str:
+    if text not in ("local", "auto") and not text.startswith("ray://"):
+        raise ValueError("expected local, auto or ray://HOST:PORT")
+    return text
+
+
 def _places_of_keys(text: str) -> str:
     if not all(_PLACE_OF_KEYS.fullmatch(place) for place in text.split(",")):
         raise ValueError("expected file, keyring or aws-kms:REGION, or several of them behind commas")
@@ -207,6 +213,14 @@ class ServerSettings:
         "for a person (`corpus review`) before anything learns from them: `on` or `off`",
         _one_of("on", "off"),
         default="on",
+    )
+    ray: str | None = _setting(
+        "RAY",
+        "The Ray cluster that looks at clips, with the extra `ray`: `auto` (this machine is part of it), "
+        "`ray://HOST:PORT`, or `local`",
+        _address_of_ray,
+        default=None,
+        shown="none: a sealed process on each core",
     )
     schedule_days: float = _setting(
         "SCHEDULE_DAYS",
@@ -373,6 +387,12 @@ class ServerSettings:
     )
     training_seed: int | None = _setting(
         "TRAINING_SEED", "Decides order, held-back clips and augmentation", _number(int, 0, 2**32 - 1), default=None
+    )
+    log: str = _setting(
+        "LOG",
+        "What `serve` writes to its standard error: `errors` of ours, or all `requests`, each without paths and names",
+        _one_of("errors", "requests"),
+        default="errors",
     )
     checkpoints: Path = _setting(
         "CHECKPOINTS",

@@ -14,6 +14,7 @@ from projectone.server.api import audit, consents, devices, health, operators, r
 from projectone.server.api.answers import PROBLEM
 from projectone.server.api.auth import Policy
 from projectone.server.api.problems import add_problems
+from projectone.server.api.requests import RequestLog
 from projectone.server.api.services import Services
 
 _Scope = MutableMapping[str, Any]
@@ -128,4 +129,5 @@ def _bare_app() -> FastAPI:
     require_policies(app)
     add_problems(app)
     app.add_middleware(SafeAnswers)
+    app.add_middleware(RequestLog)
     return app

@@ -42,6 +42,7 @@ from projectone.server.home import NEWEST_CHECKPOINT, RELEASE_KEY, SCRIPT_SHEET,
 from projectone.server.hubd.app import create_app as create_hub
 from projectone.server.hubd.repos import HubStore
 from projectone.server.hubd.settings import HubSettings
+from projectone.server.logs import logging_to
 from projectone.server.runs import Runs
 from projectone.server.sandbox.decode import decode_wav
 from projectone.server.serve.alone import serving_alone
@@ -84,7 +85,8 @@ def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
     engine = open_engine(settings.database_url)
     try:
         names = [arguments.only] if arguments.only else ["api", "hub"]
-        with serving_alone(settings.home, names) as note:
+        has_requests = settings.log == "requests"
+        with serving_alone(settings.home, names) as note, logging_to(sys.stderr, has_requests=has_requests):
 
             def announce(urls: dict[str, str]) -> None:
                 note(urls)
@@ -123,10 +125,10 @@ def api_services(settings: ServerSettings, engine: Engine) -> Services:
         receipt = erasures.receipt(receipt_id, contributor_id)
         return None if receipt is None else signer.sign_erasure(receipt)
 
-    return Services(
-        catalog=catalog,
     uses = Uses(Runs(engine), snapshots, releases=ledger.manifests, clock=_now)
 
+    return Services(
+        catalog=catalog,
         blobs=blobs,
         devices=DeviceCatalog(engine),
         clusters=Clusters(engine),
@@ -143,9 +145,9 @@ def api_services(settings: ServerSettings, engine: Engine) -> Services:
         clock=_now,
         erase_derived=erase_derived,
         erasure=erasure,
+        uses=lambda sample_id: signer.sign_uses(uses.of(sample_id)),
         scripts=lambda: _content(settings.home / SCRIPT_SHEET),
         checkpoint=lambda: _content(settings.home / NEWEST_CHECKPOINT),
-        uses=lambda sample_id: signer.sign_uses(uses.of(sample_id)),
     )
 
 
@@ -165,7 +167,7 @@ class _Server(uvicorn.Server):
                 app,
                 http="h11",
                 lifespan="off",
-                log_level="warning",
+                log_config=None,  # `logging_to` decides what is said, and where
                 access_log=False,  # paths hold ids of people's samples
                 server_header=False,
                 h11_max_incomplete_event_size=_MAX_HEADER_BYTES,

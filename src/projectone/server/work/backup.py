@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from projectone.contracts.consent import BACKUPS_DAYS
+from projectone.contracts.consent import BACKUPS_DAYS, KEY_BACKUPS_DAYS
 from projectone.errors import SettingsError
 from projectone.server.audit import AuditLog
 from projectone.server.database import copy_database, open_engine
@@ -54,12 +54,13 @@ def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
         "merkle_root": home.merkle_root,
         "n_keys_files": len(keys.files),
         "delete_within_days": BACKUPS_DAYS,
+        "delete_keys_within_days": KEY_BACKUPS_DAYS,
     }
     told = (
         f"{facts['n_files']} files, {facts['size_bytes'] / 1e6:.1f} MB, in {arguments.folder}\n"
         f"{len(keys.files)} files of keys in {arguments.keys}: keep them apart, whoever has both has every voice\n"
-        f"delete this backup within {BACKUPS_DAYS} days, as people were promised; after `keys rotate`, older copies of "
-        "keys open nothing"
+        f"delete the keys within {KEY_BACKUPS_DAYS} days and the rest within {BACKUPS_DAYS}, as people were promised: "
+        "the copied master key opens what is withdrawn from now on, until its copy is gone"
     )
     print(json.dumps(facts) if arguments.json else told)
     return 0
