@@ -12,17 +12,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mlx.utils import tree_map
 from tests.fakes.tiny_whisper import save_tiny, say
 
 from projectone.contracts.releases import ReleaseManifest
 from projectone.device.cli import main
 from projectone.server.conversion.package import pack
+from projectone.server.conversion.updates import make_updates
 from projectone.server.corpus.clips import read_clip
 from projectone.server.database import open_engine
 from projectone.server.delivery.ledger import Ledger, Release
 from projectone.server.delivery.signing import load_signer
 from projectone.server.home import open_catalog
 from projectone.server.settings import ServerSettings
+from projectone.speech.checkpoint import load_checkpoint, save_checkpoint
 from projectone.storage.blobs import FileBlobs
 from projectone.waveform.wav import encode_wav
 
@@ -35,9 +38,11 @@ class Backend:
     url: str
     facts: dict[str, Any]
 
-    def release(self, folder: Path, version: str) -> Release:
+    def release(self, folder: Path, version: str, *, earlier: tuple[Path, ...] = ()) -> Release:
         """Package a model and release it, as the pipeline's last node does."""
-        package = pack(folder, FileBlobs(self.home / "packages"))
+        packages = FileBlobs(self.home / "packages")
+        package = pack(folder, packages)
+        updates = make_updates(folder, earlier, packages, below_bytes=package.size_bytes)
 
         def draft(seq: int) -> ReleaseManifest:
             now = datetime.now(UTC)
@@ -52,6 +57,7 @@ class Backend:
                 package_sha256=package.sha256,
                 package_size_bytes=package.size_bytes,
                 files=package.files,
+                updates=updates,
                 created_at=now,
                 expires_at=now + timedelta(days=30),
             )
@@ -116,6 +122,15 @@ def run(capsys: pytest.CaptureFixture[str]) -> Any:
     return command
 
 
+def moved(old: Path, new: Path) -> Path:
+    """The model of `old` with every weight moved by a thousandth of itself."""
+    checkpoint = load_checkpoint(old)
+    checkpoint.model.update(tree_map(lambda weight: weight * 1.001, checkpoint.model.parameters()))
+    new.mkdir()
+    save_checkpoint(checkpoint, new)
+    return new
+
+
 @pytest.mark.slow
 def test_a_correction_goes_up_and_a_model_comes_down(backend: Backend, device: Path, run: Any, tmp_path: Path) -> None:
     first = backend.release(save_tiny(tmp_path / "one", seed=1), "1.0.0")
@@ -152,6 +167,12 @@ def test_a_correction_goes_up_and_a_model_comes_down(backend: Backend, device: P
     updated = run("update")
     assert (updated["status"], updated["received_bytes"]) == ("updated", len(package) - 5000)
     assert run("transcribe", wav)["recordings"][0]["model_version"] == "1.1.0"
+
+    third = backend.release(moved(tmp_path / "two", tmp_path / "three"), "1.2.0", earlier=(tmp_path / "two",))
+    updated = run("update")
+    assert (updated["status"], updated["received_bytes"]) == ("updated", third.manifest.updates[0].size_bytes)
+    assert updated["received_bytes"] < third.manifest.package_size_bytes / 2
+    assert run("transcribe", wav)["recordings"][0]["model_version"] == "1.2.0"
 
     run("consent", "withdraw", "corrections")
     assert run("sync")["notices"] == 1
