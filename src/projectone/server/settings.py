@@ -8,84 +8,27 @@ What is secret (tokens, codes, URLs that may hold a password) is left out of `re
 from __future__ import annotations
 
 import dataclasses
-import math
 import os
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from projectone.contracts.consent import RETRAIN_DAYS, ConsentScope
 from projectone.errors import SettingsError
+from projectone.server.setting_values import PREFIX
+from projectone.server.setting_values import address as _address
+from projectone.server.setting_values import address_of_ray as _address_of_ray
+from projectone.server.setting_values import local_url as _local_url
+from projectone.server.setting_values import number as _number
+from projectone.server.setting_values import one_of as _one_of
+from projectone.server.setting_values import places_of_keys as _places_of_keys
+from projectone.server.setting_values import port as _port
+from projectone.server.setting_values import read_key as _read_key
+from projectone.server.setting_values import setting as _setting
 
 PUBLIC_HUB_URL = "https://huggingface.co"
-_PREFIX = "PROJECTONE_SERVER_"
-_ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}
-
-T = TypeVar("T")
-
-
-def _setting(
-    variable: str,
-    help_text: str,
-    read: Callable[[str], Any] = str,
-    *,
-    default: Any = dataclasses.MISSING,  # noqa: ANN401 - as `dataclasses.field`
-    shown: str | None = None,
-    is_secret: bool = False,
-) -> Any:  # noqa: ANN401 - as `dataclasses.field`
-    metadata = {"variable": _PREFIX + variable, "help": help_text, "read": read}
-    if shown is not None:
-        metadata["default"] = shown
-    return dataclasses.field(default=default, repr=not is_secret, metadata=metadata)
-
-
-def _number(kind: Callable[[str], T], low: float, high: float) -> Callable[[str], T]:
-    def read(text: str) -> T:
-        try:
-            value = kind(text)
-        except ValueError as error:
-            what = "a whole number" if kind is int else "a number"
-            raise ValueError(f"expected {what} from {low:g} to {high:g}") from error
-        number = float(value)  # type: ignore[arg-type] # int and float alone are passed
-        if not math.isfinite(number) or not low <= number <= high:
-            raise ValueError(f"expected {low:g} to {high:g}")
-        return value
-
-    return read
-
-
-def _one_of(*words: str) -> Callable[[str], str]:
-    def read(text: str) -> str:
-        if text not in words:
-            raise ValueError(f"expected one of {', '.join(words)}")
-        return text
-
-    return read
-
-
-def _address(text: str) -> str:
-    if not text.startswith(("http://", "https://")):
-        raise ValueError("expected an address such as https://speech.example.org")
-    return text.rstrip("/")
-
-
-def _address_of_ray(text: str) -> str:
-    if text not in ("local", "auto") and not text.startswith("ray://"):
-        raise ValueError("expected local, auto or ray://HOST:PORT")
-    return text
-
-
-def _places_of_keys(text: str) -> str:
-    if not all(_PLACE_OF_KEYS.fullmatch(place) for place in text.split(",")):
-        raise ValueError("expected file, keyring or aws-kms:REGION, or several of them behind commas")
-    return text
-
-
-_PLACE_OF_KEYS = re.compile(r"file|keyring|aws-kms:[a-z0-9-]+(@https?://[^,\s]+)?")
-_port = _number(int, 0, 65535)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -425,7 +368,7 @@ class ServerSettings:
                     # The value itself is shown only where it is no secret.
                     shown = repr(environ[variable]) if setting.repr else "something else"
                     raise SettingsError(f"{variable}: {error}, got {shown}") from error
-        if environ.get(f"{_PREFIX}HUB_ENDPOINT") == "":
+        if environ.get(f"{PREFIX}HUB_ENDPOINT") == "":
             found["hub_endpoint"] = PUBLIC_HUB_URL
         return cls(**_with_defaults(found, environ))
 
@@ -483,17 +426,3 @@ def _with_defaults(found: dict[str, Any], environ: Mapping[str, str]) -> dict[st
     for name, file in (("hub_token", "hub-token"), ("enrolment_code", "enrolment-code")):
         found.setdefault(name, _read_key(home / "keys" / file))
     return found
-
-
-def _local_url(host: str, port: int) -> str:
-    return f"http://{_ANY_ADDRESS.get(host, host)}:{port}"
-
-
-def _read_key(path: Path) -> str:
-    """The secret in a file that `init` made; empty before."""
-    try:
-        return path.read_text().strip()
-    except (FileNotFoundError, NotADirectoryError):
-        return ""
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path.name}: could not be read: {error}") from error

@@ -1,0 +1,110 @@
+"""How a setting is declared, and how its value is read from a variable: what it may be is said in the error."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from projectone.errors import SettingsError
+
+PREFIX = "PROJECTONE_SERVER_"
+_ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}
+
+T = TypeVar("T")
+
+
+def setting(
+    variable: str,
+    help_text: str,
+    read: Callable[[str], Any] = str,
+    *,
+    default: Any = dataclasses.MISSING,  # noqa: ANN401 - as `dataclasses.field`
+    shown: str | None = None,
+    is_secret: bool = False,
+) -> Any:  # noqa: ANN401 - as `dataclasses.field`
+    """A field that is read from `PROJECTONE_SERVER_<variable>`.
+
+    Args:
+        variable: Its name without the prefix.
+        help_text: For docs/settings.md.
+        read: The text to a value; raises ValueError with what was expected.
+        default: As of `dataclasses.field`.
+        shown: What docs/settings.md says of a default that depends on others.
+        is_secret: Left out of `repr` and of errors.
+    """
+    metadata = {"variable": PREFIX + variable, "help": help_text, "read": read}
+    if shown is not None:
+        metadata["default"] = shown
+    return dataclasses.field(default=default, repr=not is_secret, metadata=metadata)
+
+
+def number(kind: Callable[[str], T], low: float, high: float) -> Callable[[str], T]:
+    """Reads an `int` or a `float` from `low` to `high`."""
+
+    def read(text: str) -> T:
+        try:
+            value = kind(text)
+        except ValueError as error:
+            what = "a whole number" if kind is int else "a number"
+            raise ValueError(f"expected {what} from {low:g} to {high:g}") from error
+        number = float(value)  # type: ignore[arg-type] # int and float alone are passed
+        if not math.isfinite(number) or not low <= number <= high:
+            raise ValueError(f"expected {low:g} to {high:g}")
+        return value
+
+    return read
+
+
+def one_of(*words: str) -> Callable[[str], str]:
+    """Reads one of these words."""
+
+    def read(text: str) -> str:
+        if text not in words:
+            raise ValueError(f"expected one of {', '.join(words)}")
+        return text
+
+    return read
+
+
+def address(text: str) -> str:
+    """An address on the web, without the slash at its end."""
+    if not text.startswith(("http://", "https://")):
+        raise ValueError("expected an address such as https://speech.example.org")
+    return text.rstrip("/")
+
+
+def address_of_ray(text: str) -> str:
+    """A cluster of Ray: this machine, the one that is found, or one by its address."""
+    if text not in ("local", "auto") and not text.startswith("ray://"):
+        raise ValueError("expected local, auto or ray://HOST:PORT")
+    return text
+
+
+def places_of_keys(text: str) -> str:
+    """Where master keys may lie, behind commas."""
+    if not all(_PLACE_OF_KEYS.fullmatch(place) for place in text.split(",")):
+        raise ValueError("expected file, keyring or aws-kms:REGION, or several of them behind commas")
+    return text
+
+
+_PLACE_OF_KEYS = re.compile(r"file|keyring|aws-kms:[a-z0-9-]+(@https?://[^,\s]+)?")
+port = number(int, 0, 65535)
+
+
+def local_url(host: str, port: int) -> str:
+    """Where a service that listens on `host` is reached from this machine."""
+    return f"http://{_ANY_ADDRESS.get(host, host)}:{port}"
+
+
+def read_key(path: Path) -> str:
+    """The secret in a file that `init` made; empty before."""
+    try:
+        return path.read_text().strip()
+    except (FileNotFoundError, NotADirectoryError):
+        return ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path.name}: could not be read: {error}") from error
