@@ -34,10 +34,12 @@ WHO: dict[tuple[str, str], frozenset[str]] = {
     ("PUT", "/v1/samples/{sample_id}"): DEVICE,
     ("GET", "/v1/samples/{sample_id}"): DEVICE,
     ("DELETE", "/v1/samples/{sample_id}"): DEVICE,
+    ("GET", "/v1/samples/{sample_id}/uses"): DEVICE,
     ("POST", "/upload-training-data"): DEVICE,
     ("GET", "/v1/scripts"): EVERYBODY,
     ("GET", "/latest-model-info"): EVERYBODY,
     ("GET", "/v1/releases/{sha256}.zip"): EVERYBODY,
+    ("GET", "/v1/releases/{sha256}.delta"): EVERYBODY,
     ("GET", "/v1/audit/checkpoint"): EVERYBODY,
     ("GET", "/v1/audit/entries"): frozenset({"admin", "auditor"}),
     ("GET", "/v1/review/queue"): frozenset({"admin", "reviewer"}),
@@ -93,7 +95,7 @@ def admitted(backend: Backend) -> dict[tuple[str, str], frozenset[str]]:
 
 def test_each_route_lets_in_exactly_whom_it_names(backend: Backend) -> None:
     found = admitted(backend)
-    assert len(found) == len(WHO) == 18
+    assert len(found) == len(WHO) == 20
     assert found == WHO
 
 
