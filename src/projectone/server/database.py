@@ -26,6 +26,7 @@ METADATA = MetaData(
 )
 _BUSY_TIMEOUT_MS = 10_000
 _CHECKPOINT_TIMEOUT_MS = 1_000
+_N_THREADS = 40  # of starlette's pool
 _DIALECTS = ("sqlite", "postgresql")
 # Asked for on every connection, then read back: a setting that did not take is a promise that does not hold.
 _SQLITE_SETTINGS: dict[str, str | int] = {
@@ -50,7 +51,8 @@ def open_engine(url: str) -> Engine:
         StorageError: at the first connection, if the database does not keep a setting.
     """
     try:
-        engine = create_engine(url, hide_parameters=True)  # they hold what people said; errors end in logs
+        # Parameters hold what people said, and errors end in logs.
+        engine = create_engine(url, hide_parameters=True, **_pool_of(url))
     except ArgumentError as error:
         raise SettingsError(f"database URL: expected one such as 'sqlite:////path/file.sqlite': {error}") from error
     except ModuleNotFoundError as error:
@@ -133,6 +135,13 @@ def copy_database(engine: Engine, target: Path) -> None:
 def describe_database(url: str) -> str:
     """The URL without its password, for logs and reports."""
     return make_url(url).render_as_string(hide_password=True)
+
+
+def _pool_of(url: str) -> dict[str, int]:
+    """A kept connection for each thread that answers: opening one costs more than what an upload asks of it."""
+    place = make_url(url)
+    is_file = place.get_backend_name() == "sqlite" and place.database not in (None, "", ":memory:")
+    return {"pool_size": _N_THREADS, "max_overflow": _N_THREADS} if is_file else {}
 
 
 def _how_to_install(url: str, driver: str | None) -> str:

@@ -32,10 +32,16 @@ class BlobStore(Protocol):
 
 
 class FileBlobs:
-    """A `BlobStore` in a folder: `<folder>/<first two digits>/<digest>`."""
+    """A `BlobStore` in a folder: `<folder>/<first two digits>/<digest>`.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: Where they lie.
+        is_read_soon: Whether what is written stays in the system's cache.
+    """
+
+    def __init__(self, folder: Path, *, is_read_soon: bool = True) -> None:
         self.folder = folder
+        self._is_read_soon = is_read_soon
 
     def path_of(self, sha256: str) -> Path:
         """Where a blob lies, whether or not it is there."""
@@ -52,6 +58,7 @@ class FileBlobs:
         """
         digest = hashlib.sha256()
         with staged_file(self.folder) as staged:
+            staged.is_read_soon = self._is_read_soon
             for piece in content:
                 digest.update(piece)
                 staged.stream.write(piece)

@@ -1,12 +1,13 @@
 """The database keeps its promises, or does not open."""
 
+import contextlib
 import sys
 import threading
 import traceback
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Column, Integer, MetaData, Table, insert, select, text
+from sqlalchemy import Column, Integer, MetaData, Table, event, insert, select, text
 
 from projectone.errors import SettingsError, StorageError
 from projectone.server.database import assert_database, describe_database, open_engine, reading, writing
@@ -27,6 +28,18 @@ def test_a_database_that_cannot_keep_them_is_refused() -> None:
     engine = open_engine("sqlite://")  # in memory there is no journal to write ahead
     with pytest.raises(StorageError, match="journal_mode: expected 'wal', got 'memory'"):
         assert_database(engine)
+    engine.dispose()
+
+
+def test_connections_of_forty_threads_are_kept(tmp_path: Path) -> None:
+    engine = open_engine(f"sqlite:///{tmp_path}/rows.sqlite")
+    opened: list[object] = []
+    event.listen(engine, "connect", lambda connection, _record: opened.append(connection))
+    for _ in range(2):
+        with contextlib.ExitStack() as held:
+            for _ in range(40):
+                held.enter_context(reading(engine)).execute(text("SELECT 1"))
+    assert len(opened) == 40
     engine.dispose()
 
 

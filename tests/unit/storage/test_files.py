@@ -1,11 +1,14 @@
 import hashlib
+import os
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from projectone.errors import DigestMismatchError, StorageError
+from projectone.storage import files
 from projectone.storage.blobs import FileBlobs
 from projectone.storage.files import building_directory, digest_of, sweep_builds, sweep_temporary, write_atomically
 
@@ -26,6 +29,21 @@ def test_every_name_of_a_new_folder_is_flushed_into_its_parent(tmp_path: Path, m
     monkeypatch.setattr("projectone.storage.files.fsync_folder", flushed.append)
     write_atomically(tmp_path / "blobs" / "ab" / "file", b"x")
     assert flushed == [tmp_path, tmp_path / "blobs", tmp_path / "blobs" / "ab"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux is told what to keep in memory")
+def test_what_nobody_reads_soon_leaves_the_memory_after_it_was_flushed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[str] = []
+    flush, advise = files.fsync_file, os.posix_fadvise
+    monkeypatch.setattr(files, "fsync_file", lambda descriptor: (steps.append("flushed"), flush(descriptor)))
+    monkeypatch.setattr(os, "posix_fadvise", lambda *arguments: (steps.append("let go"), advise(*arguments)))
+    later, soon = FileBlobs(tmp_path / "later", is_read_soon=False), FileBlobs(tmp_path / "soon")
+    assert later.get(later.put([b"a clip"])) == b"a clip"
+    assert steps == ["flushed", "let go"]
+    assert soon.get(soon.put([b"a package"])) == b"a package"
+    assert steps == ["flushed", "let go", "flushed"]
 
 
 def test_a_folder_that_fails_while_it_is_built_never_appears(tmp_path: Path) -> None:

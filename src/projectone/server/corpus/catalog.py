@@ -11,6 +11,7 @@ from uuid import UUID
 from sqlalchemy import (
     Connection,
     Engine,
+    bindparam,
     func,
     insert,
     select,
@@ -51,6 +52,15 @@ from projectone.server.database import reading, writing
 from projectone.server.group_commits import GroupCommits
 
 _PAGE = 500
+# Made once: putting a statement together costs more than running it.
+_SAMPLE = select(SAMPLES).where(SAMPLES.c.sample_id == bindparam("wanted"))
+_CONSENT = select(CONSENTS.c.receipt_id).where(
+    CONSENTS.c.receipt_id == bindparam("receipt"),
+    CONSENTS.c.contributor_id == bindparam("contributor"),
+    CONSENTS.c.scope == bindparam("scope"),
+    CONSENTS.c.withdrawn_at.is_(None),
+)
+_INSERT = insert(SAMPLES)
 
 
 class Catalog(Consents, Deletions, DatasetRows):
@@ -212,7 +222,7 @@ class Catalog(Consents, Deletions, DatasetRows):
             _require_consent(connection, correction, is_locking=True)
             refuse_deleted(connection, correction)
             keep_clip()
-            connection.execute(insert(SAMPLES).values(**row))
+            connection.execute(_INSERT, row)
             return receipt, True
 
         return self._commits.run(store)
@@ -295,7 +305,7 @@ class Catalog(Consents, Deletions, DatasetRows):
 
 
 def _known(connection: Connection, correction: Correction, vault: Vault) -> UploadReceipt | None:
-    row = connection.execute(select(SAMPLES).where(SAMPLES.c.sample_id == correction.sample_id)).one_or_none()
+    row = connection.execute(_SAMPLE, {"wanted": correction.sample_id}).one_or_none()
     if row is None:
         return None
     if row.contributor_id != correction.contributor_id:
@@ -309,14 +319,9 @@ def _known(connection: Connection, correction: Correction, vault: Vault) -> Uplo
 
 
 def _require_consent(connection: Connection, correction: Correction, *, is_locking: bool) -> None:
-    query = select(CONSENTS).where(
-        CONSENTS.c.receipt_id == correction.consent_receipt_id,
-        CONSENTS.c.contributor_id == correction.contributor_id,
-        CONSENTS.c.scope == SCOPE_OF_KIND[correction.kind],
-        CONSENTS.c.withdrawn_at.is_(None),
-    )
-    if is_locking:  # until the commit where a database has row locks; SQLite has its one write lock already
-        query = query.with_for_update()
-    if connection.execute(query).one_or_none() is None:
-        scope = SCOPE_OF_KIND[correction.kind]
+    # Until the commit where a database has row locks; SQLite has its one write lock already.
+    query = _CONSENT.with_for_update() if is_locking else _CONSENT
+    scope = SCOPE_OF_KIND[correction.kind]
+    wanted = {"receipt": correction.consent_receipt_id, "contributor": correction.contributor_id, "scope": scope}
+    if connection.execute(query, wanted).one_or_none() is None:
         raise ConsentError(f"sample {correction.sample_id}: no valid consent of this person for {scope!r}")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Column, DateTime, Engine, String, Table, Text, insert, select, update
+from sqlalchemy import Column, DateTime, Engine, String, Table, Text, bindparam, insert, select, update
 
 from projectone.contracts.devices import Enrolment
 from projectone.server.audit import SERVER, record
@@ -22,6 +22,7 @@ DEVICES = Table(
     Column("revoked_at", DateTime(timezone=True)),
     Column("revoked_because", Text),
 )
+_DEVICE = select(DEVICES).where(DEVICES.c.device_id == bindparam("wanted"))
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class DeviceCatalog:
     def find(self, device_id: str) -> Device | None:
         """The device, unless it is unknown or revoked."""
         with reading(self._engine) as connection:
-            row = connection.execute(select(DEVICES).where(DEVICES.c.device_id == device_id)).one_or_none()
+            row = connection.execute(_DEVICE, {"wanted": device_id}).one_or_none()
         if row is None or row.revoked_at is not None:
             return None
         return _device(row)

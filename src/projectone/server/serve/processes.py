@@ -98,7 +98,7 @@ def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
 
 def api_services(settings: ServerSettings, engine: Engine) -> Services:
     """Everything behind the API; what interrupted uploads and withdrawals left is swept."""
-    blobs = FileBlobs(settings.home / "blobs")
+    blobs = FileBlobs(settings.home / "blobs", is_read_soon=False)
     catalog = open_catalog(settings, engine, can_open=False)
     keep_withdrawals(catalog, _now())
     seal_what_lies_open(catalog, blobs)
