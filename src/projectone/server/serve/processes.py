@@ -42,6 +42,7 @@ from projectone.server.home import NEWEST_CHECKPOINT, RELEASE_KEY, SCRIPT_SHEET,
 from projectone.server.hubd.app import create_app as create_hub
 from projectone.server.hubd.repos import HubStore
 from projectone.server.hubd.settings import HubSettings
+from projectone.server.logs import logging_to
 from projectone.server.runs import Runs
 from projectone.server.sandbox.decode import decode_wav
 from projectone.server.serve.alone import serving_alone
@@ -84,7 +85,8 @@ def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
     engine = open_engine(settings.database_url)
     try:
         names = [arguments.only] if arguments.only else ["api", "hub"]
-        with serving_alone(settings.home, names) as note:
+        has_requests = settings.log == "requests"
+        with serving_alone(settings.home, names) as note, logging_to(sys.stderr, has_requests=has_requests):
 
             def announce(urls: dict[str, str]) -> None:
                 note(urls)
@@ -165,7 +167,7 @@ class _Server(uvicorn.Server):
                 app,
                 http="h11",
                 lifespan="off",
-                log_level="warning",
+                log_config=None,  # `logging_to` decides what is said, and where
                 access_log=False,  # paths hold ids of people's samples
                 server_header=False,
                 h11_max_incomplete_event_size=_MAX_HEADER_BYTES,
