@@ -6,9 +6,11 @@ STAMP := $(VENV)/.installed-from-lock
 PARITY_VENV := .venv-parity
 PARITY_STAMP := $(PARITY_VENV)/.installed-from-lock
 PEERS_STAMP := $(PARITY_VENV)/.peers-installed-from-lock
+RAY_VENV := .venv-ray
+RAY_STAMP := $(RAY_VENV)/.installed-from-lock
 DATA ?= ../shared/data
 
-.PHONY: help demo test check bench parity gradients starter lock docs clean
+.PHONY: help demo test check bench parity ray gradients starter lock docs clean
 help: ## what can be made
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
@@ -53,6 +55,17 @@ bench: $(PEERS_STAMP) ## every benchmark beside its peers, quickly (ARGS=--json 
 parity: $(PARITY_STAMP) ## numbers against outside truths (transformers on torch), and the engine on torch
 	OPENBLAS_NUM_THREADS=1 $(PARITY_VENV)/bin/python -m pytest -m parity tests/parity tests/conformance/engines $(ARGS)
 
+$(RAY_STAMP): requirements-dev.lock requirements-ray.lock pyproject.toml
+	$(PYTHON) -m venv --clear $(RAY_VENV)
+	$(RAY_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	$(RAY_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-ray.lock
+	$(RAY_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+# Ray warns of what it does itself, so that warnings are no errors here.
+ray: $(RAY_STAMP) ## clips looked at by a Ray of this machine, as a cluster would
+	RAY_USAGE_STATS_ENABLED=0 $(RAY_VENV)/bin/python -m pytest -W ignore tests/unit/server/work/test_ray_engine.py $(ARGS)
+
 gradients: $(PARITY_STAMP) ## write docs/gradient-parity.md again: both engines beside transformers and peft
 	$(PARITY_VENV)/bin/python -m tests.parity.gradient_table
 
@@ -62,9 +75,10 @@ starter: $(PARITY_STAMP) ## train the starter model again (needs real speech in 
 lock: ## resolve every pin again (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --extra demo -o requirements.lock pyproject.toml
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --extra dev -o requirements-dev.lock pyproject.toml
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --constraint requirements-dev.lock --extra ray -o requirements-ray.lock pyproject.toml
 
 docs: $(STAMP) ## write the generated pages again: settings, contracts, OpenAPI
 	$(BIN)/python docs/generate.py
 
 clean: ## remove what was installed and made here
-	rm -rf $(VENV) $(PARITY_VENV) out .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(PARITY_VENV) $(RAY_VENV) out .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

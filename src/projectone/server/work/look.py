@@ -42,16 +42,18 @@ Page = Sequence[tuple[Question, bytes]]
 
 
 class Engine(Protocol):
-    """Whatever looks at pages elsewhere: processes of this machine, or of others.
+    """Whatever looks at pages elsewhere: processes of this machine, or of others."""
 
-    Attributes:
-        n_pages: So many pages under way keep it busy.
-    """
-
-    n_pages: int
+    @property
+    def n_pages(self) -> int:
+        """So many pages under way keep it busy."""
+        ...
 
     def submit(self, page: Page) -> Future[list[Look]] | None:
-        """Begin to look at a page; None if that is not possible just now."""
+        """Begin to look at a page; None if that is not possible just now.
+
+        The answer is a `BrokenExecutor` if whoever looked at the page ended meanwhile.
+        """
         ...
 
     def close(self) -> None:

@@ -10,8 +10,7 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import CancelledError, Future
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import BrokenExecutor, CancelledError, Future
 from dataclasses import dataclass
 from itertools import chain, islice
 from types import TracebackType
@@ -115,8 +114,7 @@ class Looker:
         if page.future is not None:
             try:
                 found = page.future.result()
-            except (BrokenProcessPool, CancelledError):  # a child was killed: what it was asked is answered here
-                self.close()
+            except (BrokenExecutor, CancelledError):  # a child was killed: what it was asked is answered here
                 found = []
             for question, fresh in zip(page.asked, found, strict=False):
                 page.answers[question] = fresh

@@ -62,6 +62,7 @@ from projectone.server.work.handout import Handout
 from projectone.server.work.listening import Listener
 from projectone.server.work.looking import Looker
 from projectone.server.work.progress import ProgressLine
+from projectone.server.work.ray_engine import RayEngine
 from projectone.server.work.references import resolve_model
 from projectone.server.work.samples import RunSamples, read_samples
 from projectone.server.work.scoring import Scores
@@ -128,7 +129,8 @@ class Workshop:
             lifetime=timedelta(days=settings.release_days),
             recalled=self.recalls.marked,
         )
-        self.looker = Looker(partial(read_clip, self.catalog, self.blobs))
+        engine = None if settings.ray is None else RayEngine(settings.ray)
+        self.looker = Looker(partial(read_clip, self.catalog, self.blobs), engine=engine)
         training = TrainingConfig(**settings.training)
         self.samples = RunSamples(
             catalog=self.catalog,
