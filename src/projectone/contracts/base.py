@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from datetime import UTC, datetime
 from typing import Annotated, Any, Self
 
@@ -14,8 +15,14 @@ from projectone.errors import ContractError
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 """A SHA-256 digest, 64 lower-case hexadecimal digits."""
 
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,95}$")]
+_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,95}$"
+Name = Annotated[str, StringConstraints(pattern=_NAME)]
 """A short identifier that is safe in a path, a URL and a log line."""
+
+
+def is_name(text: str) -> bool:
+    """Whether a `Name` can be made of it."""
+    return re.fullmatch(_NAME, text) is not None
 
 
 def _to_utc(moment: datetime) -> datetime:

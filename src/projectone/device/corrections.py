@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from projectone.contracts.audio import MAX_CLIP_S, MODEL_SAMPLE_RATE_HZ, AudioClip
+from projectone.contracts.base import is_name
 from projectone.contracts.consent import ConsentReceipt, ConsentScope
 from projectone.contracts.corrections import SCOPE_OF_KIND, Correction
 from projectone.contracts.texts import clean_transcript
@@ -124,10 +125,16 @@ class Corrections:
 
         Raises:
             ConsentError: if the user has not agreed to donate: without it there is nothing to keep it for.
-            DataError: if the clip is too long, or the text is none a person could have said.
+            DataError: if the clip is too long, the text is none a person could have said, or the name is none.
         """
         text = clean_transcript(script_text)
         self._consent.require("voice_donation")
+        if script_id is not None and not is_name(script_id):
+            raise DataError(
+                "script-id",
+                "script: expected a name of at most 96 letters, digits, dots, dashes and underscores, such as page-1, "
+                f"got {script_id[:40]!r}",
+            )
         if clip.duration_s > MAX_CLIP_S:
             raise DataError("clip-too-long", f"donation: expected at most {MAX_CLIP_S:g} s, got {clip.duration_s:.1f}")
         audio_sha256 = self._recordings.keep_audio(clip)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
+from projectone.contracts.base import is_name
 from projectone.errors import SettingsError
 
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
@@ -65,6 +67,14 @@ class DeviceSettings:
     def __post_init__(self) -> None:
         if self.server is not None:
             _check_server(self.server)
+        if not is_name(self.channel):
+            raise SettingsError(
+                f"PROJECTONE_CHANNEL: expected the name of a channel, such as stable, got {self.channel!r}"
+            )
+        if re.fullmatch("[a-z]{2,3}", self.language) is None:
+            raise SettingsError(
+                f"PROJECTONE_LANGUAGE: expected a code of two or three letters, such as en, got {self.language!r}"
+            )
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> DeviceSettings:

@@ -157,6 +157,10 @@ def test_a_script_that_is_none_is_named_in_one_short_line(
     script = tmp_path / "script.txt"
     script.write_bytes(content)
     run(capsys, "consent", "grant", "voice_donation", "--yes")
+    assert "script: expected a name" in refuse(
+        capsys, "donate", wav, "--text", "fox", "--script-id", "../" * 99, "--anyway"
+    )
+    assert run(capsys, "status")[1]["donations"] == 0
     line = refuse(capsys, "donate", wav, "--script", script)
     assert "script.txt" in line
     assert words in line

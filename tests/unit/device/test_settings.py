@@ -64,6 +64,15 @@ def test_https_or_this_machine_itself_is_taken(address: str) -> None:
     assert DeviceSettings.from_env({"HOME": "/h", "PROJECTONE_SERVER": address}).server == address
 
 
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [("LANGUAGE", "english"), ("LANGUAGE", "en-GB"), ("LANGUAGE", "EN"), ("CHANNEL", "../beta"), ("CHANNEL", "be ta")],
+)
+def test_a_language_or_a_channel_that_is_none_is_refused_before_anything_is_kept(variable: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=f"PROJECTONE_{variable}: expected"):
+        DeviceSettings.from_env({"HOME": "/h", f"PROJECTONE_{variable}": value})
+
+
 def test_numerics_that_nobody_computes_in_are_refused() -> None:
     with pytest.raises(SettingsError, match="PROJECTONE_NUMERICS: expected float32 or int8, got 'int3'"):
         DeviceSettings.from_env({"HOME": "/h", "PROJECTONE_NUMERICS": "int3"})

@@ -110,7 +110,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _explain_error(error: BaseException, words: list[str]) -> int:
     """A line for people on stderr, with `--json` also an object for programs on stdout; gives the exit code."""
     prog = " ".join(["projectone", *(word for word in words[:1] if word in SUMMARIES)])
-    if isinstance(error, UsageError):
+    if isinstance(error, UsageError) and error.usage:
         print(error.usage, file=sys.stderr)
     if isinstance(error, KeyboardInterrupt):
         error = KeyboardInterrupt("interrupted; the same command goes on from here")
