@@ -6,7 +6,7 @@ beside what the disk gives to one writer that flushes. Validation stands beside 
 and WebRTC's detector, and beside one that finds the same kinds of figures (`peers/plain_script.py`); ours is timed
 with the fingerprints that copies are found by, too, which no script has. Figures are wall-clock seconds of interleaved
 runs, the best of each; a machine that does more than this gives no figures. `--memory` measures how much memory
-validation takes from 100 samples up.
+a process takes that reads a corpus from its rows and validates it, from 100 samples up.
 
     python benchmarks/ingest.py [--quick] [--json] [--no-peers] [--memory] [--only uploads|validation]
 """
@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import math
 import os
 import platform
 import resource
@@ -23,21 +24,24 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from peers.corpora import a_corpus
 from peers.plain_script import plain_script, thorough_script
+from peers.senders import cpu_of, send
 from peers.turns import build_peers
 from peers.uploads import (
-    BareUploader,
+    Prepared,
+    Server,
     Uploader,
+    bare_uploads,
     durable_writes_per_s,
     our_server,
     server_without_fsync,
-    uploads_per_s,
 )
 
 from projectone.contracts.base import sha256_hex
@@ -68,10 +72,10 @@ def main() -> None:
         return
     n_runs, n_uploads, n_minutes = (1, 12, 12) if arguments.quick else (5, 400, 60)
     left_out: dict[str, str] = {}
-    uploads, validation = {}, {}
+    uploads, cpu_ms, validation = {}, {}, {}
     with tempfile.TemporaryDirectory() as folder:
         if arguments.only != "validation":
-            uploads = measure_uploads(Path(folder), n_uploads, n_runs, has_peers=not arguments.no_peers)
+            uploads, cpu_ms = measure_uploads(Path(folder), n_uploads, n_runs, has_peers=not arguments.no_peers)
         if arguments.only != "uploads":
             validation = measure_validation(Path(folder), n_minutes, n_runs, left_out, has_peers=not arguments.no_peers)
     memory = memory_by_size((100, 2_000) if arguments.quick else (100, 10_000, 100_000)) if arguments.memory else {}
@@ -81,6 +85,7 @@ def main() -> None:
         "name": "ingest",
         "ratios": ratios(uploads, validation),  # above one: we are faster
         "uploads_per_s": {name: round(rate, 1) for name, rate in uploads.items()},
+        "server_cpu_ms_per_upload": {name: round(cost, 2) for name, cost in cpu_ms.items()},
         "audio_hours_per_minute": {name: round(rate, 2) for name, rate in validation.items()},
         "peak_mb_by_samples": memory,
         "left_out": left_out,
@@ -123,25 +128,37 @@ def babble(random: np.random.Generator, n_samples: int) -> npt.NDArray[np.float3
     return loud.astype(np.float32)
 
 
-def measure_uploads(folder: Path, n_uploads: int, n_runs: int, *, has_peers: bool) -> dict[str, float]:
-    """Acknowledged clips in a second, by who acknowledges them."""
+def measure_uploads(
+    folder: Path, n_uploads: int, n_runs: int, *, has_peers: bool
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Acknowledged clips in a second, and what the server computed for one in milliseconds, by who acknowledges them.
+
+    Whatever a device computes was computed before, and it sends from a process of its own.
+    """
     best: dict[str, float] = {}
+    cost_ms: dict[str, float] = {}
     with contextlib.ExitStack() as stack:
         ours = stack.enter_context(our_server(folder / "home"))
-        code = (folder / "home" / "keys" / "enrolment-code").read_text().strip()
-        senders: dict[str, list[Callable[[bytes], None]]] = {
-            OURS: [Uploader(ours, number, code).put for number in range(N_DEVICES)]
+        known = [Uploader(ours, folder / "home", number) for number in range(N_DEVICES)]
+        servers: dict[str, tuple[Server, Callable[[int, int, bytes], Prepared]]] = {
+            OURS: (ours, lambda number, n_each, clip: known[number].prepare(n_each, clip))
         }
         if has_peers:
             other = stack.enter_context(server_without_fsync(folder / "unsafe"))
-            senders["tmp and rename, no fsync"] = [BareUploader(other).put for _ in range(N_DEVICES)]
+            prepare = lambda number, n_each, clip: bare_uploads(other, n_each, clip)  # noqa: E731
+            servers["tmp and rename, no fsync"] = (other, prepare)
         for run in range(n_runs):
-            clips = clips_of(n_uploads, UPLOAD_S, seed=run)
-            for name, puts in senders.items():
-                best[name] = max(best.get(name, 0.0), uploads_per_s(puts, clips))
-            rate = durable_writes_per_s(folder / "disk", clips)
+            clips = clips_of(N_DEVICES, UPLOAD_S, seed=run)
+            for turn, (name, (server, prepare)) in enumerate(servers.items()):
+                devices = [prepare(number, n_uploads // N_DEVICES, clip) for number, clip in enumerate(clips)]
+                with cpu_of(server.pid) as cpu_s:
+                    sent = send(folder / f"requests-{run}-{turn}", server.address, devices)
+                assert set(sent.statuses) == {"201"}, f"{name}: {sent.statuses}"
+                best[name] = max(best.get(name, 0.0), sent.per_s)
+                cost_ms[name] = min(cost_ms.get(name, math.inf), 1000 * sum(cpu_s) / len(sent.waits_s))
+            rate = durable_writes_per_s(folder / "disk", clips * (n_uploads // N_DEVICES))
             best["the disk itself"] = max(best.get("the disk itself", 0.0), rate)
-    return best
+    return best, cost_ms
 
 
 def measure_validation(
@@ -196,18 +213,20 @@ def memory_by_size(sizes: tuple[int, ...]) -> dict[str, float]:
 
 
 def peak_of_looking(n_samples: int) -> float:
-    """In MB, this process's, after it looked at so many different samples."""
+    """In MB, this process's, after it read a corpus of so many samples in pages and looked at every one of them."""
     clips = {sha256_hex(clip): clip for clip in clips_of(50, 1.0)}
-    names = list(clips)
-
-    def questions() -> Iterator[Question]:
-        for number in range(n_samples):
-            yield Question(names[number % len(names)], f"word {number}")
-
-    with Looker(clips.__getitem__) as looker:
-        for _ in looker.look_at(questions()):
-            pass
-        assert looker.n_decoded == n_samples
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        a_corpus(Path(folder) / "home", n_samples, list(clips), 1.0) as catalog,
+        Looker(clips.__getitem__) as looker,
+    ):
+        questions = (
+            Question(row.clip_sha256, row.text, row.language, row.heard)
+            for page in catalog.usable_pages()
+            for row in page
+        )
+        n_looked_at = sum(1 for _ in looker.look_at(questions))
+        assert n_looked_at == looker.n_decoded == n_samples
     return peak_mb()
 
 

@@ -1,4 +1,4 @@
-"""Servers to send clips to, and devices that send: ours as a process, and one that writes as tusd does.
+"""Servers to send clips to, and devices that sign what `senders.py` sends: ours, and one that writes as tusd does.
 
 The other server does what tusd's file store does with an upload (tmp, rename, no fsync; v2.10) on the same HTTP stack
 as ours, and nothing else: no signature, no digest, no decoding, no row, no consent.
@@ -15,13 +15,14 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from peers.senders import Prepared
 from projectone.contracts import endpoints
 from projectone.contracts.audio import AudioClip
 from projectone.contracts.base import sha256_hex
@@ -59,39 +60,48 @@ asyncio.run(uvicorn.Server(config).serve(sockets=[bound]))
 """
 
 
+@dataclass(frozen=True)
+class Server:
+    """A server that runs: host and port, and its process."""
+
+    address: str
+    pid: int
+
+
 @contextlib.contextmanager
-def running(command: list[str], **environment: str) -> Iterator[str]:
-    """The address of a server that runs for the block."""
+def running(command: list[str], **environment: str) -> Iterator[Server]:
+    """A server that runs for the block."""
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, **environment})
     try:
         assert process.stdout is not None
-        yield json.loads(process.stdout.readline())["api"].removeprefix("http://")
+        yield Server(json.loads(process.stdout.readline())["api"].removeprefix("http://"), process.pid)
     finally:
         process.terminate()
         process.communicate(timeout=PATIENCE_S)
 
 
 @contextlib.contextmanager
-def our_server(home: Path) -> Iterator[str]:
+def our_server(home: Path) -> Iterator[Server]:
     """`projectone-server serve` on a new home."""
     command = [sys.executable, "-m", "projectone.server.cli", "serve", "--init", "--json", "--only", "api"]
-    with running(command, PROJECTONE_SERVER_HOME=str(home), PROJECTONE_SERVER_API_PORT="0") as address:
-        yield address
+    with running(command, PROJECTONE_SERVER_HOME=str(home), PROJECTONE_SERVER_API_PORT="0") as server:
+        yield server
 
 
 @contextlib.contextmanager
-def server_without_fsync(folder: Path) -> Iterator[str]:
+def server_without_fsync(folder: Path) -> Iterator[Server]:
     """Takes any body, tmp and rename."""
     folder.mkdir()
-    with running([sys.executable, "-c", WITHOUT_FSYNC, str(folder)]) as address:
-        yield address
+    with running([sys.executable, "-c", WITHOUT_FSYNC, str(folder)]) as server:
+        yield server
 
 
 class Uploader:
-    """One device of one person, on one connection."""
+    """One device of one person, enrolled and with a consent."""
 
-    def __init__(self, address: str, number: int, enrolment_code: str) -> None:
-        self.connection = http.client.HTTPConnection(address, timeout=PATIENCE_S)
+    def __init__(self, server: Server, home: Path, number: int) -> None:
+        self.address = server.address
+        enrolment_code = (home / "keys" / "enrolment-code").read_text().strip()
         self.key = Ed25519PrivateKey.generate()
         self.device_id, self.contributor_id = f"device-{number}", f"person-{number}"
         self.consent_id = uuid.uuid4()
@@ -110,10 +120,14 @@ class Uploader:
             method="cli",
             granted_at=SAID_AT,
         )
-        self._signed("PUT", endpoints.consent(self.consent_id), receipt.to_bytes())
+        path, body = endpoints.consent(self.consent_id), receipt.to_bytes()
+        assert self._send("PUT", path, body, self._sign("PUT", path, body)) == 200
 
-    def put(self, clip: bytes) -> None:
-        """Send a clip; returns when it is acknowledged."""
+    def prepare(self, n_uploads: int, clip: bytes) -> Prepared:
+        """Uploads of this clip, each a sample of its own, signed. Sealed they are as different as any."""
+        return Prepared([self._prepare(clip) for _ in range(n_uploads)], clip)
+
+    def _prepare(self, clip: bytes) -> str:
         audio = AudioClip(
             sha256=sha256_hex(clip), size_bytes=len(clip), sample_rate_hz=16000, duration_s=(len(clip) - 44) / 32000
         )
@@ -127,10 +141,12 @@ class Uploader:
             recorded_at=SAID_AT,
         )
         header = base64.urlsafe_b64encode(correction.to_bytes()).decode()
-        self._signed("PUT", endpoints.sample(correction.sample_id), clip, header)
+        path = endpoints.sample(correction.sample_id)
+        headers = self._sign("PUT", path, clip, header) | {"Host": self.address, "Content-Length": str(len(clip))}
+        return f"PUT {path} HTTP/1.1\r\n" + "".join(f"{name}: {value}\r\n" for name, value in headers.items()) + "\r\n"
 
-    def _signed(self, method: str, path: str, body: bytes, sample_header: str = "") -> None:
-        headers = sign_request(
+    def _sign(self, method: str, path: str, body: bytes, sample_header: str = "") -> dict[str, str]:
+        return sign_request(
             self.key,
             method=method,
             path=path,
@@ -139,42 +155,18 @@ class Uploader:
             created_s=int(time.time()),
             sample_header=sample_header,
         )
-        status = self._send(method, path, body, headers)
-        assert status in (200, 201), f"{method} {path}: {status}"
 
     def _send(self, method: str, path: str, body: bytes, headers: dict[str, str]) -> int:
-        self.connection.request(method, path, body, headers)
-        answer = self.connection.getresponse()
-        answer.read()
-        return answer.status
+        with contextlib.closing(http.client.HTTPConnection(self.address, timeout=PATIENCE_S)) as connection:
+            connection.request(method, path, body, headers)
+            return connection.getresponse().status
 
 
-class BareUploader:
-    """Sends bytes, on one connection."""
-
-    def __init__(self, address: str) -> None:
-        self.connection = http.client.HTTPConnection(address, timeout=PATIENCE_S)
-
-    def put(self, clip: bytes) -> None:
-        """Send a clip; returns when it is acknowledged."""
-        self.connection.request("PUT", "/", clip)
-        answer = self.connection.getresponse()
-        answer.read()
-        assert answer.status == 201
-
-
-def uploads_per_s(senders: list[Callable[[bytes], None]], clips: list[bytes]) -> float:
-    """Acknowledged clips in a second, the senders at work at once."""
-    shares = [clips[number :: len(senders)] for number in range(len(senders))]
-
-    def send(put: Callable[[bytes], None], share: list[bytes]) -> None:
-        for clip in share:
-            put(clip)
-
-    start = time.perf_counter()
-    with ThreadPoolExecutor(len(senders)) as pool:
-        list(pool.map(send, senders, shares))
-    return len(clips) / (time.perf_counter() - start)
+def bare_uploads(server: Server, n_uploads: int, clip: bytes) -> Prepared:
+    """Uploads that nobody signed."""
+    return Prepared(
+        [f"PUT / HTTP/1.1\r\nHost: {server.address}\r\nContent-Length: {len(clip)}\r\n\r\n"] * n_uploads, clip
+    )
 
 
 def durable_writes_per_s(folder: Path, clips: list[bytes]) -> float:

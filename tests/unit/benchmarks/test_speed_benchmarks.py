@@ -85,3 +85,10 @@ def test_the_benchmark_of_ingestion_reports_our_own_figures_and_names_its_peer()
     assert set(result["uploads_per_s"]) == {"projectone", "the disk itself"}
     assert set(result["audio_hours_per_minute"]) == {"projectone", "projectone, one process"}
     assert result["left_out"] == {"plain script": "not asked for"}
+
+
+@pytest.mark.slow
+def test_the_load_of_many_devices_is_answered_without_an_error() -> None:
+    result = result_of("load")
+    assert {str(part["statuses"]) for part in result["parts"].values()} == {"{'201': 24}"}
+    assert all(part["server_cpu_ms_per_upload"] > 0 for part in result["parts"].values())
