@@ -88,7 +88,8 @@ class Corrections:
                 if state is None:
                     return self._put_in_line(earlier)
                 if state != "withdrawn":
-                    return Kept(earlier.sample_id, text, state != "refused", "refused" if state == "refused" else None)
+                    refusal = self._outbox.refusal_of(earlier.sample_id)
+                    return Kept(earlier.sample_id, text, refusal is None, refusal)
             elif earlier is not None:
                 self._outbox.withdraw_sample(earlier.sample_id)
             may_have_left = earlier is not None and self._may_have_left(earlier)
@@ -143,9 +144,8 @@ class Corrections:
             if earlier is not None:
                 state = self._outbox.state_of(earlier.sample_id)
                 if state != "withdrawn" and bool(earlier.others_present) == others_present:
-                    is_refused = state == "refused"
-                    reason = "refused" if is_refused else None
-                    return Kept(earlier.sample_id, text, not is_refused, reason, is_again=True)
+                    refusal = self._outbox.refusal_of(earlier.sample_id)
+                    return Kept(earlier.sample_id, text, refusal is None, refusal, is_again=True)
                 if state != "withdrawn":  # with another mark: the server is not to go on with the first one
                     self._outbox.take_back(earlier.sample_id)
                 self._recordings.take_back(earlier.sample_id)
@@ -263,6 +263,11 @@ class Corrections:
             payload=correction.to_bytes(),
             audio_sha256=point.audio_sha256,
         )
+        try:
+            correction.require_usable_voices()
+        except DataError as error:  # the server would refuse it too, but the voice would have been sent for nothing
+            self._outbox.keep_here(point.sample_id, reason=error.reason, detail=str(error))
+            return Kept(point.sample_id, point.text, False, str(error))
         return Kept(point.sample_id, point.text, True)
 
 

@@ -201,6 +201,21 @@ class Outbox:
             (str(sample_id),),
         )
 
+    def keep_here(self, sample_id: uuid.UUID, *, reason: str, detail: str) -> None:
+        """Refuse one sample before it ever leaves."""
+        self._database.execute(
+            "UPDATE outbox SET state = 'refused', reason = ?, detail = ?, payload = x'' WHERE entry_id = ?"
+            " AND kind = 'sample' AND state = 'waiting' AND attempts = 0",
+            (reason, detail, str(sample_id)),
+        )
+
+    def refusal_of(self, sample_id: uuid.UUID) -> str | None:
+        """Why one sample is not taken; None if it is not refused."""
+        rows = self._database.query(
+            "SELECT detail FROM outbox WHERE entry_id = ? AND kind = 'sample' AND state = 'refused'", (str(sample_id),)
+        )
+        return str(rows[0]["detail"] or "refused") if rows else None
+
     def take_back(self, sample_id: uuid.UUID) -> bool:
         """Take one sample out of line, wherever it is; if the server may have it, put in line that it is to erase it.
 

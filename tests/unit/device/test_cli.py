@@ -190,8 +190,7 @@ def test_the_same_donation_again_is_kept_once_and_a_mark_replaces_it(
     assert other["sample_id"] != first["sample_id"]
     run(capsys, "sync")
     assert run(capsys, "status")[1]["donations"] == 1
-    ((correction, _),) = server.samples.values()  # the one without the mark is erased
-    assert correction.others_present is True
+    assert server.samples == {}  # the one without the mark is erased, the one with it stays here
     assert run(capsys, "donate", wav, "--text", "another fox", "--anyway")[1]["is_queued"]
 
 
@@ -417,10 +416,10 @@ def test_whoever_agrees_is_asked_once_whether_they_are_of_age(
 ) -> None:
     monkeypatch.setattr("sys.stdin", _Terminal(answers))
     assert run(capsys, "consent", "grant", "voice_donation", *options)[1]["is_adult"] is is_adult
-    run(capsys, "donate", wav, "--text", "the fox", "--others-present", "--anyway")
+    kept = run(capsys, "donate", wav, "--text", "the fox", "--anyway")[1]
     run(capsys, "sync")
-    ((correction, _),) = server.samples.values()
-    assert (correction.is_adult, correction.others_present) == (is_adult, True)
+    assert [correction.is_adult for correction, _ in server.samples.values()] == ([True] if is_adult else [])
+    assert kept["is_queued"] is is_adult
 
 
 def test_whoever_says_no_is_asked_nothing_more(

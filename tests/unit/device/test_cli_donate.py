@@ -160,5 +160,5 @@ def test_a_person_at_a_terminal_is_asked_about_others(
     assert main(["donate", str(wav)]) == 0
     assert "Can anybody else be heard?" in capsys.readouterr().err
     run(capsys, "sync")
-    ((correction, _),) = server.samples.values()
-    assert correction.others_present is True
+    assert server.samples == {}
+    assert [reason for _, reason, _ in map(dict.values, run(capsys, "status")[1]["refused"])] == ["voice-others"]

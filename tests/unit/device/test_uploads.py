@@ -351,11 +351,24 @@ def test_nonsense_that_a_model_heard_does_not_cost_the_correction(
 
 
 def test_what_was_said_about_people_travels_in_the_signed_sample(rooms: Rooms, server: FakeServer) -> None:
-    rooms.corrections.grant("corrections", "cli", is_adult=False)
+    rooms.corrections.grant("corrections", "cli")
+    rooms.corrections.correct(rooms.record().recording_id, "one two three")
+    rooms.uploader.sync()
+    ((correction, _),) = server.samples.values()
+    assert (correction.is_adult, correction.others_present) == (True, False)
+
+
+def test_a_voice_that_nobody_may_take_never_leaves(rooms: Rooms, server: FakeServer) -> None:
+    rooms.corrections.grant("corrections", "cli")
     recording = rooms.record()
     rooms.corrections.correct(recording.recording_id, "one two three")
     marked = rooms.corrections.correct(recording.recording_id, "one two three", others_present=True)
+    assert (marked.is_queued, "somebody else can be heard" in (marked.reason or "")) == (False, True)
     assert rooms.corrections.correct(recording.recording_id, "one two three", others_present=True) == marked
+    rooms.corrections.grant("corrections", "cli", is_adult=False)
+    minor = rooms.corrections.correct(rooms.record(pitch_hz=300.0).recording_id, "four")
+    assert "recordings of minors are not taken" in (minor.reason or "")
+    # Nor when somebody of age agrees later, and sends what was recorded before.
+    assert rooms.corrections.grant("corrections", "cli", is_for_earlier=True).n_queued == 0
     rooms.uploader.sync()
-    ((correction, _),) = server.samples.values()  # the one without the mark never left
-    assert (correction.sample_id, correction.is_adult, correction.others_present) == (marked.sample_id, False, True)
+    assert server.samples == {}

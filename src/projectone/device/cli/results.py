@@ -45,7 +45,7 @@ def kept_result(kept: Kept) -> Result:
     text = "kept; `projectone sync` sends it" if kept.is_queued else f"kept on this device only: {kept.reason}"
     if kept.is_again:
         text = "this recording of these words was given before; one is kept"
-        text += f", and it was {kept.reason}" if kept.reason else ""
+        text += f", here only: {kept.reason}" if kept.reason else ""
     return Result(facts, text)
 
 
