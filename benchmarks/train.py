@@ -12,10 +12,13 @@ on sixteen clips, the published script's own batch (four with --quick; a window 
   transformers padded    the same, but what the forward pass made is kept
   transformers window    all weights; the same packed window as ours
   transformers lora      as padded, with peft's adapters in queries and values
+  mlx-tune               all weights; its own trainer: one clip in a padded window, four to a step (not with --quick)
 
 GFLOP are those of the matrix products, counted by hand: three times the forward ones for all weights (four where the
-forward pass is done twice), twice for adapters, whose layers get no gradient themselves. Peers that are not installed
-are left out and named. Times are CPU seconds of interleaved runs; only their ratios mean something on another machine.
+forward pass is done twice), twice for adapters, whose layers get no gradient themselves. A stage is said to be limited
+by products, or by memory, where it reaches six tenths of what these reach alone on this machine. Peers that are not
+installed are left out and named. Times are CPU seconds of interleaved runs; only their ratios mean something on another
+machine.
 
     python benchmarks/train.py [--quick] [--json] [--no-peers] [--size tiny|base|starter ...] [--method full|lora|both]
 """
@@ -24,57 +27,53 @@ from __future__ import annotations
 
 import argparse
 import json
-import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from peers.training import (
+    CLIP_NORM,
+    CLIP_S,
+    N_GIVEN,
+    N_TEXT,
+    RATE,
+    WEIGHT_DECAY,
+    Shape,
+    mel_of,
+    mlx_tune_step,
+    targets_of,
+    their_step,
+)
 from peers.turns import Work, build_peers, conditions, take_turns
 from peers.whispers import SIZES, random_checkpoint
 
 import projectone.server.training  # noqa: F401  # isort: skip
 import mlx.core as mx  # isort: skip
 import numpy as np
+from mlx.utils import tree_flatten
 
 from projectone.server.training.adamw import AdamW
 from projectone.server.training.batching import frames_of
 from projectone.server.training.clipped_step import ClippedAdamW
 from projectone.server.training.config import Method, TrainingConfig
 from projectone.server.training.engines.methods import open_method
-from projectone.server.training.loss import Batch, Target, collate_targets, mean_cross_entropy
+from projectone.server.training.loss import Batch, collate_targets, mean_cross_entropy
 from projectone.server.training.memory import keep_freed_memory
-from projectone.speech.checkpoint import save_checkpoint
 from projectone.speech.whisper import ModelDimensions
 
-CLIP_S, N_GIVEN, N_TEXT = 4.0, 4, 12  # a short sentence
-RATE, CLIP_NORM, WEIGHT_DECAY, LORA_RANK = 1e-5, 1.0, 0.01, 8
 SHORT, WINDOW, LORA, CACHED = "ours: short", "ours: window", "ours: lora", "ours: lora, decoder"
 SCRIPT, PADDED, THEIR_WINDOW = "transformers script", "transformers padded", "transformers window"
 THEIR_LORA = "transformers lora"
-PEAK = "matrix product"
+MLX_TUNE = "mlx-tune"
+PEAK, STREAM = "matrix product", "stream"
 _PEAK_SIZE = 1024
-
-
-@dataclass(frozen=True)
-class Shape:
-    """Rows of so many frames, each with the texts of so many clips."""
-
-    n_rows: int
-    n_frames: int
-    n_clips_per_row: int = 1
-
-    @property
-    def audio_s(self) -> float:
-        """Seconds of speech in the step."""
-        return self.n_rows * self.n_clips_per_row * CLIP_S
-
-    @property
-    def n_tokens(self) -> int:
-        """Of a row; packed texts carry a timestamp on either side."""
-        marks = 2 * self.n_clips_per_row if self.n_clips_per_row > 1 else 0
-        return N_GIVEN + N_TEXT * self.n_clips_per_row + marks
+_STREAM_SIZE = 2**24
+_TUNE_CLIPS = 4  # to a step of mlx-tune, by its own settings
+# Arrays as large as the weights that clipping and AdamW read and write: the gradients twice; the weights, and their
+# decayed copy written, read and written again; two moments read and written.
+_UPDATE_ARRAYS = 2 + 1 + 3 + 4
+_LIMITED = 0.6
 
 
 def main() -> None:
@@ -111,10 +110,10 @@ def measure(
     """Every way to train at one size: seconds, GFLOP and the share of the peak that the products reach."""
     window = 2 * dims.n_audio_ctx
     short, packed = Shape(n_clips, frames_of(CLIP_S)), Shape(1, window, int(window / 100 // CLIP_S))
-    alone = Shape(n_clips, window)
+    alone, few = Shape(n_clips, window), Shape(_TUNE_CLIPS, window)
     shapes = {SHORT: short, WINDOW: packed, LORA: short, CACHED: short}
-    shapes |= {SCRIPT: alone, PADDED: alone, THEIR_WINDOW: packed, THEIR_LORA: alone}
-    works: dict[str, Work] = {PEAK: peak_work()}
+    shapes |= {SCRIPT: alone, PADDED: alone, THEIR_WINDOW: packed, THEIR_LORA: alone, MLX_TUNE: few}
+    works: dict[str, Work] = {PEAK: peak_work(), STREAM: stream_work()}
     if method in ("full", "both"):
         works |= {SHORT: our_step(dims, short, "full"), WINDOW: our_step(dims, packed, "full")}
         works |= forward_works(dims, short)
@@ -126,15 +125,24 @@ def measure(
         THEIR_WINDOW: partial(their_step, dims, packed),
         THEIR_LORA: partial(their_step, dims, alone, with_adapters=True),
     }
+    if n_clips > _TUNE_CLIPS:
+        builders[MLX_TUNE] = partial(mlx_tune_step, dims, few)
+    else:
+        left_out[MLX_TUNE] = "not with --quick"
     seconds = take_turns({**works, **build_peers(builders, left_out, wanted=with_peers)}, n_runs=n_runs)
-    peak = 2 * _PEAK_SIZE**3 / seconds.pop(PEAK)
+    peak, stream = 2 * _PEAK_SIZE**3 / seconds.pop(PEAK), 12 * _STREAM_SIZE / seconds.pop(STREAM)
     ways = {}
     for name in [name for name in seconds if name in shapes]:
         shape, taken = shapes[name], seconds[name]
         entry = {"audio_s_per_cpu_s": round(shape.audio_s / taken, 2), "cpu_s": round(taken, 4)}
         work = step_flops(dims, shape, name)
         ways[name] = entry | {"gflop": round(work / 1e9, 2), "share_of_peak": round(work / taken / peak, 3)}
-    return {"ways": ways, "stages": stages(dims, short, seconds, peak), "peak_gflops": round(peak / 1e9, 1)}
+    return {
+        "ways": ways,
+        "stages": stages(dims, short, seconds, peak, stream),
+        "peak_gflops": round(peak / 1e9, 1),
+        "stream_gb_per_s": round(stream / 1e9, 1),
+    }
 
 
 def peak_work() -> Work:
@@ -143,13 +151,10 @@ def peak_work() -> Work:
     return lambda: mx.eval(a @ a)
 
 
-def targets_of(dims: ModelDimensions, shape: Shape) -> list[Target]:
-    texts = np.random.default_rng(0).integers(0, 255, (shape.n_rows, shape.n_tokens + 1))
-    return [Target(tuple(map(int, text)), N_GIVEN) for text in texts]
-
-
-def mel_of(dims: ModelDimensions, shape: Shape) -> np.ndarray:
-    return np.random.default_rng(1).standard_normal((shape.n_rows, shape.n_frames, dims.n_mels), dtype=np.float32)
+def stream_work() -> Work:
+    """Two arrays far larger than a core's own caches are read, and one is written: twelve bytes to a number."""
+    a, b = np.ones((2, _STREAM_SIZE), np.float32)
+    return lambda: np.add(a, b, out=a)
 
 
 def batch_of(dims: ModelDimensions, shape: Shape) -> Batch:
@@ -193,43 +198,6 @@ def forward_works(dims: ModelDimensions, shape: Shape) -> dict[str, Work]:
     }
 
 
-def their_step(
-    dims: ModelDimensions, shape: Shape, *, with_adapters: bool = False, is_computed_twice: bool = False
-) -> Work:
-    """The same in transformers: its own model and loss, torch's own AdamW."""
-    import torch
-    import transformers
-
-    transformers.logging.set_verbosity_error()
-    transformers.utils.logging.disable_progress_bar()
-    torch.set_num_threads(1)
-    with tempfile.TemporaryDirectory() as folder:
-        save_checkpoint(random_checkpoint(dims), Path(folder))
-        model = transformers.WhisperForConditionalGeneration.from_pretrained(folder, dtype=torch.float32)
-    if with_adapters:
-        import peft
-
-        settings = peft.LoraConfig(r=LORA_RANK, lora_alpha=2 * LORA_RANK, target_modules=["q_proj", "v_proj"])
-        model = peft.get_peft_model(model, settings).base_model.model
-    model.train()
-    if is_computed_twice:
-        model.gradient_checkpointing_enable()
-    features = torch.from_numpy(mel_of(dims, shape).transpose(0, 2, 1).copy())
-    tokens = torch.tensor([target.tokens for target in targets_of(dims, shape)])
-    labels = torch.where(torch.arange(tokens.shape[1] - 1) < N_GIVEN - 1, -100, tokens[:, 1:])
-    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    optimiser = torch.optim.AdamW(parameters, lr=RATE, betas=(0.9, 0.98), eps=1e-6, weight_decay=WEIGHT_DECAY)
-
-    def step() -> None:
-        loss = model(input_features=features, decoder_input_ids=tokens[:, :-1], labels=labels, use_cache=False).loss
-        optimiser.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(parameters, CLIP_NORM)
-        optimiser.step()
-
-    return step
-
-
 def forward_flops(dims: ModelDimensions, shape: Shape, n_projected: int) -> tuple[float, float]:
     """Of the matrix products for one row: encoder, then decoder with `n_projected` positions to the vocabulary."""
     state, positions, tokens = dims.n_audio_state, shape.n_frames // 2, shape.n_tokens
@@ -251,22 +219,29 @@ def step_flops(dims: ModelDimensions, shape: Shape, way: str) -> float:
     return n_passes * shape.n_rows * forward
 
 
-def stages(dims: ModelDimensions, shape: Shape, seconds: dict[str, float], peak: float) -> dict[str, dict[str, float]]:
-    """Where the time of our step on short contexts goes; at a low share of the peak, products do not limit it."""
+def stages(
+    dims: ModelDimensions, shape: Shape, seconds: dict[str, float], peak: float, stream: float
+) -> dict[str, dict[str, float | str]]:
+    """Where the time of our step on short contexts goes, and what limits each part of it."""
     if "all forward" not in seconds:
         return {}
     encoder, decoder = (shape.n_rows * flops for flops in forward_flops(dims, shape, shape.n_tokens - N_GIVEN + 1))
     forward, gradients = seconds["all forward"], seconds["loss and gradients"]
+    n_weights = sum(weight.size for _, weight in tree_flatten(random_checkpoint(dims).model.trainable_parameters()))
     parts = {
-        "encoder forward": (seconds["encoder forward"], encoder),
-        "decoder and loss forward": (forward - seconds["encoder forward"], decoder),
-        "backward": (gradients - forward, 2 * (encoder + decoder)),
-        "clipping and AdamW": (seconds[SHORT] - gradients, 0.0),
+        "encoder forward": (seconds["encoder forward"], encoder, 0),
+        "decoder and loss forward": (forward - seconds["encoder forward"], decoder, 0),
+        "backward": (gradients - forward, 2 * (encoder + decoder), 0),
+        "clipping and AdamW": (seconds[SHORT] - gradients, 0.0, 4 * n_weights * _UPDATE_ARRAYS),
     }
-    return {
-        name: {"cpu_s": round(taken, 4), "share_of_peak": round(work / max(taken, 1e-9) / peak, 3)}
-        for name, (taken, work) in parts.items()
-    }
+    found: dict[str, dict[str, float | str]] = {}
+    for name, (taken, work, n_bytes) in parts.items():
+        of_peak, of_stream = work / max(taken, 1e-9) / peak, n_bytes / max(taken, 1e-9) / stream
+        limit = "matrix products" if of_peak >= _LIMITED else "memory" if of_stream >= _LIMITED else "element-wise work"
+        found[name] = {"cpu_s": round(taken, 4), "gflop": round(work / 1e9, 2), "share_of_peak": round(of_peak, 3)}
+        found[name] |= {"share_of_stream": round(of_stream, 3)} if n_bytes else {}
+        found[name]["limit"] = limit
+    return found
 
 
 def ratios(found: dict[str, Any]) -> dict[str, float]:
@@ -277,6 +252,7 @@ def ratios(found: dict[str, Any]) -> dict[str, float]:
         "transformers_window": (WINDOW, THEIR_WINDOW),
         "transformers_lora": (LORA, THEIR_LORA),
         "transformers_lora_to_cached": (CACHED, THEIR_LORA),
+        "mlx_tune": (SHORT, MLX_TUNE),
     }
     speeds = {size: {n: way["audio_s_per_cpu_s"] for n, way in of["ways"].items()} for size, of in found.items()}
     made: dict[str, float] = {}
@@ -289,13 +265,19 @@ def ratios(found: dict[str, Any]) -> dict[str, float]:
 
 
 def print_table(size: str, found: dict[str, Any]) -> None:
-    print(f"whisper-{size}; a product of matrices of {_PEAK_SIZE} reaches {found['peak_gflops']} GFLOP/s")
+    print(
+        f"whisper-{size}; a product of matrices of {_PEAK_SIZE} reaches {found['peak_gflops']} GFLOP/s,"
+        f" a sum of long arrays {found['stream_gb_per_s']} GB/s"
+    )
     print(f"{'':28} {'speech s per CPU s':>20} {'CPU s a step':>14} {'GFLOP':>8} {'share of peak':>14}")
     for name, way in found["ways"].items():
         work, share = way.get("gflop", ""), way.get("share_of_peak", "")
         print(f"{name:28} {way['audio_s_per_cpu_s']:20.2f} {way['cpu_s']:14.3f} {work:>8} {share:>14}")
     for name, stage in found["stages"].items():
-        print(f"  {name:26} {'':20} {stage['cpu_s']:14.3f} {'':>8} {stage['share_of_peak']:>14}")
+        print(
+            f"  {name:26} {'':20} {stage['cpu_s']:14.3f} {stage['gflop']:8} {stage['share_of_peak']:>14}"
+            f"  limited by {stage['limit']}"
+        )
 
 
 if __name__ == "__main__":
