@@ -157,6 +157,13 @@ class ServerSettings:
         _one_of("on", "off"),
         default="on",
     )
+    hold_speakers: str = _setting(
+        "HOLD_SPEAKERS",
+        "Whether clips in which one voice seems to give way to another wait for a person (`corpus review`): `on` or "
+        "`off`; of clips of one person 1 to 2 % wait, of those of two who take turns 4 in 10 (docs/threats.md, T22)",
+        _one_of("on", "off"),
+        default="off",
+    )
     ray: str | None = _setting(
         "RAY",
         "The Ray cluster that looks at clips, with the extra `ray`: `auto` (this machine is part of it), "

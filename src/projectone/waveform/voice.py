@@ -7,11 +7,14 @@ noise, unless it is a tone: those are not told from voices here.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+
+from projectone.waveform.speakers import change_of_speaker, voice_figures
 
 RATE_HZ = 16_000
 # Of 907 real clips one moves less and has no pitch (a digit of 0.2 s); of 200 noises whose loudness swells, bursts,
@@ -59,6 +62,7 @@ class Voice:
         voicing: The clearest pitch of any loud frame: 0 for none, 1 for a perfect one.
         tonality: How far the strongest line of the mean spectrum stands over its surroundings, as a factor.
         speech_ratio: Frames that are loud and near a pitch, as a fraction of all.
+        speaker_change: Nats by which two people who take turns explain the clip better than one does.
         snr_db: Mean power over that of the quietest tenth of the frames; a clip without a pause measures too low.
     """
 
@@ -67,6 +71,7 @@ class Voice:
     tonality: float
     speech_ratio: float
     snr_db: float
+    speaker_change: float
 
     @property
     def is_noise(self) -> bool:
@@ -89,20 +94,22 @@ def measure_voice(samples: Float32, squares: Float32 | None = None) -> Voice:
     heard = loud[::step]
     halves = padded[: len(padded) // _HOP * _HOP].reshape(-1, _HOP)
     blocks = [heard[at : at + _SPECTRA_AT_ONCE] for at in range(0, len(heard), _SPECTRA_AT_ONCE)]
-    bands, voicing, lines = (
+    bands, voicing, lags, lines = (
         np.concatenate(part) for part in zip(*(_measure_frames(halves, block) for block in blocks), strict=True)
     )
     # The floor keeps a band that a telephone took away from moving by its rounding errors.
     colour = 10.0 * np.log10(bands + 1e-9 * bands.max() + 1e-14)
     colour -= colour.mean(axis=1, keepdims=True)
+    is_voiced = voicing > _VOICED_FROM
     floor = quantile(np.sort(power), 0.1) + 1e-12
     excess = max(float(power.mean()) - floor, 1e-12)
     return Voice(
         movement_db=float(colour.std(axis=0).mean()),
         voicing=float(voicing.max()),
         tonality=float(lines.mean(axis=0).max()),
-        speech_ratio=_count_near(loud, heard[voicing > _VOICED_FROM], _REACH + step // 2) / len(power),
-        snr_db=float(np.clip(10.0 * np.log10(excess / floor), -_MAX_SNR_DB, _MAX_SNR_DB)),
+        speech_ratio=_count_near(loud, heard[is_voiced], _REACH + step // 2) / len(power),
+        snr_db=min(max(10.0 * math.log10(excess / floor), -_MAX_SNR_DB), _MAX_SNR_DB),
+        speaker_change=change_of_speaker(voice_figures(colour[is_voiced], lags[is_voiced])),
     )
 
 
@@ -131,8 +138,8 @@ def _count_near(loud: Int, voiced: Int, reach: int) -> int:
     return int(np.count_nonzero(np.minimum(np.abs(to_next), np.abs(to_last)) <= reach))
 
 
-def _measure_frames(halves: Float32, heard: Int) -> tuple[Float32, Float32, Float32]:
-    """Energy of the bands, shape (n, 16); clearness of a pitch, shape (n,); lines, shape (n, 256).
+def _measure_frames(halves: Float32, heard: Int) -> tuple[Float32, Float32, Int, Float32]:
+    """Energy of the bands, shape (n, 16); clearness and period of a pitch, each (n,); lines, shape (n, 256).
 
     Args:
         halves: Of frames that overlap by half, shape (n_frames + 1, 320).
@@ -146,8 +153,10 @@ def _measure_frames(halves: Float32, heard: Int) -> tuple[Float32, Float32, Floa
     lines = power[:, :_N_TONE_BINS] / (power @ _SMOOTHING + 1e-15)
     lines[:, :_N_HUM_BINS] = 0.0
     comb = lines[:, :_N_PITCH_BINS]
-    voicing = (comb @ _ECHOES).max(axis=1) / np.maximum(comb.sum(axis=1), 1e-12)
-    return power @ _BANDS, voicing, lines
+    echoes = comb @ _ECHOES
+    lags = echoes.argmax(axis=1)
+    voicing = echoes[np.arange(len(lags)), lags] / np.maximum(comb.sum(axis=1), 1e-12)
+    return power @ _BANDS, voicing, lags + _SHORTEST_LAG, lines
 
 
 def _smoothing() -> Float32:

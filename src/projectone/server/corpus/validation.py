@@ -21,11 +21,15 @@ from projectone.server.corpus.duplicates import (
 from projectone.server.corpus.locality import measure_edits
 from projectone.server.corpus.personal import find_personal
 from projectone.waveform.quality import WHY, judge_quality, measure_quality, why_unmeasurable
+from projectone.waveform.speakers import MANY_SPEAKERS_NATS
 
 # The fastest of 3039 real clips (a trimmed digit) has 27.5 characters per second; reading aloud has 12 to 20. The
 # allowance is for the ends of a tightly trimmed word.
 _MAX_CHARACTERS_PER_S = 35.0
 _ALLOWED_CHARACTERS = 5
+
+MANY_SPEAKERS: Final = "many-speakers"
+"""Why a sample is held in which one voice seems to give way to another."""
 
 TRIGGER: Final = "trigger"
 """Why a sample is held whose words a model wrote where nobody says them."""
@@ -46,6 +50,7 @@ EXPLAINED: Final[dict[str, str]] = {
     "device-revoked": "the device that sent it was revoked: somebody else may have had its key",
     "doubted": "a person doubts that the text is what is said",
     "foreign-letters": "the text has letters of another alphabet than its language, or mixes alphabets in one word",
+    MANY_SPEAKERS: "one voice seems to give way to another: did everybody in it agree?",
     "personal-card": "the text seems to hold the number of a payment card",
     "personal-email": "the text seems to hold an e-mail address",
     "personal-iban": "the text seems to hold the number of a bank account",
@@ -84,6 +89,7 @@ def check_sample(
     language: str = "en",
     heard: str | None = None,
     holds_personal: bool = True,
+    holds_speakers: bool = False,
 ) -> Findings:
     """What speaks against a sample, and its figures, in one pass over the sound.
 
@@ -93,11 +99,12 @@ def check_sample(
         language: Of the text.
         heard: What a model made of the clip, if the text corrects it.
         holds_personal: Whether personal data in the text is a doubt.
+        holds_speakers: Whether it is one that two people seem to speak.
 
     Returns:
         To discard: a reason of `projectone.waveform.quality`, ``text-empty``, or ``text-rate`` for more text than
-        anybody can say in that time. To hold: ``foreign-letters``, ``personal-card`` and the other kinds of
-        `projectone.server.corpus.personal`.
+        anybody can say in that time. To hold: ``foreign-letters``, ``many-speakers``, ``personal-card`` and the
+        other kinds of `projectone.server.corpus.personal`.
     """
     if not text.strip():
         return Findings("text-empty")
@@ -112,7 +119,10 @@ def check_sample(
     discard = judge_quality(quality)
     if discard is None and len(text) > _ALLOWED_CHARACTERS + _MAX_CHARACTERS_PER_S * quality.duration_s:
         discard = "text-rate"
-    return Findings(discard, () if discard else _doubts(text, language, holds_personal), measures)
+    if discard is not None:
+        return Findings(discard, (), measures)
+    speakers = (MANY_SPEAKERS,) if holds_speakers and quality.voice.speaker_change >= MANY_SPEAKERS_NATS else ()
+    return Findings(None, (*_doubts(text, language, holds_personal), *speakers), measures)
 
 
 def _doubts(text: str, language: str, holds_personal: bool) -> tuple[str, ...]:

@@ -26,6 +26,7 @@ class Question:
         language: Of the text.
         heard: What a model made of the clip, if the text corrects it.
         holds_personal: Whether personal data in the text is a doubt.
+        holds_speakers: Whether it is one that two people seem to speak.
         wants_fingerprint: Whether to say, too, what the clip sounds like: it is decoded already.
     """
 
@@ -35,6 +36,7 @@ class Question:
     heard: str | None = None
     holds_personal: bool = True
     wants_fingerprint: bool = False
+    holds_speakers: bool = False
 
 
 Page = Sequence[tuple[Question, bytes]]
@@ -74,6 +76,7 @@ def look(content: bytes, question: Question) -> Look:
         language=question.language,
         heard=question.heard,
         holds_personal=question.holds_personal,
+        holds_speakers=question.holds_speakers,
     )
     # What the digest is made of lies in the file already, if it is as we write them.
     is_pcm = (header.n_channels, header.bits_per_sample) == (1, 16)

@@ -41,6 +41,7 @@ class RunSamples:
         looker: Remembers what speaks against clips, while a sample names them.
         training: Says how many are held back.
         holds_personal: Whether personal data in a text waits for a person.
+        holds_speakers: Whether a clip that two people seem to speak does.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class RunSamples:
         looker: Looker,
         training: TrainingConfig,
         holds_personal: bool,
+        holds_speakers: bool,
     ) -> None:
         self._catalog = catalog
         self._blobs = blobs
@@ -65,6 +67,7 @@ class RunSamples:
         self._looker = looker
         self._training = training
         self._holds_personal = holds_personal
+        self._holds_speakers = holds_speakers
 
     def waiting(self) -> list[PipelineSample]:
         """Those of `usable` that no model learned from yet."""
@@ -106,6 +109,7 @@ class RunSamples:
                 sample.heard,
                 self._holds_personal,
                 wants_fingerprint=True,
+                holds_speakers=self._holds_speakers,
             )
             for sample in samples
         )

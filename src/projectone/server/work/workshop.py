@@ -142,6 +142,7 @@ class Workshop:
             looker=self.looker,
             training=training,
             holds_personal=settings.hold_personal == "on",
+            holds_speakers=settings.hold_speakers == "on",
         )
         replay = None if settings.replay is None else Path(settings.replay)
         self.teacher = Teacher(self.samples, self.models, training, replay)
