@@ -211,6 +211,13 @@ class Reviews:
             rows = connection.execute(query.order_by(SAMPLES.c.received_at, SAMPLES.c.sample_id).limit(n)).all()
         return [QueuedSample(row[0], utc(row[1]), row[2], Checks.read(row[3])) for row in rows]
 
+    def held_clip(self, sample_id: UUID) -> str | None:
+        """The clip of a sample that waits for a person; None of any other."""
+        waits = (SAMPLES.c.sample_id == sample_id, SAMPLES.c.state == "held")
+        with reading(self._engine) as connection:
+            found: str | None = connection.execute(select(SAMPLES.c.clip_sha256).where(*waits)).scalar_one_or_none()
+        return found
+
     def held(self, n: int, *, reason: str | None = None) -> list[HeldSample]:
         """At most `n` of those that wait for a person, oldest first; only those with this reason if one is given."""
         query = select(SAMPLES).where(_IS_HELD).order_by(SAMPLES.c.received_at, SAMPLES.c.sample_id)

@@ -87,6 +87,13 @@ class OperatorTokens:
         operator = None if row is None else _operator(row)
         return operator if operator is not None and operator.is_valid(now) else None
 
+    def is_valid(self, token_id: str, now: datetime) -> bool:
+        """Whether a token still opens anything."""
+        query = select(OPERATOR_TOKENS).where(OPERATOR_TOKENS.c.token_id == token_id)
+        with reading(self._engine) as connection:
+            row = connection.execute(query).one_or_none()
+        return row is not None and _operator(row).is_valid(now)
+
     def listed(self) -> list[Operator]:
         """Every token that was ever given out, the newest first."""
         query = select(OPERATOR_TOKENS).order_by(OPERATOR_TOKENS.c.created_at.desc(), OPERATOR_TOKENS.c.token_id)

@@ -1,0 +1,217 @@
+"""The console as a web application: three pages, no script, one form for each decision."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any
+from urllib.parse import parse_qs
+from uuid import UUID
+
+from fastapi import Depends, FastAPI, Request, Response
+from fastapi.responses import HTMLResponse, RedirectResponse
+from fastapi.routing import APIRoute
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from projectone.errors import DataError
+from projectone.server.console.guard import Guard
+from projectone.server.console.sessions import Session, Sessions
+from projectone.server.corpus.review import Decision, Reviews
+from projectone.server.corpus.validation import EXPLAINED
+
+COOKIE = "__Host-projectone"
+_MAX_FORM_BYTES = 16 * 1024
+_MAX_WHY_CHARACTERS = 2_000
+_SHOWN_AT_ONCE = 20
+_DECISIONS: dict[str, Decision] = {"accept": "accepted", "refuse": "refused"}
+_PAGES = Environment(loader=PackageLoader("projectone.server.console"), autoescape=True, undefined=StrictUndefined)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConsoleServices:
+    """Everything behind the pages.
+
+    Attributes:
+        reviews: What waits, and what was decided.
+        open_clip: A sample's sound as a WAV file, on the record under an operator's name.
+        sessions: Who is signed in.
+        clock: Now, with its zone.
+    """
+
+    reviews: Reviews
+    open_clip: Callable[[UUID, str], bytes]
+    sessions: Sessions
+    clock: Callable[[], datetime]
+
+
+class PageError(Exception):
+    """The page is not shown; `response` is shown instead."""
+
+    def __init__(self, response: Response) -> None:
+        super().__init__(response.status_code)
+        self.response = response
+
+
+@dataclass(frozen=True)
+class Visit:
+    """A request that was let in: whose, by which cookie, and what its form says."""
+
+    secret: str
+    session: Session
+    form: dict[str, str]
+
+    @property
+    def name(self) -> str:
+        """The operator's account."""
+        return self.session.operator.name
+
+
+class SignedIn:
+    """The door of a page: whoever is not signed in is sent to do so, a form that is not ours is refused."""
+
+    async def __call__(self, request: Request) -> Visit:
+        """Let the request in.
+
+        Raises:
+            PageError: with the way to sign in, or 403.
+        """
+        secret = request.cookies.get(COOKIE, "")
+        session = _services(request).sessions.find(secret)
+        if session is None:
+            raise PageError(RedirectResponse("/sign-in", 303))
+        form = await read_form(request) if request.method == "POST" else {}
+        # Beside Origin and cookie: a page of this session wrote the form.
+        is_ours = hmac.compare_digest(form.get("form_token", "").encode(), session.form_token.encode())
+        if request.method == "POST" and not is_ours:
+            raise PageError(_page(request, "sign_in", 403, problem="That form was too old; sign in again."))
+        return Visit(secret, session, form)
+
+
+class Anybody:
+    """The door of the pages for signing in."""
+
+    async def __call__(self, request: Request) -> dict[str, str]:
+        """What the form says."""
+        return await read_form(request) if request.method == "POST" else {}
+
+
+_In = Annotated[Visit, Depends(SignedIn())]
+_Anybody = Annotated[dict[str, str], Depends(Anybody())]
+
+
+def create_console(services: ConsoleServices, hosts: Collection[str]) -> Guard:
+    """The pages over `services`, for these `Host` headers.
+
+    Raises:
+        ValueError: if a page has no door.
+    """
+    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
+    app.state.services = services
+    app.get("/")(show_queue)
+    app.get("/clips/{sample_id}.wav")(play)
+    app.post("/decisions")(decide)
+    app.post("/prove")(prove)
+    app.post("/sign-out")(sign_out)
+    app.get("/sign-in")(show_sign_in)
+    app.post("/sign-in")(sign_in)
+    for route in app.routes:
+        doors = [item.call for item in route.dependant.dependencies] if isinstance(route, APIRoute) else []
+        if not any(isinstance(door, SignedIn | Anybody) for door in doors):
+            raise ValueError(f"{route!r}: expected a door among its dependencies")
+    app.add_exception_handler(PageError, lambda request, error: _answer_of(error))
+    app.add_exception_handler(DataError, lambda request, error: _page(request, "problem", 409, problem=str(error)))
+    return Guard(app, hosts)  # around everything, so that no error goes out without its headers
+
+
+def show_queue(request: Request, visit: _In) -> Response:
+    """What waits, oldest first."""
+    services = _services(request)
+    return _page(
+        request,
+        "queue",
+        held=services.reviews.held(_SHOWN_AT_ONCE),
+        explained=EXPLAINED,
+        visit=visit,
+        is_stepped_up=visit.session.is_stepped_up(services.clock()),
+    )
+
+
+def play(sample_id: UUID, request: Request, visit: _In) -> Response:
+    """One sample's sound."""
+    return Response(_services(request).open_clip(sample_id, visit.name), media_type="audio/wav")
+
+
+def decide(request: Request, visit: _In) -> Response:
+    """Accept or refuse one sample; to let one into training, the token was shown within five minutes."""
+    services, decision = _services(request), _DECISIONS.get(visit.form.get("decision", ""))
+    try:
+        sample_id = UUID(visit.form.get("sample_id", ""))
+    except ValueError:
+        sample_id, decision = UUID(int=0), None
+    if decision is None:
+        return _page(request, "problem", 422, problem="expected a sample and a decision")
+    now = services.clock()
+    if decision == "accepted" and not visit.session.is_stepped_up(now):
+        return _page(request, "prove", 403, visit=visit, problem="Show your token again to let samples into training.")
+    why = visit.form.get("why", "").strip()[:_MAX_WHY_CHARACTERS] or None
+    services.reviews.decide([sample_id], decision, by=visit.name, why=why, now=now)
+    return RedirectResponse("/", 303)
+
+
+def prove(request: Request, visit: _In) -> Response:
+    """Show the token again."""
+    if not _services(request).sessions.prove(visit.secret, visit.form.get("token", "")):
+        return _page(request, "prove", 403, visit=visit, problem="That is not the token you signed in with.")
+    return RedirectResponse("/", 303)
+
+
+def sign_out(request: Request, visit: _In) -> Response:
+    """End the session."""
+    _services(request).sessions.end(visit.secret)
+    answer = RedirectResponse("/sign-in", 303)
+    answer.delete_cookie(COOKIE, secure=True, httponly=True, samesite="strict")
+    return answer
+
+
+def show_sign_in(request: Request, form: _Anybody) -> Response:
+    """Ask for a token."""
+    return _page(request, "sign_in", problem=None)
+
+
+def sign_in(request: Request, form: _Anybody) -> Response:
+    """Begin a session for a valid token of a role that reviews."""
+    secret = _services(request).sessions.begin(form.get("token", "").strip())
+    if secret is None:
+        return _page(request, "sign_in", 403, problem="That token opens nothing here: wrong, expired, or another role.")
+    answer = RedirectResponse("/", 303)
+    # `__Host-`: browsers take it from this host alone, over TLS or on this machine.
+    answer.set_cookie(COOKIE, secret, secure=True, httponly=True, samesite="strict", path="/")
+    return answer
+
+
+async def read_form(request: Request) -> dict[str, str]:
+    """The fields of a form, each once; nothing of a body that is too long or no form."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > _MAX_FORM_BYTES:
+            raise PageError(Response("too long", status_code=413, media_type="text/plain"))
+    fields = parse_qs(bytes(body).decode(errors="replace"), keep_blank_values=True, max_num_fields=10)
+    return {name: values[0] for name, values in fields.items() if len(values) == 1}
+
+
+def _services(request: Request) -> ConsoleServices:
+    services: ConsoleServices = request.app.state.services
+    return services
+
+
+def _page(request: Request, name: str, status: int = 200, **values: Any) -> Response:  # noqa: ANN401 - for the template
+    nonce = request.scope["state"]["nonce"]
+    return HTMLResponse(_PAGES.get_template(f"{name}.html.j2").render(nonce=nonce, **values), status_code=status)
+
+
+def _answer_of(error: Exception) -> Response:
+    assert isinstance(error, PageError)
+    return error.response

@@ -1,0 +1,91 @@
+"""`projectone-server console`: pages on which reviewers listen, read and decide."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+from uuid import UUID
+
+import uvicorn
+
+from projectone.errors import DataError, SettingsError
+from projectone.server.audit import record
+from projectone.server.console.app import ConsoleServices, create_console
+from projectone.server.console.sessions import Sessions
+from projectone.server.corpus.clips import read_clip
+from projectone.server.corpus.review import Reviews
+from projectone.server.database import Engine, open_engine, writing
+from projectone.server.devices.operators import OperatorTokens
+from projectone.server.home import open_catalog, require_home
+from projectone.server.logs import logging_to
+from projectone.server.migrations.upgrade import upgrade_database
+from projectone.server.settings import ServerSettings
+from projectone.storage.blobs import FileBlobs
+
+SUMMARY = (
+    "The reviewers' console: what waits for a person, its words, its sound, and a decision that is kept with a name. "
+    "It holds the key that opens samples, so it listens on this machine; put TLS in front to reach it from elsewhere."
+)
+EXAMPLES = """\
+  projectone-server tokens create ada --role reviewer
+  projectone-server console                                        http://localhost:8702
+  projectone-server console --name review.example.org              behind a proxy that speaks TLS under this name"""
+
+_HOST, _PORT = "127.0.0.1", 8702
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare port and name."""
+    parser.add_argument("--port", type=int, default=_PORT, help=f"on this machine alone (default {_PORT})")
+    parser.add_argument("--name", action="append", default=[], help="host name that a proxy passes on; may be repeated")
+
+
+def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
+    """Serve until Ctrl-C."""
+    if not 1 <= arguments.port <= 65535:
+        raise SettingsError(f"--port: expected 1 to 65535, got {arguments.port}")
+    require_home(settings)
+    engine = open_engine(settings.database_url)
+    try:
+        upgrade_database(engine)
+        hosts = {f"localhost:{arguments.port}", f"127.0.0.1:{arguments.port}", *arguments.name}
+        app = create_console(console_services(settings, engine), hosts)
+        print(f"projectone-server: console on http://localhost:{arguments.port}", file=sys.stderr, flush=True)
+        with logging_to(sys.stderr, has_requests=False), suppress(KeyboardInterrupt):
+            uvicorn.run(
+                app,
+                host=_HOST,
+                port=arguments.port,
+                lifespan="off",
+                access_log=False,
+                server_header=False,
+                log_config=None,
+                proxy_headers=False,
+            )
+    finally:
+        engine.dispose()
+    return 0
+
+
+def console_services(
+    settings: ServerSettings, engine: Engine, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+) -> ConsoleServices:
+    """Everything behind the pages."""
+    catalog, blobs = open_catalog(settings, engine), FileBlobs(settings.home / "blobs")
+    reviews = Reviews(engine, catalog.vault)
+
+    def open_clip(sample_id: UUID, by: str) -> bytes:
+        """Only of what waits for a person: the console is no way to everything else."""
+        clip_sha256 = reviews.held_clip(sample_id)
+        if clip_sha256 is None:
+            raise DataError("not-held", f"sample {sample_id}: does not wait for a person")
+        with writing(engine) as connection:  # before anybody hears it
+            record(connection, "clip-opened", sample_id, by=by, now=clock())
+        return read_clip(catalog, blobs, clip_sha256)
+
+    return ConsoleServices(
+        reviews=reviews, open_clip=open_clip, sessions=Sessions(OperatorTokens(engine), clock), clock=clock
+    )
