@@ -48,6 +48,8 @@ def fsync_folder(folder: Path) -> None:
 
 def make_folder(folder: Path, *, mode: int = 0o777) -> None:
     """Make `folder` and what is missing above it, each name durable in its parent; `mode` is that of the folder."""
+    if folder.is_dir():
+        return
     missing = [folder, *folder.parents]
     missing = missing[: next(index for index, path in enumerate(missing) if path.is_dir())]
     for path in reversed(missing):

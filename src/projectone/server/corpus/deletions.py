@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Connection, Engine, insert, select
+from sqlalchemy import Connection, Engine, bindparam, insert, select
 
 from projectone.contracts.corrections import Correction
 from projectone.errors import DataError
@@ -13,6 +13,10 @@ from projectone.server.audit import record
 from projectone.server.corpus.consents import erase
 from projectone.server.corpus.tables import CONSENTS, DELETED, SAMPLES, TAKEN_BACK, utc
 from projectone.server.database import forget_freed_pages, reading, writing
+
+_TAKEN = select(DELETED.c.deleted_at).where(
+    DELETED.c.sample_id == bindparam("sample"), DELETED.c.contributor_id == bindparam("contributor")
+)
 
 
 class Deletions:
@@ -61,8 +65,6 @@ def refuse_deleted(connection: Connection, correction: Correction) -> None:
     Raises:
         DataError: `erased` if it was.
     """
-    taken = select(DELETED.c.deleted_at).where(
-        DELETED.c.sample_id == correction.sample_id, DELETED.c.contributor_id == correction.contributor_id
-    )
-    if connection.execute(taken).scalar() is not None:
+    wanted = {"sample": correction.sample_id, "contributor": correction.contributor_id}
+    if connection.execute(_TAKEN, wanted).scalar() is not None:
         raise DataError("erased", f"sample {correction.sample_id}: was deleted by its person and stays so")

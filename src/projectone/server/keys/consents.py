@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Engine, delete, func, insert, select, update
+from sqlalchemy import Connection, Engine, bindparam, delete, func, insert, select, update
 
 from projectone.contracts.base import canonical_json
 from projectone.errors import KeyDestroyedError, KeyMissingError, KeyRenewedError, SealError, SettingsError
@@ -25,6 +25,8 @@ _TRIES = 3
 _MAC_BYTES = 32
 _PROOF = b"proof"
 _NO_KEY = {"public_key": None, "mac_key": None, "master_id": None, "wrapped": None}
+
+_KEY = select(CONSENT_KEYS).where(CONSENT_KEYS.c.receipt_id == bindparam("wanted"))  # made once: each upload asks
 
 
 @dataclass(frozen=True, repr=False)
@@ -189,9 +191,8 @@ class ConsentKeys:
             KeyRenewedError: if it has.
             KeyDestroyedError: if the consent was withdrawn.
         """
-        here = CONSENT_KEYS.c.receipt_id == receipt_id
         with reading(self._engine) as connection:
-            row = connection.execute(select(CONSENT_KEYS).where(here)).one_or_none()
+            row = connection.execute(_KEY, {"wanted": receipt_id}).one_or_none()
         if row is not None:
             _refuse_destroyed(row)
         if row is None or row.public_key != public_key:
