@@ -22,7 +22,10 @@ N_PARTS, N_BANDS = 32, 24
 N_VALUES = N_PARTS * N_BANDS
 
 _FRAME = 512  # 32 ms
-_HOP = 80  # 5 ms
+# 5 ms; windows that overlap by two thirds still weigh every moment alike, so from 4 s on they come half as often: each
+# part of a clip has twelve of them then.
+_HOP, _LONG_HOP = 80, 160
+_LONG_S = 4.0
 _LOWEST_HZ, _HIGHEST_HZ = 100.0, 4000.0
 # Of the mean energy: below it differences are noise, and would count as much as those between words.
 _FLOOR = 0.01
@@ -58,7 +61,8 @@ def fingerprint_of(samples: Float32) -> Fingerprint:
     Args:
         samples: 16 kHz mono, shape (n,), finite.
     """
-    energies = _band_energies(samples)
+    hop = _HOP if len(samples) < _LONG_S * RATE_HZ else _LONG_HOP
+    energies = _band_energies(samples, hop)
     ends = np.concatenate([[0.0], np.cumsum(energies.sum(axis=1))])
     places = np.arange(len(ends), dtype=np.float64)
     first, last = np.interp([_OUTSIDE_CORE * ends[-1], (1 - _OUTSIDE_CORE) * ends[-1]], ends, places)
@@ -67,7 +71,7 @@ def fingerprint_of(samples: Float32) -> Fingerprint:
         whole=_shape(energies, 0.0, float(len(energies))),
         core=_shape(energies, float(first), float(last)),
         whole_s=len(samples) / RATE_HZ,
-        core_s=float(last - first) * _HOP / RATE_HZ,
+        core_s=float(last - first) * hop / RATE_HZ,
     )
 
 
@@ -98,11 +102,11 @@ _BANK = _mel_bank()
 _WINDOW = np.hanning(_FRAME).astype(np.float32)
 
 
-def _band_energies(samples: Float32) -> npt.NDArray[np.float64]:
-    """Energy of each band every 5 ms, shape (n_frames, 24); a block of frames at a time, so that memory stays flat."""
+def _band_energies(samples: Float32, hop: int) -> npt.NDArray[np.float64]:
+    """Energy of each band every `hop` samples, shape (n_frames, 24); in blocks, so that memory stays flat."""
     around = _FRAME // 2
     padded = np.pad(samples.astype(np.float32), (around, around + max(0, _FRAME - len(samples))))
-    frames = np.lib.stride_tricks.sliding_window_view(padded, _FRAME)[::_HOP]
+    frames = np.lib.stride_tricks.sliding_window_view(padded, _FRAME)[::hop]
     blocks = []
     for start in range(0, len(frames), _FRAMES_AT_ONCE):
         spectrum = np.fft.rfft(frames[start : start + _FRAMES_AT_ONCE] * _WINDOW, axis=1)[:, :_N_BINS]

@@ -89,7 +89,7 @@ def measure_quality(samples: Float32) -> Quality:
     return Quality(
         duration_s=len(samples) / RATE_HZ,
         peak_db=_decibels(max(highest - offset, offset - lowest) ** 2),
-        level_db=_decibels(float(squares.mean())),
+        level_db=_decibels(float(centred @ centred) / len(centred)),
         dc_offset=offset,
         clipped_share=_clipped_share(samples) if max(highest, -lowest) >= _CLIPPED_FROM else 0.0,
         spread_db=quantile(ordered, 0.9) - quantile(ordered, 0.1),

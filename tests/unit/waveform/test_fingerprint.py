@@ -62,6 +62,16 @@ def test_a_clip_is_heard_in_blocks_and_the_seams_are_not(monkeypatch: pytest.Mon
     assert found.core_s == pytest.approx(in_blocks.core_s)
 
 
+def test_a_long_clip_that_is_heard_half_as_often_sounds_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    clip = np.concatenate([lively(seed) for seed in range(12)])
+    assert len(clip) > 4 * RATE_HZ
+    seldom = fingerprint_of(clip)
+    monkeypatch.setattr(fingerprint, "_LONG_HOP", fingerprint._HOP)
+    often = fingerprint_of(clip)
+    assert min(likeness(seldom, often)) > 0.998
+    assert seldom.core_s == pytest.approx(often.core_s, abs=0.01)
+
+
 def test_playing_faster_makes_it_shorter_and_higher() -> None:
     tone = np.sin(2 * np.pi * 500 * np.arange(RATE_HZ) / RATE_HZ).astype(np.float32)
     faster = at_speed(tone, 1.25)
