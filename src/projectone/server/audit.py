@@ -69,7 +69,7 @@ AUDIT_LOG = Table(
     Column("entry_sha256", String(64), nullable=False),
 )
 
-_PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:+-]{0,95}")
+_PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/+-]{0,95}")  # a key service names its keys with slashes
 _ACCOUNT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,47}")
 _MAX_PROBLEMS = 100
 _LOCK = 0x70726F6A  # PostgreSQL's advisory locks are numbers

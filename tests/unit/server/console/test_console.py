@@ -23,7 +23,7 @@ from projectone.server.audit import AuditLog
 from projectone.server.console import app as console
 from projectone.server.console.app import COOKIE, ConsoleServices, create_console
 from projectone.server.console.guard import Guard
-from projectone.server.console.sessions import Sessions
+from projectone.server.console.sessions import Session, Sessions
 from projectone.server.corpus.review import Checks, HeldSample, Reviews
 from projectone.server.database import Engine, open_engine
 from projectone.server.devices.operators import OperatorTokens, Role
@@ -295,6 +295,17 @@ def test_to_let_a_sample_into_training_the_token_is_shown_again(desk: Console) -
     assert desk.post("/prove", form_token=form_token, token=bearer).status_code == 303
     assert desk.decide("accept").status_code == 303
     assert desk.desk.decided == [("refused", "reviewer-1"), ("accepted", "reviewer-1")]
+
+
+def test_without_the_step_up_whoever_finds_a_browser_open_lets_samples_in(
+    desk: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The control."""
+    desk.signed_in()
+    desk.now += timedelta(minutes=6)
+    monkeypatch.setattr(Session, "is_stepped_up", lambda self, now: True)
+    assert desk.decide("accept").status_code == 303
+    assert desk.desk.decided == [("accepted", "reviewer-1")]
 
 
 def test_a_reviewer_hears_reads_and_decides_on_the_record(tmp_path: Path) -> None:
