@@ -148,13 +148,7 @@ class Workshop:
         self.teacher = Teacher(self.samples, self.models, training, replay)
         self.derived = Derived(self.home, self.catalog, self.runs, self.ledger.released_weights)
         self.expiry = Expiry(self._engine, settings.keep)
-        self.caps = CapLimits(
-            max_new=settings.max_new_per_contributor,
-            max_new_stranger=min(settings.max_new_per_stranger, settings.max_new_per_contributor),
-            stranger_share=settings.stranger_share,
-            max_new_per_phrase=settings.max_new_per_phrase,
-            few_people=settings.few_contributors,
-        )
+        self.caps = _caps(settings)
         self._base_sha256: str | None = None
         self._row_written_s = float("-inf")
 
@@ -311,3 +305,13 @@ class Workshop:
         figures = listener.agreement(new, self.models.find(self.base()))
         self.reviews.add_measures(figures, guard=permit.guard)
         return triage
+
+
+def _caps(settings: ServerSettings) -> CapLimits:
+    return CapLimits(
+        max_new=settings.max_new_per_contributor,
+        max_new_stranger=min(settings.max_new_per_stranger, settings.max_new_per_contributor),
+        stranger_share=settings.stranger_share,
+        max_new_per_phrase=settings.max_new_per_phrase,
+        few_people=settings.few_contributors,
+    )
