@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Engine, bindparam, delete, func, insert, sele
 from projectone.contracts.base import canonical_json
 from projectone.errors import KeyDestroyedError, KeyMissingError, KeyRenewedError, SealError, SettingsError
 from projectone.server.database import forget_freed_pages, reading, writing
+from projectone.server.group_commits import GroupCommits
 from projectone.server.keys.memory import Memory
 from projectone.server.keys.tables import CONSENT_KEYS, DELETIONS, MASTER_KEYS
 from projectone.storage.keyfiles import MasterKeys
@@ -71,6 +72,7 @@ class ConsentKeys:
         self._engine = engine
         self._master = master
         self._clock = clock
+        self._commits = GroupCommits(engine)
         self._sealing: Memory[SealingKey] = Memory(now_s)
         self._opening: Memory[bytes] = Memory(now_s)
 
@@ -301,9 +303,11 @@ class ConsentKeys:
         return found
 
     def _make(self, receipt_id: UUID) -> Any:  # noqa: ANN401 - a SQLAlchemy row has no type of its own
+        """A key for a consent that has none; the first uploads of many people at once share a transaction."""
         private, public = new_key_pair()
         here = select(CONSENT_KEYS).where(CONSENT_KEYS.c.receipt_id == receipt_id)
-        with writing(self._engine) as connection:
+
+        def make(connection: Connection) -> Any:  # noqa: ANN401 - as above
             row = connection.execute(here).one_or_none()
             if row is None or _is_spent(row):
                 # Inside the transaction: a rotation either sees this row or was seen by it.
@@ -322,6 +326,8 @@ class ConsentKeys:
                     spent = update(CONSENT_KEYS).where(CONSENT_KEYS.c.receipt_id == receipt_id)
                     connection.execute(spent.values(**values))
             return connection.execute(here).one()
+
+        return self._commits.run(make)
 
 
 def _current(connection: Connection) -> str | None:
