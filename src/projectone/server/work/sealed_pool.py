@@ -25,6 +25,7 @@ import numpy as np
 from projectone.server.pipeline.ports import Look
 from projectone.server.sandbox.seal import apply_limits, apply_seal
 from projectone.server.work.look import Page, Question, look, look_at_page
+from projectone.waveform.quality import RATE_HZ
 from projectone.waveform.wav import encode_wav
 
 _MAX_PROCESSES = 8
@@ -153,10 +154,22 @@ def _seal(shared: SharedMemory | None) -> None:
     global _shared
     _shared = shared
     compute_on_one_core()
-    tone = 0.3 * np.sin(np.arange(8_000) / 5) * np.hanning(8_000)
-    look(encode_wav(tone.astype(np.float32)), Question("", "warm up"))
+    warm_up()
     apply_limits(memory_bytes=_MEMORY_BYTES)
     apply_seal()
+
+
+def warm_up() -> Look:
+    """Look once at what goes through everything: a sung sentence, corrected.
+
+    What Python loads when it is first used is loaded by this, because a sealed process can load nothing more.
+    """
+    time_s = np.arange(int(4.5 * RATE_HZ)) / RATE_HZ
+    turns = np.cumsum(150 + 50 * np.sin(2 * np.pi * 0.5 * time_s)) / RATE_HZ
+    voice = sum(np.sin(2 * np.pi * turns * harmonic) / harmonic for harmonic in range(1, 20))
+    clip = 0.2 * voice * (0.1 + np.sin(2 * np.pi * 1.5 * time_s) ** 2)
+    question = Question("", "call me at ten past five, please", heard="call me ate", wants_fingerprint=True)
+    return look(encode_wav(clip.astype(np.float32)), question)
 
 
 _SET_THREADS: Final = ("scipy_openblas_set_num_threads64_", "openblas_set_num_threads64_", "openblas_set_num_threads")

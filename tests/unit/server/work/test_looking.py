@@ -8,6 +8,7 @@ from concurrent.futures import Future
 import numpy as np
 import pytest
 from tests.fakes.caller import a_clip
+from tests.hostile.audio_families import speechlike
 
 from projectone.contracts.base import sha256_hex
 from projectone.errors import DataError, DigestMismatchError
@@ -109,6 +110,7 @@ def test_only_so_many_answers_are_remembered(store: Store) -> None:
 def test_sealed_processes_give_the_same_answers_in_the_same_order(store: Store) -> None:
     clips = [a_clip(seed, duration_s=0.15) for seed in range(90)]
     clips[7], clips[50] = SILENCE, b"no sound at all"
+    clips[8] = encode_wav(speechlike(np.random.default_rng(8), 2.0))
     asked = [store.add(clip) for clip in clips]
     asked[20] = Question("0" * 64, "seven")
     asked += asked[:10]  # under way already, or known

@@ -7,7 +7,7 @@ from tests.fakes.caller import a_clip
 
 from projectone.server.work import sealed_pool
 from projectone.server.work.look import Question, look_at_page
-from projectone.server.work.sealed_pool import SharedMemory
+from projectone.server.work.sealed_pool import SharedMemory, warm_up
 
 
 def test_what_does_not_fit_into_the_shared_memory_is_sent_beside_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -24,3 +24,11 @@ def test_what_does_not_fit_into_the_shared_memory_is_sent_beside_it(monkeypatch:
         assert {look.findings.discard for look in look_at_page(page)} == {None}
     finally:
         shared.close()
+
+
+def test_what_a_process_looks_at_before_it_is_sealed_goes_through_everything() -> None:
+    seen = warm_up()
+    assert (seen.findings.discard, seen.findings.hold) == (None, ())
+    assert seen.findings.measures["speech_ratio"] > 0.5
+    assert seen.findings.measures["edit_share"] > 0
+    assert seen.fingerprint is not None
