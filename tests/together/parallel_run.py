@@ -21,7 +21,7 @@ import projectone.server.training.engines.run as engine
 from projectone.errors import LostProcessError, ProjectOneError
 from projectone.server.training import TrainingClip, TrainingConfig
 from projectone.server.training.adamw import Tensors
-from projectone.server.training.config import LoraConfig
+from projectone.server.training.config import LoraConfig, RolloutConfig
 from projectone.server.training.loss import Batch
 from projectone.server.training.state import TrainingState
 from projectone.server.training.trainer import LoopParts, train
@@ -47,6 +47,7 @@ CONFIGS = {
     "full": FULL,
     "lora": replace(FULL, method="lora", learning_rate=4e-3, trainable="decoder", encoded_epochs=1, epochs=2),
     "dropout": replace(FULL, method="lora", lora=LoraConfig(dropout=0.2)),
+    "sequence": replace(FULL, sequence="mwer", rollouts=RolloutConfig(n_hypotheses=2, max_steps=2)),
 }
 
 

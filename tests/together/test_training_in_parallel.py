@@ -126,6 +126,15 @@ def test_processes_do_together_what_one_does_with_the_same_batch(
     assert not list((together / "work").glob("encoder*"))
 
 
+def test_the_second_stage_is_the_first_processes_alone_and_all_end_with_the_model_it_made(
+    whole_run: Callable[[str], Path],
+) -> None:
+    events = last_run(whole_run("sequence") / "work" / "training.jsonl")
+    (ended,) = [event for event in events if event["event"] == "sequence_finish"]
+    assert (ended["loss"], ended["n_steps"]) == ("mwer", 2)
+    assert len([event for event in events if event["event"] == "finish"]) == 1
+
+
 @pytest.mark.parametrize(("rank", "method"), [(0, "full"), (1, "full"), (1, "dropout")])
 def test_a_killed_process_ends_all_and_the_resumed_run_ends_in_the_same_bits(
     base: Path, tmp_path: Path, whole_run: Callable[[str], Path], rank: int, method: str
