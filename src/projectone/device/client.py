@@ -2,43 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 
 from projectone.contracts.consent import ConsentReceipt, ConsentScope
-from projectone.contracts.erasures import ErasureReceipt, SignedErasure
-from projectone.contracts.uses import SampleUses, SignedUses
+from projectone.contracts.erasures import ErasureReceipt
+from projectone.contracts.uses import SignedUses
 from projectone.device.accounts import ConsentAccount, DeviceStatus
-from projectone.device.consent import ConsentLedger, ConsentMethod
-from projectone.device.corrections import Corrections, Granted, Kept
-from projectone.device.donation import Distance, Finding, check_sound, check_words
-from projectone.device.installed import Installed
-from projectone.device.keys import DeviceKeys
-from projectone.device.outbox import Outbox
-from projectone.device.recordings import Clip, Recording, Recordings
-from projectone.device.scripts import Offer, Scripts
-from projectone.device.sent import Sent, SentPoint, Undone
-from projectone.device.transcriber import Heard, Samples, Transcriber
-from projectone.device.transport import Transport
-from projectone.device.updater import Updater, UpdateReport
+from projectone.device.consent import ConsentMethod
+from projectone.device.corrections import Granted, Kept
+from projectone.device.donation import Finding, check_sound, check_words
+from projectone.device.recordings import Clip, Recording
+from projectone.device.rooms import DeviceRooms, LearnedFrom
+from projectone.device.scripts import Offer
+from projectone.device.sent import SentPoint, Undone
+from projectone.device.transcriber import Heard, Samples
+from projectone.device.updater import UpdateReport
 from projectone.device.updater.download import ByteProgress
-from projectone.device.uploader import SyncProgress, SyncReport, Uploader
+from projectone.device.uploader import SyncProgress, SyncReport
 from projectone.errors import ArtifactError, DataError, SettingsError, SignatureError
-from projectone.storage.database import Database
 from projectone.storage.given_files import read_given
 
 # An hour of 48 kHz stereo at 32 bits, and a header.
 MAX_RECORDING_BYTES = 3600 * 48_000 * 2 * 4 + 4096
-
-
-LearnedFrom = tuple[SampleUses, tuple[bool | None, ...]]
-"""What the server signed about a sample, and for each model whether it learned from it, as its proof shows."""
-
-Distances = tuple[Distance, Distance]
-"""Between two texts: by words, by characters."""
 
 
 @dataclass(frozen=True)
@@ -47,32 +34,6 @@ class DonationCheck:
 
     finding: Finding | None
     heard: str | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class DeviceRooms:
-    """What `wiring` joined. Each is used through `DeviceClient`."""
-
-    home: Path
-    database: Database
-    recordings: Recordings
-    consent: ConsentLedger
-    outbox: Outbox
-    keys: DeviceKeys
-    transport: Transport
-    installed: Installed
-    corrections: Corrections
-    sent: Sent
-    uploader: Uploader
-    updater: Updater
-    transcriber: Transcriber
-    scripts: Scripts
-    distances: Callable[[], Distances]
-    read_erasure: Callable[[SignedErasure], ErasureReceipt]
-    read_uses: Callable[[SignedUses], LearnedFrom]
-    channel: str
-    read_clip: Callable[[bytes], Clip]
-    clock: Callable[[], datetime]
 
 
 class DeviceClient:

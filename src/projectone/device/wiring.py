@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 
 from projectone import __version__
 from projectone.contracts.devices import Enrolment
-from projectone.device.client import DeviceClient, DeviceRooms, Distances
+from projectone.device.client import DeviceClient
 from projectone.device.consent import M002_CONSENT, M004_ERASURES, M005_PEOPLE, ConsentLedger
 from projectone.device.corrections import Corrections
 from projectone.device.installed import Installed
 from projectone.device.keys import DeviceKeys
 from projectone.device.outbox import M003_OUTBOX, M006_DELETIONS, Outbox
 from projectone.device.recordings import M001_RECORDINGS, Clip, Recordings
+from projectone.device.rooms import DeviceRooms, Distances
 from projectone.device.scripts import Scripts
 from projectone.device.sent import Sent
 from projectone.device.settings import DeviceSettings

@@ -7,7 +7,8 @@ from typing import Any
 
 from projectone.contracts.uses import ModelUse, SignedUses
 from projectone.device.cli.results import Result
-from projectone.device.client import DeviceClient, LearnedFrom
+from projectone.device.client import DeviceClient
+from projectone.device.rooms import LearnedFrom
 from projectone.errors import ContractError, UsageError
 from projectone.storage.files import write_atomically
 from projectone.storage.given_files import read_given

@@ -1,0 +1,57 @@
+"""What a `DeviceClient` is made of: the rooms of a device, and the functions that `wiring` hands in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from projectone.contracts.erasures import ErasureReceipt, SignedErasure
+from projectone.contracts.uses import SampleUses, SignedUses
+from projectone.device.consent import ConsentLedger
+from projectone.device.corrections import Corrections
+from projectone.device.donation import Distance
+from projectone.device.installed import Installed
+from projectone.device.keys import DeviceKeys
+from projectone.device.outbox import Outbox
+from projectone.device.recordings import Clip, Recordings
+from projectone.device.scripts import Scripts
+from projectone.device.sent import Sent
+from projectone.device.transcriber import Transcriber
+from projectone.device.transport import Transport
+from projectone.device.updater import Updater
+from projectone.device.uploader import Uploader
+from projectone.storage.database import Database
+
+LearnedFrom = tuple[SampleUses, tuple[bool | None, ...]]
+"""What the server signed about a sample, and for each model whether it learned from it, as its proof shows."""
+
+Distances = tuple[Distance, Distance]
+"""Between two texts: by words, by characters."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeviceRooms:
+    """What `wiring` joined. Each is used through `DeviceClient`."""
+
+    home: Path
+    database: Database
+    recordings: Recordings
+    consent: ConsentLedger
+    outbox: Outbox
+    keys: DeviceKeys
+    transport: Transport
+    installed: Installed
+    corrections: Corrections
+    sent: Sent
+    uploader: Uploader
+    updater: Updater
+    transcriber: Transcriber
+    scripts: Scripts
+    distances: Callable[[], Distances]
+    read_erasure: Callable[[SignedErasure], ErasureReceipt]
+    read_uses: Callable[[SignedUses], LearnedFrom]
+    channel: str
+    read_clip: Callable[[bytes], Clip]
+    clock: Callable[[], datetime]
