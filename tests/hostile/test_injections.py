@@ -37,7 +37,7 @@ def outcome(folder: Path, text: str, *, candidate_wer: float, ports: Any = lambd
 
 @pytest.mark.parametrize("every", [7, pytest.param(1, marks=pytest.mark.slow)])
 def test_injected_texts_go_the_way_of_a_benign_one(tmp_path: Path, every: int) -> None:
-    """T20: of sixty texts every seventh, all sixty where time is; no language model takes part in a gate or an edge; half of the runs are better, half are worse."""
+    """T20: no language model takes part in a gate or an edge; half of the runs are better, half are worse."""
     texts = [" ".join(parts) for parts in itertools.product(OPENINGS, ORDERS)]
     assert len(texts) == 60
     wers = (0.3, 0.7)
