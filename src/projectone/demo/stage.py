@@ -33,6 +33,7 @@ class DemoOptions:
         seed: Decides who is who.
         environment: That of the backend's processes.
         training: Settings of the trainer, by their `PROJECTONE_SERVER_TRAINING_*` names without that prefix.
+        settings: Further settings of the server, by their `PROJECTONE_SERVER_*` names without that prefix.
     """
 
     corpus: Path | None
@@ -42,6 +43,7 @@ class DemoOptions:
     seed: int = 1
     size: Size = field(default_factory=Size)
     training: Mapping[str, str] = field(default_factory=lambda: dict(TRAINING))
+    settings: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def corpus_name(self) -> str:
@@ -131,6 +133,7 @@ def backend_for(options: DemoOptions, stage: Stage) -> Backend:
         # What is shown is how the gate judges trained models: nobody spares it the work.
         "TRIAGE": "off",
         **{f"TRAINING_{name}": value for name, value in options.training.items()},
+        **options.settings,
     }
     return Backend(options.out / "server", options.out / "logs", options.environment, variables)
 
