@@ -99,6 +99,10 @@ def lines_of(
     monkeypatch.setattr(services.ledger, "latest", refused)
     caller = Caller(http, services.enrolment_code, "ada")
     assert caller.enrol().status_code in (200, 201) and caller.grant().status_code == 200
+    # As in `serve`, which gives uvicorn no log of its own; a server that another test ran here may have.
+    for name in ("uvicorn", "uvicorn.error"):
+        monkeypatch.setattr(logging.getLogger(name), "propagate", True)
+        monkeypatch.setattr(logging.getLogger(name), "disabled", False)
     stream = io.StringIO()
     with logging_to(stream, has_requests=True, formatter=formatter):
         for number in range(n):

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from tests.fakes.caller import SAID_AT, Caller, a_clip
 from tests.faults.server_disk import Opened, opened
 
-from projectone.contracts import endpoints, signatures
+from projectone.contracts import endpoints, signed_requests
 from projectone.contracts.consent import ConsentReceipt
 from projectone.contracts.signatures import content_digest, public_key_text, sign_request, verify_request
 from projectone.errors import ConsentError, DataError, SignatureError
@@ -280,7 +280,7 @@ def test_of_10000_forged_requests_none_is_accepted() -> None:
 
 
 def test_control_without_the_check_forged_requests_are_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(signatures, "_check", lambda *arguments, **options: None)
+    monkeypatch.setattr(signed_requests, "check_signature", lambda *arguments, **options: None)
     chance = random.Random(9)
     assert sum(is_accepted(forged(number, chance)) for number in range(200)) > 50
 
