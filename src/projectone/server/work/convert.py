@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from projectone.errors import ConversionError
-from projectone.server.conversion.coreml.contract import DECODER
+from projectone.server.conversion.coreml.contract import DECODER, MANIFEST
 from projectone.server.settings import ServerSettings
 from projectone.server.work.references import resolve_model
 from projectone.speech.checkpoint import WhisperCheckpoint, load_checkpoint, save_checkpoint
@@ -58,7 +58,7 @@ def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
         _writer(arguments)(checkpoint, folder)
     files = sorted(path for path in arguments.out.rglob("*") if path.is_file())
     written = {path.relative_to(arguments.out).as_posix(): path.stat().st_size for path in files}
-    manifest = arguments.out / "whisperkit.json"
+    manifest = arguments.out / MANIFEST
     known = json.loads(manifest.read_text()) if manifest.is_file() else {}
     notes = {name: known[name] for name in ("limits", "verified", "coreml_executed", "decibels") if name in known}
     if arguments.json:

@@ -14,6 +14,7 @@ from typing import Literal
 from projectone.speech.whisper import ModelDimensions
 
 MEL, ENCODER, DECODER = "MelSpectrogram", "AudioEncoder", "TextDecoder"
+MANIFEST = "whisperkit.json"
 WHISPERKIT = "1.0.0"  # the first release that reads what is written here
 # Its loop writes as many columns of the caches, whatever it is asked for: `Constants.maxTokenContext`.
 LEAST_CACHE = 224

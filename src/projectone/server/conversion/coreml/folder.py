@@ -12,7 +12,7 @@ from typing import Any
 
 from projectone.errors import ConversionError
 from projectone.server.conversion.coreml.compression import Variant, compressed
-from projectone.server.conversion.coreml.contract import WHISPERKIT, contracts_of, limits_of
+from projectone.server.conversion.coreml.contract import MANIFEST, WHISPERKIT, contracts_of, limits_of
 from projectone.server.conversion.coreml.graphs import graphs_of
 from projectone.server.conversion.coreml.saving import convert, save_package
 from projectone.server.conversion.coreml.verification import Report, verify
@@ -20,7 +20,6 @@ from projectone.server.conversion.coreml.weights import packaged_weights
 from projectone.speech.checkpoint import WhisperCheckpoint, save_settings
 from projectone.storage.files import digest_of, write_atomically
 
-MANIFEST = "whisperkit.json"
 SYSTEMS = {"iOS": "16", "macOS": "13", "watchOS": "10"}
 
 

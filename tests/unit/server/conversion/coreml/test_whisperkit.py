@@ -231,6 +231,18 @@ def test_a_cache_one_column_short_breaks_the_contract(
     )
 
 
+def test_a_broken_contract_is_a_fault_of_a_compressed_folder_too() -> None:
+    report = Report(
+        breaches={DECODER: ["input 'x' is missing"]},
+        missing=(),
+        foreign=(),
+        decibels={},
+        silence_error=0,
+        argmax=(0, 0),
+    )
+    assert report.faults(is_exact=False) == ["TextDecoder: input 'x' is missing"]
+
+
 def test_an_overflow_names_the_operation_where_it_began(checkpoint: WhisperCheckpoint, tmp_path: Path) -> None:
     weights: dict[str, Stored] = dict(packaged_weights(checkpoint))
     weights["encoder.blocks.1.mlp2.bias"] = np.full_like(dense(weights["encoder.blocks.1.mlp2.bias"]), 60_000)
