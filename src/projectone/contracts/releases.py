@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import Field
 
 from projectone.contracts.base import Contract, Moment, Name, Sha256
 
 Channel = Name
+
+DEFAULT_TIER: Final = "float16"
+"""What every release has: the model as it was trained and judged. Other tiers are made from it."""
 
 
 class ReleaseFile(Contract):
@@ -41,10 +44,13 @@ class ReleaseManifest(Contract):
 
     `min_seq` is the minimum version: what was released before it is retired. A device that has such a model takes the
     newest one whatever it thought of it before, and keeps none to go back to.
+
+    A release has one manifest for each `tier`, the form in which a kind of device gets the model; they share `seq`.
     """
 
     schema_version: Literal[1] = 1
     channel: Channel
+    tier: Name = DEFAULT_TIER
     seq: int = Field(ge=1)
     version: str
     repo_id: str

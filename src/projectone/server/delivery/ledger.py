@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -11,7 +11,9 @@ from sqlalchemy import (
     Connection,
     Engine,
     Float,
+    ForeignKey,
     Integer,
+    Row,
     String,
     Table,
     Text,
@@ -23,7 +25,7 @@ from sqlalchemy import (
 )
 
 from projectone.contracts.endpoints import release_package
-from projectone.contracts.releases import LatestModelInfo, ReleaseManifest, SignedManifest
+from projectone.contracts.releases import DEFAULT_TIER, LatestModelInfo, ReleaseManifest, SignedManifest
 from projectone.errors import StorageError
 from projectone.server.audit import record
 from projectone.server.database import METADATA, reading, writing
@@ -45,18 +47,48 @@ RELEASES = Table(
     UniqueConstraint("channel", "seq"),
 )
 
+RELEASE_TIERS = Table(
+    "release_tiers",
+    METADATA,
+    Column("run_id", String(96), ForeignKey("releases.run_id"), primary_key=True),
+    Column("tier", String(96), primary_key=True),
+    Column("manifest", Text, nullable=False),
+)
+"""A release for the tiers beside the default one, which is the row in `releases`."""
+
 _READ = (RELEASES.c.run_id, RELEASES.c.manifest, RELEASES.c.signed)
 
 Sign = Callable[[ReleaseManifest], SignedManifest]
+Draft = Callable[[int], ReleaseManifest]
+"""The manifest of one tier for a sequence number."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Release:
-    """One release: what its manifest says, and that manifest signed."""
+    """One release: what its manifest says, and that manifest signed.
+
+    Attributes:
+        run_id: Which run made it.
+        manifest: Of the default tier: the model that was judged.
+        signed: That manifest, signed.
+        others: The manifests of the other tiers, in the order of their names.
+    """
 
     run_id: str
     manifest: ReleaseManifest
     signed: SignedManifest
+    others: tuple[ReleaseManifest, ...] = ()
+
+    @property
+    def tiers(self) -> dict[str, ReleaseManifest]:
+        """The manifest of each tier, the default one first."""
+        return {manifest.tier: manifest for manifest in (self.manifest, *self.others)}
+
+    @property
+    def contents(self) -> set[str]:
+        """Digests of everything that devices fetch of it: the packages of all tiers, and the short ways to them."""
+        every = self.tiers.values()
+        return {tier.package_sha256 for tier in every} | {way.sha256 for tier in every for way in tier.updates}
 
 
 class Ledger:
@@ -76,9 +108,10 @@ class Ledger:
         self,
         run_id: str,
         channel: str,
-        draft: Callable[[int], ReleaseManifest],
+        draft: Draft,
         sign: Sign,
         *,
+        others: Sequence[Draft] = (),
         guard: Callable[[Connection], None] | None = None,
         before_new: Callable[[Connection], None] | None = None,
     ) -> Release:
@@ -87,15 +120,16 @@ class Ledger:
         Args:
             run_id: Who publishes.
             channel: Who gets it.
-            draft: The manifest for a sequence number, which is one more than the channel's newest.
+            draft: The default tier's manifest for a sequence number, which is one more than the channel's newest.
             sign: Signs the manifest.
+            others: The same release for other tiers, each its own manifest of the same number.
             guard: Refuses the transaction if the caller's lease is stale.
             before_new: Refuses it if the model must not leave; not asked about a release that is there already.
 
         Raises:
             LeaseError: if the guard refuses.
             WithdrawnError: if `before_new` does.
-            StorageError: if the manifest is not of this channel and number.
+            StorageError: if a manifest is not of this channel and number, or the tiers are not one of each.
         """
         row = RELEASES.c
         with writing(self._engine) as connection:
@@ -103,45 +137,22 @@ class Ledger:
                 guard(connection)
             known = connection.execute(select(*_READ).where(row.run_id == run_id)).first()
             if known is not None:
-                return _release(*known)
+                return _releases(connection, [known])[0]
             if before_new is not None:
                 before_new(connection)
             newest = connection.execute(select(func.max(row.seq)).where(row.channel == channel)).scalar()
             seq = int(newest or 0) + 1
-            manifest = draft(seq)
             before = connection.execute(
                 select(row.manifest).where(row.channel == channel).order_by(row.seq.desc()).limit(1)
             ).scalar()
-            if before is not None:  # what was retired stays so
-                floor = ReleaseManifest.from_bytes(before.encode()).min_seq
-                manifest = manifest.model_copy(update={"min_seq": max(floor, manifest.min_seq)})
-            if (manifest.channel, manifest.seq) != (channel, seq):
-                raise StorageError(f"release: expected {channel} {seq}, got {manifest.channel} {manifest.seq}")
-            signed = sign(manifest)
-            connection.execute(
-                insert(RELEASES).values(
-                    run_id=run_id,
-                    channel=channel,
-                    seq=seq,
-                    version=manifest.version,
-                    weights_sha256=manifest.weights_sha256,
-                    package_sha256=manifest.package_sha256,
-                    manifest=manifest.to_bytes().decode(),
-                    signed=signed.to_bytes().decode(),
-                    created_at_s=manifest.created_at.timestamp(),
-                )
-            )
-            record(
-                connection,
-                "released",
-                run_id,
-                now=manifest.created_at,
-                channel=channel,
-                seq=seq,
-                version=manifest.version,
-                weights_sha256=manifest.weights_sha256,
-            )
-        return Release(run_id=run_id, manifest=manifest, signed=signed)
+            # what was retired stays so
+            floor = 1 if before is None else ReleaseManifest.from_bytes(before.encode()).min_seq
+            manifest, *rest = (_drafted(make, channel, seq, floor) for make in (draft, *others))
+            rest.sort(key=lambda tier: tier.tier)
+            _require_one_of_each(manifest, rest)
+            release = Release(run_id=run_id, manifest=manifest, signed=sign(manifest), others=tuple(rest))
+            _append(connection, release)
+        return release
 
     def renew(self, channel: str, expires_at: datetime, sign: Sign) -> None:
         """Sign the channel's newest release again with a later expiry; nothing else of it changes."""
@@ -164,15 +175,15 @@ class Ledger:
         row = RELEASES.c
         found = select(*_READ).where(row.channel == channel).order_by(row.seq.desc()).limit(1)
         with reading(self._engine) as connection:
-            known = connection.execute(found).first()
-        return None if known is None else _release(*known)
+            releases = _releases(connection, connection.execute(found).all())
+        return releases[0] if releases else None
 
     def find(self, run_id: str) -> Release | None:
         """The release that a run made."""
         found = select(*_READ).where(RELEASES.c.run_id == run_id)
         with reading(self._engine) as connection:
-            known = connection.execute(found).first()
-        return None if known is None else _release(*known)
+            releases = _releases(connection, connection.execute(found).all())
+        return releases[0] if releases else None
 
     def releases(self, channel: str | None = None) -> list[Release]:
         """All releases, oldest first."""
@@ -180,8 +191,7 @@ class Ledger:
         if channel is not None:
             ordered = ordered.where(RELEASES.c.channel == channel)
         with reading(self._engine) as connection:
-            rows = connection.execute(ordered).all()
-        return [_release(*row) for row in rows]
+            return _releases(connection, connection.execute(ordered).all())
 
     def manifests(self) -> list[tuple[str, ReleaseManifest]]:
         """Every release, oldest first: the run that made it, and what its manifest says."""
@@ -206,9 +216,64 @@ class Ledger:
         )
 
 
-def _release(run_id: str, manifest_text: str, signed_text: str) -> Release:
-    return Release(
-        run_id=run_id,
-        manifest=ReleaseManifest.from_bytes(manifest_text.encode()),
-        signed=SignedManifest.from_bytes(signed_text.encode()),
+def _drafted(draft: Draft, channel: str, seq: int, min_seq: int) -> ReleaseManifest:
+    manifest = draft(seq)
+    if (manifest.channel, manifest.seq) != (channel, seq):
+        raise StorageError(f"release: expected {channel} {seq}, got {manifest.channel} {manifest.seq}")
+    return manifest.model_copy(update={"min_seq": max(min_seq, manifest.min_seq)})
+
+
+def _require_one_of_each(manifest: ReleaseManifest, others: Sequence[ReleaseManifest]) -> None:
+    tiers = [manifest.tier, *(other.tier for other in others)]
+    if manifest.tier != DEFAULT_TIER or len(set(tiers)) != len(tiers):
+        raise StorageError(f"release: expected {DEFAULT_TIER!r} and other tiers, one of each, got {tiers}")
+
+
+def _append(connection: Connection, release: Release) -> None:
+    manifest = release.manifest
+    connection.execute(
+        insert(RELEASES).values(
+            run_id=release.run_id,
+            channel=manifest.channel,
+            seq=manifest.seq,
+            version=manifest.version,
+            weights_sha256=manifest.weights_sha256,
+            package_sha256=manifest.package_sha256,
+            manifest=manifest.to_bytes().decode(),
+            signed=release.signed.to_bytes().decode(),
+            created_at_s=manifest.created_at.timestamp(),
+        )
     )
+    for other in release.others:
+        values = {"run_id": release.run_id, "tier": other.tier, "manifest": other.to_bytes().decode()}
+        connection.execute(insert(RELEASE_TIERS).values(**values))
+    record(
+        connection,
+        "released",
+        release.run_id,
+        now=manifest.created_at,
+        channel=manifest.channel,
+        seq=manifest.seq,
+        version=manifest.version,
+        weights_sha256=manifest.weights_sha256,
+    )
+
+
+def _releases(connection: Connection, rows: Sequence[Row[str, str, str]]) -> list[Release]:
+    others: dict[str, list[ReleaseManifest]] = {}
+    if rows:
+        tier = RELEASE_TIERS.c
+        wanted = select(tier.run_id, tier.manifest).order_by(tier.tier)
+        if len(rows) == 1:
+            wanted = wanted.where(tier.run_id == rows[0][0])
+        for run_id, text in connection.execute(wanted):
+            others.setdefault(run_id, []).append(ReleaseManifest.from_bytes(text.encode()))
+    return [
+        Release(
+            run_id=run_id,
+            manifest=ReleaseManifest.from_bytes(manifest.encode()),
+            signed=SignedManifest.from_bytes(signed.encode()),
+            others=tuple(others.get(run_id, ())),
+        )
+        for run_id, manifest, signed in rows
+    ]

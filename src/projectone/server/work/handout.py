@@ -135,9 +135,7 @@ class Handout:
             TransportError: if the Hub could not be reached.
             RegistryError: if it refused.
         """
-        releases = self._ledger.releases()
-        needed = {item.manifest.package_sha256 for item in releases}
-        needed |= {update.sha256 for item in releases for update in item.manifest.updates}
+        needed = {digest for release in self._ledger.releases() for digest in release.contents}
         for made in () if package is None else (package, *package["updates"]):
             if made["sha256"] not in needed:
                 self._packages.delete(made["sha256"])

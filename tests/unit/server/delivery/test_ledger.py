@@ -1,4 +1,4 @@
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from projectone.contracts.signatures import key_id_of, public_key_text, verify_m
 from projectone.errors import LeaseError, SettingsError, SignatureError, StorageError, WithdrawnError
 from projectone.server.audit import AUDIT_LOG
 from projectone.server.database import METADATA, open_engine
-from projectone.server.delivery.ledger import RELEASES, Ledger
+from projectone.server.delivery.ledger import RELEASE_TIERS, RELEASES, Ledger
 from projectone.server.delivery.signing import ReleaseSigner, load_signer
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
@@ -22,7 +22,7 @@ SIGNER = ReleaseSigner(KEY)
 @pytest.fixture
 def engine(tmp_path: Path) -> Iterator[Engine]:
     engine = open_engine(f"sqlite:///{tmp_path / 'rows.sqlite'}")
-    METADATA.create_all(engine, tables=[RELEASES, AUDIT_LOG])
+    METADATA.create_all(engine, tables=[RELEASES, RELEASE_TIERS, AUDIT_LOG])
     yield engine
     engine.dispose()
 
@@ -68,6 +68,27 @@ def test_a_release_is_refused_in_its_own_transaction_and_not_asked_about_again(e
     first = ledger.publish("a", "stable", draft, SIGNER.sign, before_new=lambda connection: None)
     assert ledger.publish("a", "stable", draft, SIGNER.sign, before_new=refuse) == first
     assert ledger.released_weights() == {first.manifest.weights_sha256}
+
+
+def test_a_release_has_one_manifest_for_each_tier(engine: Engine) -> None:
+    def of_tier(tier: str, package: str) -> Callable[[int], ReleaseManifest]:
+        return lambda seq: draft(seq).model_copy(update={"tier": tier, "package_sha256": package * 64})
+
+    ledger = Ledger(engine)
+    others = [of_tier("int8", "5"), of_tier("int4", "4")]
+    made = ledger.publish("a", "stable", draft, SIGNER.sign, others=others)
+    publish(ledger, "b")
+    assert list(made.tiers) == ["float16", "int4", "int8"]
+    assert {tier.seq for tier in made.tiers.values()} == {1}
+    assert made.contents == {"3" * 64, "4" * 64, "5" * 64}
+    assert ledger.releases()[0] == ledger.find("a") == made
+    newest = ledger.newest("stable")
+    assert newest is not None and list(newest.tiers) == ["float16"]
+    with pytest.raises(StorageError, match="one of each"):
+        ledger.publish("c", "stable", draft, SIGNER.sign, others=[of_tier("int8", "5"), of_tier("int8", "6")])
+    with pytest.raises(StorageError, match="one of each"):
+        ledger.publish("c", "stable", of_tier("int8", "5"), SIGNER.sign)
+    assert ledger.find("c") is None
 
 
 def test_a_run_releases_once(engine: Engine) -> None:

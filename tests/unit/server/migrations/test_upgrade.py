@@ -48,6 +48,7 @@ def test_rows_of_the_first_revision_are_kept_and_get_the_tables_that_came_since(
         connection.execute(text("DROP TABLE operator_tokens"))
         connection.execute(text("DROP TABLE enrolment_clusters"))
         connection.execute(text("DROP TABLE enrolment_salts"))
+        connection.execute(text("DROP TABLE release_tiers"))
         connection.execute(text("DROP TABLE deleted_samples"))
         connection.execute(text("ALTER TABLE devices DROP COLUMN revoked_because"))
         connection.execute(text("ALTER TABLE samples DROP COLUMN checks"))
