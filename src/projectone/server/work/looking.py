@@ -8,7 +8,7 @@ They describe a person's recording, so they are that person's data, and what is 
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import BrokenExecutor, CancelledError, Future
 from dataclasses import dataclass
@@ -20,12 +20,13 @@ from projectone.errors import DataError, DigestMismatchError
 from projectone.server.corpus.validation import Findings
 from projectone.server.pipeline.ports import Look
 from projectone.server.work.look import Engine, Question, look
+from projectone.server.work.remembered import Remembered
 from projectone.server.work.sealed_pool import SealedPool
 
 # A page of half-minute clips is 15 MB; a process takes half a second to start, so few clips are not worth one.
 _PAGE = 16
 _WORTH_A_POOL = 64
-# About 1 kB each.
+# Under half a kilobyte each.
 _REMEMBERED = 20_000
 
 
@@ -53,8 +54,7 @@ class Looker:
     ) -> None:
         self._read = read
         self.engine = engine or SealedPool()
-        self._n_remembered = n_remembered
-        self._known: OrderedDict[Question, Look] = OrderedDict()
+        self._known = Remembered(n_remembered)
         self.n_decoded = 0
 
     def __enter__(self) -> Self:
@@ -83,9 +83,7 @@ class Looker:
 
     def forget_others(self, clip_sha256s: Iterable[str]) -> None:
         """Keep what is known of these clips alone."""
-        wanted = set(clip_sha256s)
-        for question in [question for question in self._known if question.clip_sha256 not in wanted]:
-            del self._known[question]
+        self._known.forget_others(set(clip_sha256s))
 
     def close(self) -> None:
         """End what the engine started."""
@@ -118,7 +116,7 @@ class Looker:
                 found = []
             for question, fresh in zip(page.asked, found, strict=False):
                 page.answers[question] = fresh
-                self._remember(question, fresh)
+                self._known.put(question, fresh)
         under_way.difference_update(page.asked)
         for question in page.questions:
             # One that an earlier page asked is remembered by now.
@@ -133,7 +131,7 @@ class Looker:
             return found
         self.n_decoded += 1
         answer = look(found, question)
-        self._remember(question, answer)
+        self._known.put(question, answer)
         return answer
 
     def _content(self, question: Question) -> bytes | Look:
@@ -144,12 +142,6 @@ class Looker:
             return Look(Findings(error.reason))
         except DigestMismatchError:
             return Look(Findings("clip-damaged"))
-
-    def _remember(self, question: Question, answer: Look) -> None:
-        self._known[question] = answer
-        self._known.move_to_end(question)
-        while len(self._known) > self._n_remembered:
-            self._known.popitem(last=False)
 
 
 def _pages(questions: Iterable[Question]) -> Iterator[list[Question]]:
