@@ -7,6 +7,7 @@ from typing import Final, Literal
 from pydantic import Field
 
 from projectone.contracts.base import Contract, Moment, Name, Sha256
+from projectone.contracts.packages import PackagePath
 
 Channel = Name
 
@@ -17,7 +18,7 @@ DEFAULT_TIER: Final = "float16"
 class ReleaseFile(Contract):
     """One file of a package: where it lies inside, and what it must be."""
 
-    path: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,95}$")
+    path: PackagePath
     sha256: Sha256
     size_bytes: int = Field(ge=0)
 
@@ -33,7 +34,7 @@ class ReleaseUpdate(Contract):
     """
 
     kind: Literal["delta"] = "delta"
-    path: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,95}$")
+    path: PackagePath
     base_sha256: Sha256
     sha256: Sha256
     size_bytes: int = Field(gt=0)

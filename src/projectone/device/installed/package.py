@@ -7,6 +7,7 @@ import zipfile
 from pathlib import Path
 from typing import IO
 
+from projectone.contracts.packages import conflict_of
 from projectone.contracts.releases import ReleaseFile, ReleaseManifest
 from projectone.errors import ArtifactError, DigestMismatchError
 
@@ -22,8 +23,7 @@ def unpack(package: Path, manifest: ReleaseManifest, folder: Path) -> None:
         ArtifactError: if the archive holds anything else than the manifest says, or in another form.
     """
     wanted = {file.path: file for file in manifest.files}
-    if len(wanted) != len(manifest.files) or MANIFEST_FILE in wanted:
-        raise ArtifactError(f"release {manifest.seq}: a file is named twice, or {MANIFEST_FILE!r} is among them")
+    refuse_conflicts(manifest)
     try:
         with zipfile.ZipFile(package) as archive:
             entries = archive.infolist()
@@ -32,11 +32,24 @@ def unpack(package: Path, manifest: ReleaseManifest, folder: Path) -> None:
                 raise ArtifactError(f"release {manifest.seq}: expected the files {sorted(wanted)}, got {names}")
             for entry in entries:
                 _check_form(entry, wanted[entry.filename])
-                with archive.open(entry) as source, (folder / entry.filename).open("xb") as target:
+                path = folder / entry.filename
+                path.parent.mkdir(parents=True, exist_ok=True)  # inside: no part of a `PackagePath` leads out
+                with archive.open(entry) as source, path.open("xb") as target:
                     _copy(source, target, wanted[entry.filename])
     except (zipfile.BadZipFile, NotImplementedError, EOFError) as error:
         raise ArtifactError(f"release {manifest.seq}: the package is no zip archive: {error}") from error
     (folder / MANIFEST_FILE).write_bytes(manifest.to_bytes())
+
+
+def refuse_conflicts(manifest: ReleaseManifest) -> None:
+    """Refuse files that cannot lie in one folder, beside the manifest itself.
+
+    Raises:
+        ArtifactError: naming the first.
+    """
+    conflict = conflict_of([MANIFEST_FILE, *(file.path for file in manifest.files)])
+    if conflict is not None:
+        raise ArtifactError(f"release {manifest.seq}: its files cannot be installed: {conflict}")
 
 
 def find_damage(folder: Path, manifest_sha256: str) -> str | None:

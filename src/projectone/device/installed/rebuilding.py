@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from projectone.contracts.releases import ReleaseManifest, ReleaseUpdate
-from projectone.device.installed.package import MANIFEST_FILE
+from projectone.device.installed.package import MANIFEST_FILE, refuse_conflicts
 from projectone.errors import ArtifactError, DigestMismatchError
 from projectone.storage.files import digest_of
 
@@ -31,13 +31,13 @@ def rebuild(
     """
     from projectone.speech.weight_delta import apply_delta  # numpy and zstd, for those alone who update this way
 
-    if way.path not in {file.path for file in manifest.files} or MANIFEST_FILE in {
-        file.path for file in manifest.files
-    }:
+    refuse_conflicts(manifest)
+    if way.path not in {file.path for file in manifest.files}:
         raise ArtifactError(f"release {manifest.seq}: it has no file {way.path!r} that could be rebuilt")
     earlier = list(folders)
     for file in manifest.files:
         target = folder / file.path
+        target.parent.mkdir(parents=True, exist_ok=True)
         if file.path == way.path:
             apply_delta(base, delta, target)
         elif (source := find_file(earlier, file.path, file.sha256)) is not None:

@@ -1,5 +1,8 @@
 """A model folder as one file: a zip whose bytes depend on the folder's files alone.
 
+Core ML's packages are folders, so files may lie deeper; folders themselves have no entries, and what is in none of them
+is not there. Nothing of the disk shows: neither the order in which it lists names, nor times, nor permissions.
+
 Stored, not compressed: weights do not shrink, and a device checks a stored file without unpacking it first.
 """
 
@@ -9,9 +12,11 @@ import hashlib
 import shutil
 import tempfile
 import zipfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from projectone.contracts.packages import conflict_of, is_package_path
 from projectone.contracts.releases import ReleaseFile
 from projectone.errors import ConversionError
 from projectone.storage.blobs import FileBlobs
@@ -37,7 +42,8 @@ def pack(folder: Path, packages: FileBlobs) -> Package:
     """Put the files of `folder` into one package and prove that it holds them.
 
     Raises:
-        ConversionError: if the folder holds something else than plain files, or the package is not the folder.
+        ConversionError: if the folder holds something else than plain files and folders of them, if a name is not
+            safe everywhere, or the package is not the folder.
     """
     files = _list_files(folder)
     packages.folder.mkdir(parents=True, exist_ok=True)
@@ -45,7 +51,7 @@ def pack(folder: Path, packages: FileBlobs) -> Package:
         path = Path(temporary) / "package.zip"
         with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
             for file in files:
-                _add(archive, folder / file.path, file.size_bytes)
+                _add(archive, folder / file.path, file)
         check_parity(path, files)
         sha256 = digest_of(path)
         size_bytes = path.stat().st_size
@@ -76,18 +82,37 @@ def check_parity(package: Path, files: tuple[ReleaseFile, ...]) -> None:
 
 
 def _list_files(folder: Path) -> tuple[ReleaseFile, ...]:
-    paths = sorted(folder.iterdir(), key=lambda path: path.name)
-    odd = [path.name for path in paths if path.is_symlink() or not path.is_file()]
+    paths = {path.relative_to(folder).as_posix(): path for path in _walk(folder)}
+    odd = sorted(name for name in paths if not is_package_path(name))
     if odd or not paths:
-        raise ConversionError(f"model folder: expected plain files only, got {odd or 'nothing'}")
-    return tuple(ReleaseFile(path=path.name, sha256=digest_of(path), size_bytes=path.stat().st_size) for path in paths)
+        raise ConversionError(f"model folder: expected names of letters and digits, got {odd or 'nothing'}")
+    if (conflict := conflict_of(paths)) is not None:
+        raise ConversionError(f"model folder: its files cannot lie in one folder everywhere: {conflict}")
+    return tuple(
+        ReleaseFile(path=name, sha256=digest_of(path), size_bytes=path.stat().st_size)
+        for name, path in sorted(paths.items())
+    )
 
 
-def _add(archive: zipfile.ZipFile, path: Path, size_bytes: int) -> None:
-    entry = zipfile.ZipInfo(path.name, date_time=_EPOCH)
+def _walk(folder: Path) -> Iterator[Path]:
+    """Every file below `folder`; whatever is neither file nor folder is refused, links above all."""
+    for path in folder.iterdir():
+        if path.is_symlink() or not (path.is_file() or path.is_dir()):
+            raise ConversionError(f"model folder: expected plain files only, got {path.name!r}")
+        if path.is_file():
+            yield path
+            continue
+        inside = list(_walk(path))
+        if not inside:
+            raise ConversionError(f"model folder: {path.name!r} is empty, and a package has no folders of its own")
+        yield from inside
+
+
+def _add(archive: zipfile.ZipFile, path: Path, file: ReleaseFile) -> None:
+    entry = zipfile.ZipInfo(file.path, date_time=_EPOCH)
     entry.compress_type = zipfile.ZIP_STORED
     entry.create_system = _UNIX
     entry.external_attr = _PLAIN_FILE_MODE
-    entry.file_size = size_bytes  # known beforehand, so that large files get their zip64 header
+    entry.file_size = file.size_bytes  # known beforehand, so that large files get their zip64 header
     with path.open("rb") as source, archive.open(entry, "w") as target:
         shutil.copyfileobj(source, target, _BLOCK_BYTES)

@@ -65,12 +65,51 @@ def test_a_package_that_differs_from_the_judged_model_is_refused(folder: Path, p
         check_parity(path, package.files[:-1])
 
 
-def test_a_link_or_a_folder_in_the_model_is_refused(folder: Path, packages: FileBlobs) -> None:
-    (folder / "link").symlink_to("/etc/hostname")
-    with pytest.raises(ConversionError, match="link"):
-        pack(folder, packages)
-    (folder / "link").unlink()
-    (folder / "inner").mkdir()
+def test_links_empty_folders_and_odd_names_are_refused(folder: Path, packages: FileBlobs) -> None:
+    inner = folder / "inner"
+    inner.mkdir()
     with pytest.raises(ConversionError, match="inner"):
         pack(folder, packages)
+    for odd in ("link", ".DS_Store", "a b", "dot."):
+        if odd == "link":
+            (inner / odd).symlink_to("/etc/hostname")
+        else:
+            (inner / odd).write_text("")
+        with pytest.raises(ConversionError, match=odd):
+            pack(folder, packages)
+        (inner / odd).unlink()
+    (inner / "CONFIG.json").write_text("")
+    (folder / "INNER").mkdir()
+    (folder / "INNER" / "other").write_text("")
+    with pytest.raises(ConversionError, match="case alone"):
+        pack(folder, packages)
     assert list(packages.keys()) == []
+
+
+def test_folders_inside_give_the_same_bytes_in_every_order_and_under_every_umask(tmp_path: Path) -> None:
+    files = {
+        "AudioEncoder.mlpackage/Data/com.apple.CoreML/weights/weight.bin": b"weights",
+        "AudioEncoder.mlpackage/Data/com.apple.CoreML/model.mlmodel": b"model",
+        "AudioEncoder.mlpackage/Manifest.json": b"{}",
+        "AudioEncoder-notes.txt": b"notes",
+        "whisperkit.json": b"{}",
+    }
+    made = []
+    for name, order, umask in (("one", sorted(files), 0o077), ("two", sorted(files, reverse=True), 0o000)):
+        before = os.umask(umask)
+        try:
+            for path in order:
+                target = tmp_path / name / path
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(files[path])
+            store = FileBlobs(tmp_path / f"{name}-packages")
+            made.append((pack(tmp_path / name, store), store))
+        finally:
+            os.umask(before)
+    (first, first_store), (second, second_store) = made
+    assert first == second
+    contents = first_store.path_of(first.sha256).read_bytes()
+    assert contents == second_store.path_of(second.sha256).read_bytes()
+    with zipfile.ZipFile(first_store.path_of(first.sha256)) as archive:
+        assert [entry.filename for entry in archive.infolist()] == sorted(files)
+        assert {entry.external_attr >> 16 for entry in archive.infolist()} == {0o100644}
