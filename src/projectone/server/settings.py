@@ -17,6 +17,7 @@ from typing import Any
 
 from projectone.contracts.consent import RETRAIN_DAYS, ConsentScope
 from projectone.errors import SettingsError
+from projectone.server.release_settings import ReleaseSettings
 from projectone.server.setting_values import PREFIX
 from projectone.server.setting_values import address as _address
 from projectone.server.setting_values import address_of_ray as _address_of_ray
@@ -27,12 +28,13 @@ from projectone.server.setting_values import places_of_keys as _places_of_keys
 from projectone.server.setting_values import port as _port
 from projectone.server.setting_values import read_key as _read_key
 from projectone.server.setting_values import setting as _setting
+from projectone.server.training_settings import TrainingSettings
 
 PUBLIC_HUB_URL = "https://huggingface.co"
 
 
 @dataclass(frozen=True, kw_only=True)
-class ServerSettings:
+class ServerSettings(ReleaseSettings, TrainingSettings):
     """Everything that `serve` and `work` are told. Below them each room is handed its own piece."""
 
     home: Path = _setting(
@@ -98,7 +100,6 @@ class ServerSettings:
         shown="content of HOME/keys/enrolment-code",
         is_secret=True,
     )
-    channel: str = _setting("CHANNEL", "Release channel that deployed models go to", default="stable")
     base: str = _setting(
         "BASE",
         "Model that every training run starts from: `starter`, a folder, or `owner/name[@revision]`",
@@ -203,140 +204,12 @@ class ServerSettings:
         _number(float, 0, RETRAIN_DAYS),
         default=float(RETRAIN_DAYS),
     )
-    release_days: float = _setting(
-        "RELEASE_DAYS",
-        "Days for which a release may be acted on before it has to be signed again",
-        _number(float, 0.01, 3650),
-        default=90.0,
-    )
     triage: str = _setting(
         "TRIAGE",
         "Whether a run first asks if the new samples can teach anything that the gate could confirm (`on`), or trains "
         "on whatever it has (`off`)",
         _one_of("on", "off"),
         default="on",
-    )
-    trigger_scan: str = _setting(
-        "TRIGGER_SCAN",
-        "Whether what is odd about new samples is tried out on the golden recordings before a model goes out, for a "
-        "planted trigger: `on` or `off`",
-        _one_of("on", "off"),
-        default="on",
-    )
-    triage_max_clips: int | None = _setting(
-        "TRIAGE_MAX_CLIPS",
-        "New clips that production transcribes for this, at most",
-        _number(int, 1, 10**6),
-        default=None,
-        shown="200",
-    )
-    triage_min_speakers: int | None = _setting(
-        "TRIAGE_MIN_SPEAKERS",
-        "Fewer people with new samples than this start no training",
-        _number(int, 0, 10**6),
-        default=None,
-        shown="1",
-    )
-    triage_min_minutes: float | None = _setting(
-        "TRIAGE_MIN_MINUTES",
-        "Less new speech than this starts no training",
-        _number(float, 0, 10**6),
-        default=None,
-        shown="0.25",
-    )
-    triage_min_terms: int | None = _setting(
-        "TRIAGE_MIN_TERMS",
-        "Fewer distinct words that production gets wrong start no training",
-        _number(int, 0, 10**6),
-        default=None,
-        shown="1",
-    )
-    triage_negligible_wer: float | None = _setting(
-        "TRIAGE_NEGLIGIBLE_WER",
-        "Production's word error rate (a fraction) on the new samples that chance may explain",
-        _number(float, 0, 0.999),
-        default=None,
-        shown="0.005",
-    )
-    training_engine: str | None = _setting(
-        "TRAINING_ENGINE",
-        "Library that takes the training steps: `mlx`, or `transformers` on torch, which needs the extra `torch`",
-        _one_of("mlx", "transformers"),
-        default=None,
-        shown="mlx",
-    )
-    training_precision: str | None = _setting(
-        "TRAINING_PRECISION",
-        "Numbers that the engine `transformers` multiplies in: `float32`, or `bfloat16` for GPUs",
-        _one_of("float32", "bfloat16"),
-        default=None,
-        shown="float32",
-    )
-    training_method: str | None = _setting(
-        "TRAINING_METHOD",
-        "What is trained: `full` (all weights), `lora` (adapters, fused at the end) or `auto` (by the model's size)",
-        _one_of("auto", "full", "lora"),
-        default=None,
-    )
-    training_trainable: str | None = _setting(
-        "TRAINING_TRAINABLE", "Weights that are trained: `all` or `decoder`", _one_of("all", "decoder"), default=None
-    )
-    training_epochs: int | None = _setting(
-        "TRAINING_EPOCHS", "Passes over the samples", _number(int, 1, 10_000), default=None
-    )
-    training_max_steps: int | None = _setting(
-        "TRAINING_MAX_STEPS", "Steps after which training ends at the latest", _number(int, 1, 10**8), default=None
-    )
-    training_learning_rate: float | None = _setting(
-        "TRAINING_LEARNING_RATE", "Highest learning rate", _number(float, 1e-9, 1.0), default=None
-    )
-    training_batch_seconds: float | None = _setting(
-        "TRAINING_BATCH_SECONDS", "Most seconds of audio in one step", _number(float, 0.1, 10_000), default=None
-    )
-    training_batch_size: int | None = _setting(
-        "TRAINING_BATCH_SIZE", "Most clips in one step", _number(int, 1, 10_000), default=None
-    )
-    training_max_forgetting: float | None = _setting(
-        "TRAINING_MAX_FORGETTING",
-        "What a candidate may lose on the general speech of PROJECTONE_SERVER_REPLAY (a fraction of its words)",
-        _number(float, 0, 1),
-        default=None,
-        shown="0.01",
-    )
-    training_negatives_share: float | None = _setting(
-        "TRAINING_NEGATIVES_SHARE",
-        "Share of clips without speech in an epoch",
-        _number(float, 0, 0.4),
-        default=None,
-        shown="by the model",
-    )
-    training_prompt_share: float | None = _setting(
-        "TRAINING_PROMPT_SHARE",
-        "Share of windows that follow what the same person said before",
-        _number(float, 0, 1),
-        default=None,
-        shown="by the model",
-    )
-    training_carriers_per_term: int | None = _setting(
-        "TRAINING_CARRIERS_PER_TERM",
-        "Synthetic sentences for every word that corrections introduced; needs the extra `voices`",
-        _number(int, 0, 100),
-        default=None,
-        shown="0",
-    )
-    training_sequence: str | None = _setting(
-        "TRAINING_SEQUENCE",
-        "Second stage on what the model writes itself, kept only if nothing is lost by it: `off`, `mwer` (minimum word "
-        "error rate) or `grpo`",
-        _one_of("off", "mwer", "grpo"),
-        default=None,
-        shown="off",
-    )
-    training_checkpoint_every_steps: int | None = _setting(
-        "TRAINING_CHECKPOINT_EVERY_STEPS", "Steps that a crash can cost", _number(int, 1, 10**8), default=None
-    )
-    training_seed: int | None = _setting(
-        "TRAINING_SEED", "Decides order, held-back clips and augmentation", _number(int, 0, 2**32 - 1), default=None
     )
     log: str = _setting(
         "LOG",
@@ -398,24 +271,6 @@ class ServerSettings:
     def own_hub_url(self) -> str:
         """Address of the embedded Hub, as seen from this machine."""
         return _local_url(self.hub_host, self.hub_port)
-
-    @property
-    def training(self) -> dict[str, Any]:
-        """The training settings that were given, by the names of `TrainingConfig`; it knows the defaults."""
-        return self._given("training_")
-
-    @property
-    def triage_limits(self) -> dict[str, Any]:
-        """The triage settings that were given, by the names of `TriageConfig`; it knows the defaults."""
-        return self._given("triage_")
-
-    def _given(self, prefix: str) -> dict[str, Any]:
-        found = {
-            setting.name.removeprefix(prefix): getattr(self, setting.name)
-            for setting in dataclasses.fields(self)
-            if setting.name.startswith(prefix)
-        }
-        return {name: value for name, value in found.items() if value is not None}
 
 
 def _with_defaults(found: dict[str, Any], environ: Mapping[str, str]) -> dict[str, Any]:
