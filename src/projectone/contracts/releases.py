@@ -8,6 +8,7 @@ from pydantic import Field
 
 from projectone.contracts.base import Contract, Moment, Name, Sha256
 from projectone.contracts.packages import PackagePath
+from projectone.contracts.rollouts import RolloutPlan
 
 Channel = Name
 
@@ -64,6 +65,7 @@ class ReleaseManifest(Contract):
     updates: tuple[ReleaseUpdate, ...] = ()
     min_runtime: str = "0.1.0"
     min_seq: int = Field(default=1, ge=1)
+    rollout: RolloutPlan | None = None
     created_at: Moment
     expires_at: Moment
 

@@ -1,0 +1,1 @@
+"""Watches models in use: what devices report of a release, and whether that speaks against it."""
