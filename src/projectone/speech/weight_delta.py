@@ -1,9 +1,12 @@
 """A fine-tune as the difference from its base: a file that a device adds to the weights it has, bit for bit.
 
 Tools that compare bytes gain nothing here: a fine-tune changes a little in nearly every number. So the difference is
-taken in the numbers' own order. Each float16 becomes a whole number such that neighbours differ by one; new minus base
-is then small, and small numbers with many zeros compress. Numbers whose base has the same exponent lie together, since
-they change by as many steps; the device knows the base, so nothing need be said about that order.
+taken between numbers, in one of two ways:
+
+- Of weights whose changes are multiples of one step (`projectone.speech.weight_grid`): the multiples.
+- Of any others: each float16 becomes a whole number such that neighbours differ by one; new minus base is then small,
+  and small numbers with many zeros compress. Numbers whose base has the same exponent lie together, since they change
+  by as many steps; the device knows the base, so nothing need be said about that order.
 
     magic, length of the facts, facts (JSON), then for every block of a million numbers the low and the high bytes of
     its differences, each as one zstd frame behind its length
@@ -12,32 +15,39 @@ they change by as many steps; the device knows the base, so nothing need be said
 from __future__ import annotations
 
 import hashlib
-import json
 import mmap
-import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
-import zstandard
 
-from projectone.contracts.base import canonical_json
 from projectone.errors import ArtifactError, DigestMismatchError
 from projectone.speech.tensor_file import read_header
+from projectone.speech.update_file import (
+    HALF,
+    Words,
+    compressor,
+    joined,
+    natural,
+    read_frame,
+    read_head,
+    split,
+    write_frame,
+    write_head,
+)
+from projectone.speech.weight_grid import added, find_units, is_on_grid, steps_between
 from projectone.storage.files import digest_of, staged_file
 
 FORMAT = 1
-_MAGIC = b"P1DELTA\n"
-_MAX_FACTS_BYTES = 4096
+GRID_FORMAT = 2
+MAGIC = b"P1DELTA\n"
 _BLOCK = 2**20  # numbers: what bounds the memory, two dozen MB
-_LENGTH = struct.Struct("<I")
-_LEVEL = 19
-_HALF = np.dtype("<u2")
+_LARGEST_UNITS = 2**24
 
-Words = npt.NDArray[np.uint16]
+Steps = npt.NDArray[np.int16]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,12 +59,14 @@ class DeltaFacts:
         sha256: Of the file that comes out.
         size_bytes: Of that file.
         header_bytes: How many bytes of both files come before the numbers; they are the base's.
+        units: The step of which all changes are multiples, in 2**-24; 0 if they are of none.
     """
 
     base_sha256: str
     sha256: str
     size_bytes: int
     header_bytes: int
+    units: int = 0
 
 
 def write_delta(base: Path, new: Path, out: Path) -> DeltaFacts:
@@ -75,15 +87,15 @@ def write_delta(base: Path, new: Path, out: Path) -> DeltaFacts:
         sha256=digest_of(new),
         size_bytes=new.stat().st_size,
         header_bytes=header_bytes,
+        units=_shared_units(base, new, header_bytes),
     )
-    compressor = zstandard.ZstdCompressor(level=_LEVEL, write_content_size=True)
+    frames = compressor()
     with staged_file(out.parent) as staged:
-        written = canonical_json({"format": FORMAT, **vars(facts)})
-        staged.stream.write(_MAGIC + _LENGTH.pack(len(written)) + written)
-        for old_words, new_words in zip(_blocks(base, header_bytes), _blocks(new, header_bytes), strict=True):
-            for plane in _planes(old_words, new_words):
-                frame = compressor.compress(plane)
-                staged.stream.write(_LENGTH.pack(len(frame)) + frame)
+        write_head(staged.stream, MAGIC, _head_of(facts))
+        for old, tuned in zip(_blocks(base, header_bytes), _blocks(new, header_bytes), strict=True):
+            planes = _grid_planes(old, tuned, facts.units) if facts.units else _planes(old, tuned)
+            for plane in planes:
+                write_frame(staged.stream, plane, frames)
         staged.commit(out)
     return facts
 
@@ -120,8 +132,9 @@ def apply_delta(base: Path, delta: Path, out: Path) -> DeltaFacts:
             digest.update(head)
             staged.stream.write(head)
             for words in _blocks(base, facts.header_bytes):
-                low, high = (_read_plane(stream, words.size, delta.name) for _ in range(2))
-                rebuilt = _added(words, low, high).tobytes()
+                low, high = (read_frame(stream, words.size, delta.name) for _ in range(2))
+                made = _moved(words, low, high, facts.units) if facts.units else _added(words, low, high)
+                rebuilt = made.tobytes()
                 digest.update(rebuilt)
                 staged.stream.write(rebuilt)
             if stream.read(1):
@@ -152,7 +165,7 @@ def _blocks(path: Path, start: int) -> Iterator[Words]:
     """The numbers behind the header, some million at a time, as the file has them."""
     with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
         for first in range(start, len(mapped), _BLOCK * 2):
-            yield np.frombuffer(mapped[first : first + _BLOCK * 2], _HALF)
+            yield np.frombuffer(mapped[first : first + _BLOCK * 2], HALF)
 
 
 def _ordered(words: Words) -> Words:
@@ -170,54 +183,59 @@ def _by_exponent(words: Words) -> npt.NDArray[np.intp]:
 
 
 def _planes(old: Words, new: Words) -> tuple[bytes, bytes]:
-    steps = (_ordered(new) - _ordered(old)).view(np.int16)[_by_exponent(old)]
-    folded = ((steps << 1) ^ (steps >> 15)).view(np.uint16)  # 0, -1, 1, -2, 2 become 0, 1, 2, 3, 4
-    return (folded & 0xFF).astype(np.uint8).tobytes(), (folded >> 8).astype(np.uint8).tobytes()
+    return split(_folded((_ordered(new) - _ordered(old)).view(np.int16)[_by_exponent(old)]))
 
 
 def _added(old: Words, low: bytes, high: bytes) -> Words:
-    folded = np.frombuffer(low, np.uint8) | np.frombuffer(high, np.uint8).astype(np.uint16) << np.uint16(8)
-    steps = (folded >> 1) ^ (0 - (folded & 1)).astype(np.uint16)
+    steps = _unfolded(joined(low, high))
     places = np.empty_like(steps)
     places[_by_exponent(old)] = steps
-    return _unordered(_ordered(old) + places)
+    return _unordered(_ordered(old) + places.view(np.uint16))
+
+
+def _grid_planes(old: Words, new: Words, units: int) -> tuple[bytes, bytes]:
+    return split(_folded(steps_between(old.view(np.float16), new.view(np.float16), units).astype(np.int16)))
+
+
+def _moved(old: Words, low: bytes, high: bytes, units: int) -> Words:
+    return added(old.view(np.float16), _unfolded(joined(low, high)), units).view(np.uint16)
+
+
+def _folded(steps: Steps) -> Words:
+    """0, -1, 1, -2, 2 become 0, 1, 2, 3, 4."""
+    return ((steps << 1) ^ (steps >> 15)).view(np.uint16)
+
+
+def _unfolded(folded: Words) -> Steps:
+    return ((folded >> 1) ^ (0 - (folded & 1)).astype(np.uint16)).view(np.int16)
+
+
+def _shared_units(base: Path, new: Path, start: int) -> int:
+    """The step of which every change is a multiple; 0 if there is none."""
+    if base.stat().st_size == start:
+        return 0
+    units = find_units(*(np.memmap(path, "<f2", mode="r", offset=start) for path in (base, new)))
+    if units is None:
+        return 0
+    blocks = zip(_blocks(base, start), _blocks(new, start), strict=True)
+    return units if all(is_on_grid(old.view("<f2"), tuned.view("<f2"), units) for old, tuned in blocks) else 0
+
+
+def _head_of(facts: DeltaFacts) -> dict[str, object]:
+    said: dict[str, object] = {"format": GRID_FORMAT if facts.units else FORMAT, **vars(facts)}
+    if not facts.units:
+        del said["units"]  # as devices know it that never heard of steps
+    return said
 
 
 def _read_facts(stream: BinaryIO, name: str) -> DeltaFacts:
-    if stream.read(len(_MAGIC)) != _MAGIC:
-        raise ArtifactError(f"{name!r}: this is no difference of weights")
-    n_bytes = _read_length(stream, name)
-    if n_bytes > _MAX_FACTS_BYTES:
-        raise ArtifactError(f"{name!r}: expected {_MAX_FACTS_BYTES} bytes of facts at most, got {n_bytes}")
+    raw = read_head(stream, MAGIC, name, formats=frozenset({FORMAT, GRID_FORMAT}))
+    is_grid = raw.pop("format") == GRID_FORMAT
     try:
-        raw: Any = json.loads(stream.read(n_bytes))
-        if raw.pop("format") != FORMAT:
-            raise ArtifactError(f"{name!r}: it is of another format than {FORMAT}; update the app first")
         facts = DeltaFacts(**raw)
-        whole = facts.size_bytes, facts.header_bytes
-        if not all(type(value) is int and value >= 0 for value in whole):
-            raise ValueError("sizes must be whole numbers")
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        natural(facts.size_bytes), natural(facts.header_bytes)
+        if bool(natural(facts.units)) != is_grid or facts.units > _LARGEST_UNITS:
+            raise ValueError(f"a step of {facts.units}")
+    except (ValueError, TypeError) as error:
         raise ArtifactError(f"{name!r}: its facts cannot be read: {error}") from error
     return facts
-
-
-def _read_plane(stream: BinaryIO, n_bytes: int, name: str) -> bytes:
-    frame = stream.read(_read_length(stream, name))
-    try:
-        # Asked before a byte is unpacked: a frame of a few bytes can hold gigabytes.
-        if zstandard.frame_content_size(frame) != n_bytes:
-            raise ArtifactError(f"{name!r}: expected a block of {n_bytes} numbers")
-        plane = zstandard.ZstdDecompressor().decompress(frame, max_output_size=n_bytes)
-    except zstandard.ZstdError as error:
-        raise ArtifactError(f"{name!r}: a block cannot be unpacked: {error}") from error
-    if len(plane) != n_bytes:
-        raise ArtifactError(f"{name!r}: expected a block of {n_bytes} numbers, got {len(plane)}")
-    return plane
-
-
-def _read_length(stream: BinaryIO, name: str) -> int:
-    packed = stream.read(_LENGTH.size)
-    if len(packed) != _LENGTH.size:
-        raise ArtifactError(f"{name!r}: it is cut off")
-    return int(_LENGTH.unpack(packed)[0])

@@ -104,7 +104,7 @@ def test_a_frame_that_would_fill_the_memory_is_refused_before_it_is_unpacked(
         raise AssertionError("unpacked")
 
     monkeypatch.setattr(zstandard, "ZstdDecompressor", never)
-    with pytest.raises(ArtifactError, match="expected a block of 12007 numbers"):
+    with pytest.raises(ArtifactError, match="expected a block of 12007 bytes"):
         apply_delta(pair[0], tmp_path / "delta", tmp_path / "out")
 
 
