@@ -1,4 +1,4 @@
-"""A real Hub over real sockets, in each way it can move large files, and the real client that talks to it."""
+"""A real Hub over real sockets (or none), in each way it can move large files, and the real client for it."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from typing import Any
 
 import uvicorn
 from huggingface_hub import HfApi
+from tests.conformance.hub.transport import in_process
 
 from projectone.server.database import METADATA, open_engine
 from projectone.server.hubd import HubSettings, HubStore, create_app, issue_token
 
-MODES = ("basic", "multipart", "redirect", "regular")
+MODES = ("basic", "multipart", "redirect", "regular", "in-process")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,6 +80,8 @@ def running_hub(
     METADATA.create_all(engine, tables=[table for table in METADATA.sorted_tables if table.name.startswith("hub_")])
     store = HubStore(engine, folder / "hub")
     (first, url), (second, other_url) = _listening(), _listening()
+    if mode == "in-process":
+        url = "http://hub.invalid"
     settings = dataclasses.replace(settings_for(mode, url, other_url), **changes)
     tokens = {
         "writer": issue_token(store, "acme", "write", ["acme"]),
@@ -87,7 +90,8 @@ def running_hub(
     }
     app = create_app(store, settings)
     try:
-        with serving(wrap(app), [first, second]):
+        with in_process(wrap(app)) if mode == "in-process" else serving(wrap(app), [first, second]):
             yield Hub(url=url, store=store, app=app, folder=folder, **tokens)
     finally:
+        first.close(), second.close()
         engine.dispose()

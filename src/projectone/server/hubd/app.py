@@ -9,7 +9,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 
 from projectone.errors import StorageError
-from projectone.server.hubd import commits, lfs, listing, references, repositories, resolve
+from projectone.server.hubd import commits, lfs, listing, references, repositories, resolve, rewriting
 from projectone.server.hubd.refusals import Refusal
 from projectone.server.hubd.repos import HubStore
 from projectone.server.hubd.settings import HubSettings
@@ -50,7 +50,7 @@ def create_app(store: HubStore, settings: HubSettings) -> FastAPI:
     app = FastAPI(title="Private Hub", openapi_url=None, docs_url=None, redoc_url=None)
     app.state.store, app.state.settings = store, settings
     # Fixed paths under /api come before those with a variable second segment.
-    for room in (repositories, lfs, resolve, commits, references, listing):
+    for room in (repositories, lfs, resolve, commits, references, rewriting, listing):
         app.include_router(room.router)
     app.add_middleware(RawPaths)
     app.add_exception_handler(Refusal, _refused)

@@ -14,8 +14,9 @@ from urllib.parse import unquote
 from fastapi import Depends, Request
 
 from projectone.server.hubd.refusals import BAD_TOKEN_MESSAGE, Refusal, no_such_repo
-from projectone.server.hubd.repos import HubStore, Repo, Role, Token
+from projectone.server.hubd.repos import HubStore, Role, Token
 from projectone.server.hubd.settings import HubSettings
+from projectone.server.hubd.tables import Repo
 
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_]|[.-](?![.-]))*(?<![.-])")
 # First segments of our own paths: a namespace of that name could never be reached.

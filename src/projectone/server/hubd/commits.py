@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import time
+import re
+from collections.abc import Collection
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -10,16 +11,8 @@ from pydantic import BaseModel, Field
 
 from projectone.server.hubd.auth import CallerOf, SettingsOf, StoreOf, WritableRepo
 from projectone.server.hubd.bodies import body_pieces, lines_of
-from projectone.server.hubd.objects import (
-    ATTRIBUTES_PATH,
-    ATTRIBUTES_TEXT,
-    Commit,
-    FileEntry,
-    build_trees,
-    encode_commit,
-    git_id,
-    pointer_text,
-)
+from projectone.server.hubd.histories import write_commit
+from projectone.server.hubd.objects import ATTRIBUTES_PATH, ATTRIBUTES_TEXT, FileEntry, git_id, pointer_text
 from projectone.server.hubd.payloads import (
     AddFile,
     AddLarge,
@@ -31,9 +24,12 @@ from projectone.server.hubd.payloads import (
     read_payload,
 )
 from projectone.server.hubd.references import RevisionOf, find_commit
-from projectone.server.hubd.refusals import Refusal, no_such_entry, no_such_repo, no_such_revision
-from projectone.server.hubd.repos import MAIN, HubStore, Repo, Rows
+from projectone.server.hubd.refusals import Refusal, collected, no_such_entry, no_such_repo, no_such_revision
+from projectone.server.hubd.repos import HubStore, Rows
 from projectone.server.hubd.settings import HubSettings
+from projectone.server.hubd.tables import MAIN, Repo
+
+_PROPOSAL = re.compile(r"refs/pr/[0-9]{1,9}")
 
 router = APIRouter()
 
@@ -78,36 +74,61 @@ def commit(
     store: StoreOf,
     settings: SettingsOf,
 ) -> dict[str, Any]:
-    """Apply a commit to a branch. When this answers, it is on disk."""
-    if request.query_params.get("create_pr") == "1":
-        raise Refusal(400, "This Hub has no pull requests; commit to a branch")
+    """Apply a commit to a branch, or beside it as a proposal. When this answers, it is on disk."""
     pieces = body_pieces(request, max_bytes=settings.max_commit_bytes)
     payload = read_payload(lines_of(pieces, max_lines=settings.max_commit_lines), store.blobs)
     author = caller.token.name if caller.token else ""
-    oid = apply_commit(store, repo, f"refs/heads/{revision.removeprefix('refs/heads/')}", payload, author)
-    return {"success": True, "commitOid": oid, "commitUrl": f"{settings.public_url}/{repo.full_name}/commit/{oid}"}
+    ref = revision if _PROPOSAL.fullmatch(revision) else f"refs/heads/{revision.removeprefix('refs/heads/')}"
+    is_proposed = request.query_params.get("create_pr") == "1"
+    oid, moved = apply_commit(store, repo, ref, payload, author, is_proposed=is_proposed)
+    home = f"{settings.public_url}/{repo.path}"
+    answer = {"success": True, "commitOid": oid, "commitUrl": f"{home}/commit/{oid}"}
+    if is_proposed:
+        answer["pullRequestUrl"] = f"{home}/discussions/{moved.rpartition('/')[2]}"
+    return answer
 
 
-def apply_commit(store: HubStore, repo: Repo, ref: str, payload: Payload, author: str) -> str:
-    """Move a branch by one commit and give its id; a payload that changes nothing gives the head.
+def apply_commit(
+    store: HubStore, repo: Repo, ref: str, payload: Payload, author: str, *, is_proposed: bool = False
+) -> tuple[str, str]:
+    """Move a branch by one commit; a payload that changes nothing leaves it where it is.
+
+    Args:
+        store: Where the repository is.
+        repo: The repository.
+        ref: The branch, or an earlier proposal, as a full reference.
+        payload: What the commit is to do.
+        author: Whose commit it is.
+        is_proposed: Leave the branch alone and give the commit a reference of its own, ``refs/pr/<number>``.
+
+    Returns:
+        The commit, and the reference that is on it now.
 
     Raises:
         Refusal: 404 for a missing branch or path, 412 if the branch is not where the payload's parent says, 400 if
-            a large file was not uploaded to this repository or two paths exclude each other.
+            a large file was not uploaded to this repository or two paths exclude each other, 503 if what was sent
+            was collected as garbage meanwhile.
     """
     with store.writing() as rows:
+        rows.hold_pool()
         if not rows.lock(repo):
             raise no_such_repo(is_anonymous=False)
-        head = rows.refs(repo).get(ref)
+        refs = rows.refs(repo)
+        head = refs.get(ref)
         if head is None:
             raise no_such_revision(ref.removeprefix("refs/heads/"))
         if payload.parent is not None and not head.startswith(payload.parent):
             raise Refusal(412, f"A commit has happened since: expected parent {payload.parent}, head is {head}")
         tree = rows.commit(repo, head).tree
-        files = _applied(rows.files(repo, tree), payload.operations, _large_entries(rows, repo, payload))
-        oid = _write(rows, repo, files, parent=head, author=author, message=payload.message)
+        before = rows.files(repo, tree)
+        files = _applied(dict(before), payload.operations, _large_entries(rows, repo, payload))
+        _refuse_collected(store, {entry for path, entry in files.items() if before.get(path) != entry})
+        oid = write_commit(rows, repo, files, parent=head, author=author, message=payload.message)
+        if is_proposed:
+            numbers = [int(name.rpartition("/")[2]) for name in refs if _PROPOSAL.fullmatch(name)]
+            ref = f"refs/pr/{max(numbers, default=0) + 1}"
         rows.set_ref(repo, ref, oid)
-    return oid
+    return oid, ref
 
 
 def begin_repo(store: HubStore, kind: str, namespace: str, name: str, *, private: bool, author: str) -> Repo | None:
@@ -119,7 +140,7 @@ def begin_repo(store: HubStore, kind: str, namespace: str, name: str, *, private
             return None
         repo = rows.add_repo(kind, namespace, name, private=private)
         files = {ATTRIBUTES_PATH: attributes}
-        rows.set_ref(repo, MAIN, _write(rows, repo, files, parent=None, author=author, message="Initial commit"))
+        rows.set_ref(repo, MAIN, write_commit(rows, repo, files, parent=None, author=author, message="Initial commit"))
     return repo
 
 
@@ -173,15 +194,6 @@ def _without_folder(files: dict[str, FileEntry], item: DeleteFolder) -> dict[str
     return kept
 
 
-def _write(
-    rows: Rows, repo: Repo, files: dict[str, FileEntry], *, parent: str | None, author: str, message: str
-) -> str:
-    root, trees = build_trees({path: entry.oid for path, entry in files.items()})
-    if parent is not None and rows.commit(repo, parent).tree == root:
-        return parent
-    rows.add_files(repo, files.values())
-    rows.add_objects(repo, "tree", trees)
-    body = encode_commit(Commit(root, parent, author, int(time.time()), message))
-    oid = git_id("commit", body)
-    rows.add_objects(repo, "commit", {oid: body})
-    return oid
+def _refuse_collected(store: HubStore, added: Collection[FileEntry]) -> None:
+    if any(entry.pool_sha256 is not None and not store.blobs.has(entry.pool_sha256) for entry in added):
+        raise collected()

@@ -20,9 +20,10 @@ from projectone.errors import DigestMismatchError
 from projectone.server.hubd.auth import SettingsOf, StoreOf, WritableRepo
 from projectone.server.hubd.bodies import body_pieces, exactly
 from projectone.server.hubd.links import Link, expiry, read_link
-from projectone.server.hubd.refusals import Refusal
-from projectone.server.hubd.repos import HubStore, Repo
+from projectone.server.hubd.refusals import Refusal, collected
+from projectone.server.hubd.repos import HubStore
 from projectone.server.hubd.settings import HubSettings
+from projectone.server.hubd.tables import Repo
 from projectone.storage.files import staged_file
 
 _LFS_JSON = "application/vnd.git-lfs+json"
@@ -135,8 +136,7 @@ def sweep_parts(store: HubStore, *, older_than_s: float) -> int:
 
 def _actions(repo: Repo, item: LargeObject, settings: HubSettings, *, may_cut: bool) -> dict[str, Any]:
     base, expires = f"{settings.public_url}/api/uploads", expiry(settings.url_lifetime_s)
-    prefix = "" if repo.kind == "models" else f"{repo.kind}/"
-    verify_url = f"{settings.public_url}/{prefix}{quote(repo.full_name)}.git/info/lfs/verify"
+    verify_url = f"{settings.public_url}/{quote(repo.path)}.git/info/lfs/verify"
     if settings.part_bytes is None or not may_cut or item.size <= settings.part_bytes:
         link = Link("PUT", item.oid, item.size, expires, repo_id=repo.id)
         return {"upload": {"href": link.url(base, settings.url_key)}, "verify": {"href": verify_url}}
@@ -158,8 +158,11 @@ def _keep_file(store: HubStore, link: Link, pieces: Iterator[bytes]) -> None:
     except DigestMismatchError as error:
         raise Refusal(400, str(error)) from error
     with store.writing() as rows:
+        rows.hold_pool()
         if not rows.has_repo(link.repo_id):
             raise Refusal(404, "Repository not found", code="RepoNotFound")
+        if not store.blobs.has(link.sha256):
+            raise collected()
         rows.claim(link.repo_id, link.sha256, link.size_bytes)
 
 

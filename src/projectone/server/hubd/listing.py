@@ -12,20 +12,30 @@ from projectone.server.hubd.auth import CallerOf, ReadableRepo, SettingsOf, Stor
 from projectone.server.hubd.objects import FileEntry
 from projectone.server.hubd.references import CursorOf, RevisionOf, find_commit, moment, page_links
 from projectone.server.hubd.refusals import Refusal, no_such_entry
-from projectone.server.hubd.repos import HubStore, Repo, Rows
+from projectone.server.hubd.repos import HubStore, Rows
+from projectone.server.hubd.tables import Repo
 
 router = APIRouter()
 
 
 @router.get("/api/{kind}")
-def list_repos(kind: str, caller: CallerOf, store: StoreOf, author: str = "", search: str = "") -> list[dict[str, Any]]:
-    """Every repository the caller may see."""
+def list_repos(
+    request: Request,
+    kind: str,
+    caller: CallerOf,
+    store: StoreOf,
+    settings: SettingsOf,
+    cursor: CursorOf,
+    author: str = "",
+    search: str = "",
+) -> Response:
+    """Every repository the caller may see, a page at a time."""
     if kind not in ("models", "datasets", "spaces"):
         raise Refusal(404, "No such page")
     namespaces = caller.token.namespaces if caller.token else frozenset()
     with store.reading() as rows:
         found = rows.repos(kind, namespaces)
-    return [
+    described = [
         {
             "_id": f"{repo.id:024x}",
             "id": repo.full_name,
@@ -35,6 +45,9 @@ def list_repos(kind: str, caller: CallerOf, store: StoreOf, author: str = "", se
         for repo in found
         if (not author or repo.namespace == author) and search.lower() in repo.full_name.lower()
     ]
+    end = cursor + settings.page_length
+    links = page_links(request, settings, end if end < len(described) else None)
+    return JSONResponse(described[cursor:end], headers=links)
 
 
 @router.get("/api/{kind}/{namespace}/{name}")

@@ -38,18 +38,18 @@ class FileEntry:
         oid: Git id of the blob; for a large file, of its pointer text.
         size_bytes: Length of the file itself, not of its pointer.
         lfs_sha256: SHA-256 of a large file, None for a file that git holds itself.
-        pool_sha256: The key of the content in the blob store.
+        pool_sha256: The key of the content in the blob store; None if it was permanently deleted.
     """
 
     oid: str
     size_bytes: int
-    pool_sha256: str
+    pool_sha256: str | None
     lfs_sha256: str | None = None
 
     @property
     def pointer_bytes(self) -> int:
         """Length of the pointer text of a large file."""
-        return len(pointer_text(self.lfs_sha256 or self.pool_sha256, self.size_bytes))
+        return len(pointer_text(self.lfs_sha256 or "0" * 64, self.size_bytes))
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,9 @@ from pydantic import BaseModel
 from projectone.server.hubd.auth import ReadableRepo, SettingsOf, StoreOf, WritableRepo
 from projectone.server.hubd.objects import Commit
 from projectone.server.hubd.refusals import Refusal, no_such_repo, no_such_revision
-from projectone.server.hubd.repos import MAIN, Repo, Rows
+from projectone.server.hubd.repos import Rows
 from projectone.server.hubd.settings import HubSettings
+from projectone.server.hubd.tables import MAIN, Repo
 
 _COMMIT_ID = re.compile(r"[0-9a-f]{40}")
 # What `git check-ref-format` refuses, and names that would read as commit ids.
@@ -24,6 +25,7 @@ _BAD_REFERENCE = re.compile(
     r"^[-/.]|[/.]$|\.lock(/|$)|\.\.|//|/\.|@\{|[\x00-\x20\x7f~^:?*\[\\]|^@$|^[0-9a-f]{40}$|^refs/"
 )
 _COMMITS_ON_A_PAGE = 50
+_GROUPS = {"heads": "branches", "tags": "tags", "pr": "pullRequests"}
 
 router = APIRouter()
 
@@ -94,16 +96,16 @@ CursorOf = Annotated[int, Depends(cursor_of)]
 
 @router.get("/api/{kind}/{namespace}/{name}/refs")
 def list_refs(repo: ReadableRepo, store: StoreOf, include_prs: bool = False) -> dict[str, Any]:
-    """Every branch and tag."""
+    """Every branch and tag, and on request every proposed commit."""
     answer: dict[str, Any] = {"branches": [], "converts": [], "tags": []}
     if include_prs:
         answer["pullRequests"] = []
     with store.reading() as rows:
         for ref, target in rows.refs(repo).items():
             _, group, short = ref.split("/", 2)
-            answer["branches" if group == "heads" else "tags"].append(
-                {"name": short, "ref": ref, "targetCommit": target}
-            )
+            if group_name := _GROUPS.get(group if group != "pr" or include_prs else ""):
+                name = ref if group == "pr" else short
+                answer[group_name].append({"name": name, "ref": ref, "targetCommit": target})
     return answer
 
 

@@ -43,6 +43,11 @@ def no_such_repo(*, is_anonymous: bool) -> Refusal:
     return Refusal(401 if is_anonymous else 404, "Repository not found", code="RepoNotFound")
 
 
+def collected() -> Refusal:
+    """Bytes that nobody referred to went between their arrival and the row that would have held them."""
+    return Refusal(503, "The upload was collected as garbage before it was used; send it again")
+
+
 def no_such_revision(revision: str) -> Refusal:
     """This repository has no such branch, tag or commit."""
     return Refusal(404, f"Invalid rev id: {revision!r}", code="RevisionNotFound")

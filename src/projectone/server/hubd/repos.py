@@ -1,97 +1,25 @@
-"""Rows of the Hub: repositories, references, git objects, tokens, and who uploaded which large file."""
+"""Rows of the Hub inside one transaction: tokens, repositories, references; and the store of rows and bytes."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import time
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from sqlalchemy import (
-    Boolean,
-    Column,
-    Connection,
-    Engine,
-    Float,
-    ForeignKey,
-    Integer,
-    LargeBinary,
-    String,
-    Table,
-    Text,
-    delete,
-    insert,
-    select,
-    update,
-)
+from sqlalchemy import Engine, delete, insert, select, text, update
 
-from projectone.errors import StorageError
-from projectone.server.database import METADATA, reading, writing
-from projectone.server.hubd.objects import Commit, FileEntry, ObjectKind, parse_commit, parse_tree
+from projectone.server.database import reading, writing
+from projectone.server.hubd.large_rows import LargeRows
+from projectone.server.hubd.object_rows import ObjectRows
+from projectone.server.hubd.tables import NAMES, OBJECTS, REFS, REPOS, TOKENS, UPLOADS, Repo
 from projectone.storage.blobs import FileBlobs
 
 Role = Literal["read", "write"]
-MAIN = "refs/heads/main"
-_LOOKUP_BATCH = 500  # SQLite accepts 32,766 variables; a smaller statement is planned faster
-
-TOKENS = Table(
-    "hub_tokens",
-    METADATA,
-    Column("digest", String(64), primary_key=True),
-    Column("name", String(96), nullable=False),
-    Column("role", String(8), nullable=False),
-    Column("namespaces", Text, nullable=False),
-    Column("expires_at_s", Float),
-    Column("created_at_s", Float, nullable=False),
-)
-REPOS = Table(
-    "hub_repos",
-    METADATA,
-    Column("id", Integer, primary_key=True, autoincrement=True),
-    Column("kind", String(8), nullable=False),
-    Column("namespace", String(96), nullable=False),
-    Column("name", String(96), nullable=False),
-    Column("private", Boolean, nullable=False),
-    Column("writes", Integer, nullable=False),
-    Column("created_at_s", Float, nullable=False),
-    sqlite_autoincrement=True,  # an id is never given again, so an old upload URL cannot reach a new repository
-)
-NAMES = Table(
-    "hub_names",
-    METADATA,
-    Column("kind", String(8), primary_key=True),
-    # Lower case: two names that differ in case only would meet in one folder of a client's cache.
-    Column("folded", String(193), primary_key=True),
-    Column("repo_id", ForeignKey("hub_repos.id", ondelete="CASCADE"), nullable=False),
-)
-REFS = Table(
-    "hub_refs",
-    METADATA,
-    Column("repo_id", ForeignKey("hub_repos.id", ondelete="CASCADE"), primary_key=True),
-    Column("name", String(255), primary_key=True),
-    Column("target", String(40), nullable=False),
-)
-OBJECTS = Table(
-    "hub_objects",
-    METADATA,
-    Column("repo_id", ForeignKey("hub_repos.id", ondelete="CASCADE"), primary_key=True),
-    Column("oid", String(40), primary_key=True),
-    Column("kind", String(8), nullable=False),
-    Column("body", LargeBinary),  # trees and commits; the bytes of files lie in the blob store
-    Column("size_bytes", Integer),
-    Column("pool_sha256", String(64)),
-    Column("lfs_sha256", String(64)),
-)
-UPLOADS = Table(
-    "hub_uploads",
-    METADATA,
-    Column("repo_id", ForeignKey("hub_repos.id", ondelete="CASCADE"), primary_key=True),
-    Column("sha256", String(64), primary_key=True),
-    Column("size_bytes", Integer, nullable=False),
-)
+_POOL_LOCK = 0x706F6F6C  # PostgreSQL's advisory locks are numbers
 
 
 @dataclass(frozen=True)
@@ -104,28 +32,17 @@ class Token:
     expires_at_s: float | None
 
 
-@dataclass(frozen=True)
-class Repo:
-    """One repository."""
-
-    id: int
-    kind: str
-    namespace: str
-    name: str
-    private: bool
-    created_at_s: float
-
-    @property
-    def full_name(self) -> str:
-        """Namespace and name, as the client writes them."""
-        return f"{self.namespace}/{self.name}"
-
-
-class Rows:
+class Rows(ObjectRows, LargeRows):
     """The Hub's rows inside one transaction."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+    def hold_pool(self, *, alone: bool = False) -> None:
+        """Until this transaction ends, nobody removes bytes that it saw; `alone`: nobody refers to any that it removes.
+
+        SQLite has one writer anyway.
+        """
+        if self._connection.dialect.name == "postgresql":
+            name = "pg_advisory_xact_lock" if alone else "pg_advisory_xact_lock_shared"
+            self._connection.execute(text(f"SELECT {name}(:number)"), {"number": _POOL_LOCK})
 
     def token(self, digest: str) -> Token | None:
         """The token with this SHA-256."""
@@ -198,106 +115,6 @@ class Rows:
         """Whether the repository is still there."""
         return self._connection.execute(select(REPOS.c.id).where(REPOS.c.id == repo_id)).one_or_none() is not None
 
-    def claim(self, repo_id: int, sha256: str, size_bytes: int) -> None:
-        """Record that these bytes were uploaded to this repository."""
-        self._connection.execute(delete(UPLOADS).where(UPLOADS.c.repo_id == repo_id, UPLOADS.c.sha256 == sha256))
-        self._connection.execute(insert(UPLOADS).values(repo_id=repo_id, sha256=sha256, size_bytes=size_bytes))
-
-    def claims(self, repo_id: int, digests: Iterable[str]) -> dict[str, int]:
-        """Which of `digests` were uploaded to this repository, with their sizes."""
-        found: dict[str, int] = {}
-        for some in _batches(digests):
-            query = select(UPLOADS).where(UPLOADS.c.repo_id == repo_id, UPLOADS.c.sha256.in_(some))
-            found.update({row.sha256: row.size_bytes for row in self._connection.execute(query)})
-        return found
-
-    def add_objects(self, repo: Repo, kind: ObjectKind, bodies: dict[str, bytes]) -> None:
-        """Keep trees or commits; those already there stay as they are."""
-        fresh = bodies.keys() - self._present(repo, bodies)
-        rows = [{"repo_id": repo.id, "oid": oid, "kind": kind, "body": bodies[oid]} for oid in sorted(fresh)]
-        if rows:
-            self._connection.execute(insert(OBJECTS), rows)
-
-    def add_files(self, repo: Repo, entries: Iterable[FileEntry]) -> None:
-        """Keep what is known of blobs. A large file replaces a plain file that merely spells its pointer."""
-        wanted = {entry.oid: entry for entry in entries}
-        large = [oid for oid, entry in wanted.items() if entry.lfs_sha256]
-        for some in _batches(large):
-            self._connection.execute(delete(OBJECTS).where(OBJECTS.c.repo_id == repo.id, OBJECTS.c.oid.in_(some)))
-        fresh = wanted.keys() - self._present(repo, wanted)
-        rows = [
-            {
-                "repo_id": repo.id,
-                "oid": oid,
-                "kind": "blob",
-                "size_bytes": wanted[oid].size_bytes,
-                "pool_sha256": wanted[oid].pool_sha256,
-                "lfs_sha256": wanted[oid].lfs_sha256,
-            }
-            for oid in sorted(fresh)
-        ]
-        if rows:
-            self._connection.execute(insert(OBJECTS), rows)
-
-    def commit(self, repo: Repo, oid: str) -> Commit:
-        """A commit of this repository."""
-        return parse_commit(self._body(repo, oid, "commit"))
-
-    def history(self, repo: Repo, oid: str | None) -> Iterator[tuple[str, Commit]]:
-        """A commit and its ancestors, newest first."""
-        while oid is not None:
-            commit = self.commit(repo, oid)
-            yield oid, commit
-            oid = commit.parent
-
-    def files(self, repo: Repo, tree: str) -> dict[str, FileEntry]:
-        """Every file below a tree: path to entry, in order of path."""
-        oids: dict[str, str] = {}
-        folders = [("", tree)]
-        while folders:
-            prefix, oid = folders.pop()
-            for mode, name, child in parse_tree(self._body(repo, oid, "tree")):
-                if mode.startswith("4"):
-                    folders.append((f"{prefix}{name}/", child))
-                else:
-                    oids[prefix + name] = child
-        entries = self._entries(repo, set(oids.values()))
-        return {path: entries[oids[path]] for path in sorted(oids)}
-
-    def folder_ids(self, repo: Repo, tree: str) -> dict[str, str]:
-        """Every folder below a tree: path to tree id."""
-        found: dict[str, str] = {}
-        waiting = [("", tree)]
-        while waiting:
-            prefix, oid = waiting.pop()
-            for mode, name, child in parse_tree(self._body(repo, oid, "tree")):
-                if mode.startswith("4"):
-                    found[prefix + name] = child
-                    waiting.append((f"{prefix}{name}/", child))
-        return found
-
-    def _body(self, repo: Repo, oid: str, kind: ObjectKind) -> bytes:
-        where = (OBJECTS.c.repo_id == repo.id, OBJECTS.c.oid == oid, OBJECTS.c.kind == kind)
-        body = self._connection.execute(select(OBJECTS.c.body).where(*where)).scalar_one_or_none()
-        if body is None:
-            raise StorageError(f"{repo.full_name}: {kind} {oid} is missing; was the repository deleted just now?")
-        return bytes(body)
-
-    def _present(self, repo: Repo, oids: Iterable[str]) -> set[str]:
-        found: set[str] = set()
-        for some in _batches(oids):
-            query = select(OBJECTS.c.oid).where(OBJECTS.c.repo_id == repo.id, OBJECTS.c.oid.in_(some))
-            found.update(self._connection.execute(query).scalars())
-        return found
-
-    def _entries(self, repo: Repo, oids: Iterable[str]) -> dict[str, FileEntry]:
-        found: dict[str, FileEntry] = {}
-        for some in _batches(oids):
-            query = select(OBJECTS).where(OBJECTS.c.repo_id == repo.id, OBJECTS.c.oid.in_(some))
-            for row in self._connection.execute(query):
-                found[row.oid] = FileEntry(row.oid, row.size_bytes, row.pool_sha256, row.lfs_sha256)
-        return found
-
 
 class HubStore:
     """Rows and bytes of one Hub.
@@ -327,9 +144,3 @@ class HubStore:
 
 def _repo(row: Any) -> Repo:  # noqa: ANN401 - a SQLAlchemy row has no type of its own
     return Repo(row.id, row.kind, row.namespace, row.name, row.private, row.created_at_s)
-
-
-def _batches(values: Iterable[str]) -> Iterator[list[str]]:
-    ordered = sorted(set(values))
-    for start in range(0, len(ordered), _LOOKUP_BATCH):
-        yield ordered[start : start + _LOOKUP_BATCH]

@@ -38,7 +38,7 @@ def resolve(
     with store.reading() as rows:
         commit = find_commit(rows, repo, revision)
         entry = rows.files(repo, rows.commit(repo, commit).tree).get(path)
-    if entry is None:
+    if entry is None or entry.pool_sha256 is None:
         refusal = no_such_entry(path)
         refusal.extra_headers["X-Repo-Commit"] = commit
         raise refusal

@@ -50,6 +50,7 @@ def test_rows_of_the_first_revision_are_kept_and_get_the_tables_that_came_since(
         connection.execute(text("DROP TABLE enrolment_salts"))
         connection.execute(text("DROP TABLE release_tiers"))
         connection.execute(text("DROP TABLE deleted_samples"))
+        connection.execute(text("ALTER TABLE hub_uploads DROP COLUMN uploaded_at_s"))
         connection.execute(text("ALTER TABLE devices DROP COLUMN revoked_because"))
         connection.execute(text("ALTER TABLE samples DROP COLUMN checks"))
         connection.execute(text("ALTER TABLE samples DROP COLUMN words"))
