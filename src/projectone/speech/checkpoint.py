@@ -1,7 +1,7 @@
 """A Whisper model as a folder: the Hugging Face layout, checked on the way in, deterministic on the way out.
 
 folder/
-  model.safetensors          weights by Hugging Face name, float16 on disk; the output projection is tied
+  model.safetensors          weights by Hugging Face name, float16 on disk or packed; the output projection is tied
   config.json                dimensions
   generation_config.json     ids and suppression lists, kept whole
   tokenizer.json             vocabulary, kept byte for byte
@@ -18,13 +18,14 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import mlx.core as mx
 import numpy.typing as npt
 from mlx.utils import tree_flatten
 
 from projectone.errors import ArtifactError
+from projectone.speech.assembly import MemoryDtype, assembled
 from projectone.speech.generation import GenerationSettings
 from projectone.speech.json_files import read_json
 from projectone.speech.model_files import (
@@ -42,6 +43,7 @@ from projectone.speech.names import (
     mlx_name_of,
     mlx_shapes,
 )
+from projectone.speech.quantize import CONFIG_KEY, Packing, packed, packed_shapes, packing_from_config
 from projectone.speech.tensor_file import StoredDtype, check_shapes, read_header, read_tensors, write_tensors
 from projectone.speech.tokenizer import Tokenizer
 from projectone.speech.whisper import ModelDimensions, Whisper
@@ -59,10 +61,9 @@ __all__ = [
     "mlx_name_of",
     "model_tensors",
     "save_checkpoint",
+    "save_packed",
     "save_settings",
 ]
-
-MemoryDtype = Literal["float32", "float16", "bfloat16"]
 
 WEIGHTS = "model.safetensors"
 CHECKPOINT_FILES = (
@@ -98,25 +99,30 @@ class WhisperCheckpoint:
         _cross_check(self.dims, self.tokenizer, self.generation, self.features)
 
 
-def load_checkpoint(folder: Path, *, dtype: MemoryDtype = "float32") -> WhisperCheckpoint:
+def load_checkpoint(folder: Path, *, dtype: MemoryDtype = "float32", stays_packed: bool = False) -> WhisperCheckpoint:
     """Read a model folder; every tensor's name, shape and dtype is checked before its data is read.
 
     Args:
         folder: In the Hugging Face layout.
         dtype: Of the weights in memory.
+        stays_packed: Compute with the packed weights of a folder that has such, instead of unpacking them.
 
     Raises:
         ArtifactError: naming the file, key or tensor that is not as it must be.
     """
     if not (folder / WEIGHTS).is_file():
         raise ArtifactError(f"{folder.name!r}: no {WEIGHTS}{_what_else(folder)}")
-    settings = _read_settings(folder)
-    expected = hf_shapes(settings["dims"])
+    settings, packing = _read_settings(folder)
+    expected, words = hf_shapes(settings["dims"]), frozenset[str]()
     header = read_header(folder / WEIGHTS)
-    if TIED_PROJECTION in header:
+    if packing is not None:
+        expected, words = packed_shapes(expected, packing)
+    elif TIED_PROJECTION in header:
         expected[TIED_PROJECTION] = expected[hf_name_of("decoder.token_embedding.weight")]
-    check_shapes(WEIGHTS, header, expected)
-    return _assembled(settings, read_tensors(folder / WEIGHTS), dtype, digest_of_folder(folder))
+    check_shapes(WEIGHTS, header, expected, words=words)
+    tensors = read_tensors(folder / WEIGHTS)
+    model = assembled(settings["dims"], tensors, dtype, packing, stays_packed=stays_packed)
+    return WhisperCheckpoint(model=model, folder_digest=digest_of_folder(folder), **settings)
 
 
 def checkpoint_from(folder: Path, stored: Mapping[str, npt.NDArray[Any]]) -> WhisperCheckpoint:
@@ -129,9 +135,9 @@ def checkpoint_from(folder: Path, stored: Mapping[str, npt.NDArray[Any]]) -> Whi
     Raises:
         ArtifactError: naming the file, key or tensor that is not as it must be.
     """
-    return _assembled(
-        _read_settings(folder), {name: mx.array(array) for name, array in stored.items()}, "float32", None
-    )
+    settings, _ = _read_settings(folder)
+    model = assembled(settings["dims"], {name: mx.array(array) for name, array in stored.items()}, "float32")
+    return WhisperCheckpoint(model=model, **settings)
 
 
 def save_checkpoint(checkpoint: WhisperCheckpoint, folder: Path, *, dtype: StoredDtype = "float16") -> None:
@@ -144,21 +150,33 @@ def save_checkpoint(checkpoint: WhisperCheckpoint, folder: Path, *, dtype: Store
         ArtifactError: naming the tensor whose numbers are not finite, or do not fit `dtype`.
         StorageError: if the disk refused.
     """
-    tensors: dict[str, mx.array] = {}
-    for name, tensor in model_tensors(checkpoint.model).items():
-        tensors[hf_name_of(name)] = tensor.transpose(0, 2, 1) if is_convolution(name) else tensor
+    tensors = _hf_tensors(model_tensors(checkpoint.model))
     save_settings(checkpoint, folder, dtype=dtype)
     write_tensors(folder / WEIGHTS, tensors, dtype=dtype)
 
 
-def save_settings(checkpoint: WhisperCheckpoint, folder: Path, *, dtype: StoredDtype = "float16") -> None:
+def save_packed(checkpoint: WhisperCheckpoint, folder: Path, packing: Packing) -> None:
+    """As `save_checkpoint`, with the matrices packed; `load_checkpoint` opens it, `transformers` does not.
+
+    Raises:
+        ArtifactError: naming the tensor whose numbers are not finite, or do not fit float16.
+        StorageError: if the disk refused.
+    """
+    save_settings(checkpoint, folder, packing=packing)
+    write_tensors(folder / WEIGHTS, _hf_tensors(packed(model_tensors(checkpoint.model), packing)), dtype="float16")
+
+
+def save_settings(
+    checkpoint: WhisperCheckpoint, folder: Path, *, dtype: StoredDtype = "float16", packing: Packing | None = None
+) -> None:
     """Write all files of a model folder but the weights.
 
     Raises:
         StorageError: if the disk refused.
     """
     config = config_from_dimensions(checkpoint.dims, checkpoint.generation, extra=checkpoint.config_extra)
-    _write_json(folder / "config.json", config | {"torch_dtype": dtype})
+    how = {} if packing is None else {CONFIG_KEY: packing.to_json()}
+    _write_json(folder / "config.json", config | {"torch_dtype": dtype} | how)
     _write_json(folder / "generation_config.json", checkpoint.generation.to_json())
     _write_json(folder / "preprocessor_config.json", checkpoint.features.to_json())
     _write_json(folder / "tokenizer_config.json", _tokenizer_config(checkpoint))
@@ -181,22 +199,23 @@ def model_tensors(model: Whisper) -> dict[str, mx.array]:
     return tensors
 
 
-def _read_settings(folder: Path) -> dict[str, Any]:
-    """All files but the weights, as the fields of a checkpoint."""
+def _hf_tensors(tensors: Mapping[str, mx.array]) -> dict[str, mx.array]:
+    """Our names and axes to Hugging Face's."""
+    return {hf_name_of(name): t.transpose(0, 2, 1) if is_convolution(name) else t for name, t in tensors.items()}
+
+
+def _read_settings(folder: Path) -> tuple[dict[str, Any], Packing | None]:
+    """All files but the weights, as the fields of a checkpoint, and how the weights are packed."""
     config = read_json(folder / "config.json")
     dims = dimensions_from_config(config)
     generation = GenerationSettings.from_json(read_json(folder / "generation_config.json"))
     features = FeatureSettings.from_json(_feature_settings(folder))
     tokenizer = Tokenizer.from_file(folder / "tokenizer.json", is_multilingual=generation.is_multilingual)
     _cross_check(dims, tokenizer, generation, features)
+    extra = {key: value for key, value in config.items() if key != CONFIG_KEY}
     names = ("dims", "tokenizer", "generation", "features", "config_extra")
-    return dict(zip(names, (dims, tokenizer, generation, features, config), strict=True))
-
-
-def _assembled(
-    settings: dict[str, Any], stored: dict[str, mx.array], dtype: MemoryDtype, digest: str | None
-) -> WhisperCheckpoint:
-    return WhisperCheckpoint(model=_build(settings["dims"], stored, dtype), folder_digest=digest, **settings)
+    settings = dict(zip(names, (dims, tokenizer, generation, features, extra), strict=True))
+    return settings, packing_from_config(config)
 
 
 def digest_of_folder(folder: Path) -> str:
@@ -215,25 +234,6 @@ def _feature_settings(folder: Path) -> dict[str, Any]:
         if isinstance(inside, dict):
             return inside
     return read_json(folder / "preprocessor_config.json")
-
-
-def _build(dims: ModelDimensions, stored: dict[str, mx.array], dtype: MemoryDtype) -> Whisper:
-    embedding = stored[hf_name_of("decoder.token_embedding.weight")]
-    projection = stored.pop(TIED_PROJECTION, embedding)
-    if not mx.array_equal(projection, embedding).item():
-        raise ArtifactError(f"{WEIGHTS}: tensor {TIED_PROJECTION!r} differs from the token embedding it is tied to")
-    target = {"float32": mx.float32, "float16": mx.float16, "bfloat16": mx.bfloat16}[dtype]
-    weights: dict[str, mx.array] = {}
-    for hf_name in list(stored):
-        name = mlx_name_of(hf_name)
-        tensor = stored.pop(hf_name)
-        weights[name] = (mx.contiguous(tensor.transpose(0, 2, 1)) if is_convolution(name) else tensor).astype(target)
-    model = Whisper(dims)
-    model.encoder._positional_embedding = weights.pop(ENCODER_POSITIONS)
-    model.load_weights(list(weights.items()), strict=True)
-    mx.eval(model.parameters(), model.encoder._positional_embedding)
-    model.eval()
-    return model
 
 
 def _cross_check(

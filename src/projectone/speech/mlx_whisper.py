@@ -19,6 +19,7 @@ from safetensors.numpy import save
 
 from projectone.speech.checkpoint import WhisperCheckpoint, model_tensors
 from projectone.speech.names import ENCODER_POSITIONS
+from projectone.speech.quantize import CONFIG_KEY, Packing, packed
 from projectone.speech.tensor_file import StoredDtype, stored_arrays
 from projectone.storage.files import write_atomically
 
@@ -30,13 +31,16 @@ def has_published_vocabulary(checkpoint: WhisperCheckpoint) -> bool:
     return checkpoint.dims.n_vocab in PUBLISHED_VOCABULARIES
 
 
-def save_mlx_whisper(checkpoint: WhisperCheckpoint, folder: Path, *, dtype: StoredDtype = "float16") -> None:
+def save_mlx_whisper(
+    checkpoint: WhisperCheckpoint, folder: Path, *, dtype: StoredDtype = "float16", packing: Packing | None = None
+) -> None:
     """Write `config.json` and `weights.safetensors` as `mlx_whisper.load_models.load_model` reads them.
 
     Args:
         checkpoint: The model.
         folder: Not the one that holds the Hugging Face layout; a folder inside it is a good place.
         dtype: On disk.
+        packing: Of its matrices, where they are to be packed; the rest is float16 then.
 
     Raises:
         ArtifactError: naming the tensor whose numbers are not finite, or do not fit `dtype`.
@@ -46,9 +50,12 @@ def save_mlx_whisper(checkpoint: WhisperCheckpoint, folder: Path, *, dtype: Stor
     """
     tensors = model_tensors(checkpoint.model)
     del tensors[ENCODER_POSITIONS]  # computed there, as here
+    if packing is not None:
+        tensors, dtype = packed(tensors, packing), "float16"
     arrays: dict[str, np.ndarray[Any, Any]] = stored_arrays(tensors, dtype=dtype)
     if checkpoint.generation.alignment_heads:
         arrays["alignment_heads"] = np.array(checkpoint.generation.alignment_heads, np.int32)
-    config = json.dumps({"model_type": "whisper", **asdict(checkpoint.dims)}, indent=2, sort_keys=True)
+    how = {} if packing is None else {CONFIG_KEY: packing.to_json()}
+    config = json.dumps({"model_type": "whisper", **asdict(checkpoint.dims), **how}, indent=2, sort_keys=True)
     write_atomically(folder / "config.json", f"{config}\n".encode())
     write_atomically(folder / "weights.safetensors", save(arrays, metadata={"format": "mlx"}))

@@ -33,6 +33,7 @@ _IN_BLOCK = {
     "mlp_ln": "final_layer_norm",
 }
 _IN_ATTENTION = {"query": "q_proj", "key": "k_proj", "value": "v_proj", "out": "out_proj"}
+_LEAVES = ("weight", "bias", "scales", "biases")  # the last two beside a packed matrix
 
 _BLOCK = re.compile(r"(encoder|decoder)\.blocks\.(\d+)\.(\w+)\.(.+)")
 _LAYER = re.compile(r"model\.(encoder|decoder)\.layers\.(\d+)\.(\w+)\.(.+)")
@@ -126,6 +127,6 @@ def _translated(name: str, table: dict[str, str]) -> str:
     if name in table:
         return table[name]
     module, _, leaf = name.rpartition(".")
-    if leaf not in ("weight", "bias"):
+    if leaf not in _LEAVES:
         raise KeyError(name)
     return f"{table[module]}.{leaf}"

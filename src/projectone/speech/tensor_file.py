@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -19,7 +19,8 @@ from projectone.storage.files import write_atomically
 StoredDtype = Literal["float32", "float16"]
 
 MAX_HEADER_BYTES = 16 * 2**20  # large-v3 has 1,259 tensors and needs 150 kB
-_ITEM_BYTES = {"F32": 4, "F16": 2, "BF16": 2}
+_ITEM_BYTES = {"F32": 4, "F16": 2, "BF16": 2, "U32": 4}
+_WORDS = "U32"  # packed numbers of fewer bits
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ def read_header(path: Path) -> dict[str, TensorHeader]:
 
     Raises:
         ArtifactError: naming the tensor, if the header is not one, or a tensor overlaps another, leaves a gap, runs
-            past the end, or has a dtype other than F32, F16 and BF16.
+            past the end, or has a dtype other than F32, F16, BF16 and U32.
     """
     try:
         size = path.stat().st_size
@@ -60,11 +61,23 @@ def read_header(path: Path) -> dict[str, TensorHeader]:
     return headers
 
 
-def check_shapes(name: str, found: Mapping[str, TensorHeader], expected: Mapping[str, tuple[int, ...]]) -> None:
+def check_shapes(
+    name: str,
+    found: Mapping[str, TensorHeader],
+    expected: Mapping[str, tuple[int, ...]],
+    *,
+    words: Collection[str] = (),
+) -> None:
     """Refuse a file whose tensors are not exactly the expected ones.
 
+    Args:
+        name: Of the file.
+        found: Its header.
+        expected: Shapes.
+        words: Tensors that hold packed numbers (U32); all others hold plain ones.
+
     Raises:
-        ArtifactError: naming the first tensors that are missing, unknown, or of another shape.
+        ArtifactError: naming the first tensors that are missing, unknown, or of another shape or kind.
     """
     missing, unknown = sorted(expected.keys() - found.keys()), sorted(found.keys() - expected.keys())
     if missing:
@@ -74,6 +87,9 @@ def check_shapes(name: str, found: Mapping[str, TensorHeader], expected: Mapping
     for tensor, shape in expected.items():
         if found[tensor].shape != shape:
             raise ArtifactError(f"{name!r}: tensor {tensor!r}: expected shape {shape}, got {found[tensor].shape}")
+        if (found[tensor].dtype == _WORDS) != (tensor in words):
+            kind = "packed" if tensor in words else "plain"
+            raise ArtifactError(f"{name!r}: tensor {tensor!r}: expected {kind} numbers, got {found[tensor].dtype}")
 
 
 def read_tensors(path: Path) -> dict[str, mx.array]:
@@ -111,7 +127,7 @@ def stored_arrays(tensors: Mapping[str, mx.array], *, dtype: StoredDtype) -> dic
     target = mx.float16 if dtype == "float16" else mx.float32
     arrays: dict[str, np.ndarray[Any, Any]] = {}
     for name, tensor in tensors.items():
-        stored = tensor.astype(target)
+        stored = tensor if tensor.dtype == mx.uint32 else tensor.astype(target)
         if not mx.isfinite(stored).all().item():
             raise ArtifactError(f"tensor {name!r} holds numbers that {dtype} cannot hold; nothing was written")
         # The writer takes the buffer as it lies and ignores strides.
@@ -128,7 +144,7 @@ def _tensor_header(name: str, entry: Any) -> TensorHeader:  # noqa: ANN401 - any
     if not all(isinstance(n, int) and not isinstance(n, bool) and n >= 0 for n in numbers):
         raise ArtifactError(f"tensor {name!r}: shape and offsets must be natural numbers, got {entry!r:.80}")
     if dtype not in _ITEM_BYTES:
-        raise ArtifactError(f"tensor {name!r}: expected dtype F32, F16 or BF16, got {dtype!r:.20}")
+        raise ArtifactError(f"tensor {name!r}: expected dtype F32, F16, BF16 or U32, got {dtype!r:.20}")
     if end - start != prod(shape) * _ITEM_BYTES[dtype]:
         raise ArtifactError(f"tensor {name!r}: {end - start} bytes do not fit shape {tuple(shape)} of {dtype}")
     return TensorHeader(dtype=dtype, shape=tuple(shape), start=start, end=end)

@@ -32,17 +32,17 @@ def checkpoint(tokenizer: Tokenizer) -> WhisperCheckpoint:
     return random_checkpoint(tokenizer)
 
 
-def random_checkpoint(tokenizer: Tokenizer, *, seed: int = 0, n_mels: int = 20) -> WhisperCheckpoint:
+def random_checkpoint(tokenizer: Tokenizer, *, seed: int = 0, n_mels: int = 20, n_state: int = 16) -> WhisperCheckpoint:
     """Seeded weights at a size that decodes in milliseconds."""
     dims = ModelDimensions(
         n_mels=n_mels,
         n_audio_ctx=100,
-        n_audio_state=16,
+        n_audio_state=n_state,
         n_audio_head=2,
         n_audio_layer=1,
         n_vocab=tokenizer.n_vocab,
         n_text_ctx=32,
-        n_text_state=16,
+        n_text_state=n_state,
         n_text_head=2,
         n_text_layer=2,
     )

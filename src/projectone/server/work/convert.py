@@ -12,16 +12,18 @@ from projectone.errors import ConversionError
 from projectone.server.conversion.coreml.contract import DECODER, MANIFEST
 from projectone.server.settings import ServerSettings
 from projectone.server.work.references import resolve_model
-from projectone.speech.checkpoint import WhisperCheckpoint, load_checkpoint, save_checkpoint
+from projectone.speech.checkpoint import WhisperCheckpoint, load_checkpoint, save_checkpoint, save_packed
 from projectone.speech.mlx_whisper import has_published_vocabulary, save_mlx_whisper
+from projectone.speech.quantize import Packing
 from projectone.storage.files import building_directory
 
-SUMMARY = "Write a model in the layout of transformers (and of this project), of mlx-whisper or of WhisperKit."
+SUMMARY = "Write a model in the layout of transformers (and of this project), packed, of mlx-whisper or of WhisperKit."
 EXAMPLES = """  projectone-server convert --model out/tuned --to mlx-whisper --out out/tuned-mlx
+  projectone-server convert --model starter --to packed --bits 4 --out out/starter-4bit
   projectone-server convert --model starter --to transformers --dtype float32 --out out/starter-f32
   projectone-server convert --model starter --to whisperkit --variant int8 --out out/starter-int8
   projectone-server convert --model out/starter-int8 --to transformers --out out/what-phones-compute-with"""
-TARGETS = ("transformers", "mlx-whisper", "whisperkit")
+TARGETS = ("transformers", "packed", "mlx-whisper", "whisperkit")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,6 +40,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="float16",
         help="how the weights lie in WhisperKit's packages: fewer bits are smaller, and write more wrong words",
     )
+    parser.add_argument(
+        "--bits",
+        type=int,
+        choices=(8, 4),
+        help="of each number of the matrices, packed as mlx does; `packed` is this project's own layout, for devices (8)",
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
 
 
@@ -47,6 +55,8 @@ def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
         raise ConversionError("--dtype float32: WhisperKit computes in float16; choose a --variant instead")
     if arguments.to != "whisperkit" and arguments.variant != "float16":
         raise ConversionError(f"--variant {arguments.variant}: only --to whisperkit has variants")
+    if arguments.bits is not None and (arguments.to not in ("packed", "mlx-whisper") or arguments.dtype != "float16"):
+        raise ConversionError(f"--bits {arguments.bits}: only --to packed and --to mlx-whisper pack, beside float16")
     checkpoint = _load(resolve_model(arguments.model, settings))
     if arguments.to == "mlx-whisper" and not has_published_vocabulary(checkpoint):
         # It would run there and write nonsense: mlx-whisper picks its own vocabulary by the number of tokens.
@@ -85,7 +95,10 @@ def _load(folder: Path) -> WhisperCheckpoint:
 
 def _writer(arguments: argparse.Namespace) -> Callable[[WhisperCheckpoint, Path], object]:
     if arguments.to == "mlx-whisper":
-        return lambda checkpoint, folder: save_mlx_whisper(checkpoint, folder, dtype=arguments.dtype)
+        packing = None if arguments.bits is None else Packing(arguments.bits)
+        return lambda checkpoint, folder: save_mlx_whisper(checkpoint, folder, dtype=arguments.dtype, packing=packing)
+    if arguments.to == "packed":
+        return lambda checkpoint, folder: save_packed(checkpoint, folder, Packing(arguments.bits or 8))
     if arguments.to == "transformers":
         return lambda checkpoint, folder: save_checkpoint(checkpoint, folder, dtype=arguments.dtype)
     _require_coremltools()

@@ -82,3 +82,24 @@ def test_flags_that_would_do_nothing_are_refused(
 ) -> None:
     assert main(["convert", "--model", "starter", *flags, "--out", str(tmp_path / "out")]) == 2
     assert said in capsys.readouterr().err
+
+
+def test_a_packed_model_is_opened_like_any_other_and_is_smaller(tmp_path: Path) -> None:
+    save_tiny(tmp_path / "model")
+    sizes = []
+    for bits in ("8", "4"):
+        out = tmp_path / bits
+        assert (
+            main(["convert", "--model", str(tmp_path / "model"), "--to", "packed", "--bits", bits, "--out", str(out)])
+            == 0
+        )
+        assert load_checkpoint(out).dims == load_checkpoint(tmp_path / "model").dims
+        sizes.append((out / "model.safetensors").stat().st_size)
+    assert sizes[1] < sizes[0] < (tmp_path / "model" / "model.safetensors").stat().st_size
+
+
+def test_bits_without_a_layout_that_packs_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    save_tiny(tmp_path / "model")
+    arguments = ["convert", "--model", str(tmp_path / "model"), "--to", "transformers", "--bits", "4"]
+    assert main([*arguments, "--out", str(tmp_path / "out")]) == 2
+    assert "only --to packed" in capsys.readouterr().err
