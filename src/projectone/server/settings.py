@@ -223,6 +223,16 @@ class ServerSettings(ReleaseSettings, TrainingSettings):
         lambda text: Path(text).expanduser().absolute(),
         shown="HOME/checkpoints",
     )
+    oidc_issuer: str | None = _setting(
+        "OIDC_ISSUER",
+        "OpenID Connect provider at which people sign in to the console, letter by letter as it calls itself",
+        default=None,
+        shown="none: with tokens alone",
+    )
+    oidc_client_id: str | None = _setting("OIDC_CLIENT_ID", "What the provider calls this console", default=None)
+    oidc_client_secret: str | None = _setting(
+        "OIDC_CLIENT_SECRET", "The console's secret at the provider, if it has one", default=None, is_secret=True
+    )
     slack_webhook_url: str | None = _setting(
         "SLACK_WEBHOOK_URL", "Where quarantined runs are reported in Slack", _address, default=None, is_secret=True
     )

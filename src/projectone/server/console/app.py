@@ -1,4 +1,4 @@
-"""The console as a web application: three pages, no script, one form for each decision."""
+"""The console as a web application: few pages, no script, one form for each decision."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from projectone.errors import DataError
 from projectone.server.console.guard import Guard
+from projectone.server.console.identity import Provider
 from projectone.server.console.sessions import Session, Sessions
+from projectone.server.console.sign_in import COOKIE, enter, send_away, take_back
 from projectone.server.corpus.review import Decision, Reviews
 from projectone.server.corpus.validation import EXPLAINED
 
-COOKIE = "__Host-projectone"
 _MAX_FORM_BYTES = 16 * 1024
 _MAX_WHY_CHARACTERS = 2_000
 _SHOWN_AT_ONCE = 20
@@ -38,12 +39,14 @@ class ConsoleServices:
         open_clip: A sample's sound as a WAV file, on the record under an operator's name.
         sessions: Who is signed in.
         clock: Now, with its zone.
+        provider: Where people sign in, if not by a token alone.
     """
 
     reviews: Reviews
     open_clip: Callable[[UUID, str], bytes]
     sessions: Sessions
     clock: Callable[[], datetime]
+    provider: Provider | None = None
 
 
 class PageError(Exception):
@@ -116,6 +119,10 @@ def create_console(services: ConsoleServices, hosts: Collection[str]) -> Guard:
     app.post("/sign-out")(sign_out)
     app.get("/sign-in")(show_sign_in)
     app.post("/sign-in")(sign_in)
+    if services.provider is not None:
+        app.get("/sign-in/provider")(go_to_provider)
+        app.get("/sign-in/back")(come_back)
+        app.get("/prove/provider")(prove_at_provider)
     for route in app.routes:
         doors = [item.call for item in route.dependant.dependencies] if isinstance(route, APIRoute) else []
         if not any(isinstance(door, SignedIn | Anybody) for door in doors):
@@ -185,10 +192,22 @@ def sign_in(request: Request, form: _Anybody) -> Response:
     secret = _services(request).sessions.begin(form.get("token", "").strip())
     if secret is None:
         return _page(request, "sign_in", 403, problem="That token opens nothing here: wrong, expired, or another role.")
-    answer = RedirectResponse("/", 303)
-    # `__Host-`: browsers take it from this host alone, over TLS or on this machine.
-    answer.set_cookie(COOKIE, secret, secure=True, httponly=True, samesite="strict", path="/")
-    return answer
+    return enter(secret, RedirectResponse("/", 303))
+
+
+def go_to_provider(request: Request, form: _Anybody) -> Response:
+    """Sign in where the organisation does."""
+    return send_away(_provider(request), _page, request, "sign-in")
+
+
+def prove_at_provider(request: Request, visit: _In) -> Response:
+    """Show there again who one is."""
+    return send_away(_provider(request), _page, request, "prove", visit.secret)
+
+
+def come_back(request: Request, form: _Anybody) -> Response:
+    """The provider's answer."""
+    return take_back(_provider(request), _services(request).sessions, _page, request)
 
 
 async def read_form(request: Request) -> dict[str, str]:
@@ -207,9 +226,18 @@ def _services(request: Request) -> ConsoleServices:
     return services
 
 
+def _provider(request: Request) -> Provider:
+    provider = _services(request).provider
+    assert provider is not None  # without one there are no such routes
+    return provider
+
+
 def _page(request: Request, name: str, status: int = 200, **values: Any) -> Response:  # noqa: ANN401 - for the template
-    nonce = request.scope["state"]["nonce"]
-    return HTMLResponse(_PAGES.get_template(f"{name}.html.j2").render(nonce=nonce, **values), status_code=status)
+    nonce, has_provider = request.scope["state"]["nonce"], _services(request).provider is not None
+    return HTMLResponse(
+        _PAGES.get_template(f"{name}.html.j2").render(nonce=nonce, has_provider=has_provider, **values),
+        status_code=status,
+    )
 
 
 def _answer_of(error: Exception) -> Response:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
+from projectone.server.console.identity import Identity
 from projectone.server.devices.operators import Operator, OperatorTokens
 
 IDLE: Final = timedelta(minutes=15)
@@ -56,7 +57,13 @@ class Sessions:
 
     def begin(self, bearer: str) -> str | None:
         """A new session's secret; None unless the token is valid and of a role that reviews."""
-        operator = self._reviewer(bearer)
+        return self._begin(self._reviewer(bearer))
+
+    def begin_for(self, identity: Identity) -> str | None:
+        """The same for whom the sign-in provider let in; None unless they are known here in a role that reviews."""
+        return self._begin(self._known(identity))
+
+    def _begin(self, operator: Operator | None) -> str | None:
         if operator is None:
             return None
         now, secret = self._clock(), secrets.token_urlsafe(32)
@@ -84,7 +91,14 @@ class Sessions:
 
     def prove(self, secret: str, bearer: str) -> bool:
         """Note that the same operator showed the token again; False if it is not theirs."""
-        session, operator = self.find(secret), self._reviewer(bearer)
+        return self._prove(secret, self._reviewer(bearer))
+
+    def prove_for(self, secret: str, identity: Identity) -> bool:
+        """The same for whom the sign-in provider has just asked again."""
+        return self._prove(secret, self._known(identity))
+
+    def _prove(self, secret: str, operator: Operator | None) -> bool:
+        session = self.find(secret)
         if session is None or operator is None or operator.token_id != session.operator.token_id:
             return False
         with self._lock:
@@ -97,5 +111,14 @@ class Sessions:
             self._sessions.pop(secret, None)
 
     def _reviewer(self, bearer: str) -> Operator | None:
-        operator = self._tokens.find(bearer, self._clock())
-        return operator if operator is not None and operator.role in ROLES else None
+        return _if_reviewer(self._tokens.find(bearer, self._clock()))
+
+    def _known(self, identity: Identity) -> Operator | None:
+        """By the verified address, else by the subject; a subject that looks like an address proves none."""
+        names = [identity.email, identity.subject if "@" not in identity.subject else None]
+        found = (self._tokens.find_identity(name, self._clock()) for name in names if name)
+        return _if_reviewer(next((operator for operator in found if operator is not None), None))
+
+
+def _if_reviewer(operator: Operator | None) -> Operator | None:
+    return operator if operator is not None and operator.role in ROLES else None

@@ -30,6 +30,8 @@ OPERATOR_TOKENS = Table(
     Column("created_at", DateTime(timezone=True), nullable=False),
     Column("expires_at", DateTime(timezone=True), nullable=False),
     Column("revoked_at", DateTime(timezone=True)),
+    # Who the sign-in provider says they are; such an operator has no token that anybody could show.
+    Column("identity", String(255), index=True),
 )
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,47}")
@@ -47,6 +49,7 @@ class Operator:
     created_at: datetime
     expires_at: datetime
     revoked_at: datetime | None
+    identity: str | None = None
 
     def is_valid(self, now: datetime) -> bool:
         """Whether the token still opens anything."""
@@ -59,8 +62,19 @@ class OperatorTokens:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def create(self, name: str, role: Role, *, lifetime: timedelta, by: str, now: datetime) -> tuple[str, Operator]:
+    def create(
+        self, name: str, role: Role, *, lifetime: timedelta, by: str, now: datetime, identity: str | None = None
+    ) -> tuple[str, Operator]:
         """A new token, which can be read this one time, and its row.
+
+        Args:
+            name: Account of one person or program; the audit log names it.
+            role: What it may do.
+            lifetime: How long.
+            by: Who gives it.
+            now: The time.
+            identity: Address or subject at the sign-in provider. Then the provider lets its holder in, and the token
+                is to be thrown away.
 
         Raises:
             SettingsError: for a name that is none of an account, or a lifetime that makes no sense.
@@ -73,6 +87,7 @@ class OperatorTokens:
         digest = _digest(bearer)
         values = {"token_id": digest[:_ID_DIGITS], "name": name, "role": role, "created_at": now}
         values |= {"expires_at": now + lifetime, "token_sha256": digest}
+        values |= {"identity": None if identity is None else _as_written(identity)}
         with writing(self._engine) as connection:
             connection.execute(insert(OPERATOR_TOKENS).values(**values))
             record(connection, "token-created", digest[:_ID_DIGITS], by=by, now=now, name=name, role=role)
@@ -86,6 +101,14 @@ class OperatorTokens:
             row = connection.execute(query).one_or_none()
         operator = None if row is None else _operator(row)
         return operator if operator is not None and operator.is_valid(now) else None
+
+    def find_identity(self, identity: str, now: datetime) -> Operator | None:
+        """Whom the sign-in provider let in, by its newest row; None if nobody valid is known by that name."""
+        row = OPERATOR_TOKENS.c
+        query = select(OPERATOR_TOKENS).where(row.identity == _as_written(identity)).order_by(row.created_at.desc())
+        with reading(self._engine) as connection:
+            operators = [_operator(found) for found in connection.execute(query)]
+        return next((operator for operator in operators if operator.is_valid(now)), None)
 
     def is_valid(self, token_id: str, now: datetime) -> bool:
         """Whether a token still opens anything."""
@@ -115,6 +138,11 @@ def _digest(bearer: str) -> str:
     return hashlib.sha256(bearer.encode(errors="replace")).hexdigest()
 
 
+def _as_written(identity: str) -> str:
+    """An address is the same in capitals; a provider's subject is not."""
+    return identity.casefold() if "@" in identity else identity
+
+
 def _operator(row: Any) -> Operator:  # noqa: ANN401 - a SQLAlchemy row has no type of its own
     # SQLite forgets the zone; everything we write is UTC.
     return Operator(
@@ -124,4 +152,5 @@ def _operator(row: Any) -> Operator:  # noqa: ANN401 - a SQLAlchemy row has no t
         created_at=row.created_at.replace(tzinfo=UTC),
         expires_at=row.expires_at.replace(tzinfo=UTC),
         revoked_at=None if row.revoked_at is None else row.revoked_at.replace(tzinfo=UTC),
+        identity=row.identity,
     )

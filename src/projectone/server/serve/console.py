@@ -14,6 +14,7 @@ import uvicorn
 from projectone.errors import DataError, SettingsError
 from projectone.server.audit import record
 from projectone.server.console.app import ConsoleServices, create_console
+from projectone.server.console.identity import Provider
 from projectone.server.console.sessions import Sessions
 from projectone.server.corpus.clips import read_clip
 from projectone.server.corpus.review import Reviews
@@ -32,7 +33,10 @@ SUMMARY = (
 EXAMPLES = """\
   projectone-server tokens create ada --role reviewer
   projectone-server console                                        http://localhost:8702
-  projectone-server console --name review.example.org              behind a proxy that speaks TLS under this name"""
+  projectone-server console --name review.example.org              behind a proxy that speaks TLS under this name
+  PROJECTONE_SERVER_OIDC_ISSUER=https://login.example.org PROJECTONE_SERVER_OIDC_CLIENT_ID=projectone \\
+    projectone-server console --name review.example.org            people sign in there; it sends them back to
+                                                                   https://review.example.org/sign-in/back"""
 
 _HOST, _PORT = "127.0.0.1", 8702
 
@@ -52,7 +56,8 @@ def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
     try:
         upgrade_database(engine)
         hosts = {f"localhost:{arguments.port}", f"127.0.0.1:{arguments.port}", *arguments.name}
-        app = create_console(console_services(settings, engine), hosts)
+        own_url = f"https://{arguments.name[0]}" if arguments.name else f"http://localhost:{arguments.port}"
+        app = create_console(console_services(settings, engine, own_url=own_url), hosts)
         print(f"projectone-server: console on http://localhost:{arguments.port}", file=sys.stderr, flush=True)
         with logging_to(sys.stderr, has_requests=False), suppress(KeyboardInterrupt):
             uvicorn.run(
@@ -71,9 +76,13 @@ def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
 
 
 def console_services(
-    settings: ServerSettings, engine: Engine, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    settings: ServerSettings,
+    engine: Engine,
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    *,
+    own_url: str = f"http://localhost:{_PORT}",
 ) -> ConsoleServices:
-    """Everything behind the pages."""
+    """Everything behind the pages, which browsers find at `own_url`."""
     catalog, blobs = open_catalog(settings, engine), FileBlobs(settings.home / "blobs")
     reviews = Reviews(engine, catalog.vault)
 
@@ -87,5 +96,28 @@ def console_services(
         return read_clip(catalog, blobs, clip_sha256)
 
     return ConsoleServices(
-        reviews=reviews, open_clip=open_clip, sessions=Sessions(OperatorTokens(engine), clock), clock=clock
+        reviews=reviews,
+        open_clip=open_clip,
+        sessions=Sessions(OperatorTokens(engine), clock),
+        clock=clock,
+        provider=_provider_of(settings, own_url, clock),
     )
+
+
+def _provider_of(settings: ServerSettings, own_url: str, clock: Callable[[], datetime]) -> Provider | None:
+    if settings.oidc_issuer is None:
+        return None
+    if settings.oidc_client_id is None:
+        raise SettingsError("PROJECTONE_SERVER_OIDC_CLIENT_ID: expected what the provider calls this console, got none")
+    from projectone.server.console.openid import (  # the extra `oidc`: asked for here alone
+        OpenIdProvider,
+        OpenIdSettings,
+    )
+
+    about = OpenIdSettings(
+        issuer=settings.oidc_issuer,
+        client_id=settings.oidc_client_id,
+        client_secret=settings.oidc_client_secret,
+        redirect_url=f"{own_url}/sign-in/back",
+    )
+    return OpenIdProvider(about, clock)

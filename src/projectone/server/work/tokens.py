@@ -23,6 +23,7 @@ SUMMARY = (
 EXAMPLES = """\
   projectone-server tokens create ada --role reviewer           for 90 days; the token is printed once
   projectone-server tokens create ci --role trainer --days 7
+  projectone-server tokens create bob --role reviewer --identity bob@example.org   signs in by OpenID
   projectone-server tokens list
   projectone-server tokens revoke ada                           every token of the account, at once
   curl -H "Authorization: Bearer $TOKEN" http://127.0.0.1:8700/v1/review/queue"""
@@ -39,6 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     creating.add_argument(
         "--days", type=float, default=_DAYS, help=f"until it expires (default {_DAYS:g}, at most 366)"
     )
+    creating.add_argument("--identity", help="who they are at the sign-in provider, instead of a token")
     listing = actions.add_parser("list", help="every token that was given out")
     revoking = actions.add_parser("revoke", help="end tokens from the next request on")
     revoking.add_argument("name", metavar="NAME", help="an account, or the id of one token")
@@ -57,10 +59,19 @@ def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
         if arguments.action == "create":
             days = arguments.days if 0 < arguments.days < 10_000 else 0.0  # nan compares as false
             bearer, operator = tokens.create(
-                arguments.name, arguments.role, lifetime=timedelta(days=days), by=user_name(), now=now
+                arguments.name,
+                arguments.role,
+                lifetime=timedelta(days=days),
+                by=user_name(),
+                now=now,
+                identity=arguments.identity,
             )
-            facts: dict[str, Any] = {**_plain(operator, now), "token": bearer}
-            text = f"{bearer}\n{operator.role} until {operator.expires_at:%Y-%m-%d}; it is shown this once"
+            until = f"{operator.role} until {operator.expires_at:%Y-%m-%d}"
+            facts: dict[str, Any] = _plain(operator, now)
+            if arguments.identity is None:
+                facts, text = {**facts, "token": bearer}, f"{bearer}\n{until}; it is shown this once"
+            else:  # nobody is told the token, so the provider is the only way in
+                text = f"{operator.identity} signs in at the provider as {operator.name}, {until}"
         elif arguments.action == "list":
             found = tokens.listed()
             facts = {"tokens": [_plain(operator, now) for operator in found]}
