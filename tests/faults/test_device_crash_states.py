@@ -11,11 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from tests.fakes.device_rooms import TextEngine, text_model
+from tests.fakes.device_rooms import VOICE, TextEngine, text_model
 from tests.fakes.release_server import Release, make_release
 from tests.faults.crash_states import Recorder, crash_images, write_image
 
 import projectone.device.installed.folders as folders
+from projectone.contracts.base import sha256_hex
 from projectone.contracts.releases import ReleaseManifest
 from projectone.device.installed import Installed, Slot
 from projectone.device.transcriber import Transcriber
@@ -23,9 +24,11 @@ from projectone.errors import ArtifactError
 from projectone.storage import files
 
 KEY = Ed25519PrivateKey.generate()
-OLD = make_release(KEY, text_model("old"), seq=1, version="1.0.0")
-NEW = make_release(KEY, text_model("new"), seq=2, version="1.1.0")
-NEWER = make_release(KEY, text_model("newer"), seq=3, version="1.2.0")
+# What the others are made from, as they say: it is kept for them, also when it is in use no more.
+BASE = sha256_hex(next(iter(text_model("old").values())))
+OLD = make_release(KEY, text_model("old"), seq=1, version="1.0.0", base_sha256=BASE)
+NEW = make_release(KEY, text_model("new"), seq=2, version="1.1.0", base_sha256=BASE)
+NEWER = make_release(KEY, text_model("newer"), seq=3, version="1.2.0", base_sha256=BASE)
 BROKEN = make_release(KEY, text_model("broken"), seq=2, version="1.1.0")
 WORDS = {1: "old", 2: "new", 3: "newer"}
 SILENCE = np.zeros(16, dtype=np.float32)
@@ -79,6 +82,9 @@ def find_violation(home: Path, allowed: set[str | None], release: Release) -> st
     state = Installed(home / "models").recover()
     if Installed(home / "models").recover() != state or heard_in(home) != heard:
         return "the second start is not like the first"
+    for base in (home / "models" / "bases").glob("*"):
+        if base.name != BASE or (base / VOICE).read_bytes() != b"old":
+            return f"the base {base.name} is not whole"
     install(home, release)
     expected = allowed if release is BROKEN else {WORDS[release.manifest.seq]}
     if heard_in(home) not in expected:

@@ -24,21 +24,32 @@ class ReleaseFile(Contract):
     size_bytes: int = Field(ge=0)
 
 
+class BasePackage(Contract):
+    """The package of a base: the files of the release, but for the one that an update rebuilds from it."""
+
+    sha256: Sha256
+    size_bytes: int = Field(gt=0)
+
+
 class ReleaseUpdate(Contract):
-    """A short way to one file of a release, for a device that has an earlier version of it.
+    """A short way to one file of a release, for a device that has what it begins at.
 
     Attributes:
+        kind: The factors of an adapter, added to the fixed base of all releases; or a difference of weights.
         path: The file that it rebuilds; every other file of the release is one that such a device has already.
         base_sha256: Of the version that the device must have.
         sha256: Of the update itself; what it rebuilds must be what `files` says.
         size_bytes: Of the update itself.
+        base_package: Where a device without the base gets it; whoever fetches that once needs updates alone from then
+            on.
     """
 
-    kind: Literal["delta"] = "delta"
+    kind: Literal["adapter", "delta"] = "delta"
     path: PackagePath
     base_sha256: Sha256
     sha256: Sha256
     size_bytes: int = Field(gt=0)
+    base_package: BasePackage | None = None
 
 
 class ReleaseManifest(Contract):

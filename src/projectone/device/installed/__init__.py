@@ -2,6 +2,7 @@
 
 <folder>/releases/<seq>[.<n>]/   one model: the release's files and `manifest.json`; never changed after it appears
 <folder>/releases/.tmp-*         a folder being filled; removed at start
+<folder>/bases/<digest>/         what releases are made from, as long as one that is here names it
 <folder>/state.json              current, previous, trial, tries, floor: the one commit point
 <folder>/update.lock             held by whoever installs or tries a model
 """

@@ -12,6 +12,7 @@ from typing import Generic, TypeVar
 
 from projectone.contracts.base import sha256_hex
 from projectone.contracts.releases import ReleaseManifest, ReleaseUpdate
+from projectone.device.installed.bases import Bases
 from projectone.device.installed.package import find_damage, unpack
 from projectone.device.installed.rebuilding import find_file, rebuild
 from projectone.device.installed.state import MAX_TRIES, InstallState, Slot
@@ -38,6 +39,7 @@ class Installed:
         self.folder = folder
         self._releases = folder / "releases"
         self._state_file = folder / "state.json"
+        self._bases = Bases(folder / "bases")
 
     def state(self) -> InstallState:
         """What `state.json` says.
@@ -108,18 +110,29 @@ class Installed:
         return self._build(manifest, lambda folder: unpack(package, manifest, folder))
 
     def file_of(self, path: str, sha256: str) -> Path | None:
-        """A file of a model that is here, by what it holds; None if no model has it."""
-        return find_file((self.path_of(slot) for slot in self.state().slots()), path, sha256)
+        """A file of a model or a base that is here, by what it holds; None if none has it."""
+        return find_file(self._folders(), path, sha256)
 
-    def rebuild(self, delta: Path, base: Path, way: ReleaseUpdate, manifest: ReleaseManifest) -> Slot:
-        """As `add`, from an earlier model's weights and their difference; the other files are copied.
+    def add_base(self, package: Path, way: ReleaseUpdate, manifest: ReleaseManifest) -> None:
+        """Unpack the base that `way` leads from, out of its own package. Only inside `changing`.
+
+        Raises:
+            ArtifactError: if the package is not that base.
+            StorageError: if the disk refused.
+        """
+        self._bases.add(package, way, manifest)
+
+    def rebuild(self, update: Path, base: Path, way: ReleaseUpdate, manifest: ReleaseManifest) -> Slot:
+        """As `add`, from weights that are here and a short way; the other files are copied.
 
         Raises:
             ArtifactError: if another file of the release is not here, or what comes out is not what was signed.
             StorageError: if the disk refused.
         """
-        folders = [self.path_of(slot) for slot in self.state().slots()]
-        return self._build(manifest, lambda folder: rebuild(folder, folders, delta, base, way, manifest))
+        return self._build(manifest, lambda folder: rebuild(folder, self._folders(), update, base, way, manifest))
+
+    def _folders(self) -> list[Path]:
+        return [*(self.path_of(slot) for slot in self.state().slots()), *self._bases.folders()]
 
     def _build(self, manifest: ReleaseManifest, fill: Callable[[Path], None]) -> Slot:
         name = next(
@@ -129,6 +142,8 @@ class Installed:
         )
         with building_directory(self._releases / name) as folder:
             fill(folder)
+        # Before another model takes the place of the one that is the base.
+        self._bases.keep(manifest, [self._releases / name, *self._folders()])
         return Slot(
             folder=name, seq=manifest.seq, version=manifest.version, manifest_sha256=sha256_hex(manifest.to_bytes())
         )
@@ -222,3 +237,4 @@ class Installed:
         for folder in self._releases.iterdir() if self._releases.is_dir() else ():
             if folder.name not in kept:
                 shutil.rmtree(folder, ignore_errors=True)
+        self._bases.collect(self.path_of(slot) for slot in state.slots())

@@ -1,4 +1,4 @@
-"""A release made on the device from an earlier one: its weights by their difference, its other files as they are."""
+"""A release made on the device from a model that it has: its weights by a short way, its other files as they are."""
 
 from __future__ import annotations
 
@@ -22,15 +22,13 @@ def find_file(folders: Iterable[Path], path: str, sha256: str) -> Path | None:
 
 
 def rebuild(
-    folder: Path, folders: Iterable[Path], delta: Path, base: Path, way: ReleaseUpdate, manifest: ReleaseManifest
+    folder: Path, folders: Iterable[Path], update: Path, base: Path, way: ReleaseUpdate, manifest: ReleaseManifest
 ) -> None:
     """Fill an empty `folder` with the release, every file checked against what was signed.
 
     Raises:
-        ArtifactError: if a file is in none of the earlier models, or the difference does not lead to the release.
+        ArtifactError: if a file is in none of the models, or the update does not lead to the release.
     """
-    from projectone.speech.weight_delta import apply_delta  # numpy and zstd, for those alone who update this way
-
     refuse_conflicts(manifest)
     if way.path not in {file.path for file in manifest.files}:
         raise ArtifactError(f"release {manifest.seq}: it has no file {way.path!r} that could be rebuilt")
@@ -39,7 +37,7 @@ def rebuild(
         target = folder / file.path
         target.parent.mkdir(parents=True, exist_ok=True)
         if file.path == way.path:
-            apply_delta(base, delta, target)
+            _apply(way, base, update, target)
         elif (source := find_file(earlier, file.path, file.sha256)) is not None:
             shutil.copyfile(source, target)
         else:
@@ -47,3 +45,15 @@ def rebuild(
         if (actual := digest_of(target)) != file.sha256:
             raise DigestMismatchError(file.path, expected=file.sha256, actual=actual)
     (folder / MANIFEST_FILE).write_bytes(manifest.to_bytes())
+
+
+def _apply(way: ReleaseUpdate, base: Path, update: Path, target: Path) -> None:
+    # numpy and zstd, for those alone who update this way
+    if way.kind == "adapter":
+        from projectone.speech.adapter_update import apply_adapter_update
+
+        apply_adapter_update(base, update, target)
+    else:
+        from projectone.speech.weight_delta import apply_delta
+
+        apply_delta(base, update, target)

@@ -12,11 +12,12 @@ from typing import Literal
 from urllib.parse import quote
 
 from projectone.contracts.endpoints import LATEST_MODEL_INFO, release_package, release_update
-from projectone.contracts.releases import LatestModelInfo, ReleaseManifest, ReleaseUpdate
+from projectone.contracts.releases import BasePackage, LatestModelInfo, ReleaseManifest, ReleaseUpdate
 from projectone.device.installed import Installed, InstallState, Outcome, Slot
 from projectone.device.transport import Transport
 from projectone.device.trust import Trust
 from projectone.device.updater.download import ByteProgress, Download, Wanted
+from projectone.device.updater.ways import ways_to
 from projectone.errors import ArtifactError, RefusedError, StorageError
 
 UpdateStatus = Literal["updated", "current", "no-release", "set-aside", "rejected"]
@@ -144,21 +145,42 @@ class Updater:
         Whatever goes wrong on a short way, the whole package is still to be had: only what stops both ends the update.
         """
         received = 0
-        for way in sorted(manifest.updates, key=lambda way: way.size_bytes):
-            base = self._installed.file_of(way.path, way.base_sha256)
-            if base is None:
-                continue
-            wanted = Wanted(path=release_update(way.sha256), sha256=way.sha256, size_bytes=way.size_bytes)
-
-            def rebuild(delta: Path, way: ReleaseUpdate = way, base: Path = base) -> Slot:
-                return self._installed.rebuild(delta, base, way, manifest)
-
+        for way in ways_to(manifest, lambda way: self._installed.file_of(way.path, way.base_sha256) is not None):
             try:
-                slot, n_bytes = self._fetched(wanted, manifest, rebuild, on_progress)
+                slot, n_bytes = self._go(way, manifest, on_progress)
             except (ArtifactError, RefusedError):
                 continue
             return slot, received + n_bytes
         return None, received
+
+    def _go(self, way: ReleaseUpdate, manifest: ReleaseManifest, on_progress: ByteProgress | None) -> tuple[Slot, int]:
+        received = 0
+        base = self._installed.file_of(way.path, way.base_sha256)
+        if base is None and way.base_package is not None:
+            received = self._fetch_base(way, way.base_package, manifest, on_progress)
+            base = self._installed.file_of(way.path, way.base_sha256)
+        if base is None:
+            raise ArtifactError(f"release {manifest.seq}: what this update begins at is not here")
+        found = base  # for the type checker: a name that no longer changes
+        wanted = Wanted(path=release_update(way.sha256), sha256=way.sha256, size_bytes=way.size_bytes)
+        slot, n_bytes = self._fetched(
+            wanted, manifest, lambda update: self._installed.rebuild(update, found, way, manifest), on_progress
+        )
+        return slot, received + n_bytes
+
+    def _fetch_base(
+        self, way: ReleaseUpdate, package: BasePackage, manifest: ReleaseManifest, on_progress: ByteProgress | None
+    ) -> int:
+        wanted = Wanted(path=release_package(package.sha256), sha256=package.sha256, size_bytes=package.size_bytes)
+        download = Download(self._transport, self._staging, wanted, sleep=self._sleep)
+        # The base, and the release that is made from it.
+        self._check_space(download.missing_bytes() + 2 * sum(file.size_bytes for file in manifest.files))
+        file = download.fetch(on_progress)
+        try:
+            self._installed.add_base(file, way, manifest)
+        finally:
+            download.discard()
+        return download.received_bytes
 
     def _fetched(
         self,
