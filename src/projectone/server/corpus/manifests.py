@@ -6,8 +6,9 @@ import errno
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast, get_args
 
+from projectone.contracts.scores import Domain
 from projectone.errors import DataError
 
 MANIFEST_NAME = "manifest.jsonl"
@@ -27,6 +28,7 @@ class ManifestRow:
         split: Which part of the set it belongs to, if the set has parts.
         heard: What a model made of the clip before it was corrected, if that is known.
         previous_text: What the speaker said just before, if that is known.
+        domain: What the clip stands for where it judges models: the speech they are trained for, or general speech.
     """
 
     clip_id: str
@@ -38,13 +40,14 @@ class ManifestRow:
     duration_s: float | None = None
     heard: str | None = None
     previous_text: str | None = None
+    domain: Domain = "target"
 
 
 def read_manifest(path: Path, *, split: str | None = None) -> list[ManifestRow]:
     """The rows of a manifest, in order.
 
     A row is a JSON object with `audio` (relative to the manifest's folder) and `text`; `speaker`, `accent`, `split`,
-    `duration_s`, `clip_id`, `heard` and `previous_text` are optional, other keys are ignored.
+    `duration_s`, `clip_id`, `heard`, `previous_text` and `domain` are optional, other keys are ignored.
 
     Args:
         path: The manifest, or a folder that holds a `manifest.jsonl`.
@@ -113,7 +116,15 @@ def _row(line: bytes, folder: Path) -> ManifestRow:
         duration_s=_duration(raw),
         heard=_optional_text(raw, "heard"),
         previous_text=_optional_text(raw, "previous_text"),
+        domain=_domain(raw),
     )
+
+
+def _domain(raw: dict[str, Any]) -> Domain:
+    domain = raw.get("domain", "target")
+    if domain not in get_args(Domain):
+        raise ValueError(f"domain: expected one of {', '.join(get_args(Domain))}, got {domain!r:.40}")
+    return cast(Domain, domain)
 
 
 def _text(raw: dict[str, Any], key: str) -> str:

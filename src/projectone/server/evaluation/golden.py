@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from projectone.contracts.base import canonical_json, sha256_hex
+from projectone.contracts.scores import Domain
 from projectone.errors import EvaluationError
 
 SAMPLE_RATE_HZ = 16_000
@@ -46,6 +47,10 @@ class GoldenRow(Protocol):
     def accent(self) -> str | None:
         """How; becomes the slice."""
 
+    @property
+    def domain(self) -> Domain:
+        """What the clip stands for."""
+
 
 @dataclass(frozen=True)
 class GoldenClip:
@@ -55,6 +60,7 @@ class GoldenClip:
         slice: The group whose error rate is watched on its own: an accent.
         samples: One channel at 16 kHz.
         text: What is said; empty for a clip in which nobody speaks.
+        domain: Speech that a model is trained for, or general speech that it must not forget.
     """
 
     clip_id: str
@@ -62,6 +68,7 @@ class GoldenClip:
     slice: str
     samples: Samples
     text: str
+    domain: Domain = "target"
 
     @property
     def duration_s(self) -> float:
@@ -104,7 +111,10 @@ def load_golden(rows: Iterable[GoldenRow], decode: Callable[[Path], Samples]) ->
         EvaluationError: if there is no clip, or none in which anybody speaks.
         DataError: if a clip cannot be decoded.
     """
-    clips = [GoldenClip(row.clip_id, row.speaker, row.accent or NO_SLICE, decode(row.audio), row.text) for row in rows]
+    clips = [
+        GoldenClip(row.clip_id, row.speaker, row.accent or NO_SLICE, decode(row.audio), row.text, row.domain)
+        for row in rows
+    ]
     return golden_set(clips)
 
 
@@ -117,7 +127,18 @@ def golden_set(clips: Iterable[GoldenClip]) -> GoldenSet:
     kept = tuple(clips)
     if not any(clip.text.strip() for clip in kept):
         raise EvaluationError(f"golden set: expected at least one clip with words, got {len(kept)} clips and no words")
-    facts = [[clip.clip_id, clip.speaker, clip.slice, clip.sha256, clip.text] for clip in kept]
+    # A set without general clips keeps the digest that it had before there were any.
+    facts = [
+        [
+            clip.clip_id,
+            clip.speaker,
+            clip.slice,
+            clip.sha256,
+            clip.text,
+            *(["general"] if clip.domain == "general" else []),
+        ]
+        for clip in kept
+    ]
     return GoldenSet(sha256_hex(canonical_json(facts)), kept)
 
 

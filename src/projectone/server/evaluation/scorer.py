@@ -76,6 +76,7 @@ def score_utterance(clip: GoldenClip, hypothesis: str) -> UtteranceScore:
     """Errors of one transcript, words and characters, after normalising both sides."""
     reference, heard = normalize_text(clip.text), normalize_text(hypothesis)
     words, characters = word_errors(reference, heard), character_errors(reference, heard)
+    raw = word_errors(clip.text, hypothesis)
     return UtteranceScore(
         clip_id=clip.clip_id,
         speaker=clip.speaker,
@@ -85,6 +86,9 @@ def score_utterance(clip: GoldenClip, hypothesis: str) -> UtteranceScore:
         character_errors=characters.errors,
         n_characters=characters.n_reference,
         hypothesis=hypothesis,
+        domain=clip.domain,
+        raw_word_errors=raw.errors,
+        n_raw_words=raw.n_reference,
     )
 
 

@@ -29,6 +29,15 @@ def test_a_row_needs_a_file_and_a_text_and_may_say_more(tmp_path: Path) -> None:
     assert read_manifest(tmp_path) == [first, second]
 
 
+def test_a_row_says_whether_its_speech_is_general(tmp_path: Path) -> None:
+    rows = read_manifest(
+        write(tmp_path, {"audio": "a.wav", "text": "x", "domain": "general"}, {"audio": "b.wav", "text": "y"})
+    )
+    assert [row.domain for row in rows] == ["general", "target"]
+    with pytest.raises(DataError, match="domain: expected one of target, general, got 'genral'"):
+        read_manifest(write(tmp_path, {"audio": "a.wav", "text": "x", "domain": "genral"}))
+
+
 def test_one_split_can_be_asked_for(tmp_path: Path) -> None:
     path = write(
         tmp_path, {"audio": "a.wav", "text": "x", "split": "dev"}, {"audio": "b.wav", "text": "y", "split": "test"}

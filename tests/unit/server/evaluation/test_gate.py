@@ -5,6 +5,7 @@ import pytest
 
 from projectone.contracts.scores import EvaluationReport, UtteranceScore
 from projectone.errors import EvaluationError
+from projectone.server.evaluation.checks.slices import Slices
 from projectone.server.evaluation.gate import GateConfig, judge
 from projectone.server.evaluation.scorer import report_on
 
@@ -104,9 +105,116 @@ def test_a_slice_that_may_be_losing_holds_the_release() -> None:
             return 8, 2
         return (0, 9) if i % 8 == 0 and i % 24 else (4, 0)
 
-    verdict = judge(*both(240, errors, slice_of=lambda i: "doubtful" if i % 4 == 0 else "sure"), FAST)
+    config = FAST.without("clips")  # which would refuse it: clips that were right are not any more
+    verdict = judge(*both(240, errors, slice_of=lambda i: "doubtful" if i % 4 == 0 else "sure"), config)
     assert verdict.decision == "hold"
     assert "slice 'doubtful' may be losing" in verdict.reasons[0]
+
+
+@pytest.mark.parametrize(("n_slices", "outcome"), [(2, "reject"), (20, "passed")])
+def test_the_more_slices_are_asked_the_surer_one_must_be_to_refuse(n_slices: int, outcome: str) -> None:
+    """Five of 50 clips lost one word of ten: with so many lost words, chance is one in 150."""
+
+    def errors(i: int) -> tuple[int, int]:
+        return (2, 3 if i < 5 * n_slices else 2) if i % n_slices == 0 else (6, 5)
+
+    verdict = judge(*both(50 * n_slices, errors, slice_of=lambda i: f"slice {i % n_slices:02}"), FAST)
+    assert next(one.outcome for one in verdict.checks if one.check == "slices") == outcome
+
+
+def general(reports: tuple[EvaluationReport, ...]) -> tuple[EvaluationReport, ...]:
+    """The same, with every fourth clip one of general speech."""
+    return tuple(
+        report([
+            one.model_copy(update={"domain": "general"}) if int(one.clip_id) % 4 == 0 else one
+            for one in made.utterances
+        ])
+        for made in reports
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("errors", "decision", "codes"),
+    [
+        ((2, 2), "promote", ()),
+        ((2, 3), "reject", ("general-worse",)),
+        ((2, None), "hold", ("general-unproven",)),
+    ],
+)
+def test_what_is_forgotten_of_general_speech_has_a_limit(
+    errors: tuple[int, int | None], decision: str, codes: tuple[str, ...]
+) -> None:
+    """The gain on the target domain is the same in all three; `None` draws the errors."""
+    drawn = np.random.default_rng(0).integers(1, 4, size=240)
+
+    def of(i: int) -> tuple[int, int]:
+        return (6, 4) if i % 4 else (errors[0], int(drawn[i]) if errors[1] is None else errors[1])
+
+    before, after = general(both(240, of))
+    verdict = judge(before, after, FAST.without("clips"))
+    assert verdict.gain == pytest.approx(0.2)
+    assert (verdict.decision, verdict.codes) == (decision, codes)
+    assert "60.0 % -> 40.0 %" in verdict.reasons[-1]
+    assert judge(before, after, FAST.without("clips").without("general")).decision == "promote"
+
+
+def test_few_general_clips_decide_nothing() -> None:
+    before, after = general(both(120, lambda i: (6, 3) if i % 4 else (2, 3)))
+    verdict = judge(before, after, FAST.without("clips"))
+    assert verdict.decision == "promote"
+    assert [one.reason for one in verdict.checks if one.check == "general"] == [
+        "30 clips of general speech are too few, it takes 50"
+    ]
+
+
+@pytest.mark.parametrize(("n_lost", "decision"), [(9, "promote"), (12, "hold"), (24, "reject")])
+def test_clips_that_were_right_stay_right(n_lost: int, decision: str) -> None:
+    """Ten times as much is won elsewhere; nine clips of sixty may be chance, more are not."""
+
+    def errors(i: int) -> tuple[int, int]:
+        return (0, int(i < n_lost)) if i < 60 else (8, 2)
+
+    verdict = judge(*both(160, errors), FAST)
+    assert verdict.decision == decision
+    assert verdict.codes == (() if decision == "promote" else ("clip-regression",))
+    if n_lost == 12:
+        assert "12 of 60 clips that were right have errors now (allowed 10.0 %): 0 (+1), 1 (+1)" in verdict.reasons[0]
+        assert "and 7 more" in verdict.reasons[0]
+
+
+def test_a_candidate_that_changes_too_many_clips_for_the_worse_waits_for_a_person() -> None:
+    verdict = judge(*both(100, lambda i: (9, 1) if i % 3 else (2, 3)), FAST)
+    assert verdict.gain_low > 0
+    assert (verdict.decision, verdict.codes) == ("hold", ("clip-regression",))
+
+
+def test_a_number_is_no_circle_and_a_refrain_is() -> None:
+    before, after = both(100, lambda i: (4, 1))
+    said = [utterance(i, 1, speaker=f"s{i % 10}", text="nine nine nine nine nine nine nine") for i in range(10)]
+    assert judge(before, report([*said, *after.utterances[10:]]), FAST).decision == "promote"
+    circling = [utterance(i, 9, speaker=f"s{i % 10}", text="so it goes and " * 5) for i in range(10)]
+    verdict = judge(before, report([*circling, *after.utterances[10:]]), FAST.without("clips"))
+    assert verdict.codes == ("repetition-loop",)
+
+
+def test_checks_are_switched_off_and_replaced_by_name() -> None:
+    assert len(FAST.without("slices").checks) == len(FAST.checks) - 1
+    with pytest.raises(ValueError, match="expected one of"):
+        FAST.without("sliced")
+    assert FAST.with_check(Slices(min_clips=5)).checks[-1] == Slices(min_clips=5)
+    with pytest.raises(ValueError, match="different ones"):
+        GateConfig(checks=(Slices(), Slices(margin=0.1)))
+
+
+def test_a_report_of_before_is_read_and_judged() -> None:
+    old = both(100, lambda i: (4, 2))[0].model_dump(mode="json")
+    for name in ("numerics", "defects", "vocabulary_sha256", "footprint", "probes", "timings", "recall"):
+        del old[name]
+    for row in old["utterances"]:
+        for name in ("domain", "raw_word_errors", "n_raw_words"):
+            del row[name]
+    read = EvaluationReport.model_validate(old)
+    assert judge(read, both(100, lambda i: (4, 2))[1], FAST).decision == "promote"
 
 
 def test_words_on_silence_are_refused_whatever_the_error_rate() -> None:
@@ -147,10 +255,13 @@ def speech(random: np.random.Generator, gain: float, n_speakers: int, n_clips: i
     difficulty = random.beta(2, 8, n_speakers)[:, None] * random.uniform(0.3, 1.7, (n_speakers, n_clips))
     # Models differ by speaker, too: without that, chance would be smaller than it is.
     taste = random.normal(0, 0.02, (2, n_speakers, 1))
+    # Most words are as hard for the one as for the other: a candidate was production once.
+    luck = random.uniform(size=(2, n_speakers, n_clips, 8))
+    luck[1] = np.where(random.uniform(size=luck[1].shape) < 0.85, luck[0], luck[1])
     sides = []
     for side, shift in enumerate((0.0, -gain)):
         rates = np.clip(difficulty + taste[side] + shift, 0, 1)
-        errors = random.binomial(8, rates)
+        errors = (luck[side] < rates[..., None]).sum(axis=-1)
         made = [
             utterance(s * n_clips + c, int(errors[s, c]), words=8, speaker=f"s{s}")
             for s in range(n_speakers)

@@ -1,9 +1,11 @@
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from projectone.contracts.base import canonical_json, sha256_hex
+from projectone.contracts.scores import Domain
 from projectone.errors import EvaluationError
 from projectone.server.evaluation.golden import GoldenClip, golden_set, load_golden, pcm_digest, refuse_overlap
 
@@ -15,6 +17,7 @@ class Row:
     text: str
     speaker: str
     accent: str | None = None
+    domain: Domain = "target"
 
 
 def clip(clip_id: str, *, text: str = "red", seed: int = 0) -> GoldenClip:
@@ -34,6 +37,13 @@ def test_the_digest_pins_sound_and_text() -> None:
     assert golden_set([clip("a"), clip("b", seed=1)]).sha256 == first.sha256
     assert golden_set([clip("a"), clip("b", seed=2)]).sha256 != first.sha256
     assert golden_set([clip("a"), clip("b", seed=1, text="blue")]).sha256 != first.sha256
+
+
+def test_general_clips_change_the_digest_and_others_keep_the_one_they_had() -> None:
+    target = clip("a")
+    facts = [[target.clip_id, target.speaker, target.slice, target.sha256, target.text]]
+    assert golden_set([target]).sha256 == sha256_hex(canonical_json(facts))
+    assert golden_set([replace(target, domain="general")]).sha256 != golden_set([target]).sha256
 
 
 def test_a_set_without_words_is_refused() -> None:

@@ -1,0 +1,66 @@
+"""What a model showed beside its error rates: on sounds without speech, in time, in its files, about its lessons."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from projectone.contracts.base import Contract, Name
+
+
+class ProbeScore(Contract):
+    """What a model wrote about a sound that was made for this and in which nobody speaks."""
+
+    name: Name
+    hypothesis: str
+
+
+class ClipTiming(Contract):
+    """Where a model placed the words of a clip, as it wrote the timestamps: nothing is put right.
+
+    Attributes:
+        duration_s: Of the clip.
+        segments: Start and end of each piece of text in seconds; an end is None where the model wrote none.
+    """
+
+    clip_id: str
+    duration_s: float = Field(gt=0)
+    segments: tuple[tuple[float, float | None], ...]
+
+
+class Footprint(Contract):
+    """What a model costs, told without a clock.
+
+    Attributes:
+        size_bytes: Of all its files.
+        operations: Multiply-adds per second of sound over the set: every window encoded, every token written.
+        n_tokens: Written on the set.
+    """
+
+    size_bytes: int = Field(ge=0)
+    operations: float = Field(ge=0)
+    n_tokens: int = Field(ge=0)
+
+
+class Recall(Contract):
+    """What a model gives away of the texts it learned from, none of which production knew.
+
+    Attributes:
+        n_texts: Tried.
+        n_told: Texts that the model ends word for word when it is given their beginning and no speech.
+        n_told_by_production: Of these, how many production ends, too: they can be guessed.
+        auc: How well the model's own likelihood tells the texts from others of the same words: 0.5 is not at all.
+        auc_of_production: The same of production, which never saw them.
+    """
+
+    n_texts: int = Field(ge=0)
+    n_told: int = Field(ge=0)
+    n_told_by_production: int = Field(ge=0)
+    auc: float = Field(ge=0, le=1)
+    auc_of_production: float = Field(ge=0, le=1)
+
+
+class Defect(Contract):
+    """Why a model cannot be used at all; `code` is for machines."""
+
+    code: Name
+    reason: str

@@ -1,0 +1,26 @@
+"""Is the candidate better at what it was trained for, beyond chance?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from projectone.contracts.scores import CheckResult
+from projectone.server.evaluation.checks.protocol import Evidence, objection, passed
+
+
+@dataclass(frozen=True, kw_only=True)
+class Improvement:
+    """The whole 95 % interval of the gain on the target domain lies above zero."""
+
+    name: str = "improvement"
+
+    def judge(self, evidence: Evidence) -> Sequence[CheckResult]:
+        """See `Check`."""
+        gain = evidence.target_gain
+        if gain.high < 0:
+            return [objection(self, "reject", "worse-overall", "worse overall, beyond chance")]
+        if gain.low <= 0:
+            reason = "the difference may be chance: the interval of the gain holds zero"
+            return [objection(self, "hold", "gain-unproven", reason)]
+        return [passed(self, "better overall, beyond chance")]
