@@ -42,6 +42,8 @@ Act = Literal[
     "export-deleted",
     "run-ended",
     "released",
+    "role-key-replaced",
+    "root-replaced",
     "release-recalled",
     "device-revoked",
     "token-created",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
@@ -21,6 +22,9 @@ router = APIRouter(tags=["releases"])
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _CHANNEL = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,95}$"
 _LATEST_MAX_AGE_S = 300
+_TIMESTAMP_MAX_AGE_S = 60
+_METADATA = re.compile(r"timestamp\.json|[1-9][0-9]{0,9}\.(root|targets|rollout|snapshot)\.json")
+_DOCUMENT = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]{0,95}/){1,2}[0-9a-f]{64}\.(release|rollout)\.json")
 
 
 @router.get(endpoints.LATEST_MODEL_INFO, response_model=LatestModelInfo, summary="The newest release of a channel")
@@ -50,6 +54,35 @@ def get_release(sha256: str, request: Request, call: Annotated[Call, Depends(ANY
 def get_update(sha256: str, request: Request, call: Annotated[Call, Depends(ANYONE)]) -> Response:
     """What turns an earlier release's weights into a later one's, whole or by Range."""
     return _by_digest(sha256, request, "application/octet-stream")
+
+
+@router.get(endpoints.SIGNED_METADATA + "/{name}", response_class=Response, summary="Signed metadata of releases")
+def get_metadata(name: str, request: Request, call: Annotated[Call, Depends(ANYONE)]) -> Response:
+    """A file of The Update Framework: `timestamp.json`, or a role's by its version, which never changes."""
+    if not _METADATA.fullmatch(name):
+        raise Refusal(404, "metadata-unknown", "no metadata of this name is here")
+    return _signed(services_of(request).signed / "metadata" / name, request, is_fixed=name != "timestamp.json")
+
+
+@router.get(endpoints.SIGNED_DOCUMENTS + "/{path:path}", response_class=Response, summary="What the metadata lists")
+def get_document(path: str, request: Request, call: Annotated[Call, Depends(ANYONE)]) -> Response:
+    """A release of a channel and tier, or how far it may go; its name begins with its digest, so it never changes."""
+    if not _DOCUMENT.fullmatch(path):
+        raise Refusal(404, "document-unknown", "no document of this name is here")
+    return _signed(services_of(request).signed / "targets" / path, request, is_fixed=True)
+
+
+def _signed(path: Path, request: Request, *, is_fixed: bool) -> Response:
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise Refusal(404, "metadata-unknown", "nothing of this name is here") from None
+    etag = f'"{sha256_hex(content)}"'
+    kept = "public, max-age=31536000, immutable" if is_fixed else f"public, max-age={_TIMESTAMP_MAX_AGE_S}"
+    headers = {"ETag": etag, "Cache-Control": kept}
+    if _is_known(request, etag):
+        return Response(status_code=304, headers=headers)
+    return Response(content, media_type="application/json", headers=headers)
 
 
 def _by_digest(sha256: str, request: Request, media_type: str) -> Response:

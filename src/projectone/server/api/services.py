@@ -39,6 +39,7 @@ class Services:
         intake: Takes a sample in.
         ledger: What is released.
         packages: The released zips.
+        signed: Folder with the signed metadata of releases, and what it lists.
         staging: Folder on the disk for bodies on their way in that find no room in memory; nothing stays there.
         room: Whether the disk has room for more.
         enrolment_code: What a new device has to show.
@@ -63,6 +64,7 @@ class Services:
     intake: Intake
     ledger: Ledger
     packages: FileBlobs
+    signed: Path
     staging: Path
     room: DiskRoom
     enrolment_code: str = field(repr=False)

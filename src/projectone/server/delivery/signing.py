@@ -83,20 +83,30 @@ def load_signer(path: Path) -> ReleaseSigner:
     Raises:
         SettingsError: if there is no key, or it is not Ed25519.
     """
+    return ReleaseSigner(load_key(path))
+
+
+def load_key(path: Path) -> Ed25519PrivateKey:
+    """The private key that lies at `path`.
+
+    Raises:
+        SettingsError: if there is none, or it is not Ed25519.
+    """
     try:
         content = path.read_bytes()
     except OSError as error:
         raise SettingsError(
-            f"release key: expected a file {path.name!r} in keys/; run `projectone-server init`"
+            f"key: expected a file {path.name!r} in {path.parent.name!r}; run `projectone-server init`, "
+            "or restore it from the backup"
         ) from error
-    return ReleaseSigner(_parse(content, path.name))
+    return _parse(content, path.name)
 
 
 def _parse(content: bytes, name: str) -> Ed25519PrivateKey:
     try:
         key = load_pem_private_key(content, password=None)
     except (ValueError, TypeError) as error:
-        raise SettingsError(f"release key {name!r}: expected an unencrypted Ed25519 private key in PEM") from error
+        raise SettingsError(f"key {name!r}: expected an unencrypted Ed25519 private key in PEM") from error
     if not isinstance(key, Ed25519PrivateKey):
-        raise SettingsError(f"release key {name!r}: expected an Ed25519 key, got {type(key).__name__}")
+        raise SettingsError(f"key {name!r}: expected an Ed25519 key, got {type(key).__name__}")
     return key

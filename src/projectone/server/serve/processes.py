@@ -35,6 +35,7 @@ from projectone.server.corpus.snapshots import Snapshots
 from projectone.server.corpus.uses import Uses
 from projectone.server.database import Engine, forget_freed_pages, open_engine
 from projectone.server.delivery.ledger import Ledger
+from projectone.server.delivery.roles import SIGNED
 from projectone.server.delivery.signing import load_signer
 from projectone.server.devices.catalog import DeviceCatalog
 from projectone.server.devices.operators import OperatorTokens
@@ -139,6 +140,7 @@ def api_services(settings: ServerSettings, engine: Engine) -> Services:
         intake=Intake(catalog, blobs, decode_wav, _now),
         ledger=ledger,
         packages=FileBlobs(settings.home / "packages"),
+        signed=settings.home / SIGNED,
         staging=settings.home / "staging",
         room=DiskRoom(settings.home, settings.min_free_share),
         enrolment_code=settings.enrolment_code,

@@ -1,4 +1,4 @@
-"""`projectone-server keys`: the keys that seal what people sent, and a new master key in their place."""
+"""`projectone-server keys`: the keys that seal what people sent, those that sign releases, and new ones for old."""
 
 from __future__ import annotations
 
@@ -14,13 +14,18 @@ from projectone.server.home import open_keys, require_home
 from projectone.server.keys.places import name_of_place
 from projectone.server.migrations.upgrade import upgrade_database
 from projectone.server.settings import ServerSettings
+from projectone.server.work import release_keys
 from projectone.server.work.quarantine import user_name
 
-SUMMARY = "The keys that seal samples: how many there are, and a new master key that wraps them."
+SUMMARY = "The keys that seal samples (`status`, `rotate`) and those that sign releases (`show` and the others)."
 EXAMPLES = """\
   projectone-server keys status
   projectone-server keys rotate        a new master key; what is sealed stays as it is, old backups of keys open nothing
-  projectone-server keys rotate --older-than-days 7     only if the master key is older, as a daily job asks"""
+  projectone-server keys rotate --older-than-days 7     only if the master key is older, as a daily job asks
+  projectone-server keys show
+  projectone-server keys replace timestamp --root-key /media/a/root-1.key --root-key /media/b/root-2.key
+  projectone-server keys replace targets --stolen --root-key ... --root-key ...
+  projectone-server keys replace-root --without 1f6c2a --new-keys 1 --into /media/c --root-key ... --root-key ..."""
 
 _MAX_DAYS = 36_500
 
@@ -28,15 +33,18 @@ _MAX_DAYS = 36_500
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the two actions."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    showing = actions.add_parser("status", help="keys alive and destroyed, and the age of the master key")
+    actions.add_parser("status", help="keys alive and destroyed, and the age of the master key")
     rotating = actions.add_parser("rotate", help="wrap every key with a new master key, and destroy the old one")
     rotating.add_argument("--older-than-days", type=float, default=0.0, metavar="N", help="only if it is older")
-    for action in (showing, rotating):
+    release_keys.add_actions(actions)
+    for action in actions.choices.values():
         action.add_argument("--json", action="store_true", help="print one JSON object")
 
 
 def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
     """Show or rotate."""
+    if arguments.action in release_keys.ACTIONS:
+        return release_keys.execute(arguments, settings)
     days = arguments.older_than_days if arguments.action == "rotate" else 0.0
     if not 0 <= days <= _MAX_DAYS:  # no number is no comparison, so this refuses nan, too
         raise SettingsError(f"--older-than-days: expected 0 to {_MAX_DAYS}, got {days:g}")

@@ -89,3 +89,22 @@ def test_a_package_comes_whole_or_from_where_it_was_cut(backend: Backend) -> Non
 def test_only_packages_are_handed_out(backend: Backend) -> None:
     for name in ("0" * 64, "..%2f..%2fkeys%2frelease.key", "A" * 64, "%00", "x"):
         assert backend.http.get(f"/v1/releases/{name}.zip").status_code == 404
+
+
+def test_signed_metadata_is_handed_out_as_files_that_may_be_kept(backend: Backend) -> None:
+    current = backend.http.get("/tuf/metadata/timestamp.json")
+    assert current.content == (backend.home / "tuf" / "metadata" / "timestamp.json").read_bytes()
+    assert current.headers["cache-control"] == "public, max-age=60"
+    held = {"If-None-Match": current.headers["etag"]}
+    assert backend.http.get("/tuf/metadata/timestamp.json", headers=held).status_code == 304
+    root = backend.http.get("/tuf/metadata/1.root.json")
+    assert "immutable" in root.headers["cache-control"]
+    assert reason(backend.http.get("/tuf/metadata/2.root.json")) == (404, "metadata-unknown")
+
+
+def test_nothing_but_metadata_and_what_it_lists_is_handed_out(backend: Backend) -> None:
+    (backend.home / "tuf" / "metadata" / "notes.json").write_text("{}")
+    for name in ("notes.json", "..%2fpublishing.lock", "0.root.json", "1.evil.json", "%00", "root.json"):
+        assert backend.http.get(f"/tuf/metadata/{name}").status_code == 404
+    for path in ("stable/release.json", f"../../keys/{'0' * 64}.release.json", f"a/b/c/{'0' * 64}.release.json"):
+        assert backend.http.get(f"/tuf/targets/{path}").status_code == 404

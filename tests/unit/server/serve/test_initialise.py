@@ -37,8 +37,8 @@ def test_nobody_else_may_read_voices_or_keys(tmp_path: Path, was_there: bool) ->
     home = tmp_path / "home"
     for path in (home, home / "keys", home / "blobs"):
         assert stat.S_IMODE(path.stat().st_mode) == 0o700
-    for path in (home / "keys").iterdir():
-        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    for path in (home / "keys").rglob("*"):
+        assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600)
 
 
 def test_a_code_that_was_set_is_the_code(tmp_path: Path) -> None:
@@ -52,6 +52,8 @@ def test_the_command_prints_one_object_or_lines_for_people(tmp_path: Path, capsy
     assert execute(Namespace(json=False), settings_in(tmp_path)) == 0
     shown = capsys.readouterr().out
     assert f"PROJECTONE_RELEASE_KEY={made['release_public_key']}" in shown
+    assert f"PROJECTONE_RELEASE_ROOT={made['release_root_file']}" in shown
+    assert base64.b64decode(made["release_root"]) == Path(made["release_root_file"]).read_bytes()
     assert f"PROJECTONE_ENROLMENT_CODE={made['enrolment_code']}" in shown
 
 

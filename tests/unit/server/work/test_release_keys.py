@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from projectone.server.audit import AuditLog
+from projectone.server.cli import main
+from projectone.server.database import open_engine
+
+
+@pytest.fixture
+def keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
+    monkeypatch.setenv("PROJECTONE_SERVER_HOME", str(tmp_path / "home"))
+
+    def run(*arguments: object, code: int = 0) -> Any:
+        capsys.readouterr()
+        assert main([*map(str, arguments), "--json"]) == code, capsys.readouterr().err
+        return json.loads(capsys.readouterr().out)
+
+    run("init")
+    offline = tmp_path / "offline"
+    shutil.move(tmp_path / "home" / "keys" / "releases" / "root-offline", offline)
+    return lambda *arguments, **options: run("keys", *arguments, **options)
+
+
+def test_the_keys_of_releases_are_shown_replaced_and_put_on_the_record(keys: Any, tmp_path: Path) -> None:
+    before = keys("show")
+    assert before["n_root_keys_here"] == 0
+    assert {
+        name: (role["version"], role["threshold"], len(role["keys"])) for name, role in before["roles"].items()
+    } == {
+        "root": (1, 2, 3),
+        "targets": (1, 1, 1),
+        "snapshot": (1, 1, 1),
+        "timestamp": (1, 1, 1),
+        "rollout": (1, 1, 1),
+    }
+    offline = tmp_path / "offline"
+    two = ("--root-key", offline / "root-1.key", "--root-key", offline / "root-3.key")
+    assert keys("replace", "targets", "--root-key", offline / "root-1.key", code=2)["error"]["kind"] == "settings"
+    after = keys("replace", "targets", "--stolen", *two)
+    changed = [name for name in after["roles"] if after["roles"][name]["keys"] != before["roles"][name]["keys"]]
+    assert changed == ["targets", "snapshot", "timestamp"]
+    assert after["roles"]["root"]["version"] == 2
+    assert keys("replace", "rollout")["roles"]["rollout"]["keys"] != before["roles"]["rollout"]["keys"]
+    lost = before["roles"]["root"]["keys"][0]
+    into = ("--new-keys", 1, "--into", tmp_path / "new")
+    final = keys("replace-root", "--without", lost, *into, *two)
+    assert final["roles"]["root"]["version"] == 3
+    [new] = (tmp_path / "new").iterdir()
+    assert new.stat().st_mode & 0o077 == 0
+    assert lost not in final["roles"]["root"]["keys"]
+    assert keys("renew") == final
+    engine = open_engine(f"sqlite:///{tmp_path / 'home' / 'projectone.sqlite'}")
+    entries = [(entry.act, entry.subject) for entry in AuditLog(engine).newest(9)][::-1]
+    engine.dispose()
+    assert entries == [
+        ("role-key-replaced", "targets"),
+        ("role-key-replaced", "snapshot"),
+        ("role-key-replaced", "timestamp"),
+        ("role-key-replaced", "rollout"),
+        ("root-replaced", "3"),
+    ]
