@@ -13,6 +13,7 @@ from projectone.errors import ArtifactError, ContractError, DigestMismatchError
 from projectone.server.registry.protocol import (
     CARD_NAME,
     MANIFEST_NAME,
+    SIGNATURE_NAME,
     WEIGHTS_NAME,
     FileDigest,
     ModelManifest,
@@ -40,7 +41,7 @@ class LocalFile:
 def describe_folder(folder: Path, *, card: str, run_id: str, version: str) -> dict[str, LocalFile]:
     """Every file of a publication by path: those of `folder`, the card and the manifest.
 
-    A card or a manifest that lies in `folder` belongs to an earlier publication and is replaced.
+    A card, a manifest or a signature that lies in `folder` belongs to an earlier publication and is left out.
 
     Raises:
         ArtifactError: if there are no weights, or a name or a link that a Hub would not keep.
@@ -50,15 +51,15 @@ def describe_folder(folder: Path, *, card: str, run_id: str, version: str) -> di
         name = path.relative_to(folder).as_posix()
         if path.is_symlink() or any(part.startswith(".") for part in path.relative_to(folder).parts):
             raise ArtifactError(f"{name!r}: expected plain files without a leading dot in a model's folder")
-        if path.is_file() and name not in (CARD_NAME, MANIFEST_NAME):
+        if path.is_file() and name not in (CARD_NAME, MANIFEST_NAME, SIGNATURE_NAME):
             digest = FileDigest(sha256=digest_of(path), size_bytes=path.stat().st_size)
             files[name] = LocalFile(path, digest, git_blob_id(path))
     if WEIGHTS_NAME not in files:
         raise ArtifactError(f"{folder.name!r}: expected {WEIGHTS_NAME!r}, found {sorted(files)}")
-    files[CARD_NAME] = _in_memory(card.encode())
+    files[CARD_NAME] = in_memory(card.encode())
     digests = {name: item.digest for name, item in files.items()}
     manifest = ModelManifest(run_id=run_id, version=version, files=digests)
-    files[MANIFEST_NAME] = _in_memory(manifest.to_bytes() + b"\n")
+    files[MANIFEST_NAME] = in_memory(manifest.to_bytes() + b"\n")
     return files
 
 
@@ -77,14 +78,14 @@ def read_manifest(folder: Path) -> ModelManifest:
 
 
 def check_folder(folder: Path, expected: Mapping[str, FileDigest]) -> None:
-    """That `folder` holds exactly the expected files and the manifest.
+    """That `folder` holds exactly the expected files, the manifest, and perhaps a signature.
 
     Raises:
         DigestMismatchError: if a file has other bytes.
         ArtifactError: if one is missing or too many.
     """
     found = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
-    names = found.keys() - {MANIFEST_NAME}
+    names = found.keys() - {MANIFEST_NAME, SIGNATURE_NAME}
     if names != expected.keys():
         raise ArtifactError(f"expected the files {sorted(expected)}, got {sorted(names)}")
     for name, digest in expected.items():
@@ -106,6 +107,7 @@ def _git_blob_id(stream: IO[bytes], size_bytes: int) -> str:
     return digest.hexdigest()
 
 
-def _in_memory(content: bytes) -> LocalFile:
+def in_memory(content: bytes) -> LocalFile:
+    """A file to publish that lies on no disk."""
     git_id = hashlib.sha1(f"blob {len(content)}\0".encode() + content, usedforsecurity=False).hexdigest()
     return LocalFile(content, FileDigest(sha256=sha256_hex(content), size_bytes=len(content)), git_id)

@@ -8,8 +8,8 @@ from pathlib import Path
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 
 from projectone.errors import RegistryError
+from projectone.server.registry.client import PUBLIC_ENDPOINT, is_listed_as, set_up_client, translated
 from projectone.server.registry.contents import git_blob_id
-from projectone.server.registry.hub import PUBLIC_ENDPOINT, is_listed_as, set_up_client, translated
 from projectone.server.registry.protocol import FileDigest
 from projectone.storage.files import digest_of
 

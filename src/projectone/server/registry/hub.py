@@ -6,40 +6,40 @@ holds, after a download against the bytes on disk.
 
 from __future__ import annotations
 
-import contextlib
 import re
 import shutil
 import tempfile
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, constants
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
-from huggingface_hub.utils.tqdm import disable_progress_bars
 
 from projectone.contracts.versions import ModelVersion
-from projectone.errors import ArtifactError, ProjectOneError, RegistryError, TransportError
+from projectone.errors import ArtifactError, RegistryError, SignatureError
+from projectone.server.registry.client import PUBLIC_ENDPOINT, is_listed_as, set_up_client, status_of, translated
 from projectone.server.registry.contents import (
     LocalFile,
     check_folder,
     describe_folder,
     git_blob_id,
+    in_memory,
     read_manifest,
 )
 from projectone.server.registry.protocol import (
     CARD_NAME,
     MANIFEST_NAME,
+    SIGNATURE_NAME,
     WEIGHTS_NAME,
     FileDigest,
     ModelManifest,
     PublishedModel,
 )
+from projectone.server.registry.provenance import Provenance, verify_folder
 from projectone.storage.files import building_directory, digest_of
 
-_IS_XET_UNWANTED = constants.HF_HUB_DISABLE_XET
-PUBLIC_ENDPOINT = "https://huggingface.co"
 _ATTRIBUTES = ".gitattributes"  # the Hub's own file, in every repository
 _RUN_MARK = "Run-Id: "
 _VERSION_TAG = re.compile(r"v\d{1,6}\.\d{1,6}\.\d{1,6}")
@@ -55,10 +55,14 @@ class HubRegistry:
         endpoint: The Hub's address; None for huggingface.co.
         token: May write to the repository's namespace if models are to be published; None for public reading.
         repo_id: Namespace and name.
+        provenance: Signs what is published; None publishes without a signature.
     """
 
-    def __init__(self, endpoint: str | None, token: str | None, repo_id: str) -> None:
+    def __init__(
+        self, endpoint: str | None, token: str | None, repo_id: str, *, provenance: Provenance | None = None
+    ) -> None:
         self.endpoint = (endpoint or PUBLIC_ENDPOINT).rstrip("/")
+        self._provenance = provenance
         self.repo_id = repo_id
         self._token: str | bool = token if token is not None else False
         self._api = HfApi(endpoint=self.endpoint, token=self._token)
@@ -89,8 +93,9 @@ class HubRegistry:
             if tagged is not None and tagged != commit:
                 raise RegistryError(f"{self.repo_id}: tag {tag} is on {tagged}, not on a commit of run {run_id}")
             if commit is None:
-                commit = self._commit(files, run_id=run_id, tag=tag)
+                commit = self._commit(self._signed(files), run_id=run_id, tag=tag)
             self._check_commit(commit, files)
+            self._check_signature(commit, files)
             self._tag(tag, commit)
         return PublishedModel(
             repo_id=self.repo_id,
@@ -120,7 +125,14 @@ class HubRegistry:
                 self._api.delete_tag(self.repo_id, tag=tag)
         return commit
 
-    def fetch(self, revision: str, into: Path, *, expected: Mapping[str, FileDigest] | None = None) -> PublishedModel:
+    def fetch(
+        self,
+        revision: str,
+        into: Path,
+        *,
+        expected: Mapping[str, FileDigest] | None = None,
+        public_key: Path | None = None,
+    ) -> PublishedModel:
         """Bring a model that we published into the new folder `into`; it appears whole and checked, or not at all.
 
         Args:
@@ -128,9 +140,11 @@ class HubRegistry:
             into: Must not exist.
             expected: Digests kept from `publish`. Without them the model's own manifest is believed, which shows
                 damage but not a Hub that lies.
+            public_key: Whose signature the model must bear.
 
         Raises:
-            ArtifactError: if a file is missing, is not what it should be, or is one too many.
+            ArtifactError: if a file is missing, is not what it should be, or is one too many; SignatureError if the
+                model bears no signature of `public_key`.
             TransportError: if the Hub could not be reached; RegistryError if it refused.
         """
         with building_directory(into) as building:
@@ -139,6 +153,8 @@ class HubRegistry:
             check_folder(building, manifest.files)
             if expected is not None:
                 check_folder(building, expected)
+            if public_key is not None:
+                verify_folder(building, public_key)
         return self._published(commit, manifest)
 
     def fetch_foreign(self, revision: str | None, into: Path) -> str:
@@ -212,6 +228,10 @@ class HubRegistry:
                 return str(item.commit_id)
         return None
 
+    def _signed(self, files: Mapping[str, LocalFile]) -> dict[str, LocalFile]:
+        signature = {} if self._provenance is None else {SIGNATURE_NAME: in_memory(self._provenance.sign(files))}
+        return {**files, **signature}
+
     def _check_commit(self, commit: str, files: Mapping[str, LocalFile]) -> None:
         """That the Hub holds at `commit` what we sent, and nothing else.
 
@@ -219,13 +239,25 @@ class HubRegistry:
             RegistryError: naming the first file that differs. Nothing is tagged then.
         """
         listed = {item.rfilename: item for item in self._files_at(commit) if item.rfilename != _ATTRIBUTES}
-        if listed.keys() != files.keys():
+        expected = {*files} if self._provenance is None else {*files, SIGNATURE_NAME}
+        if listed.keys() != expected:
             raise RegistryError(
-                f"{self.repo_id}: commit {commit} holds {sorted(listed)}, expected {sorted(files)}: not tagged"
+                f"{self.repo_id}: commit {commit} holds {sorted(listed)}, expected {sorted(expected)}: not tagged"
             )
         for path, item in files.items():
             if not is_listed_as(listed[path], item.digest, item.git_id):
                 raise RegistryError(f"{self.repo_id}: {path!r} at {commit} is not what was sent: not tagged")
+
+    def _check_signature(self, commit: str, files: Mapping[str, LocalFile]) -> None:
+        """That the signature in the Hub is ours. It is another one at each attempt, so no digest tells."""
+        if self._provenance is None:
+            return
+        with tempfile.TemporaryDirectory() as folder:
+            path = self._api.hf_hub_download(self.repo_id, SIGNATURE_NAME, revision=commit, local_dir=folder)
+            try:
+                self._provenance.check(files, Path(path).read_bytes())
+            except SignatureError as error:
+                raise RegistryError(f"{self.repo_id}: commit {commit}: {error}: not tagged") from error
 
     def _tag(self, tag: str, commit: str) -> None:
         try:
@@ -284,41 +316,3 @@ class HubRegistry:
             run_id=manifest.run_id,
             files=manifest.files,
         )
-
-
-def set_up_client(endpoint: str) -> None:
-    """Settle what the client otherwise reads from the environment when it is imported, long before us."""
-    constants.HF_HUB_DISABLE_TELEMETRY = True
-    # With Xet on it would neither ask our Hub whether it has that storage, nor fall back.
-    constants.HF_HUB_DISABLE_XET = _IS_XET_UNWANTED or endpoint != PUBLIC_ENDPOINT
-    disable_progress_bars()
-
-
-def is_listed_as(item: Any, digest: FileDigest, git_id: str) -> bool:  # noqa: ANN401 - the client's RepoSibling
-    """Whether the Hub lists a file with the digest that it must have."""
-    if item.lfs is not None:
-        return (item.lfs.sha256, item.lfs.size) == (digest.sha256, digest.size_bytes)
-    return (item.blob_id, item.size) == (git_id, digest.size_bytes)
-
-
-@contextlib.contextmanager
-def translated(what: str) -> Iterator[None]:
-    """The client's many exceptions become two: the Hub said no, or nobody knows yet."""
-    try:
-        yield
-    except ProjectOneError:
-        raise
-    except Exception as error:
-        status = status_of(error)
-        if isinstance(error, ValueError) or (status is not None and status < 500 and status not in (408, 429)):
-            raise RegistryError(f"{what}: {error}") from error
-        raise TransportError(f"{what}: {error}; try again") from error
-
-
-def status_of(error: BaseException | None) -> int | None:
-    """The HTTP status behind an error of the client; None if there is none."""
-    while error is not None:
-        if isinstance(error, HfHubHTTPError):
-            return int(error.response.status_code)
-        error = error.__cause__
-    return None

@@ -14,6 +14,7 @@ from projectone.contracts.versions import ModelRef
 WEIGHTS_NAME = "model.safetensors"
 MANIFEST_NAME = "manifest.json"
 CARD_NAME = "README.md"
+SIGNATURE_NAME = "model.sig"
 
 
 class FileDigest(Contract):
@@ -24,7 +25,7 @@ class FileDigest(Contract):
 
 
 class ModelManifest(Contract):
-    """Every file of a published model but this one (``manifest.json``): digests from our own files, never the Hub's."""
+    """Every file of a published model but this one and the signature: digests from our own files, never the Hub's."""
 
     schema_version: Literal[1] = 1
     run_id: str
@@ -68,7 +69,14 @@ class Registry(Protocol):
         """Remove the tag of a run's publication; gives the commit, None if there is none."""
         ...
 
-    def fetch(self, revision: str, into: Path, *, expected: Mapping[str, FileDigest] | None = None) -> PublishedModel:
+    def fetch(
+        self,
+        revision: str,
+        into: Path,
+        *,
+        expected: Mapping[str, FileDigest] | None = None,
+        public_key: Path | None = None,
+    ) -> PublishedModel:
         """Bring a model into the new folder `into`, every byte checked."""
         ...
 

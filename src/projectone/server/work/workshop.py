@@ -53,6 +53,7 @@ from projectone.server.pipeline.ports import (
 from projectone.server.pipeline.runner import Trainer, WorkPermit
 from projectone.server.pipeline.state import DEPLOYMENT
 from projectone.server.registry.hub import HubRegistry
+from projectone.server.registry.provenance import open_provenance
 from projectone.server.runs import Effects, Runs
 from projectone.server.settings import ServerSettings
 from projectone.server.training import TrainingConfig
@@ -119,7 +120,12 @@ class Workshop:
         )
         self.handout = Handout(
             models=self.models,
-            registry=HubRegistry(settings.hub_endpoint, settings.hub_token or None, settings.hub_repo),
+            registry=HubRegistry(
+                settings.hub_endpoint,
+                settings.hub_token or None,
+                settings.hub_repo,
+                provenance=open_provenance(settings.keys_folder),
+            ),
             packages=FileBlobs(settings.home / "packages"),
             ledger=self.ledger,
             signer=signer,
