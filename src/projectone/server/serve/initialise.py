@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import base64
 import json
 import secrets
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from projectone.errors import StorageError
 from projectone.server.database import open_engine
+from projectone.server.delivery.roles import CURRENT, FIRST_ROOT, ROLE_KEYS, ROOT_KEYS
 from projectone.server.delivery.signing import load_signer, new_key
 from projectone.server.home import RELEASE_KEY, open_keys
 from projectone.server.hubd.auth import issue_token
@@ -41,6 +43,10 @@ class Home:
     server_url: str
     enrolment_code: str
     release_public_key: str
+    release_root: str
+    release_root_file: str
+    root_keys_folder: str
+    n_root_keys_here: int
     hub_url: str
     hub_token_file: str
     database_revision: str
@@ -58,10 +64,16 @@ def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
         print(json.dumps(asdict(made)))
         return 0
     print(f"The server's home is {made.home} (database revision {made.database_revision}).\n")
-    print("A device needs these three:")
+    print("A device needs these four:")
     print(f"  export PROJECTONE_SERVER={made.server_url}")
     print(f"  export PROJECTONE_ENROLMENT_CODE={made.enrolment_code}")
-    print(f"  export PROJECTONE_RELEASE_KEY={made.release_public_key}\n")
+    print(f"  export PROJECTONE_RELEASE_KEY={made.release_public_key}")
+    print(f"  export PROJECTONE_RELEASE_ROOT={made.release_root_file}  # on another machine: a copy of it\n")
+    if made.n_root_keys_here:
+        print(
+            f"Take the {made.n_root_keys_here} root keys in {made.root_keys_folder} away, each to a place of its own;"
+        )
+        print("two of them name new keys when one is stolen, and nothing else does (docs/releases.md).\n")
     print("Next: projectone-server serve")
     return 0
 
@@ -92,20 +104,39 @@ def initialise(settings: ServerSettings) -> Home:
         _keep_secret(keys / ENROLMENT_CODE, lambda: settings.enrolment_code.encode() or _new_code())
         if is_available():  # without the extra `provenance`, models are published without a signature
             make_provenance_key(keys)
+        if is_available():  # without the extra `provenance`, models are published without a signature
+            make_provenance_key(keys)
         store = HubStore(engine, settings.home / "hub")
         owner = settings.hub_repo.partition("/")[0]
         _keep_secret(keys / HUB_TOKEN, lambda: issue_token(store, _HUB_USER, "write", [_HUB_USER, owner]).encode())
+        root = _first_root(settings)
     finally:
         engine.dispose()
+    root_keys = keys / ROLE_KEYS / ROOT_KEYS
     return Home(
         home=str(settings.home),
         server_url=settings.public_url,
         enrolment_code=with_secrets(settings).enrolment_code,
         release_public_key=load_signer(keys / RELEASE_KEY).public_key,
+        release_root=base64.b64encode(root).decode(),
+        release_root_file=str(settings.home / FIRST_ROOT),
+        root_keys_folder=str(root_keys),
+        n_root_keys_here=len(list(root_keys.glob("*.key"))),
         hub_url=settings.hub_endpoint,
         hub_token_file=str(keys / HUB_TOKEN),
         database_revision=revision,
     )
+
+
+def _first_root(settings: ServerSettings) -> bytes:
+    """The root that devices carry; made with its keys, and an empty list of releases under it, the first time."""
+    if not (settings.home / FIRST_ROOT).exists() or not (settings.home / CURRENT).exists():
+        # Only here: the library takes a while to import.
+        from projectone.server.delivery.opening import open_ceremonies, open_publisher
+
+        open_ceremonies(settings.home, settings.keys_folder).begin()
+        open_publisher(settings.home, settings.keys_folder, release_days=settings.release_days).renew()
+    return (settings.home / FIRST_ROOT).read_bytes()
 
 
 def with_secrets(settings: ServerSettings) -> ServerSettings:
