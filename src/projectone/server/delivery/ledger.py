@@ -86,9 +86,11 @@ class Release:
 
     @property
     def contents(self) -> set[str]:
-        """Digests of everything that devices fetch of it: the packages of all tiers, and the short ways to them."""
+        """Digests of all that devices fetch of it: the packages of every tier and of bases, and the short ways."""
         every = self.tiers.values()
-        return {tier.package_sha256 for tier in every} | {way.sha256 for tier in every for way in tier.updates}
+        ways = [way for tier in every for way in tier.updates]
+        bases = {way.base_package.sha256 for way in ways if way.base_package is not None}
+        return {tier.package_sha256 for tier in every} | {way.sha256 for way in ways} | bases
 
 
 class Ledger:

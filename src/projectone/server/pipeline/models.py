@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from projectone.server.corpus.derived import KEPT_COPIES
 from projectone.storage.files import building_directory, digest_of, fsync_folder, sync_tree, write_atomically
 
 WEIGHTS = "model.safetensors"
+_ADAPTERS = "runs/*/candidate-*.adapter"
+_ADAPTER_FACTS = "adapter.json"
 
 
 class ModelFolders:
@@ -72,3 +75,18 @@ class ModelFolders:
         if not mark.exists():
             write_atomically(mark, b"")
         return digest
+
+
+def find_adapter(home: Path, weights_sha256: str) -> Path | None:
+    """Where training left the adapter that makes a model of its base; None if there is none.
+
+    It lies in the run's folder, and goes with it when a sample that the model had learned from is withdrawn.
+    """
+    for folder in sorted(home.glob(_ADAPTERS)):
+        try:
+            facts = json.loads((folder / _ADAPTER_FACTS).read_bytes())
+        except (OSError, ValueError):  # half removed
+            continue
+        if isinstance(facts, dict) and facts.get("model_sha256") == weights_sha256:
+            return folder
+    return None

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 from projectone.contracts.releases import ReleaseFile, ReleaseManifest, ReleaseUpdate
 from projectone.errors import EvaluationError
 from projectone.server.conversion.package import pack
-from projectone.server.conversion.updates import make_updates
 from projectone.server.delivery.ledger import Ledger
 from projectone.server.delivery.signing import ReleaseSigner
 from projectone.server.pipeline.models import ModelFolders
@@ -18,10 +16,9 @@ from projectone.server.pipeline.ports import Deployment
 from projectone.server.registry.card import CardFacts, render_card
 from projectone.server.registry.protocol import Registry
 from projectone.server.runs import Guard
+from projectone.server.work.short_ways import ShortWays
 from projectone.storage.blobs import FileBlobs
 from projectone.storage.files import sweep_temporary
-
-_N_UPDATES = 2  # earlier releases from which a short way is made
 
 
 class Handout:
@@ -39,7 +36,7 @@ class Handout:
         base_name: str,
         channel: str,
         lifetime: timedelta,
-        recalled: Callable[[], Collection[str]] = frozenset,
+        short_ways: ShortWays,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._models = models
@@ -51,7 +48,7 @@ class Handout:
         self._base_name = base_name
         self._channel = channel
         self._lifetime = lifetime
-        self._recalled = recalled
+        self._short_ways = short_ways
         self._clock = clock
 
     def register(self, deployment: Deployment) -> dict[str, Any]:
@@ -75,23 +72,13 @@ class Handout:
         sweep_temporary(self._packages.folder)  # packages are made under the lease, one at a time
         folder = self._models.find(weights_sha256)
         package = pack(folder, self._packages)
-        updates = make_updates(folder, self._earlier(weights_sha256), self._packages, below_bytes=package.size_bytes)
+        updates = self._short_ways.make(weights_sha256, below_bytes=package.size_bytes)
         return {
             "sha256": package.sha256,
             "size_bytes": package.size_bytes,
             "files": [file.model_dump(mode="json") for file in package.files],
             "updates": [update.model_dump(mode="json") for update in updates],
         }
-
-    def _earlier(self, weights_sha256: str) -> list[Path]:
-        """The models that devices are likely to have, newest first.
-
-        None that learned from what was withdrawn: whoever has the new model and the difference has the old one.
-        """
-        recalled, releases = self._recalled(), reversed(self._ledger.releases(self._channel))
-        digests = [release.manifest.weights_sha256 for release in releases if release.run_id not in recalled]
-        known = [digest for digest in dict.fromkeys(digests) if digest != weights_sha256]
-        return [folder for digest in known[:_N_UPDATES] if (folder := self._models.known(digest)) is not None]
 
     def release(
         self,

@@ -67,6 +67,7 @@ from projectone.server.work.ray_engine import RayEngine
 from projectone.server.work.references import resolve_model
 from projectone.server.work.samples import RunSamples, read_samples
 from projectone.server.work.scoring import Scores
+from projectone.server.work.short_ways import ShortWays
 from projectone.server.work.teaching import Teacher
 from projectone.storage.blobs import FileBlobs
 
@@ -133,7 +134,7 @@ class Workshop:
             base_name=settings.base,
             channel=settings.channel,
             lifetime=timedelta(days=settings.release_days),
-            recalled=self.recalls.marked,
+            short_ways=self._short_ways(),
         )
         engine = None if settings.ray is None else RayEngine(settings.ray)
         self.looker = Looker(partial(read_clip, self.catalog, self.blobs), engine=engine)
@@ -162,6 +163,17 @@ class Workshop:
         """What runs training runs with these rooms; `ports` puts something else in their place."""
         return Trainer(
             home=self.home, runs=self.runs, leases=self.leases, ports=ports or self.ports, should_stop=should_stop
+        )
+
+    def _short_ways(self) -> ShortWays:
+        return ShortWays(
+            home=self.home,
+            models=self.models,
+            packages=FileBlobs(self.home / "packages"),
+            ledger=self.ledger,
+            channel=self.settings.channel,
+            base=self.base,
+            recalled=self.recalls.marked,
         )
 
     def close(self) -> None:
