@@ -58,6 +58,10 @@ class Rows(ObjectRows, LargeRows):
         names = json.dumps(sorted(token.namespaces))
         self._connection.execute(insert(TOKENS).values(**values, namespaces=names, created_at_s=time.time()))
 
+    def expire_token(self, digest: str, at_s: float) -> None:
+        """End a token at a Unix time."""
+        self._connection.execute(update(TOKENS).where(TOKENS.c.digest == digest).values(expires_at_s=at_s))
+
     def repo(self, kind: str, namespace: str, name: str) -> Repo | None:
         """The repository with this name, whatever the letters' case."""
         folded = f"{namespace}/{name}".lower()

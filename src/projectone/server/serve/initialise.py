@@ -104,8 +104,6 @@ def initialise(settings: ServerSettings) -> Home:
         _keep_secret(keys / ENROLMENT_CODE, lambda: settings.enrolment_code.encode() or _new_code())
         if is_available():  # without the extra `provenance`, models are published without a signature
             make_provenance_key(keys)
-        if is_available():  # without the extra `provenance`, models are published without a signature
-            make_provenance_key(keys)
         store = HubStore(engine, settings.home / "hub")
         owner = settings.hub_repo.partition("/")[0]
         _keep_secret(keys / HUB_TOKEN, lambda: issue_token(store, _HUB_USER, "write", [_HUB_USER, owner]).encode())
