@@ -109,6 +109,7 @@ def _score(
         options=options,
         numerics=arguments.numerics,
         batch_size=arguments.batch_size,
+        examine=arguments.against is not None,
         on_progress=lambda n_done, n_clips: line.show(
             f"{name}: {n_done}/{n_clips} clips transcribed", is_last=n_done == n_clips
         ),

@@ -11,10 +11,13 @@ from projectone.contracts.scores import EvaluationReport
 from projectone.errors import ContractError, DataError, EvaluationError
 from projectone.server.corpus.manifests import read_manifest
 from projectone.server.evaluation.golden import GoldenClip, GoldenSet, Samples, golden_set, load_golden
-from projectone.server.evaluation.scorer import score_model
+from projectone.server.evaluation.scorer import examine_model
 from projectone.server.pipeline.models import ModelFolders
 from projectone.server.work.clips import open_decoder
 from projectone.storage.files import write_atomically
+
+# Rises when reports hold more: a gate does not judge by what is missing in an older one.
+_REVISION = 2
 
 
 class SealedClips(Protocol):
@@ -110,13 +113,13 @@ class Scores:
         """
         golden = self.golden()
         # Another release of this code may count differently: its reports are not compared with ours.
-        path = self._folder / f"{golden.sha256[:16]}-{__version__}" / f"{weights_sha256}.json"
+        path = self._folder / f"{golden.sha256[:16]}-{__version__}-{_REVISION}" / f"{weights_sha256}.json"
         if path.is_file() and not self._is_secret:
             try:
                 return EvaluationReport.from_bytes(path.read_bytes())
             except ContractError:
                 path.unlink()
-        report = score_model(self._models.find(weights_sha256), golden, on_progress=on_progress)
+        report = examine_model(self._models.find(weights_sha256), golden, on_progress=on_progress)
         if not self._is_secret:
             write_atomically(path, report.to_bytes())
         return report

@@ -1,0 +1,142 @@
+"""Each check on reports that differ in nothing else: its objection, its code, and what it lets through."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from tests.unit.server.evaluation.test_gate import FAST, both, report, utterance
+
+from projectone.contracts.evidence import ClipTiming, Defect, Footprint, ProbeScore, Recall
+from projectone.contracts.scores import CheckResult, EvaluationReport, Verdict
+from projectone.server.evaluation.checks.cost import Size
+from projectone.server.evaluation.gate import judge
+from projectone.server.evaluation.probes import probes
+
+BEFORE, AFTER = both(100, lambda i: (4, 2))
+
+
+def judged(production: dict[str, Any], candidate: dict[str, Any]) -> Verdict:
+    """A clear gain, with this beside it."""
+    return judge(BEFORE.model_copy(update=production), AFTER.model_copy(update=candidate), FAST)
+
+
+def of(verdict: Verdict, check: str) -> list[CheckResult]:
+    return [result for result in verdict.checks if result.check == check]
+
+
+def written_on(*names: str) -> dict[str, Any]:
+    return {"probes": tuple(ProbeScore(name=one.name, hypothesis="you" * (one.name in names)) for one in probes())}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "codes"),
+    [
+        ((), (), ()),
+        (("chord",), ("melody", "hum-50-hz"), ()),
+        ((), ("silence",), ("silence-hallucination",)),
+        (("silence",), ("silence", "faint-dither"), ()),
+        (("chord",), ("chord", "fan", "melody", "hum-50-hz", "drums"), ("silence-hallucination",)),
+    ],
+)
+def test_words_on_made_sounds(before: Sequence[str], after: Sequence[str], codes: tuple[str, ...]) -> None:
+    verdict = judged(written_on(*before), written_on(*after))
+    assert verdict.codes == codes
+    assert of(verdict, "silence")[1].reason.startswith("it writes words on silence") == (
+        "silence" in {*after} - {*before}
+    )
+
+
+def timed(*segments: tuple[float, float | None], shift_s: float = 0.0, n: int = 10) -> dict[str, Any]:
+    moved = tuple((start + shift_s, None if end is None else end + shift_s) for start, end in segments)
+    return {"timings": tuple(ClipTiming(clip_id=str(i), duration_s=3.0, segments=moved) for i in range(n))}
+
+
+@pytest.mark.parametrize(
+    ("after", "codes"),
+    [
+        (timed((0.0, 1.4), (1.4, 2.8)), ()),
+        (timed((0.0, 1.4), (1.4, 2.8), shift_s=0.2), ()),
+        (timed((0.0, 1.4), (1.4, None)), ("timestamps-broken",)),
+        (timed((0.0, 1.4), (1.2, 2.8)), ("timestamps-broken",)),
+        (timed((0.0, 1.4), (1.4, 3.8)), ("timestamps-broken",)),
+        (timed((1.4, 1.4)), ("timestamps-broken",)),
+        (timed(), ("timestamps-broken",)),
+        (timed((0.0, 1.4), (1.4, 2.8), shift_s=0.5), ("timestamps-moved",)),
+        (timed((0.0, None), n=5), ()),
+    ],
+)
+def test_timestamps(after: dict[str, Any], codes: tuple[str, ...]) -> None:
+    verdict = judged(timed((0.0, 1.4), (1.4, 2.8)), after)
+    assert verdict.codes == codes
+    assert verdict.decision == {"timestamps-moved": "hold", "timestamps-broken": "reject"}.get(
+        "".join(codes), "promote"
+    )
+
+
+def styled(made: EvaluationReport, n_more: int) -> EvaluationReport:
+    """So many words of each clip wrong in nothing but their capitals."""
+    rows = [
+        one.model_copy(update={"raw_word_errors": one.word_errors + n_more, "n_raw_words": 10})
+        for one in made.utterances
+    ]
+    return report(rows)
+
+
+def test_lost_capitals_are_seen_beside_a_better_error_rate() -> None:
+    verdict = judge(styled(BEFORE, 0), styled(AFTER, 1), FAST)
+    assert (verdict.decision, verdict.codes) == ("reject", ("style-drift",))
+    assert "0.0 % -> 10.0 %" in verdict.reasons[0]
+    assert judge(styled(BEFORE, 1), styled(AFTER, 0), FAST).decision == "promote"
+
+
+@pytest.mark.parametrize(
+    ("after", "code"),
+    [
+        (
+            {"defects": (Defect(code="not-finite", reason="tensor 'x' holds numbers that are not finite"),)},
+            "not-finite",
+        ),
+        ({"vocabulary_sha256": "2" * 64}, "wrong-vocabulary"),
+        ({"footprint": Footprint(size_bytes=100, operations=1300.0, n_tokens=1)}, "slower"),
+        ({"footprint": Footprint(size_bytes=120, operations=1000.0, n_tokens=1)}, "too-large"),
+        ({"recall": Recall(n_texts=20, n_told=6, n_told_by_production=0, auc=0.9, auc_of_production=0.5)}, "memorised"),
+    ],
+)
+def test_one_fault_has_one_code(after: dict[str, Any], code: str) -> None:
+    sound = {
+        "vocabulary_sha256": "1" * 64,
+        "footprint": Footprint(size_bytes=100, operations=1000.0, n_tokens=1),
+        "recall": Recall(n_texts=20, n_told=6, n_told_by_production=5, auc=0.6, auc_of_production=0.5),
+    }
+    assert judged(sound, sound).decision == "promote"
+    verdict = judged(sound, sound | after)
+    assert (verdict.decision, verdict.codes) == ("reject", (code,))
+
+
+def test_a_budget_of_bytes_holds_whatever_production_takes() -> None:
+    heavy = {"footprint": Footprint(size_bytes=100, operations=1.0, n_tokens=1)}
+    strict = FAST.with_check(Size(max_bytes=99))
+    assert judge(BEFORE.model_copy(update=heavy), AFTER.model_copy(update=heavy), strict).codes == ("too-large",)
+
+
+def test_packing_may_not_cost_what_training_gave() -> None:
+    """Packed it is still better than production, and worse than itself."""
+    packed, unpacked = both(100, lambda i: (2, 1))
+    verdict = judge(BEFORE, packed, FAST, unpacked=unpacked)
+    assert (verdict.decision, verdict.codes) == ("reject", ("quantization-damage",))
+    assert judge(BEFORE, packed, FAST, unpacked=packed).decision == "promote"
+
+
+def test_what_a_report_of_before_does_not_tell_is_not_judged() -> None:
+    verdict = judge(BEFORE, AFTER, FAST)
+    unjudged = {one.check for one in verdict.checks if one.outcome == "not-judged"}
+    assert {"vocabulary", "speed", "size", "silence", "timestamps", "memorisation", "numerics"} <= unjudged
+    assert verdict.decision == "promote"
+
+
+def test_a_clip_that_nobody_speaks_in_is_asked_apart_from_made_sounds() -> None:
+    silent = [utterance(1000 + i, 0, words=0, text="") for i in range(4)]
+    verdict = judge(report([*BEFORE.utterances, *silent]), report([*AFTER.utterances, *silent]), FAST)
+    assert [one.outcome for one in of(verdict, "silence")] == ["passed", "not-judged"]
