@@ -70,9 +70,9 @@ PEAK, STREAM = "matrix product", "stream"
 _PEAK_SIZE = 1024
 _STREAM_SIZE = 2**24
 _TUNE_CLIPS = 4  # to a step of mlx-tune, by its own settings
-# Arrays as large as the weights that clipping and AdamW read and write: the gradients twice; the weights, and their
-# decayed copy written, read and written again; two moments read and written.
-_UPDATE_ARRAYS = 2 + 1 + 3 + 4
+# Arrays as large as the weights that clipping and AdamW read and write: the gradients read twice, and written over
+# with the new weights; the weights read; two moments read and written.
+_UPDATE_ARRAYS = 3 + 1 + 4
 _LIMITED = 0.6
 
 

@@ -2,8 +2,9 @@
 
 Written out plainly, an update reads and writes the weights, gradients and moments some twenty times, and at
 whisper-tiny's size that is a third of a step. Here a block of all four goes through a core's second-level cache once.
-The moments are arrays of numpy between the steps: mlx has no way to make an array without filling it first, and filling
-one takes as long as the update. `put_down` makes them mlx's again.
+mlx has no way to make an array without filling it first, which takes as long as a third of the update: so the new
+weights take the place of the gradients, of which nobody has any further use, and the moments are arrays of numpy
+between the steps. `put_down` makes them mlx's again.
 
 Weights and moments agree with the plain form to the rounding of float32; the length of the gradients is summed in
 float64 and so does not hang on the order of the names.
@@ -49,11 +50,11 @@ class ClippedAdamW:
         learning_rate: float,
         n_done: int,
     ) -> tuple[Tensors, Moments, mx.array]:
-        """New weights and moments, evaluated, and the length of the gradients before; nothing given is changed.
+        """New weights and moments, evaluated, and the length of the gradients before.
 
         Args:
-            weights: By name.
-            gradients: By the same names.
+            weights: By name; unchanged, as the moments are.
+            gradients: By the same names. They are used up: on a CPU the new weights lie where they lay.
             moments: Of the last step, or `zeros`; see `put_down`.
             learning_rate: Of this step.
             n_done: Steps before this one.
@@ -80,7 +81,8 @@ def _in_blocks(
     learning_rate: float,
     n_done: int,
 ) -> tuple[Tensors, Moments, mx.array]:
-    norm = _length(gradients)
+    places = _separate(gradients)
+    norm = _length(places)
     # Not a number where the length is none: the loop sees the length and returns to a checkpoint.
     scale = min(limit / (norm + 1e-6), 1.0) if math.isfinite(norm) else math.nan
     root = math.sqrt(1 / (1 - optimiser.beta2 ** (n_done + 1)))
@@ -92,18 +94,32 @@ def _in_blocks(
         rate=np.float32(learning_rate / (1 - optimiser.beta1 ** (n_done + 1)) / root),
     )
     decay = 1 - learning_rate * optimiser.weight_decay
-    made: Tensors = {}
+    made = {name: places[name] for name in weights}
     firsts: dict[str, Array] = {}
     seconds: dict[str, Array] = {}
     for name, weight in weights.items():
-        # Decayed copies, which the blocks then complete in place.
-        made[name] = weight * (decay if weight.ndim > 1 else 1.0)
-        mx.eval(made[name], gradients[name])
         firsts[name], seconds[name] = np.empty((2, *weight.shape), np.float32)
-        before = (np.asarray(x[name]) for x in (gradients, *moments))
-        after = (firsts[name], seconds[name], np.asarray(made[name]))
-        scales.complete(*(x.reshape(-1) for x in (*before, *after)))
+        before = (np.asarray(x[name]) for x in (weights, *moments))
+        after = (np.asarray(made[name]), firsts[name], seconds[name])
+        scales.complete(decay if weight.ndim > 1 else 1.0, *(x.reshape(-1) for x in (*before, *after)))
     return made, cast(Moments, (firsts, seconds)), mx.array(norm, mx.float32)
+
+
+def _separate(gradients: Mapping[str, mx.array]) -> Tensors:
+    """The gradients, each in one piece and in a place of its own, to be written to; copies of those that are not."""
+    whole = {name: mx.contiguous(gradient) for name, gradient in gradients.items()}
+    mx.eval(whole)
+    ends = 0
+    for start, name in sorted((_address(gradient), name) for name, gradient in whole.items()):
+        gradient = whole[name]
+        if start < ends:
+            whole[name] = mx.array(np.array(gradient))
+        ends = max(ends, start + gradient.nbytes)
+    return whole
+
+
+def _address(x: mx.array) -> int:
+    return int(np.asarray(x).__array_interface__["data"][0])
 
 
 def _length(gradients: Mapping[str, mx.array]) -> float:
@@ -133,16 +149,17 @@ class _Scales:
         self._betas, self._first, self._second, self._epsilon, self._rate = betas, first, second, epsilon, rate
         self._spare = np.empty((2, _BLOCK), np.float32)
 
-    def complete(self, gradient: Array, *arrays: Array) -> None:
-        """Fill new moments, and subtract what follows from them from decayed weights, in place.
+    def complete(self, decay: float, *arrays: Array) -> None:
+        """Fill new moments, and put new weights in the place of a gradient.
 
         Args:
-            gradient: Flat, as are the others.
-            arrays: First and second moments before; the same after, to be filled; weights that are decayed already.
+            decay: What is left of a weight, whatever its gradient.
+            arrays: Weights, first and second moments before; the gradient; the moments after. All of them flat.
         """
+        left = np.float32(decay)
         # Numbers that are not finite are the loop's business, after the step.
         with np.errstate(all="ignore"):
-            for g, old_f, old_s, f, s, w in zip(*map(_blocks, (gradient, *arrays)), strict=True):
+            for w, old_f, old_s, g, f, s in zip(*map(_blocks, arrays), strict=True):
                 one, other = self._spare[:, : g.size]
                 np.multiply(old_f, self._betas[0], out=f)
                 f += np.multiply(g, self._first, out=one)
@@ -154,4 +171,5 @@ class _Scales:
                 other += self._epsilon
                 np.divide(f, other, out=one)
                 one *= self._rate
-                w -= one
+                np.multiply(w, left, out=g)
+                g -= one

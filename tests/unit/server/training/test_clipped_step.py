@@ -21,6 +21,11 @@ def _tensors(seed: int, spread: float) -> Tensors:
     return {n: mx.array((spread * random.standard_normal(shape)).astype(np.float32)) for n, shape in SHAPES.items()}
 
 
+def _copies(gradients: Tensors) -> Tensors:
+    """Each in one piece; an update uses up what it is given."""
+    return {name: mx.array(np.array(gradient, order="C")) for name, gradient in gradients.items()}
+
+
 def _in_float64(weights: Tensors, steps: list[Tensors], limit: float, rate: float) -> dict[str, np.ndarray]:
     """Loshchilov and Hutter (2019), algorithm 2, with clipping before it."""
     now = {name: np.array(weight, np.float64) for name, weight in weights.items()}
@@ -44,7 +49,7 @@ def test_several_steps_end_where_float64_ends(limit: float) -> None:
     weights, steps = _tensors(0, 1.0), [_tensors(seed, 0.01) for seed in range(1, 6)]
     now, moments = weights, OPTIMISER.zeros(weights)
     for done, gradients in enumerate(steps):
-        now, moments, _ = ClippedAdamW(OPTIMISER, limit)(now, gradients, moments, 1e-3, done)
+        now, moments, _ = ClippedAdamW(OPTIMISER, limit)(now, _copies(gradients), moments, 1e-3, done)
     exact = _in_float64(weights, steps, limit, 1e-3)
     for name, weight in now.items():
         # Five steps of 1e-3 from weights up to 4: a few roundings of 2.4e-7 each.
@@ -54,7 +59,7 @@ def test_several_steps_end_where_float64_ends(limit: float) -> None:
 def test_blocks_and_the_plain_form_take_the_same_step() -> None:
     weights, gradients = _tensors(0, 1.0), _tensors(1, 0.1)
     moments = (_tensors(2, 0.01), {name: value * value for name, value in _tensors(3, 0.1).items()})
-    new, moved, norm = ClippedAdamW(OPTIMISER, 0.5)(weights, gradients, moments, 0.01, 7)
+    new, moved, norm = ClippedAdamW(OPTIMISER, 0.5)(weights, _copies(gradients), moments, 0.01, 7)
     clipped, plain_norm = clip_by_global_norm(gradients, 0.5)
     plain, plain_moved = OPTIMISER.step(weights, clipped, moments, learning_rate=0.01, n_done=7)
     assert norm.item() == pytest.approx(plain_norm.item(), rel=1e-5)
@@ -64,18 +69,33 @@ def test_blocks_and_the_plain_form_take_the_same_step() -> None:
             np.testing.assert_allclose(np.array(ours[name]), np.array(theirs[name]), rtol=2e-5, atol=1e-5)
 
 
-def test_nothing_that_was_given_is_changed() -> None:
-    weights, gradients = _tensors(0, 1.0), _tensors(1, 1.0)
-    moments = OPTIMISER.zeros(weights)
-    before = [np.array(value).copy() for group in (weights, gradients, *moments) for value in group.values()]
-    ClippedAdamW(OPTIMISER, 1.0)(weights, gradients, moments, 0.1, 0)
-    after = [np.array(value) for group in (weights, gradients, *moments) for value in group.values()]
+def test_a_state_that_was_kept_stays_what_it_was() -> None:
+    weights, moments = _tensors(0, 1.0), (_tensors(2, 0.01), _tensors(3, 0.1))
+    before = [np.array(value).copy() for group in (weights, *moments) for value in group.values()]
+    ClippedAdamW(OPTIMISER, 1.0)(weights, _tensors(1, 1.0), moments, 0.1, 0)
+    after = [np.array(value) for group in (weights, *moments) for value in group.values()]
     assert all(np.array_equal(old, new) for old, new in zip(before, after, strict=True))
+
+
+def test_gradients_that_share_a_place_or_are_not_in_one_piece_make_weights_of_their_own() -> None:
+    shared = _tensors(1, 1.0)["vector"]
+    gradients = {
+        "one": shared,
+        "same": shared,
+        "part": shared[100:200],
+        "turned": shared[:600].reshape(30, 20).T,
+        "number": mx.broadcast_to(mx.array(0.5), (4, 3)),
+    }
+    weights = {name: mx.random.normal(gradient.shape, key=mx.random.key(1)) for name, gradient in gradients.items()}
+    expected, _, _ = ClippedAdamW(OPTIMISER, 1.0)(weights, _copies(gradients), OPTIMISER.zeros(weights), 0.1, 0)
+    made, _, _ = ClippedAdamW(OPTIMISER, 1.0)(weights, gradients, OPTIMISER.zeros(weights), 0.1, 0)
+    assert list(made) == list(weights)
+    assert all(mx.array_equal(made[name], expected[name]) for name in weights)
 
 
 def test_the_blocks_are_really_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     weights, gradients = _tensors(0, 1.0), _tensors(1, 1.0)
-    whole, _, _ = ClippedAdamW(OPTIMISER, 1e9)(weights, gradients, OPTIMISER.zeros(weights), 0.1, 0)
+    whole, _, _ = ClippedAdamW(OPTIMISER, 1e9)(weights, _copies(gradients), OPTIMISER.zeros(weights), 0.1, 0)
     monkeypatch.setattr(module, "_BLOCK", 1_000)
     cut, _, _ = ClippedAdamW(OPTIMISER, 1e9)(weights, gradients, OPTIMISER.zeros(weights), 0.1, 0)
     assert all(mx.array_equal(whole[name], cut[name]) for name in SHAPES)
