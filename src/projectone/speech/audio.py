@@ -42,10 +42,11 @@ def log_mel(samples: npt.NDArray[np.float32], n_mels: int = 80, *, padding: int 
     loudest = _SILENCE
     for first in range(0, n_heard, BLOCK):
         out = mel[first : min(first + BLOCK, n_heard)]
-        block = np.maximum(power.block(sound, first), _LEAST_POWER)
+        block = power.block(sound, first, len(out))
+        np.maximum(block, _LEAST_POWER, out=block)
         np.log(block, out=block)
         block *= np.float32(0.25 / np.log(10))
-        np.add(block[: len(out)], np.float32(1), out=out)
+        np.add(block, np.float32(1), out=out)
         loudest = np.maximum(loudest, out.max())
     mel[n_heard:] = _SILENCE
     np.maximum(mel, loudest - _DYNAMIC_RANGE, out=mel)
