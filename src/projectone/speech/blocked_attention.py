@@ -1,14 +1,17 @@
 """Attention on a CPU a block of scores at a time, so that the scores stay in a core's second-level cache.
 
 Written out plainly, a window of 1,500 positions makes 54 MB of scores in every block of whisper-tiny, and value and
-gradient read and write them a dozen times. Here they are made, used, and made again for the gradient, which takes three
-passes instead: what is subtracted from a row of scores rides along in the matrix product as one more dimension.
+gradient read and write them a dozen times. Here their exponentials are made, summed and used while they are near. For
+the gradient they are kept if they are few, and made again if they are many; what is subtracted from a row of slopes
+rides along in the matrix product as one more dimension.
 Source of the idea: Dao et al., 2022 (FlashAttention); here rows are whole, so no sums need mending on the way.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import mlx.core as mx
 import numpy as np
@@ -19,6 +22,36 @@ from projectone.speech.kernels import Floats
 _BLOCK = 262_144
 # Below this many, going through numpy costs more than it saves.
 _FEWEST_SCORES = 500_000
+# Up to so many exponentials are kept for the gradient: those of one whole window in whisper-base, 80 MB.
+_MOST_KEPT = 20_000_000
+# A row's sum of exponentials in this range has neither overflowed nor lost anything, whatever its highest score.
+_LEAST_SUM, _LARGEST_SUM = 1e-20, 1e30
+
+Place = tuple[int, slice, slice]
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What the gradient needs besides what goes in and comes out.
+
+    Attributes:
+        shares: One over each row's sum of exponentials, (batch, heads, tokens).
+        lowered: What was subtracted from a row's scores before; None if nothing was.
+        exponentials: Of the scores, (batch, heads, tokens, positions); None if they are too many.
+        turned: The keys, (batch, heads, width, positions).
+    """
+
+    shares: Floats
+    lowered: Floats | None
+    exponentials: Floats | None
+    turned: Floats
+
+    def exponentials_of(self, here: Place, query: Floats) -> Floats:
+        """Those of a block, made again if they were not kept."""
+        if self.exponentials is not None:
+            return self.exponentials[here]
+        lowered = None if self.lowered is None else self.lowered[here]
+        return _exponentials(query[here], self.turned[here[:2]], lowered)
 
 
 def suits(query: mx.array, keys: mx.array, n_head: int) -> bool:
@@ -40,91 +73,125 @@ def attend(query: mx.array, keys: mx.array, values: mx.array, n_head: int) -> mx
     Returns:
         (batch, tokens, state).
     """
-    n_rows = query.shape[0]
+    all_kept: list[Kept] = []
 
-    def attended(*given: mx.array) -> tuple[mx.array, mx.array]:
-        out, levels = attended_heads(*(heads(np.asarray(x), n_head) for x in given))
-        return mx.array(joined(out, n_rows)), mx.array(levels)
+    def attended(*given: mx.array) -> mx.array:
+        out = np.empty(query.shape, np.float32)
+        q, k, v = _heads_of(given, n_head)
+        all_kept.append(attended_heads(q, k, v, heads(out, n_head)))
+        return mx.array(out)
 
-    def gradients(
-        primals: tuple[mx.array, ...], cotangents: tuple[mx.array, ...], outputs: tuple[mx.array, ...]
-    ) -> tuple[mx.array, ...]:
-        parts = (heads(np.asarray(x), n_head) for x in (*primals, outputs[0], cotangents[0]))
-        slopes = attended_slopes(*parts, levels=np.asarray(outputs[1]))
-        return tuple(mx.array(joined(slope, n_rows)) for slope in slopes)
+    def gradients(primals: tuple[mx.array, ...], cotangent: mx.array, output: mx.array) -> tuple[mx.array, ...]:
+        slopes = [np.empty(primal.shape, np.float32) for primal in primals]
+        parts = _heads_of((*primals, output, cotangent), n_head)
+        attended_slopes(*parts, kept=all_kept[-1], slopes=[heads(slope, n_head) for slope in slopes])
+        return tuple(map(mx.array, slopes))
 
     function = mx.custom_function(attended)
     function.vjp(gradients)
-    result: mx.array = function(query, keys, values)[0]
+    result: mx.array = function(query, keys, values)
     return result
 
 
 def heads(x: Floats, n_head: int) -> Floats:
-    """(batch, positions, state) to (batch * heads, positions, width), each head in one piece."""
+    """(batch, positions, state) as (batch, heads, positions, width), without a copy."""
     batch, n_positions, n_state = x.shape
-    split = x.reshape(batch, n_positions, n_head, n_state // n_head).transpose(0, 2, 1, 3)
-    return np.ascontiguousarray(split).reshape(batch * n_head, n_positions, n_state // n_head)
+    return x.reshape(batch, n_positions, n_head, n_state // n_head).swapaxes(1, 2)
 
 
-def joined(x: Floats, batch: int) -> Floats:
-    """The inverse of `heads`."""
-    n_heads, n_positions, width = x.shape
-    split = x.reshape(batch, n_heads // batch, n_positions, width).transpose(0, 2, 1, 3)
-    return np.ascontiguousarray(split).reshape(batch, n_positions, -1)
-
-
-def attended_heads(query: Floats, keys: Floats, values: Floats) -> tuple[Floats, Floats]:
-    """What each head gathers, (heads, tokens, width), and the logarithm of each token's sum of exponentials.
+def attended_heads(query: Floats, keys: Floats, values: Floats, out: Floats, *, has_gradient: bool = True) -> Kept:
+    """Write to `out` what each head gathers, (batch, heads, tokens, width).
 
     Args:
-        query: (heads, tokens, width), scaled already.
-        keys: (heads, positions, width).
-        values: (heads, positions, width).
+        query: (batch, heads, tokens, width), scaled already.
+        keys: (batch, heads, positions, width).
+        values: (batch, heads, positions, width).
+        out: Of the shape of `query`.
+        has_gradient: Whether `attended_slopes` will follow.
     """
-    out = np.empty_like(query)
-    levels = np.empty(query.shape[:2], np.float32)
-    for some, rows in _blocks(query, keys):
-        scores = query[some, rows] @ keys[some].transpose(0, 2, 1)
-        highest = scores.max(axis=-1, keepdims=True)
-        scores -= highest
-        np.exp(scores, out=scores)
-        total = scores.sum(axis=-1, keepdims=True)
-        gathered = np.matmul(scores, values[some], out=out[some, rows])
-        gathered /= total
-        levels[some, rows] = (highest + np.log(total))[:, :, 0]
-    return out, levels
+    shape = (*query.shape[:3], keys.shape[2])
+    exponentials = np.empty(shape, np.float32) if has_gradient and math.prod(shape) <= _MOST_KEPT else None
+    shares, lowered = np.zeros((2, *shape[:3]), np.float32)
+    turned, ones = _turned(keys), np.ones(shape[3], np.float32)
+    for here in _blocks(shape):
+        there = here[:2]
+        room = None if exponentials is None else exponentials[here]
+        weights = _exponentials(query[here], turned[there], None, room)
+        total = weights @ ones
+        if not (total.min() > _LEAST_SUM and total.max() < _LARGEST_SUM):
+            lowered[here] = (query[here] @ turned[there]).max(axis=-1)
+            weights = _exponentials(query[here], turned[there], lowered[here], room)
+            total = weights @ ones
+        shares[here] = 1 / total
+        gathered = np.matmul(weights, values[there], out=out[here])
+        gathered *= shares[here][..., None]
+    return Kept(shares, lowered if lowered.any() else None, exponentials, turned)
 
 
 def attended_slopes(
-    query: Floats, keys: Floats, values: Floats, out: Floats, cotangent: Floats, *, levels: Floats
-) -> tuple[Floats, Floats, Floats]:
-    """Gradients of `attended_heads` with respect to query, keys and values, from those of what it gave."""
-    query_slope, keys_slope, values_slope = np.empty_like(query), np.zeros_like(keys), np.zeros_like(values)
-    along = np.einsum("htw,htw->ht", cotangent, out)
-    # One more dimension each: the products below come out with the row's level, or `along`, subtracted.
-    keys_and_one, values_and_one = (_and_one(x).transpose(0, 2, 1) for x in (keys, values))
-    query_and_level = np.concatenate([query, -levels[:, :, None]], axis=-1)
-    cotangent_and_along = np.concatenate([cotangent, -along[:, :, None]], axis=-1)
-    for some, rows in _blocks(query, keys):
-        weights = query_and_level[some, rows] @ keys_and_one[some]
-        np.exp(weights, out=weights)
-        values_slope[some] += weights.transpose(0, 2, 1) @ cotangent[some, rows]
-        slope = cotangent_and_along[some, rows] @ values_and_one[some]
+    query: Floats, keys: Floats, values: Floats, out: Floats, cotangent: Floats, *, kept: Kept, slopes: list[Floats]
+) -> None:
+    """Write to `slopes` the gradients of `attended_heads` with respect to query, keys and values.
+
+    Args:
+        query: As it went in, and so on.
+        keys: As above.
+        values: As above.
+        out: What came out.
+        cotangent: The gradient with respect to that.
+        kept: What `attended_heads` gave.
+        slopes: Three to be filled, in the shapes of query, keys and values.
+    """
+    query_slope, keys_slope, values_slope = slopes
+    shape = (*query.shape[:3], keys.shape[2])
+    # One more dimension each: the product below comes out with what `along` says subtracted.
+    given = np.empty((*query.shape[:3], query.shape[3] + 1), np.float32)
+    scaled = np.multiply(cotangent, kept.shares[..., None], out=given[..., :-1])
+    given[..., -1] = -np.einsum("bhtw,bhtw->bht", scaled, out)
+    turned_values = _turned(values, n_more=1)
+    for here in _blocks(shape):
+        there, is_first = here[:2], here[2].start == 0
+        weights = kept.exponentials_of(here, query)
+        slope = given[here] @ turned_values[there]
         slope *= weights
-        np.matmul(slope, keys[some], out=query_slope[some, rows])
-        keys_slope[some] += slope.transpose(0, 2, 1) @ query[some, rows]
-    return query_slope, keys_slope, values_slope
+        np.matmul(slope, keys[there], out=query_slope[here])
+        _add_product(weights.swapaxes(1, 2), scaled[here], values_slope[there], is_first=is_first)
+        _add_product(slope.swapaxes(1, 2), query[here], keys_slope[there], is_first=is_first)
 
 
-def _and_one(x: Floats) -> Floats:
-    return np.concatenate([x, np.ones((*x.shape[:2], 1), np.float32)], axis=-1)
+def _heads_of(arrays: tuple[mx.array, ...], n_head: int) -> list[Floats]:
+    return [heads(np.asarray(x), n_head) for x in arrays]
 
 
-def _blocks(query: Floats, keys: Floats) -> Iterator[tuple[slice, slice]]:
-    """Heads, and rows of them: several whole heads, or some rows of one."""
-    n_heads, n_tokens, n_positions = query.shape[0], query.shape[1], keys.shape[1]
+def _turned(x: Floats, n_more: int = 0) -> Floats:
+    """(batch, heads, positions, width) to (batch, heads, width, positions) in one piece, and so many rows of ones."""
+    batch, n_head, n_positions, width = x.shape
+    made = np.ones((batch, n_head, width + n_more, n_positions), np.float32)
+    made[:, :, :width] = x.swapaxes(2, 3)
+    return made
+
+
+def _exponentials(query: Floats, turned: Floats, lowered: Floats | None, out: Floats | None = None) -> Floats:
+    scores: Floats = np.matmul(query, turned, out=out)
+    if lowered is not None:
+        scores -= lowered[..., None]
+    with np.errstate(over="ignore"):  # the sums will tell
+        return np.exp(scores, out=scores)
+
+
+def _add_product(left: Floats, right: Floats, total: Floats, *, is_first: bool) -> None:
+    if is_first:
+        np.matmul(left, right, out=total)
+    else:
+        total += left @ right
+
+
+def _blocks(shape: tuple[int, ...]) -> Iterator[Place]:
+    """A clip, heads, and rows of them: several whole heads, or some rows of one."""
+    batch, n_heads, n_tokens, n_positions = shape
     n_at_once = max(1, _BLOCK // (n_tokens * n_positions))
     step = max(1, _BLOCK // n_positions)
-    for first in range(0, n_heads, n_at_once):
-        for start in range(0, n_tokens, step):
-            yield slice(first, first + n_at_once), slice(start, start + step)
+    for clip in range(batch):
+        for first in range(0, n_heads, n_at_once):
+            for start in range(0, n_tokens, step):
+                yield clip, slice(first, first + n_at_once), slice(start, start + step)

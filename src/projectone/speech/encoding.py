@@ -5,7 +5,7 @@ from __future__ import annotations
 import mlx.core as mx
 import numpy as np
 
-from projectone.speech.blocked_attention import attended_heads, heads, joined
+from projectone.speech.blocked_attention import attended_heads, heads
 from projectone.speech.int8 import Int8Whisper
 from projectone.speech.kernels import Floats
 from projectone.speech.numpy_layers import Convolution, Linear, Norm, gelu, is_plain, view
@@ -76,5 +76,6 @@ class _Attention:
         width = x.shape[-1] // self._n_head
         query, key, value = (heads(linear(x)[None], self._n_head) for linear in (self._query, self._key, self._value))
         query *= np.float32(width**-0.5)
-        attended, _ = attended_heads(query, key, value)
-        return self._out(joined(attended, 1)[0])
+        gathered = np.empty_like(x)
+        attended_heads(query, key, value, heads(gathered[None], self._n_head), has_gradient=False)
+        return self._out(gathered)

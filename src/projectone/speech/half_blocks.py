@@ -14,7 +14,7 @@ import mlx.nn as nn
 import numpy as np
 
 from projectone.speech import kernels
-from projectone.speech.blocked_attention import attended_heads, attended_slopes, heads, joined
+from projectone.speech.blocked_attention import attended_heads, attended_slopes, heads
 from projectone.speech.kernels import Floats
 
 # Below this many numbers, going through numpy costs more than it saves.
@@ -46,7 +46,7 @@ def add_attention(x: mx.array, norm: nn.LayerNorm, linears: Sequence[nn.Linear],
 
     def forward(x: Floats, *weights: Floats) -> tuple[Floats, Gradient]:
         norm_weight, norm_bias, query_weight, query_bias, key_weight, value_weight, value_bias, w_out, b_out = weights
-        batch, n_state = x.shape[0], x.shape[-1]
+        n_state = x.shape[-1]
         rows = x.reshape(-1, n_state)
         standard, inverse = kernels.standardised(rows, norm.eps)
         normed = standard * norm_weight
@@ -57,8 +57,9 @@ def add_attention(x: mx.array, norm: nn.LayerNorm, linears: Sequence[nn.Linear],
         sides += np.concatenate([query_bias * scale, np.zeros_like(query_bias), value_bias])
         sides = sides.reshape(*x.shape[:-1], 3, n_state)
         q, k, v = (heads(sides[..., side, :], n_head) for side in range(3))
-        found, levels = attended_heads(q, k, v)
-        gathered = joined(found, batch).reshape(-1, n_state)
+        gathered = np.empty_like(rows)
+        found = heads(gathered.reshape(x.shape), n_head)
+        kept = attended_heads(q, k, v, found)
         made = gathered @ w_out.T
         made += b_out
         made += rows
@@ -66,8 +67,10 @@ def add_attention(x: mx.array, norm: nn.LayerNorm, linears: Sequence[nn.Linear],
         def gradient(slope: Floats) -> list[Floats]:
             slope = slope.reshape(-1, n_state)
             cotangent = heads((slope @ w_out).reshape(x.shape), n_head)
-            found_slopes = attended_slopes(q, k, v, found, cotangent, levels=levels)
-            side_slopes = np.concatenate([joined(part, batch).reshape(-1, n_state) for part in found_slopes], axis=-1)
+            side_slopes = np.empty_like(sides)
+            each = [heads(side_slopes[..., side, :], n_head) for side in range(3)]
+            attended_slopes(q, k, v, found, cotangent, kept=kept, slopes=each)
+            side_slopes = side_slopes.reshape(-1, 3 * n_state)
             joint_slope, bias_slope = side_slopes.T @ normed, side_slopes.sum(axis=0)
             into, norm_slope, norm_bias_slope = kernels.standardised_slopes(
                 side_slopes @ joint, standard, inverse, norm_weight
