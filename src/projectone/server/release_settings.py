@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from projectone.server.setting_values import number, one_of, setting
+from projectone.server.setting_values import names_among, number, one_of, setting
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -12,6 +12,15 @@ class ReleaseSettings:
     """The part of the settings that gate, registry, packager and release service are told."""
 
     channel: str = setting("CHANNEL", "Release channel that deployed models go to", default="stable")
+    tiers: tuple[str, ...] = setting(
+        "TIERS",
+        "Forms that releases have beside `float16`, each judged by what its devices compute with: `int8`, `int4` "
+        "(packed for MLX), `coreml-float16`, `coreml-int8`, `coreml-palette6`, `coreml-palette4` (for WhisperKit, "
+        "with the extra `coreml`), with commas between them; each takes the gate's time once more",
+        names_among("int8", "int4", *(f"coreml-{v}" for v in ("float16", "int8", "palette6", "palette4"))),
+        default=(),
+        shown="none",
+    )
     release_days: float = setting(
         "RELEASE_DAYS",
         "Days for which a release may be acted on before it has to be signed again",

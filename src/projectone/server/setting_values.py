@@ -70,6 +70,18 @@ def one_of(*words: str) -> Callable[[str], str]:
     return read
 
 
+def names_among(*words: str) -> Callable[[str], tuple[str, ...]]:
+    """Reads some of these words with commas between them, each once."""
+
+    def read(text: str) -> tuple[str, ...]:
+        names = tuple(name.strip() for name in text.split(",") if name.strip())
+        if not set(names) <= set(words) or len(set(names)) != len(names):
+            raise ValueError(f"expected some of {', '.join(words)}, each once, with commas between them")
+        return names
+
+    return read
+
+
 def address(text: str) -> str:
     """An address on the web, without the slash at its end."""
     if not text.startswith(("http://", "https://")):

@@ -65,7 +65,7 @@ class Derived:
             store = self._home / "models"
             if sha256 in released or (store / KEPT_COPIES / sha256).exists():
                 continue
-            for path in (store / sha256, *(self._home / "evaluations").glob(f"*/{sha256}.json")):
+            for path in (store / sha256, *(self._home / "evaluations").glob(f"*/{sha256}*.json")):
                 removed += self._remove(path)
         return removed
 

@@ -16,6 +16,7 @@ from projectone.server.pipeline.evaluate import VERDICT
 from projectone.server.pipeline.ingest import read_sealed
 from projectone.server.pipeline.ports import Deployment, Ports
 from projectone.server.pipeline.state import DEPLOYMENT, EVALUATION, TrainingGraphState
+from projectone.server.pipeline.tiers import tier_packages
 from projectone.server.pipeline.withdrawal import refuse_withdrawn
 
 
@@ -67,13 +68,14 @@ def deploy(state: TrainingGraphState, ports: Ports) -> TrainingGraphState:
 
 
 def hand_out(deployment: Deployment, ports: Ports) -> int:
-    """Registry, package, release, in that order; gives the release's number."""
+    """Registry, packages, release, in that order; gives the release's number."""
     key = {"model": deployment.weights_sha256, "version": deployment.version}
     run_id = deployment.run_id
     registered = ports.once(run_id, DEPLOYMENT, "registry", key, lambda: ports.register(deployment))
     package = ports.once(run_id, DEPLOYMENT, "package", key, lambda: ports.package(deployment.weights_sha256))
+    tiers = tier_packages(deployment, ports)
     ports.check()
-    return ports.release(deployment, registered, package)
+    return ports.release(deployment, registered, {**package, "tiers": tiers})
 
 
 def _next_version(ports: Ports, judged_sha256: str) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from projectone.server.corpus.validation import Findings
 from projectone.server.evaluation.triage import Triage
 from projectone.server.evaluation.triggers import Scan
 from projectone.server.notifications.outbox import Message
+from projectone.server.pipeline.tier_ports import TierPorts
 from projectone.waveform.fingerprint import Fingerprint
 
 Samples = npt.NDArray[np.float32]
@@ -182,7 +183,7 @@ class Ports:
         production: The model in production.
         register: Commits and tags a model on the Hub; gives repository, commit and tag.
         package: Packs a model; gives the digest and size of the package and its files.
-        release: Writes the signed release row; gives its number.
+        release: Writes the signed release row, of the package and of those under its `tiers`; gives its number.
         notify: Says something to a human, once per key.
         is_withdrawn: Whether a sealed dataset names a sample that was withdrawn since.
         retract: Undoes what a run handed out that is not released; gives what a human should know.
@@ -192,6 +193,7 @@ class Ports:
         triage: Weighs the new pairs of a dataset before training; None trains whatever they are.
         scan: Tries out whether the candidate learned a backdoor from a dataset, by production's and its own report;
             None tries nothing.
+        tiers: Forms of a model beside the default one; None makes none.
         caps: What a run takes of one person and of one phrase; the others wait.
     """
 
@@ -232,3 +234,4 @@ class Ports:
     triage: Callable[[Sequence[DatasetEntry]], Triage] | None = None
     scan: Callable[[Sequence[DatasetEntry], EvaluationReport, EvaluationReport], Scan] | None = None
     canary: Callable[[str], EvaluationReport | None] = lambda weights_sha256: None
+    tiers: TierPorts | None = None

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from projectone.errors import ConversionError
 from projectone.server.conversion.coreml.contract import DECODER, MANIFEST
+from projectone.server.conversion.tiers import require_coremltools
 from projectone.server.settings import ServerSettings
 from projectone.server.work.references import resolve_model
 from projectone.speech.checkpoint import WhisperCheckpoint, load_checkpoint, save_checkpoint, save_packed
@@ -44,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--bits",
         type=int,
         choices=(8, 4),
-        help="of each number of the matrices, packed as mlx does; `packed` is this project's own layout, for devices (8)",
+        help="of each number of the matrices, packed as mlx does; `packed` is our own layout, for devices (8)",
     )
     parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
 
@@ -87,7 +88,7 @@ def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
 def _load(folder: Path) -> WhisperCheckpoint:
     if not (folder / f"{DECODER}.mlpackage").is_dir():
         return load_checkpoint(folder)
-    _require_coremltools()
+    require_coremltools()
     from projectone.server.conversion.coreml.unpacking import load_whisperkit
 
     return load_whisperkit(folder)
@@ -101,7 +102,7 @@ def _writer(arguments: argparse.Namespace) -> Callable[[WhisperCheckpoint, Path]
         return lambda checkpoint, folder: save_packed(checkpoint, folder, Packing(arguments.bits or 8))
     if arguments.to == "transformers":
         return lambda checkpoint, folder: save_checkpoint(checkpoint, folder, dtype=arguments.dtype)
-    _require_coremltools()
+    require_coremltools()
     from projectone.server.conversion.coreml.folder import save_whisperkit
 
     def on_step(said: str) -> None:
@@ -109,13 +110,3 @@ def _writer(arguments: argparse.Namespace) -> Callable[[WhisperCheckpoint, Path]
             print(f"  {said}", file=sys.stderr)
 
     return lambda checkpoint, folder: save_whisperkit(checkpoint, folder, arguments.variant, on_step=on_step)
-
-
-def _require_coremltools() -> None:
-    """Seconds to load, and in nobody's way who does not ask for it."""
-    try:
-        import projectone.server.conversion.coreml.library  # noqa: F401
-    except ImportError as error:
-        raise ConversionError(
-            "WhisperKit's packages need coremltools: pip install 'projectone[coreml]' (any system will do)"
-        ) from error

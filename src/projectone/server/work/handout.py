@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
-from projectone.contracts.releases import ReleaseFile, ReleaseManifest, ReleaseUpdate
-from projectone.errors import EvaluationError
+from projectone.contracts.releases import DEFAULT_TIER, ReleaseFile, ReleaseManifest, ReleaseUpdate
+from projectone.errors import ConversionError, EvaluationError
 from projectone.server.conversion.package import pack
 from projectone.server.delivery.ledger import Ledger
 from projectone.server.delivery.signing import ReleaseSigner
-from projectone.server.pipeline.models import ModelFolders
+from projectone.server.pipeline.models import WEIGHTS, ModelFolders
 from projectone.server.pipeline.ports import Deployment
 from projectone.server.registry.card import CardFacts, render_card
 from projectone.server.registry.protocol import Registry
@@ -68,10 +69,16 @@ class Handout:
         return {"repo_id": published.repo_id, "commit": published.commit, "tag": published.tag}
 
     def package(self, weights_sha256: str) -> dict[str, Any]:
-        """The model as one file, proved to hold what the folder holds."""
+        """The model as one file, proved to hold what the folder holds: the numbers that were judged.
+
+        Raises:
+            ConversionError: if it does not.
+        """
         sweep_temporary(self._packages.folder)  # packages are made under the lease, one at a time
         folder = self._models.find(weights_sha256)
         package = pack(folder, self._packages)
+        if not any(file.path == WEIGHTS and file.sha256 == weights_sha256 for file in package.files):
+            raise ConversionError(f"package: expected the weights {weights_sha256}, which were judged")
         updates = self._short_ways.make(weights_sha256, below_bytes=package.size_bytes)
         return {
             "sha256": package.sha256,
@@ -92,9 +99,10 @@ class Handout:
         """The signed row that devices act on; gives its number. `before_new` has the last word, in its transaction."""
         created_at = self._clock()
 
-        def draft(seq: int) -> ReleaseManifest:
+        def draft(seq: int, package: Mapping[str, Any] = package, tier: str = DEFAULT_TIER) -> ReleaseManifest:
             return ReleaseManifest(
                 channel=self._channel,
+                tier=tier,
                 seq=seq,
                 min_seq=seq if deployment.is_minimum else 1,
                 version=deployment.version,
@@ -111,19 +119,30 @@ class Handout:
             )
 
         release = self._ledger.publish(
-            deployment.run_id, self._channel, draft, self._signer.sign, guard=guard, before_new=before_new
+            deployment.run_id,
+            self._channel,
+            draft,
+            self._signer.sign,
+            others=[partial(draft, package=other, tier=tier) for tier, other in package["tiers"].items()],
+            guard=guard,
+            before_new=before_new,
         )
         return release.manifest.seq
 
-    def retract(self, run_id: str, version: str, package: Mapping[str, Any] | None) -> list[str]:
+    def retract(self, run_id: str, version: str, packages: Iterable[Mapping[str, Any]]) -> list[str]:
         """Undo what was handed out of a model that must not be released after all; gives what a human should know.
+
+        Args:
+            run_id: Whose it was.
+            version: What it would have been called.
+            packages: What was packed, as `package` gave it.
 
         Raises:
             TransportError: if the Hub could not be reached.
             RegistryError: if it refused.
         """
         needed = {digest for release in self._ledger.releases() for digest in release.contents}
-        for made in () if package is None else (package, *package["updates"]):
+        for made in (part for package in packages for part in (package, *package["updates"])):
             if made["sha256"] not in needed:
                 self._packages.delete(made["sha256"])
         commit = self._registry.retract(run_id=run_id, version=version)

@@ -111,15 +111,26 @@ class Scores:
             EvaluationError: if there is no golden set.
             ArtifactError: if the model is not here.
         """
+        return self.remembered(
+            weights_sha256,
+            lambda golden: examine_model(self._models.find(weights_sha256), golden, on_progress=on_progress),
+        )
+
+    def remembered(self, name: str, measure: Callable[[GoldenSet], EvaluationReport]) -> EvaluationReport:
+        """A report on today's set: the one that is kept under `name`, or a new one.
+
+        Raises:
+            EvaluationError: if there is no golden set.
+        """
         golden = self.golden()
         # Another release of this code may count differently: its reports are not compared with ours.
-        path = self._folder / f"{golden.sha256[:16]}-{__version__}-{_REVISION}" / f"{weights_sha256}.json"
+        path = self._folder / f"{golden.sha256[:16]}-{__version__}-{_REVISION}" / f"{name}.json"
         if path.is_file() and not self._is_secret:
             try:
                 return EvaluationReport.from_bytes(path.read_bytes())
             except ContractError:
                 path.unlink()
-        report = examine_model(self._models.find(weights_sha256), golden, on_progress=on_progress)
+        report = measure(golden)
         if not self._is_secret:
             write_atomically(path, report.to_bytes())
         return report

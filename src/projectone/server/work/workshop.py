@@ -52,6 +52,7 @@ from projectone.server.pipeline.ports import (
 )
 from projectone.server.pipeline.runner import Trainer, WorkPermit
 from projectone.server.pipeline.state import DEPLOYMENT
+from projectone.server.pipeline.tiers import effect_of
 from projectone.server.registry.hub import HubRegistry
 from projectone.server.registry.provenance import open_provenance
 from projectone.server.runs import Effects, Runs
@@ -69,6 +70,7 @@ from projectone.server.work.samples import RunSamples, read_samples
 from projectone.server.work.scoring import Scores
 from projectone.server.work.short_ways import ShortWays
 from projectone.server.work.teaching import Teacher
+from projectone.server.work.tiers import TierShop
 from projectone.storage.blobs import FileBlobs
 
 # A row is a flush to the disk: nobody reads it faster than this.
@@ -119,6 +121,15 @@ class Workshop:
         self.recalls = Recalls(
             self._engine, self.runs, releases=self.ledger.manifests, retrain=timedelta(days=settings.retrain_days)
         )
+        packages = FileBlobs(settings.home / "packages")
+        self.tiers = TierShop(
+            settings.tiers,
+            models=self.models,
+            packages=packages,
+            scores=self.scores,
+            ledger=self.ledger,
+            channel=settings.channel,
+        )
         self.handout = Handout(
             models=self.models,
             registry=HubRegistry(
@@ -127,7 +138,7 @@ class Workshop:
                 settings.hub_repo,
                 provenance=open_provenance(settings.keys_folder),
             ),
-            packages=FileBlobs(settings.home / "packages"),
+            packages=packages,
             ledger=self.ledger,
             signer=signer,
             repo_id=settings.hub_repo,
@@ -223,6 +234,7 @@ class Workshop:
             triage=(lambda new: self._triage(new, permit)) if self.settings.triage == "on" else None,
             scan=partial(self._scan, permit=permit) if self.settings.trigger_scan == "on" else None,
             caps=self.caps,
+            tiers=self.tiers.ports(lambda tier, done, n_clips: self._show_tier(tier, done, n_clips, permit)),
         )
 
     def base(self) -> str:
@@ -247,6 +259,10 @@ class Workshop:
             pause_point()
 
         return self.scores.score(weights_sha256, on_progress)
+
+    def _show_tier(self, tier: str, n_done: int, n_clips: int, permit: WorkPermit) -> None:
+        self.line.show(f"scoring the tier {tier}: {n_done} of {n_clips}", is_last=n_done == n_clips)
+        permit.pause_point()
 
     def _score_canary(self, weights_sha256: str, pause_point: Callable[[], None]) -> EvaluationReport | None:
         if not self.canary.has_set:
@@ -294,10 +310,12 @@ class Workshop:
         return self.handout.release(deployment, registered, package, guard=permit.guard, before_new=refuse_withdrawn)
 
     def _retract(self, run_id: str, effects: Effects) -> list[str]:
-        decided, package = (effects.find(run_id, DEPLOYMENT, name) for name in ("version", "package"))
+        decided, whole = (effects.find(run_id, DEPLOYMENT, name) for name in ("version", "package"))
         if decided is None:
             return []
-        return self.handout.retract(run_id, decided["version"], package)
+        made = [effects.find(run_id, DEPLOYMENT, effect_of(tier)) for tier in self.settings.tiers]
+        packages = [whole, *(None if tier is None else tier["package"] for tier in made)]
+        return self.handout.retract(run_id, decided["version"], [package for package in packages if package])
 
     def _start_anew(self, run_id: str) -> None:
         self.runs.request(self.runs.get(run_id).trigger)
