@@ -1,11 +1,15 @@
-"""An `EvaluationReport` to a model card: the text people read before they use a model."""
+"""A model's facts to its card: what a stranger reads to judge whether to use it, and how they check that it is ours."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
+from projectone.contracts.consent import CONSENT_WORDS, ConsentScope
 from projectone.contracts.scores import EvaluationReport, Score, Verdict
+from projectone.server.registry.lineage import ModelLineage, Setting, scores_on_record
+from projectone.server.registry.protocol import MANIFEST_NAME, SIGNATURE_NAME
 
 _INTENDED_USE = """\
 Transcription of short recordings on the speaker's own device, in the language and domain of its base model. The model
@@ -16,6 +20,7 @@ _LIMITS = """\
 - The scores hold for the golden set named above. Recordings from other rooms, microphones, accents or domains may fare
   worse; small slices have wide intervals.
 - Whisper-style models can write words that nobody said, above all in silence and noise.
+- Where a slice has no row, nothing is known about it. A rate over fewer than a few hundred words says little.
 - Do not use it to identify speakers, to judge people, or where a wrong word can do harm and nobody reads the text.
 """
 
@@ -34,12 +39,18 @@ class CardFacts:
         dataset_sha256: Digest of the sealed training data; None for a model that was not trained here.
         n_samples: Training samples in all.
         n_new_samples: Of these, samples no published model had seen.
+        n_people: Whose samples these are; None where they are too few to be counted in public.
         training_audio_s: Length of the training audio, in seconds.
+        consent_scopes: What these people agreed to.
+        code: Versions of what computed it.
+        settings: Of the training.
+        seed: Of the training.
         production: How the model that it replaces scored on the same set.
         verdict: What the gate said.
         lineage: Versions before this one, oldest first.
         license_name: An identifier as the Hub writes it.
         language: Two letters.
+        key_sha256: Fingerprint of the public key that checks the signature; None for a model without one.
     """
 
     repo_id: str
@@ -51,12 +62,41 @@ class CardFacts:
     dataset_sha256: str | None = None
     n_samples: int = 0
     n_new_samples: int = 0
+    n_people: int | None = None
     training_audio_s: float = 0.0
+    consent_scopes: tuple[ConsentScope, ...] = ()
+    code: Mapping[str, Setting] = field(default_factory=dict)
+    settings: Mapping[str, Setting] = field(default_factory=dict)
+    seed: int | None = None
     production: EvaluationReport | None = None
     verdict: Verdict | None = None
     lineage: tuple[str, ...] = ()
     license_name: str = "apache-2.0"
     language: str = "en"
+    key_sha256: str | None = None
+
+    def lineage_on_record(self) -> ModelLineage:
+        """The same for machines."""
+        verdict = self.verdict
+        return ModelLineage(
+            base=self.base_name,
+            base_sha256=self.base_sha256,
+            dataset_sha256=self.dataset_sha256,
+            n_samples=self.n_samples,
+            n_new_samples=self.n_new_samples,
+            n_people=self.n_people,
+            audio_s=self.training_audio_s,
+            consent_scopes=self.consent_scopes,
+            code=dict(self.code),
+            settings=dict(self.settings),
+            seed=self.seed,
+            scores=scores_on_record(self.report),
+            production=None if self.production is None else scores_on_record(self.production),
+            decision=None if verdict is None else verdict.decision,
+            codes=() if verdict is None else verdict.codes,
+            gain=None if verdict is None else (verdict.gain, verdict.gain_low, verdict.gain_high),
+            before=self.lineage,
+        )
 
 
 def render_card(facts: CardFacts) -> str:
@@ -72,7 +112,9 @@ def render_card(facts: CardFacts) -> str:
         f"## Intended use\n\n{_INTENDED_USE}",
         f"## Training data and lineage\n\n{_lineage(facts)}",
         f"## Evaluation\n\n{_evaluation(facts)}",
+        f"## Attacks and accidents that were tried\n\n{_attacks(facts)}",
         f"## Limits\n\n{_LIMITS}",
+        f"## How to verify\n\n{_verification(facts)}",
     ]
     return "\n".join(sections)
 
@@ -108,12 +150,17 @@ def _lineage(facts: CardFacts) -> str:
     else:
         hours = facts.training_audio_s / 3600
         lines.append(
-            f"- Training data: {facts.n_samples} samples ({hours:.2f} h), {facts.n_new_samples} of them new; all with "
-            f"their speakers' consent, none of it part of this repository. Sealed dataset `{facts.dataset_sha256}`"
+            f"- Training data: {facts.n_samples} samples ({hours:.2f} h), {facts.n_new_samples} of them new, "
+            f"{_people(facts.n_people)}; all with their speakers' consent. No recording, no text and no name is part "
+            f"of this repository. Sealed dataset `{facts.dataset_sha256}`"
         )
+        lines += [f"- They agreed to: *{scope}*. {_plain(_words_of(scope))}" for scope in facts.consent_scopes]
         lines.append("- Trained from the base on all data that is consented to, not from the version before.")
     lines.append(f"- Versions before this one: {', '.join(facts.lineage) or 'none'}")
     lines.append(f"- Run: `{facts.run_id}`")
+    if facts.code:
+        lines.append(f"- Made with: {', '.join(f'{_plain(name)} {value}' for name, value in facts.code.items())}")
+    lines.append(f"- Settings, seed and scores for machines: `lineage` in `{MANIFEST_NAME}`")
     return "\n".join(lines) + "\n"
 
 
@@ -140,7 +187,53 @@ def _evaluation(facts: CardFacts) -> str:
             f"({100 * verdict.gain_low:.2f} to {100 * verdict.gain_high:.2f}).\n"
         )
         text += "".join(f"- {_plain(reason)}\n" for reason in verdict.reasons)
+        if verdict.checks:
+            text += "\n| what the gate asked | answer | |\n|---|---|---|\n"
+            rows_of_checks = ((_plain(one.check), one.outcome, _plain(one.reason)) for one in verdict.checks)
+            text += "".join(f"| {check} | {outcome} | {reason} |\n" for check, outcome, reason in rows_of_checks)
     return text
+
+
+def _attacks(facts: CardFacts) -> str:
+    return "".join(f"- {line}\n" for line in _tried(facts.report))
+
+
+def _tried(report: EvaluationReport) -> Iterator[str]:
+    if report.probes:
+        n_words = sum(bool(probe.hypothesis.strip()) for probe in report.probes)
+        yield f"Sounds without speech (silence, noise, music): words were written on {n_words} of {len(report.probes)}."
+    else:
+        yield "Sounds without speech: not tried."
+    if (recall := report.recall) is not None:
+        yield (
+            f"Giving away texts it learned from: {recall.n_told} of {recall.n_texts} were ended word for word from "
+            "their beginning without any speech; the model before, which never saw them, ends "
+            f"{recall.n_told_by_production}. Its likelihood tells them from other texts with an AUC of "
+            f"{recall.auc:.2f} ({recall.auc_of_production:.2f} before; 0.50 is not at all)."
+        )
+    else:
+        yield "Giving away texts it learned from: not tried."
+    yield "Recordings that were made to mislead this model in particular: not tried."
+
+
+def _verification(facts: CardFacts) -> str:
+    if facts.key_sha256 is None:
+        return f"This model bears no signature. `{MANIFEST_NAME}` holds the SHA-256 of every file.\n"
+    return (
+        f"`{SIGNATURE_NAME}` signs every file (OpenSSF model signing). Ask the operator for the public key, and "
+        f"compare its SHA-256 by another way than this one: `{facts.key_sha256}`. Then, with "
+        "`pip install model-signing`:\n\n"
+        f"    hf download {facts.repo_id} --revision v{facts.version} --local-dir model && rm -r model/.cache\n"
+        f"    model_signing verify key model --signature model/{SIGNATURE_NAME} --public_key provenance.pub\n"
+    )
+
+
+def _people(n_people: int | None) -> str:
+    return "of few people" if n_people is None else f"of {n_people} people"
+
+
+def _words_of(scope: ConsentScope) -> str:
+    return max((words for words in CONSENT_WORDS if words.scope == scope), key=lambda words: words.version).text
 
 
 def _percent(score: Score | None) -> str:

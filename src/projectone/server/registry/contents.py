@@ -10,6 +10,7 @@ from typing import IO
 
 from projectone.contracts.base import sha256_hex
 from projectone.errors import ArtifactError, ContractError, DigestMismatchError
+from projectone.server.registry.lineage import ModelLineage
 from projectone.server.registry.protocol import (
     CARD_NAME,
     MANIFEST_NAME,
@@ -38,7 +39,9 @@ class LocalFile:
     git_id: str
 
 
-def describe_folder(folder: Path, *, card: str, run_id: str, version: str) -> dict[str, LocalFile]:
+def describe_folder(
+    folder: Path, *, card: str, run_id: str, version: str, lineage: ModelLineage | None = None
+) -> dict[str, LocalFile]:
     """Every file of a publication by path: those of `folder`, the card and the manifest.
 
     A card, a manifest or a signature that lies in `folder` belongs to an earlier publication and is left out.
@@ -58,7 +61,7 @@ def describe_folder(folder: Path, *, card: str, run_id: str, version: str) -> di
         raise ArtifactError(f"{folder.name!r}: expected {WEIGHTS_NAME!r}, found {sorted(files)}")
     files[CARD_NAME] = in_memory(card.encode())
     digests = {name: item.digest for name, item in files.items()}
-    manifest = ModelManifest(run_id=run_id, version=version, files=digests)
+    manifest = ModelManifest(run_id=run_id, version=version, files=digests, lineage=lineage)
     files[MANIFEST_NAME] = in_memory(manifest.to_bytes() + b"\n")
     return files
 

@@ -10,10 +10,9 @@ from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 from projectone.errors import RegistryError
 from projectone.server.registry.client import PUBLIC_ENDPOINT, is_listed_as, set_up_client, translated
 from projectone.server.registry.contents import git_blob_id
-from projectone.server.registry.protocol import FileDigest
+from projectone.server.registry.protocol import ATTRIBUTES_NAME, FileDigest
 from projectone.storage.files import digest_of
 
-_ATTRIBUTES = ".gitattributes"  # the Hub's own file, in every repository
 _KIND = "dataset"
 _EXPORT_MARK = "Export-Id: "
 
@@ -51,7 +50,7 @@ class DatasetHub:
                 raise RegistryError(f"{self.repo_id}: expected a private dataset, got a public one; make it private")
             commit = self._landed(export_id)
             if commit is None:
-                stale = {item.rfilename for item in head.siblings or ()} - files.keys() - {_ATTRIBUTES}
+                stale = {item.rfilename for item in head.siblings or ()} - files.keys() - {ATTRIBUTES_NAME}
                 operations: list[CommitOperationAdd | CommitOperationDelete] = [
                     CommitOperationAdd(name, path) for name, path in files.items()
                 ]
@@ -79,7 +78,7 @@ class DatasetHub:
 
     def _check(self, commit: str, files: dict[str, Path]) -> None:
         found = self._api.dataset_info(self.repo_id, revision=commit, files_metadata=True).siblings or ()
-        listed = {item.rfilename: item for item in found if item.rfilename != _ATTRIBUTES}
+        listed = {item.rfilename: item for item in found if item.rfilename != ATTRIBUTES_NAME}
         if listed.keys() != files.keys():
             raise RegistryError(f"{self.repo_id}: commit {commit} holds {len(listed)} files, expected {len(files)}")
         for name, path in files.items():

@@ -1,54 +1,33 @@
 """`HubRegistry`: models on a Hugging Face Hub, ours or the public one, through the real client.
 
-The client checks nothing but sizes, so every digest is checked here: after a commit against what the Hub says it
-holds, after a download against the bytes on disk.
+The client checks nothing but sizes, so after a commit every digest is compared with what the Hub says it holds.
 """
 
 from __future__ import annotations
 
-import re
-import shutil
 import tempfile
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
 
 from projectone.contracts.versions import ModelVersion
-from projectone.errors import ArtifactError, RegistryError, SignatureError
-from projectone.server.registry.client import PUBLIC_ENDPOINT, is_listed_as, set_up_client, status_of, translated
-from projectone.server.registry.contents import (
-    LocalFile,
-    check_folder,
-    describe_folder,
-    git_blob_id,
-    in_memory,
-    read_manifest,
-)
-from projectone.server.registry.protocol import (
-    CARD_NAME,
-    MANIFEST_NAME,
-    SIGNATURE_NAME,
-    WEIGHTS_NAME,
-    FileDigest,
-    ModelManifest,
-    PublishedModel,
-)
-from projectone.server.registry.provenance import Provenance, verify_folder
-from projectone.storage.files import building_directory, digest_of
+from projectone.errors import RegistryError, SignatureError
+from projectone.server.registry.client import is_listed_as, set_up_client, status_of, translated
+from projectone.server.registry.contents import LocalFile, describe_folder, in_memory
+from projectone.server.registry.lineage import ModelLineage
+from projectone.server.registry.protocol import ATTRIBUTES_NAME, MANIFEST_NAME, SIGNATURE_NAME, PublishedModel
+from projectone.server.registry.provenance import Provenance
+from projectone.server.registry.reading import HubReader
 
-_ATTRIBUTES = ".gitattributes"  # the Hub's own file, in every repository
 _RUN_MARK = "Run-Id: "
-_VERSION_TAG = re.compile(r"v\d{1,6}\.\d{1,6}\.\d{1,6}")
 _MAX_ATTEMPTS = 3
-# A foreign repository often holds the same weights for several libraries; these are the ones we read.
-_FOREIGN_PATTERNS = ("*.json", "*.txt", WEIGHTS_NAME, CARD_NAME, "LICENSE*")
 
 
-class HubRegistry:
+class HubRegistry(HubReader):
     """A `Registry` in one repository of a Hub.
 
     Args:
@@ -61,13 +40,12 @@ class HubRegistry:
     def __init__(
         self, endpoint: str | None, token: str | None, repo_id: str, *, provenance: Provenance | None = None
     ) -> None:
-        self.endpoint = (endpoint or PUBLIC_ENDPOINT).rstrip("/")
+        super().__init__(endpoint, token, repo_id)
         self._provenance = provenance
-        self.repo_id = repo_id
-        self._token: str | bool = token if token is not None else False
-        self._api = HfApi(endpoint=self.endpoint, token=self._token)
 
-    def publish(self, folder: Path, *, card: str, run_id: str, version: str) -> PublishedModel:
+    def publish(
+        self, folder: Path, *, card: str, run_id: str, version: str, lineage: ModelLineage | None = None
+    ) -> PublishedModel:
         """Keep the model in `folder`: one commit, checked, then the tag. Repeat it freely after any failure.
 
         Args:
@@ -75,6 +53,7 @@ class HubRegistry:
             card: The text of ``README.md``.
             run_id: Names this publication; the same id is never published twice.
             version: Tagged as ``v<version>``.
+            lineage: What it was made of; part of the manifest.
 
         Raises:
             TransportError: if the Hub could not be reached or failed; whether the commit landed is found out by the
@@ -82,7 +61,7 @@ class HubRegistry:
             RegistryError: if the Hub refused, holds other bytes than were sent, or has the tag on another commit.
         """
         tag = f"v{ModelVersion.parse(version)}"
-        files = describe_folder(folder, card=card, run_id=run_id, version=version)
+        files = describe_folder(folder, card=card, run_id=run_id, version=version, lineage=lineage)
         set_up_client(self.endpoint)
         with translated(f"{self.repo_id}: publishing run {run_id}"):
             self._api.create_repo(self.repo_id, private=True, exist_ok=True)
@@ -125,76 +104,37 @@ class HubRegistry:
                 self._api.delete_tag(self.repo_id, tag=tag)
         return commit
 
-    def fetch(
-        self,
-        revision: str,
-        into: Path,
-        *,
-        expected: Mapping[str, FileDigest] | None = None,
-        public_key: Path | None = None,
-    ) -> PublishedModel:
-        """Bring a model that we published into the new folder `into`; it appears whole and checked, or not at all.
+    def erase(self, version: str) -> list[str]:
+        """Delete a version's large files for good, with its tag; gives the digests of what is gone.
 
-        Args:
-            revision: A tag, a branch or a commit id.
-            into: Must not exist.
-            expected: Digests kept from `publish`. Without them the model's own manifest is believed, which shows
-                damage but not a Hub that lies.
-            public_key: Whose signature the model must bear.
+        Files that another tagged version has, too, stay. The history is left as it is, a pointer to nothing where the
+        weights were: releases, aliases and signatures name other models by commits that must not change.
 
         Raises:
-            ArtifactError: if a file is missing, is not what it should be, or is one too many; SignatureError if the
-                model bears no signature of `public_key`.
-            TransportError: if the Hub could not be reached; RegistryError if it refused.
+            TransportError: if the Hub could not be reached; RegistryError if it refused, as it does to a token that may
+                only write.
         """
-        with building_directory(into) as building:
-            commit = self._download(revision, building, ignore_patterns=[_ATTRIBUTES])
-            manifest = read_manifest(building)
-            check_folder(building, manifest.files)
-            if expected is not None:
-                check_folder(building, expected)
-            if public_key is not None:
-                verify_folder(building, public_key)
-        return self._published(commit, manifest)
-
-    def fetch_foreign(self, revision: str | None, into: Path) -> str:
-        """Bring a model that others published (a base) into the new folder `into`; gives the commit id.
-
-        Only the files we read are taken. Their digests are checked against what the Hub lists, which shows damage on
-        the way; pin the commit id to get the same files again.
-
-        Raises:
-            ArtifactError: if a file is not what the Hub lists.
-            TransportError: if the Hub could not be reached; RegistryError if it refused.
-        """
-        with building_directory(into) as building:
-            commit = self._download(revision or "main", building, allow_patterns=_FOREIGN_PATTERNS)
-            with translated(f"{self.repo_id}: listing {commit}"):
-                listed = {item.rfilename: item for item in self._files_at(commit)}
-            for path in sorted(item for item in building.rglob("*") if item.is_file()):
-                name = path.relative_to(building).as_posix()
-                digest = FileDigest(sha256=digest_of(path), size_bytes=path.stat().st_size)
-                if name not in listed or not is_listed_as(listed[name], digest, git_blob_id(path)):
-                    raise ArtifactError(f"{self.repo_id}: {name!r} at {commit} is not what the Hub lists; try again")
-        return commit
-
-    def current(self) -> PublishedModel | None:
-        """The tagged model with the highest version; None if there is none."""
-        with translated(f"{self.repo_id}: reading the newest model"):
+        tag = f"v{ModelVersion.parse(version)}"
+        set_up_client(self.endpoint)
+        with translated(f"{self.repo_id}: erasing {tag}"):
             tags = self._tags()
-            return self._published_at(tags[max(tags, key=ModelVersion.parse)]) if tags else None
+            if tag not in tags:
+                return []
+            kept = {file.sha256 for other, commit in tags.items() if other != tag for file in self._large(commit)}
+            gone = {file.sha256 for file in self._large(tags[tag])} - kept
+            files = [file for file in self._api.list_lfs_files(self.repo_id) if file.file_oid in gone]
+            self._api.permanently_delete_lfs_files(self.repo_id, files, rewrite_history=False)
+            self._api.delete_tag(self.repo_id, tag=tag)
+        return sorted(gone)
 
-    def list_models(self) -> list[PublishedModel]:
-        """Every tagged model, oldest version first; nothing if the repository does not exist."""
-        with translated(f"{self.repo_id}: reading the models"):
-            tags = self._tags()
-            return [self._published_at(tags[tag]) for tag in sorted(tags, key=ModelVersion.parse)]
+    def _large(self, commit: str) -> list[Any]:
+        return [item.lfs for item in self._files_at(commit) if item.lfs is not None]
 
     def _commit(self, files: Mapping[str, LocalFile], *, run_id: str, tag: str) -> str:
         """One commit with everything. The client sends it once; whether it landed is read from the history."""
         for _ in range(_MAX_ATTEMPTS):
             head = self._api.model_info(self.repo_id)
-            stale = {item.rfilename for item in head.siblings or ()} - files.keys() - {_ATTRIBUTES}
+            stale = {item.rfilename for item in head.siblings or ()} - files.keys() - {ATTRIBUTES_NAME}
             # Made anew each time: an operation that was committed cannot be used again.
             operations: list[CommitOperationAdd | CommitOperationDelete] = [
                 CommitOperationAdd(path, item.source) for path, item in sorted(files.items())
@@ -238,7 +178,7 @@ class HubRegistry:
         Raises:
             RegistryError: naming the first file that differs. Nothing is tagged then.
         """
-        listed = {item.rfilename: item for item in self._files_at(commit) if item.rfilename != _ATTRIBUTES}
+        listed = {item.rfilename: item for item in self._files_at(commit) if item.rfilename != ATTRIBUTES_NAME}
         expected = {*files} if self._provenance is None else {*files, SIGNATURE_NAME}
         if listed.keys() != expected:
             raise RegistryError(
@@ -268,51 +208,3 @@ class HubRegistry:
             actual = self._tags().get(tag)
             if actual != commit:
                 raise RegistryError(f"{self.repo_id}: tag {tag} is on {actual}, expected {commit}") from error
-
-    def _tags(self) -> dict[str, str]:
-        """Version tags and their commits; none if the repository does not exist."""
-        try:
-            refs = self._api.list_repo_refs(self.repo_id)
-        except RepositoryNotFoundError:
-            return {}
-        return {tag.name: str(tag.target_commit) for tag in refs.tags if _VERSION_TAG.fullmatch(tag.name)}
-
-    def _files_at(self, commit: str) -> list[Any]:
-        return list(self._api.model_info(self.repo_id, revision=commit, files_metadata=True).siblings or ())
-
-    def _download(
-        self,
-        revision: str,
-        folder: Path,
-        *,
-        allow_patterns: Sequence[str] | None = None,
-        ignore_patterns: Sequence[str] | None = None,
-    ) -> str:
-        set_up_client(self.endpoint)
-        with translated(f"{self.repo_id}: fetching {revision}"):
-            commit = str(self._api.model_info(self.repo_id, revision=revision).sha)
-            # By commit id, so that a reference that moves meanwhile cannot mix two models.
-            self._api.snapshot_download(
-                self.repo_id,
-                revision=commit,
-                local_dir=folder,
-                allow_patterns=None if allow_patterns is None else [*allow_patterns],
-                ignore_patterns=None if ignore_patterns is None else [*ignore_patterns],
-            )
-        shutil.rmtree(folder / ".cache", ignore_errors=True)  # the client's own notes
-        return commit
-
-    def _published_at(self, commit: str) -> PublishedModel:
-        with tempfile.TemporaryDirectory() as folder:
-            self._api.hf_hub_download(self.repo_id, MANIFEST_NAME, revision=commit, local_dir=folder)
-            return self._published(commit, read_manifest(Path(folder)))
-
-    def _published(self, commit: str, manifest: ModelManifest) -> PublishedModel:
-        return PublishedModel(
-            repo_id=self.repo_id,
-            commit=commit,
-            tag=f"v{ModelVersion.parse(manifest.version)}",
-            version=manifest.version,
-            run_id=manifest.run_id,
-            files=manifest.files,
-        )

@@ -10,11 +10,14 @@ from pydantic import Field
 
 from projectone.contracts.base import Contract, Sha256
 from projectone.contracts.versions import ModelRef
+from projectone.server.registry.lineage import ModelLineage
 
 WEIGHTS_NAME = "model.safetensors"
 MANIFEST_NAME = "manifest.json"
 CARD_NAME = "README.md"
 SIGNATURE_NAME = "model.sig"
+ATTRIBUTES_NAME = ".gitattributes"
+"""The Hub's own file, in every repository."""
 
 
 class FileDigest(Contract):
@@ -31,6 +34,7 @@ class ModelManifest(Contract):
     run_id: str
     version: str
     files: dict[str, FileDigest]
+    lineage: ModelLineage | None = None
 
 
 class PublishedModel(Contract):
@@ -61,8 +65,10 @@ class PublishedModel(Contract):
 class Registry(Protocol):
     """Keeps models. Every method may be repeated: the same run gives the same commit and tag."""
 
-    def publish(self, folder: Path, *, card: str, run_id: str, version: str) -> PublishedModel:
-        """Keep the model in `folder` with its card, tagged ``v<version>``."""
+    def publish(
+        self, folder: Path, *, card: str, run_id: str, version: str, lineage: ModelLineage | None = None
+    ) -> PublishedModel:
+        """Keep the model in `folder` with its card and where it comes from, tagged ``v<version>``."""
         ...
 
     def retract(self, *, run_id: str, version: str) -> str | None:

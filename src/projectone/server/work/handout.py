@@ -8,15 +8,17 @@ from functools import partial
 from typing import Any
 
 from projectone.contracts.releases import DEFAULT_TIER, ReleaseFile, ReleaseManifest, ReleaseUpdate
-from projectone.errors import ConversionError, EvaluationError
+from projectone.errors import ConversionError, RegistryError, TransportError
 from projectone.server.conversion.package import pack
-from projectone.server.delivery.ledger import Ledger
+from projectone.server.delivery.ledger import Ledger, Release
 from projectone.server.delivery.signing import ReleaseSigner
 from projectone.server.pipeline.models import WEIGHTS, ModelFolders
 from projectone.server.pipeline.ports import Deployment
-from projectone.server.registry.card import CardFacts, render_card
+from projectone.server.registry.aliases import AliasedModel, HubAliases, aliased, as_released, nominated, without
+from projectone.server.registry.card import render_card
 from projectone.server.registry.protocol import Registry
 from projectone.server.runs import Guard
+from projectone.server.work.model_facts import ModelFacts
 from projectone.server.work.short_ways import ShortWays
 from projectone.storage.blobs import FileBlobs
 from projectone.storage.files import sweep_temporary
@@ -34,7 +36,9 @@ class Handout:
         ledger: Ledger,
         signer: ReleaseSigner,
         repo_id: str,
-        base_name: str,
+        facts: ModelFacts,
+        aliases: HubAliases,
+        tell: Callable[[str], None],
         channel: str,
         lifetime: timedelta,
         short_ways: ShortWays,
@@ -46,26 +50,32 @@ class Handout:
         self._ledger = ledger
         self._signer = signer
         self._repo_id = repo_id
-        self._base_name = base_name
+        self._facts = facts
+        self._aliases = aliases
+        self._tell = tell
         self._channel = channel
         self._lifetime = lifetime
         self._short_ways = short_ways
         self._clock = clock
 
     def register(self, deployment: Deployment) -> dict[str, Any]:
-        """One commit with its card, then the tag.
+        """One commit with its card, then the tag, then the name `candidate`.
 
         Raises:
             EvaluationError: if the model was not scored: its card would have nothing to say.
             TransportError: if the Hub could not be reached.
             RegistryError: if it refused.
         """
+        facts = self._facts.of(deployment)
         published = self._registry.publish(
             self._models.find(deployment.weights_sha256),
-            card=render_card(self._facts(deployment)),
+            card=render_card(facts),
             run_id=deployment.run_id,
             version=deployment.version,
+            lineage=facts.lineage_on_record(),
         )
+        candidate = aliased(published)
+        self._aliases.move(lambda table: nominated(table, candidate), f"{published.version} is a candidate")
         return {"repo_id": published.repo_id, "commit": published.commit, "tag": published.tag}
 
     def package(self, weights_sha256: str) -> dict[str, Any]:
@@ -127,7 +137,16 @@ class Handout:
             guard=guard,
             before_new=before_new,
         )
+        self._name(release)
         return release.manifest.seq
+
+    def _name(self, release: Release) -> None:
+        """Let the names on the Hub be what is released. A Hub that is away holds no release up."""
+        models = released_models(self._ledger.releases(self._channel), self._repo_id)
+        try:
+            self._aliases.move(lambda table: as_released(table, models), f"{release.manifest.version} is released")
+        except (RegistryError, TransportError) as error:
+            self._tell(f"{error}; `projectone-server registry aliases --align` makes up for it")
 
     def retract(self, run_id: str, version: str, packages: Iterable[Mapping[str, Any]]) -> list[str]:
         """Undo what was handed out of a model that must not be released after all; gives what a human should know.
@@ -148,6 +167,7 @@ class Handout:
         commit = self._registry.retract(run_id=run_id, version=version)
         if commit is None:
             return []
+        self._aliases.move(lambda table: without(table, commit), f"{version} is retracted")
         return [
             f"The Hub had taken the model: its tag is removed, commit {commit} of {self._repo_id} is yours to remove."
         ]
@@ -161,22 +181,8 @@ class Handout:
         self._ledger.renew(self._channel, now + self._lifetime, self._signer.sign)
         return True
 
-    def _facts(self, deployment: Deployment) -> CardFacts:
-        if deployment.report is None:
-            raise EvaluationError(f"model {deployment.weights_sha256}: expected its scores for the model card")
-        lineage = tuple(release.manifest.version for release in self._ledger.releases(self._channel))
-        return CardFacts(
-            repo_id=self._repo_id,
-            version=deployment.version,
-            run_id=deployment.run_id,
-            report=deployment.report,
-            base_name=self._base_name,
-            base_sha256=deployment.base_sha256,
-            dataset_sha256=deployment.dataset_sha256,
-            n_samples=deployment.n_clips,
-            n_new_samples=deployment.n_new_clips,
-            training_audio_s=deployment.audio_s,
-            production=deployment.production_report,
-            verdict=deployment.verdict,
-            lineage=lineage,
-        )
+
+def released_models(releases: Iterable[Release], repo_id: str) -> list[AliasedModel]:
+    """What of a repository is released, as names stand for it; oldest first."""
+    manifests = [(release.run_id, release.manifest) for release in releases if release.manifest.repo_id == repo_id]
+    return [AliasedModel(version=one.version, commit=one.commit, run_id=run_id) for run_id, one in manifests]

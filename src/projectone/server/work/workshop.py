@@ -53,6 +53,7 @@ from projectone.server.pipeline.ports import (
 from projectone.server.pipeline.runner import Trainer, WorkPermit
 from projectone.server.pipeline.state import DEPLOYMENT
 from projectone.server.pipeline.tiers import effect_of
+from projectone.server.registry.aliases import HubAliases
 from projectone.server.registry.hub import HubRegistry
 from projectone.server.registry.provenance import open_provenance
 from projectone.server.runs import Effects, Runs
@@ -63,6 +64,7 @@ from projectone.server.work.golden import SealedGolden
 from projectone.server.work.handout import Handout
 from projectone.server.work.listening import Listener
 from projectone.server.work.looking import Looker
+from projectone.server.work.model_facts import open_facts
 from projectone.server.work.progress import ProgressLine
 from projectone.server.work.ray_engine import RayEngine
 from projectone.server.work.references import resolve_model
@@ -142,7 +144,9 @@ class Workshop:
             ledger=self.ledger,
             signer=signer,
             repo_id=settings.hub_repo,
-            base_name=settings.base,
+            facts=open_facts(settings, self.ledger, self.catalog, self.blobs),
+            aliases=HubAliases(settings.hub_endpoint, settings.hub_token or None, settings.hub_repo),
+            tell=self.line.say,
             channel=settings.channel,
             lifetime=timedelta(days=settings.release_days),
             short_ways=self._short_ways(),

@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+import dataclasses
+
 import yaml
 
+from projectone.contracts.evidence import ProbeScore, Recall
 from projectone.contracts.scores import EvaluationReport, Score, Verdict
 from projectone.server.registry.card import CardFacts, render_card
+from projectone.server.registry.lineage import ModelLineage
 
 
 def report(wer: float, **slices: float) -> EvaluationReport:
@@ -36,6 +40,11 @@ FACTS = CardFacts(
     production=report(0.25),
     verdict=Verdict(decision="promote", reasons=("better | in all",), gain=0.125, gain_low=0.05, gain_high=0.2),
     lineage=("1.0.0", "1.1.0"),
+    n_people=12,
+    consent_scopes=("corrections",),
+    code={"projectone": "0.1.0"},
+    settings={"epochs": 3},
+    seed=7,
 )
 
 
@@ -53,7 +62,7 @@ def test_a_card_says_what_a_reader_must_know() -> None:
         "## Limits",
         "run-7",
         "c" * 64,
-        "420 samples (1.50 h), 57 of them new",
+        "420 samples (1.50 h), 57 of them new, of 12 people",
         "1.0.0, 1.1.0",
         "| words (WER) | 12.50 % (6.25 to 25.00) | 25.00 % (12.50 to 50.00) | 300 |",
         "| WER, slice young speakers | 20.00 % (10.00 to 40.00) | - | 50 |",
@@ -91,3 +100,43 @@ def test_a_model_that_was_not_trained_here_says_so() -> None:
 
 def test_the_same_facts_give_the_same_bytes() -> None:
     assert render_card(FACTS) == render_card(FACTS)
+
+
+def test_a_card_says_what_was_tried_and_what_was_not() -> None:
+    untried = render_card(FACTS)
+    assert untried.count("not tried.") == 3
+    tried = dataclasses.replace(
+        FACTS,
+        report=FACTS.report.model_copy(
+            update={
+                "probes": (ProbeScore(name="hum", hypothesis=""), ProbeScore(name="rain", hypothesis="thank you")),
+                "recall": Recall(n_texts=40, n_told=2, n_told_by_production=1, auc=0.61, auc_of_production=0.5),
+            }
+        ),
+    )
+    card = render_card(tried)
+    assert "words were written on 1 of 2" in card
+    assert "2 of 40 were ended word for word" in card and "AUC of 0.61 (0.50 before" in card
+    assert card.count("not tried.") == 1
+
+
+def test_few_people_are_not_counted_and_the_words_they_agreed_to_are_there() -> None:
+    card = render_card(dataclasses.replace(FACTS, n_people=None))
+    assert "57 of them new, of few people; all with their speakers' consent" in card
+    assert "- They agreed to: *corrections*. When I correct a transcript" in card
+
+
+def test_a_stranger_is_told_how_to_check_the_signature_and_by_which_key() -> None:
+    assert "bears no signature" in render_card(FACTS)
+    card = render_card(dataclasses.replace(FACTS, key_sha256="e" * 64))
+    assert "model_signing verify key model --signature model/model.sig" in card
+    assert "e" * 64 in card and "--revision v1.2.0" in card
+
+
+def test_machines_are_told_the_same_as_people() -> None:
+    made = FACTS.lineage_on_record()
+    assert ModelLineage.from_bytes(made.to_bytes()) == made
+    assert (made.n_samples, made.n_people, made.consent_scopes, made.seed) == (420, 12, ("corrections",), 7)
+    assert (made.scores.golden_sha256, made.scores.slices.keys()) == ("b" * 64, {"young speakers"})
+    assert (made.decision, made.gain, made.before) == ("promote", (0.125, 0.05, 0.2), ("1.0.0", "1.1.0"))
+    assert b"hypothesis" not in made.to_bytes(), "no text of a clip"
