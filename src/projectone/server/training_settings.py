@@ -93,6 +93,14 @@ class TrainingSettings:
         default=None,
         shown="0.01",
     )
+    training_update_share: float | None = setting(
+        "TRAINING_UPDATE_SHARE",
+        "Share of a model that its difference from the base may take, where all weights are trained: the change is "
+        "rounded for it before anything is judged; 1 rounds nothing",
+        number(float, 0.01, 1),
+        default=None,
+        shown="0.19",
+    )
     training_negatives_share: float | None = setting(
         "TRAINING_NEGATIVES_SHARE",
         "Share of clips without speech in an epoch",

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import mmap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -38,7 +38,7 @@ from projectone.speech.update_file import (
     write_frame,
     write_head,
 )
-from projectone.speech.weight_grid import added, find_units, is_on_grid, steps_between
+from projectone.speech.weight_grid import added, entropy_share, find_units, is_on_grid, steps_between, stride_of
 from projectone.storage.files import digest_of, staged_file
 
 FORMAT = 1
@@ -143,6 +143,21 @@ def apply_delta(base: Path, delta: Path, out: Path) -> DeltaFacts:
                 raise DigestMismatchError("the updated model", expected=facts.sha256, actual=digest.hexdigest())
             staged.commit(out)
     return facts
+
+
+def plain_share(pairs: Mapping[str, tuple[npt.NDArray[np.float16], npt.NDArray[np.float16]]]) -> float:
+    """What the difference of weights takes of them, by its entropy, where changes are multiples of no step.
+
+    Args:
+        pairs: Base and new numbers of each tensor.
+    """
+    stride = stride_of(sum(old.size for old, _ in pairs.values()))
+    steps: list[tuple[npt.NDArray[np.generic], int]] = []
+    for old, new in pairs.values():
+        some = (array.ravel()[::stride].view(np.uint16) for array in (old, new))
+        before, after = (_ordered(words) for words in some)
+        steps.append((after - before, old.size))
+    return entropy_share(steps)
 
 
 def _shared_header(base: Path, new: Path) -> int:

@@ -53,14 +53,15 @@ def units_for(changes: Mapping[str, Single], share: float) -> int | None:
     """The finest step with which changes take at most `share` of float16, by their entropy; None if none does.
 
     Args:
-        changes: Of each tensor; the tensors are coded one after another, so each has an entropy of its own.
+        changes: Of each tensor.
         share: Of the 16 bits of a number.
     """
     sampled = list(_sampled(changes))
     low, high = 0, len(_LADDER)
     while low < high:  # the entropy falls as the step grows
         middle = (low + high) // 2
-        if _entropy_share(sampled, _LADDER[middle]) <= share:
+        step = np.float32(_LADDER[middle] * UNIT)
+        if entropy_share([(np.rint(change / step), size) for change, size in sampled]) <= share:
             high = middle
         else:
             low = middle + 1
@@ -90,18 +91,28 @@ def is_on_grid(base: Half, new: Half, units: int) -> bool:
     return bool(np.array_equal(rebuilt.view(np.uint16), new.view(np.uint16)))
 
 
-def _sampled(changes: Mapping[str, Single]) -> Iterator[tuple[Single, int]]:
-    n_numbers = sum(change.size for change in changes.values())
-    stride = max(1, n_numbers // _SAMPLE)
-    for change in changes.values():
-        yield (change.ravel() if change.size < _PROBE else change.ravel()[::stride]), change.size
+def entropy_share(steps: Sequence[tuple[npt.NDArray[np.generic], int]]) -> float:
+    """What whole numbers take of float16's 16 bits, by their entropy.
 
-
-def _entropy_share(sampled: Sequence[tuple[Single, int]], units: int) -> float:
+    Args:
+        steps: For each tensor: some of its numbers, and how many it has. They are coded one tensor after another, so
+            each has an entropy of its own.
+    """
     n_bits, n_numbers = 0.0, 0
-    for change, size in sampled:
-        counts = np.unique(np.rint(change / np.float32(units * UNIT)), return_counts=True)[1]
+    for some, size in steps:
+        counts = np.unique(some, return_counts=True)[1]
         parts = counts / counts.sum()
         n_bits -= size * float((parts * np.log2(parts)).sum())
         n_numbers += size
     return n_bits / 16 / max(n_numbers, 1)
+
+
+def stride_of(n_numbers: int) -> int:
+    """Every how many numbers of a large tensor are enough to know its entropy."""
+    return max(1, n_numbers // _SAMPLE)
+
+
+def _sampled(changes: Mapping[str, Single]) -> Iterator[tuple[Single, int]]:
+    stride = stride_of(sum(change.size for change in changes.values()))
+    for change in changes.values():
+        yield (change.ravel() if change.size < _PROBE else change.ravel()[::stride]), change.size

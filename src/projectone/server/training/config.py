@@ -191,6 +191,9 @@ class TrainingConfig:
         alphas: Shares of the fine-tuned weights to try against the base's; 1 is the fine-tuned model itself.
         max_forgetting: What the result may lose on general speech (a fraction of its words), if any is given to
             watch; a smaller share of the fine-tuned weights is taken where more would be lost.
+        update_share: With all weights trained: share of the model's bytes that its difference from the base may take.
+            Changes are rounded to steps for it, before anything is judged; 1 rounds nothing. Where held-back clips
+            lose half a point by it, nothing is rounded either.
         checkpoint_every_steps: Steps that a crash can cost.
         max_rollbacks: Returns to the last checkpoint after numbers that are not finite, before giving up.
         sequence: A second stage after cross-entropy that learns from what the model writes itself: minimum word error
@@ -232,6 +235,7 @@ class TrainingConfig:
     evaluate_times: int = 4
     alphas: tuple[float, ...] = (0.5, 0.75, 1.0)
     max_forgetting: float = 0.01
+    update_share: float = 0.19
     checkpoint_every_steps: int = 25
     max_rollbacks: int = 3
     sequence: SequenceLoss = "off"
@@ -267,6 +271,8 @@ class TrainingConfig:
             raise ValueError(f"sequence: expected 'off', 'mwer' or 'grpo', got {self.sequence!r}")
         self._check_engine()
         self._check_mixture()
+        if not 0 < self.update_share <= 1:
+            raise ValueError(f"update_share: expected a share above 0, up to 1, got {self.update_share!r}")
         if not self.alphas or not all(0 < alpha <= 1 for alpha in self.alphas):
             raise ValueError(f"alphas: expected shares above 0, up to 1, got {self.alphas!r}")
 

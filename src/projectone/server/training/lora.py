@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from math import prod
 
 import mlx.core as mx
 import mlx.nn as nn
@@ -14,7 +16,8 @@ from projectone.server.training.adamw import Tensors
 from projectone.server.training.batching import stream
 from projectone.server.training.config import LoraConfig, Trainable
 from projectone.speech.lora import Factors
-from projectone.speech.whisper import MultiHeadAttention, ResidualAttentionBlock, Whisper
+from projectone.speech.names import mlx_shapes
+from projectone.speech.whisper import ModelDimensions, MultiHeadAttention, ResidualAttentionBlock, Whisper
 
 _BEGIN = 11  # which stream of random numbers
 _PROJECTIONS = {
@@ -22,6 +25,41 @@ _PROJECTIONS = {
     "attention": ("query", "key", "value", "out"),
     "attention_mlp": ("query", "key", "value", "out"),
 }
+_ATTENTIONS, _MLP = ("attn", "cross_attn"), ("mlp1", "mlp2")
+
+
+SMALL_UPDATE = 0.005
+"""Of a model in float16: what an update by adapter is meant to take."""
+
+
+@dataclass(frozen=True)
+class AdapterSize:
+    """What an update by adapter will take.
+
+    Attributes:
+        n_bytes: Of the factors, before they are packed.
+        share: Of the model in float16.
+    """
+
+    n_bytes: int
+    share: float
+
+    def __str__(self) -> str:
+        problem = "" if self.share <= SMALL_UPDATE else f", more than {SMALL_UPDATE:.1%}: a lower rank or fewer layers"
+        return f"updates of {self.n_bytes / 1000:.0f} kB, {self.share:.2%} of the model{problem}"
+
+
+def adapter_size(dims: ModelDimensions, config: LoraConfig, trainable: Trainable) -> AdapterSize:
+    """What the adapters of a run will cost every device, known before the run."""
+    shapes = mlx_shapes(dims)
+    n_numbers = 0
+    for side in ("encoder", "decoder") if trainable == "all" else ("decoder",):
+        ends = [f"{attention}.{name}" for attention in _ATTENTIONS for name in _PROJECTIONS[config.targets]]
+        ends += _MLP if config.targets == "attention_mlp" else ()
+        for index in range(dims.n_audio_layer if side == "encoder" else dims.n_text_layer):
+            found = (shapes.get(f"{side}.blocks.{index}.{end}.weight") for end in ends)
+            n_numbers += sum(config.rank * sum(shape) for shape in found if shape is not None)
+    return AdapterSize(2 * n_numbers, n_numbers / sum(prod(shape) for shape in shapes.values()))
 
 
 class AdaptedLinear(nn.Module):
@@ -124,14 +162,14 @@ def _targets(model: Whisper, config: LoraConfig, trainable: Trainable) -> Iterat
 
 
 def _in_block(path: str, block: ResidualAttentionBlock, config: LoraConfig) -> Iterator[tuple[str, nn.Module, str]]:
-    for name in ("attn", "cross_attn"):
+    for name in _ATTENTIONS:
         attention = block.get(name)
         if isinstance(attention, MultiHeadAttention):
             for projection in _PROJECTIONS[config.targets]:
                 yield f"{path}.{name}", attention, projection
     if config.targets == "attention_mlp":
-        yield path, block, "mlp1"
-        yield path, block, "mlp2"
+        for layer in _MLP:
+            yield path, block, layer
 
 
 def _half(tensor: mx.array) -> np.ndarray[tuple[int, ...], np.dtype[np.float16]]:

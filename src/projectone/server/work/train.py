@@ -29,7 +29,7 @@ from projectone.server.work.progress import ProgressLine
 from projectone.server.work.references import resolve_model
 from projectone.server.work.train_options import EXIT_NO_TRAIN, add_arguments, config_of
 from projectone.server.work.train_record import RunInputs, write_record
-from projectone.server.work.train_report import describe_result, say_skipped, show_progress
+from projectone.server.work.train_report import describe_result, say_skipped, say_update_size, show_progress
 from projectone.server.work.triage import NewClip, triage_clips
 from projectone.storage.files import sweep_builds
 from projectone.storage.locks import exclusive_lock
@@ -73,6 +73,7 @@ def _train(arguments: argparse.Namespace, settings: ServerSettings, config: Trai
     is_begun = group.decide(lambda: _check_places(out, work_folder, arguments))
     base = resolve_model(arguments.base, settings)
     line = ProgressLine(sys.stderr if group.is_first else io.StringIO())
+    say_update_size(base, config, line)
     line.say("reading clips")
     clips, dev, replay, corrections, wordless = _read(arguments)
     carriers = carriers_for(corrections, config)

@@ -26,6 +26,7 @@ _KNOBS: dict[str, tuple[type, str]] = {
     "negatives_share": (float, "share of clips without speech; by the model if not given"),
     "prompt_share": (float, "share of windows after a prompt of what was said before; by the model if not given"),
     "carriers_per_term": (int, "synthetic sentences for every word in `text` that is not in `heard`; needs [voices]"),
+    "update_share": (float, "share of the model that its difference from the base may take (default 0.19); 1: any"),
     "seed": (int, "decides order, held-back clips and augmentation"),
 }
 _CHOICES = ("engine", "precision", "method", "trainable", "context", "packing", "sequence")

@@ -6,9 +6,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from projectone.server.training import TrainingProgress, TrainingResult
+from projectone.server.training import TrainingConfig, TrainingProgress, TrainingResult
+from projectone.server.training.lora import adapter_size
 from projectone.server.training.sequence_guard import SequenceOutcome
 from projectone.server.work.progress import ProgressLine
+from projectone.speech.json_files import read_json
+from projectone.speech.model_files import dimensions_from_config
 
 _METHODS = {"full": "all weights", "lora": "adapters"}
 
@@ -37,6 +40,13 @@ def show_progress(line: ProgressLine, progress: TrainingProgress) -> None:
         line.show(text)
     else:
         line.say(text)
+
+
+def say_update_size(base: Path, config: TrainingConfig, line: ProgressLine) -> None:
+    """What adapters will cost every device at each release: said before the run, while it can still be changed."""
+    dims = dimensions_from_config(read_json(base / "config.json"))
+    if config.method_for(dims.n_audio_state) == "lora":
+        line.say(f"adapters: {adapter_size(dims, config.lora, config.trainable)}")
 
 
 def describe_result(result: TrainingResult, places: dict[str, Path]) -> str:

@@ -5,9 +5,10 @@ from mlx.utils import tree_flatten, tree_unflatten
 from tests.fakes.tiny_whisper import tiny_checkpoint
 
 from projectone.errors import TrainingError
-from projectone.server.training.config import LoraConfig, TrainingConfig
+from projectone.server.training.config import LoraConfig, LoraTargets, Trainable, TrainingConfig
 from projectone.server.training.lora import (
     adapted,
+    adapter_size,
     opening_adapters,
     put_adapters,
     rounded_factors,
@@ -15,6 +16,7 @@ from projectone.server.training.lora import (
 )
 from projectone.speech.checkpoint import model_tensors
 from projectone.speech.lora import fused_weights
+from projectone.speech.whisper import ModelDimensions
 
 MEL = mx.array(np.random.default_rng(0).standard_normal((2, 64, 20)).astype(np.float32))
 TOKENS = mx.array([[1, 2, 3], [4, 5, 6]])
@@ -132,3 +134,22 @@ def test_the_method_goes_by_the_size_unless_it_is_said() -> None:
 def test_a_wrong_adapter_config_is_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="expected"):
         LoraConfig(**wrong)
+
+
+@pytest.mark.parametrize("targets", ["query_value", "attention", "attention_mlp"])
+@pytest.mark.parametrize("trainable", ["all", "decoder"])
+def test_the_size_that_is_foretold_is_the_size_of_the_factors(targets: LoraTargets, trainable: Trainable) -> None:
+    model, config = tiny_checkpoint().model, LoraConfig(rank=3, alpha=6, targets=targets)
+    factors = rounded_factors(opening_adapters(adapted(model, config, trainable)[1], seed=0))
+    n_bytes = sum(pair.down.nbytes + pair.up.nbytes for pair in factors.values())
+    n_weights = sum(tensor.size for tensor in model_tensors(model).values())
+    size = adapter_size(model.dims, config, trainable)
+    assert (size.n_bytes, size.share) == (n_bytes, n_bytes / (2 * n_weights))
+    assert "a lower rank" in str(size)  # half a per cent is nothing of so small a model
+
+
+def test_whisper_tiny_at_rank_eight_is_below_half_a_per_cent() -> None:
+    tiny = ModelDimensions(80, 1500, 384, 6, 4, 51865, 448, 384, 6, 4)
+    size = adapter_size(tiny, LoraConfig(rank=8), "all")
+    assert 0.0038 < size.share < 0.0041
+    assert "lower" not in str(size)

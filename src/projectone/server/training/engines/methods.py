@@ -22,6 +22,7 @@ from projectone.server.training.lora import (
     without_change,
 )
 from projectone.server.training.loss import Batch, mean_cross_entropy
+from projectone.server.training.rounding import Rounded, round_changes
 from projectone.speech.checkpoint import WEIGHTS, model_tensors
 from projectone.speech.lora import Adapter, fused_weights, read_adapter, write_adapter
 from projectone.speech.whisper import Whisper
@@ -56,18 +57,29 @@ class TrainingMethod(Protocol):
     def unchanged(self, trained: Tensors) -> Tensors:
         """Tensors that give the base, and from which a straight way to `trained` leads: the alpha sweep goes it."""
 
+    def rounded(self, trained: Tensors) -> Rounded | None:
+        """The same in whole steps, for a small update; None if it stays as it is."""
+
     def save_beside(self, trained: Tensors, model: Path, folder: Path) -> None:
         """Write into the new folder what is worth keeping besides the finished model's folder, if anything is."""
 
 
 class FullTraining:
-    """Trains the model's own weights."""
+    """Trains the model's own weights.
+
+    Args:
+        model: Trained in place.
+        update_share: See `TrainingConfig`.
+    """
 
     name: Method = "full"
 
-    def __init__(self, model: Whisper) -> None:
+    def __init__(self, model: Whisper, update_share: float) -> None:
         self._model = model
         self.opening: Tensors = dict(tree_flatten(model.trainable_parameters()))
+        # What is frozen has no difference, and leaves its room to the rest.
+        n_trained = sum(tensor.size for tensor in self.opening.values())
+        self._share = update_share * sum(tensor.size for tensor in model_tensors(model).values()) / n_trained
         self._gradients = self.gradients_of(mean_cross_entropy)
 
     def loss_and_gradients(self, trained: Tensors, batch: Batch, step: int) -> tuple[mx.array, Tensors]:
@@ -93,6 +105,10 @@ class FullTraining:
     def unchanged(self, trained: Tensors) -> Tensors:
         """See `TrainingMethod`."""
         return self.opening
+
+    def rounded(self, trained: Tensors) -> Rounded | None:
+        """See `TrainingMethod`."""
+        return round_changes(self.opening, trained, self._share)
 
     def save_beside(self, trained: Tensors, model: Path, folder: Path) -> None:
         """Nothing: the weights are the model."""
@@ -147,6 +163,10 @@ class LoraTraining:
         """See `TrainingMethod`."""
         return without_change(trained)
 
+    def rounded(self, trained: Tensors) -> Rounded | None:
+        """Nothing: the factors are the update."""
+        return None
+
     def save_beside(self, trained: Tensors, model: Path, folder: Path) -> None:
         """Write the adapter.
 
@@ -181,7 +201,7 @@ def open_method(model: Whisper, base: Path, config: TrainingConfig) -> TrainingM
         model.encoder.freeze()
     if config.method_for(model.dims.n_audio_state) == "lora":
         return LoraTraining(model, base, config)
-    return FullTraining(model)
+    return FullTraining(model, config.update_share)
 
 
 def _evaluated(

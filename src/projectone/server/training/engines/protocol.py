@@ -59,6 +59,7 @@ class TrainingResult:
         curve: What the shares of the fine-tuned weights came to that were tried, and the base (0), by alpha; empty if
             nothing was held back.
         sequence: What the second stage came to; None if none was asked for.
+        update_step: All changes from the base are multiples of this, so that their difference is small; 0 if of none.
     """
 
     weights_sha256: str
@@ -79,6 +80,7 @@ class TrainingResult:
     method: Method = "full"
     curve: tuple[AlphaPoint, ...] = ()
     sequence: SequenceOutcome | None = None
+    update_step: float = 0.0
 
 
 class Engine(Protocol):

@@ -12,6 +12,7 @@ from projectone.server.training.engines.protocol import Phase, TrainingProgress,
 from projectone.server.training.log import TrainingLog
 from projectone.server.training.state import DevScore
 from projectone.server.training.trainer import StepReport
+from projectone.speech.weight_grid import UNIT
 
 _RECENT_STEPS = 20  # the loss shown is their mean: single batches jump
 
@@ -51,6 +52,10 @@ class Reporter:
         self._log.write("start", n_steps=len(self._epochs), n_clips=n_clips, n_replay=n_replay, config=config.to_json())
         self.phase("prepare", 0)
 
+    def adapters(self, n_bytes: int, share: float) -> None:
+        """What an update by adapter will take."""
+        self._log.write("adapters", n_bytes=n_bytes, share=share)
+
     def resumed(self, step: int) -> None:
         """A run goes on after `step`."""
         self._log.write(f"{self._prefix}resume", step=step)
@@ -70,6 +75,11 @@ class Reporter:
         self._dev_wer = score.wer
         self._log.write(f"{self._prefix}judged", step=step, **dataclasses.asdict(score))
         self.phase("judge", step)
+
+    def rounded(self, units: int, score: DevScore | None, *, is_taken: bool) -> None:
+        """The changes were rounded to whole steps."""
+        scores = dataclasses.asdict(score) if score is not None else {}
+        self._log.write("rounded", update_step=units * UNIT, is_taken=is_taken, **scores)
 
     def rollback(self, failed: int, back_to: int, reason: str) -> None:
         """Numbers were not finite."""

@@ -29,16 +29,19 @@ from projectone.server.training.fingerprint import fingerprint_of
 from projectone.server.training.interpolation import AlphaPoint
 from projectone.server.training.lessons import Lessons
 from projectone.server.training.log import TrainingLog
+from projectone.server.training.lora import adapter_size
 from projectone.server.training.loss import Batch
 from projectone.server.training.material import Material, sort_clips
 from projectone.server.training.memory import keep_freed_memory
 from projectone.server.training.parallel import ProcessGroup
 from projectone.server.training.parallel_parts import SharedGradients, SharedJudge, SharedStates, share_of
+from projectone.server.training.rounding import LARGEST_LOSS
 from projectone.server.training.selection import DevJudge, better_than, choose_alpha, cost_since, forgets_at_most
 from projectone.server.training.sequence_guard import SequenceOutcome
 from projectone.server.training.state import DevScore, StateFolder, TrainingState
 from projectone.server.training.trainer import LoopParts, train
 from projectone.speech.checkpoint import WhisperCheckpoint, load_checkpoint, save_checkpoint
+from projectone.speech.weight_grid import UNIT
 from projectone.storage.files import TEMPORARY_PREFIX, building_directory, digest_of, write_atomically
 
 LOG_NAME = "training.jsonl"
@@ -168,9 +171,10 @@ class _Run:
         if self._stage is not None:
             state, self._outcome = self._stage.run(state, folder.part(SEQUENCE))
         alpha, trained, score = self._choose(state)
+        trained, score, units = self._rounded(trained, score)
         self._report.phase("save", state.step)
         digest = self._save(trained, out)
-        result = self._result(state, digest, alpha, score)
+        result = dataclasses.replace(self._result(state, digest, alpha, score), update_step=units * UNIT)
         self._report.finished(result)
         return result
 
@@ -205,6 +209,9 @@ class _Run:
             self._report.resumed(state.step)
             return state
         self._report.started(self._config, n_clips=len(self._material.own), n_replay=len(self._material.replay))
+        if self._method.name == "lora":
+            size = adapter_size(self._checkpoint.dims, self._config.lora, self._config.trainable)
+            self._report.adapters(size.n_bytes, size.share)
         opening = self._method.opening
         judge = self._shared_judge()
         before = judge(opening) if judge else None
@@ -229,6 +236,19 @@ class _Run:
             on_judged=self._judged_alpha,
             is_allowed=forgets_at_most(self._config.max_forgetting, state.before),
         )
+
+    def _rounded(self, trained: Tensors, score: DevScore | None) -> tuple[Tensors, DevScore | None, int]:
+        """What was trained in whole steps, its score and the step in units; 0 where it stays as it is."""
+        made = self._method.rounded(trained)
+        if made is None:
+            return trained, score, 0
+        if self._judge is None or score is None:
+            self._report.rounded(made.units, None, is_taken=True)
+            return made.tensors, score, made.units
+        after = self._judge(made.tensors)
+        is_taken = after.wer <= score.wer + LARGEST_LOSS
+        self._report.rounded(made.units, after, is_taken=is_taken)
+        return (made.tensors, after, made.units) if is_taken else (trained, score, 0)
 
     def _judged_alpha(self, alpha: float, score: DevScore) -> None:
         self._curve.append(AlphaPoint(alpha, score.wer, score.general_wer))
