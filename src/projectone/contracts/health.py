@@ -69,10 +69,11 @@ class HealthTicket(Contract):
 
 
 class TicketRequest(Contract):
-    """A device asks for its ticket: the server signs without seeing what, once for each device and release."""
+    """A device asks for its ticket: the server signs without seeing what, once for each device, release and side."""
 
     channel: Name
     seq: int = Field(ge=1)
+    side: Literal["with", "without"]
     blinded: str = Field(pattern=r"^[A-Za-z0-9+/]{340,800}={0,2}$")
 
 

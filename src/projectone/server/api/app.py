@@ -10,7 +10,19 @@ from fastapi.routing import APIRoute
 
 from projectone import __version__
 from projectone.contracts.endpoints import MAX_BATCH_BYTES
-from projectone.server.api import audit, consents, devices, health, operators, releases, samples, scripts, uploads
+from projectone.server.api import (
+    audit,
+    consents,
+    devices,
+    health,
+    operators,
+    releases,
+    reports,
+    samples,
+    scripts,
+    uploads,
+    webhooks,
+)
 from projectone.server.api.answers import PROBLEM
 from projectone.server.api.auth import Policy
 from projectone.server.api.problems import add_problems
@@ -124,7 +136,7 @@ def _bare_app() -> FastAPI:
         responses=PROBLEM,
         redirect_slashes=False,
     )
-    for room in (devices, consents, samples, uploads, scripts, releases, audit, operators, health):
+    for room in (devices, consents, samples, uploads, scripts, releases, reports, audit, operators, webhooks, health):
         app.include_router(room.router)
     require_policies(app)
     add_problems(app)

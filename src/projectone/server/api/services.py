@@ -21,8 +21,10 @@ from projectone.server.corpus.intake import Intake
 from projectone.server.corpus.review import Reviews
 from projectone.server.delivery.ledger import Ledger
 from projectone.server.devices.catalog import DeviceCatalog
+from projectone.server.delivery.tickets import Tickets
 from projectone.server.devices.operators import OperatorTokens
 from projectone.server.runs import Runs
+from projectone.server.monitoring.reports import HealthReports
 from projectone.storage.blobs import FileBlobs
 from projectone.storage.room import DiskRoom
 
@@ -54,6 +56,9 @@ class Services:
         runs: What is trained.
         audit: What was done.
         quotas: How much anybody may ask for.
+        tickets: Lets a device report on a release, once.
+        health: What devices reported.
+        hub_events: Takes what the Hub's webhook says; None where none is set up.
         bodies: How much of what is on its way in lies in memory.
     """
 
@@ -73,6 +78,8 @@ class Services:
     runs: Runs
     audit: AuditLog
     clock: Callable[[], datetime]
+    tickets: Tickets
+    health: HealthReports
     erase_derived: Callable[[], object]
     erasure: Callable[[UUID, str], SignedErasure | None]
     uses: Callable[[UUID], SignedUses]

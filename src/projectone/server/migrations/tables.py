@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from sqlalchemy import MetaData
 
-from projectone.server import audit, leases, runs
+from projectone.server import approvals, audit, leases, runs
 from projectone.server.corpus import catalog, clusters, exports, golden_set, quarantined, recalls, snapshots
 from projectone.server.database import METADATA
-from projectone.server.delivery import ledger
+from projectone.server.delivery import ledger, rollouts, tickets
 from projectone.server.devices import catalog as devices
 from projectone.server.devices import operators
 from projectone.server.hubd import repos
+from projectone.server.monitoring import reports
 from projectone.server.notifications import outbox
 
 OWNERS = (
+    approvals,
     audit,
     leases,
     runs,
@@ -25,6 +27,9 @@ OWNERS = (
     recalls,
     snapshots,
     ledger,
+    rollouts,
+    tickets,
+    reports,
     devices,
     operators,
     repos,

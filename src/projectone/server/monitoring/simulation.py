@@ -65,7 +65,8 @@ def z_paths(treated: _Counts, n_treated: _Counts, control: _Counts, n_control: _
     pooled = (treated + control) / (n_treated + n_control)
     spread = np.sqrt(pooled * (1 - pooled) * (1 / n_treated + 1 / n_control))
     difference = treated / n_treated - control / n_control
-    return np.divide(difference, spread, out=np.zeros_like(difference), where=spread > 0)
+    z: _Floats = np.divide(difference, spread, out=np.zeros_like(difference), where=spread > 0)
+    return z
 
 
 def first_stop(paths: _Floats, threshold: float) -> npt.NDArray[np.int64]:
