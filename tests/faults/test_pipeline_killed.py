@@ -50,9 +50,9 @@ def make_home(tmp_path: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> Iter
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
     homes: list[TrainerHome] = []
 
-    def make(name: str) -> TrainerHome:
+    def make(name: str, **variables: str) -> TrainerHome:
         repo = f"acme/{tmp_path.name}-{name}".replace("_", "-")[:60].rstrip("-.")
-        home = TrainerHome(tmp_path / name, hub_url=hub.url, hub_token=hub.writer, HUB_REPO=repo)
+        home = TrainerHome(tmp_path / name, hub_url=hub.url, hub_token=hub.writer, HUB_REPO=repo, **variables)
         home.send_many(6, seed=3)
         home.send("person0", "silent", "red", np.zeros(8000, dtype=np.float32))
         Runs(home.engine).request("on-demand")

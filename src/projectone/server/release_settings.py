@@ -27,6 +27,19 @@ class ReleaseSettings:
         number(float, 0.01, 3650),
         default=90.0,
     )
+    approval: str = setting(
+        "APPROVAL",
+        "Whether a person decides (`work approve`, `work veto`, the console) before a model goes out: `holds` asks where "
+        "the gate could not decide, `always` before every release, `never` sets aside what is held",
+        one_of("holds", "always", "never"),
+        default="holds",
+    )
+    approval_days: float = setting(
+        "APPROVAL_DAYS",
+        "Days after which a run that nobody decided about is set aside",
+        number(float, 0.001, 365),
+        default=7.0,
+    )
     trigger_scan: str = setting(
         "TRIGGER_SCAN",
         "Whether what is odd about new samples is tried out on the golden recordings before a model goes out, for a "

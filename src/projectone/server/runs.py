@@ -15,7 +15,7 @@ from projectone.contracts.base import canonical_json, sha256_hex
 from projectone.errors import StorageError
 from projectone.server.database import METADATA, reading, writing
 
-RunState = Literal["requested", "running", "succeeded", "quarantined", "failed", "no-data", "no-train"]
+RunState = Literal["requested", "running", "waiting", "succeeded", "quarantined", "failed", "no-data", "no-train"]
 Trigger = Literal["on-demand", "threshold", "schedule", "withdrawal"]
 Guard = Callable[[Connection], None]
 """Refuses the transaction it is called in, if the lease is stale."""
@@ -132,7 +132,7 @@ class Runs:
 
     def active(self) -> list[RunRow]:
         """Runs that were asked for and have not ended, oldest first."""
-        query = select(RUNS).where(RUNS.c.state.in_(("requested", "running"))).order_by(RUNS.c.number)
+        query = select(RUNS).where(RUNS.c.state.in_(("requested", "running", "waiting"))).order_by(RUNS.c.number)
         with reading(self._engine) as connection:
             rows = connection.execute(query).mappings().all()
         return [_run_row(dict(row)) for row in rows]

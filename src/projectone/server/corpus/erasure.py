@@ -18,7 +18,7 @@ from projectone.server.database import reading
 from projectone.server.runs import Runs
 from projectone.storage.blobs import BlobStore
 
-_AT_WORK = ("requested", "running")
+_AT_WORK = ("requested", "running", "waiting")
 
 
 class Erasures:

@@ -93,7 +93,7 @@ class Quarantined:
         with writing(self._engine) as connection:
             # A quarantine that is repeated after a crash would take them again.
             state = connection.execute(select(RUNS.c.state).where(RUNS.c.run_id == run_id)).scalar()
-            if state in ("requested", "running"):
+            if state in ("requested", "running", "waiting"):
                 raise DataError("run-at-work", f"run {run_id}: is still at work; return its samples once it has ended")
             found = set(connection.execute(select(SAMPLES.c.sample_id).where(*held)).scalars())
             wanted = set(sample_ids) or found

@@ -19,12 +19,14 @@ from projectone.server.pipeline.state import DEPLOYMENT, EVALUATION, TrainingGra
 from projectone.server.pipeline.tiers import tier_packages
 from projectone.server.pipeline.withdrawal import refuse_withdrawn
 
+_APPROVED = "approved by a person"  # by whom stands in the server's rows: the verdict goes to the Hub with the model
+
 
 def deploy(state: TrainingGraphState, ports: Ports) -> TrainingGraphState:
     """Put the candidate into production.
 
     Raises:
-        StageError: if production is no longer the model that the candidate was judged against.
+        StageError: if production is no longer the model that the candidate was judged against, or nobody let it out.
         RegistryError: if the Hub did not take it.
         ConversionError: if the package is not the model that was judged.
         WithdrawnError: if a sample that the candidate learned from was withdrawn before the release.
@@ -33,6 +35,11 @@ def deploy(state: TrainingGraphState, ports: Ports) -> TrainingGraphState:
     judged = ports.find_effect(run_id, EVALUATION, VERDICT)
     if judged is None or judged["candidate_sha256"] != model_sha256:
         raise StageError(f"deployment: expected a verdict on {model_sha256}, found none")
+    verdict = Verdict.model_validate(judged["verdict"])
+    if state.get("approval") == "approved":
+        verdict = verdict.model_copy(update={"reasons": (_APPROVED, *verdict.reasons)})
+    elif not verdict.is_new_model_better:
+        raise StageError(f"deployment: the verdict is {verdict.decision!r}, and no person has approved it")
     # After a crash that came behind the release there is nothing left to hold back.
     if ports.production().weights_sha256 != model_sha256:
         refuse_withdrawn(run_id, ports)
@@ -51,7 +58,7 @@ def deploy(state: TrainingGraphState, ports: Ports) -> TrainingGraphState:
         weights_sha256=model_sha256,
         base_sha256=state["base_model_version"],
         version=version,
-        verdict=Verdict.model_validate(judged["verdict"]),
+        verdict=verdict,
         report=ports.score(model_sha256),
         production_report=ports.score(judged["production_sha256"]),
         dataset_sha256=state["processed_data_path"],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from projectone.contracts.scores import EvaluationReport
 from projectone.server.evaluation.golden import CANARY_LIMIT
 from projectone.server.notifications.outbox import Message
@@ -31,7 +33,9 @@ def evaluate(state: TrainingGraphState, ports: Ports) -> TrainingGraphState:
         verdict = verdict.model_copy(update={"decision": "promote", "reasons": (_REPLACES, *verdict.reasons)})
     verdict = refuse_backdoor(state, verdict, production_report, candidate_report, ports)
     # Bound to both models: deployment refuses if production is another one by then.
-    judged = {"production_sha256": production.weights_sha256, "candidate_sha256": candidate_sha256}
+    judged: dict[str, Any] = {"production_sha256": production.weights_sha256, "candidate_sha256": candidate_sha256}
+    if n_again := state.get("n_judged_again", 0):  # a verdict of its own, even if an earlier production came back
+        judged["n_judged_again"] = n_again
     ports.once(run_id, EVALUATION, VERDICT, judged, lambda: {**judged, "verdict": verdict.model_dump(mode="json")})
     ports.record(run_id, {"verdict": verdict.to_bytes().decode()})
     refuse_withdrawn(run_id, ports)
@@ -44,6 +48,7 @@ def evaluate(state: TrainingGraphState, ports: Ports) -> TrainingGraphState:
             **_show_canary(run_id, candidate_report, ports),
         },
         "is_new_model_better": verdict.is_new_model_better,
+        "is_approval_needed": ports.asks_person(verdict.decision),
     }
 
 

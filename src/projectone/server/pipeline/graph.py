@@ -1,10 +1,12 @@
 """The edges of the AI Model Trainer, and nothing else.
 
     START -> data_ingestion_and_validation -> model_fine_tuning -> model_evaluation
-                 nothing new, or nothing                             better:    deploy_model -> END
-                 to gain (no-train): END                             otherwise: quarantine_and_notify -> END
+                 nothing new, or nothing                             better:     deploy_model -> END
+                 to gain (no-train): END                             ask first:  human_approval -> one of these
+                                                                     otherwise:  quarantine_and_notify -> END
 
-A stage that fails leads to quarantine from wherever it is.
+A stage that fails leads to quarantine from wherever it is. If production changed while a person was asked, approval
+leads back to evaluation.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
 from projectone.errors import StageError
+from projectone.server.pipeline.approval import approve
 from projectone.server.pipeline.deploy import deploy
 from projectone.server.pipeline.evaluate import evaluate
 from projectone.server.pipeline.finetune import finetune
@@ -24,6 +27,7 @@ from projectone.server.pipeline.ingest import ingest
 from projectone.server.pipeline.ports import Ports
 from projectone.server.pipeline.quarantine import quarantine
 from projectone.server.pipeline.state import (
+    APPROVAL,
     DEPLOYMENT,
     EVALUATION,
     FINE_TUNING,
@@ -51,6 +55,7 @@ def build_graph(ports: Ports, checkpointer: BaseCheckpointSaver[Any]) -> Trainin
         (INGESTION, ingest),
         (FINE_TUNING, finetune),
         (EVALUATION, evaluate),
+        (APPROVAL, approve),
         (DEPLOYMENT, deploy),
         (QUARANTINE, quarantine),
     ):
@@ -58,7 +63,8 @@ def build_graph(ports: Ports, checkpointer: BaseCheckpointSaver[Any]) -> Trainin
     builder.add_edge(START, INGESTION)
     builder.add_conditional_edges(INGESTION, _after_ingestion, [FINE_TUNING, QUARANTINE, END])
     builder.add_conditional_edges(FINE_TUNING, _after_fine_tuning, [EVALUATION, QUARANTINE])
-    builder.add_conditional_edges(EVALUATION, _after_evaluation, [DEPLOYMENT, QUARANTINE])
+    builder.add_conditional_edges(EVALUATION, _after_evaluation, [APPROVAL, DEPLOYMENT, QUARANTINE])
+    builder.add_conditional_edges(APPROVAL, _after_approval, [EVALUATION, DEPLOYMENT, QUARANTINE])
     builder.add_conditional_edges(DEPLOYMENT, _after_deployment, [QUARANTINE, END])
     builder.add_edge(QUARANTINE, END)
     return builder.compile(checkpointer=checkpointer)
@@ -91,8 +97,17 @@ def _after_fine_tuning(state: TrainingGraphState) -> str:
 
 
 def _after_evaluation(state: TrainingGraphState) -> str:
-    is_better = not state.get("error_message") and state["is_new_model_better"]
-    return DEPLOYMENT if is_better else QUARANTINE
+    if state.get("error_message"):
+        return QUARANTINE
+    if state["is_approval_needed"]:
+        return APPROVAL
+    return DEPLOYMENT if state["is_new_model_better"] else QUARANTINE
+
+
+def _after_approval(state: TrainingGraphState) -> str:
+    if state.get("error_message"):
+        return QUARANTINE
+    return {"approved": DEPLOYMENT, "judge-again": EVALUATION}.get(state["approval"], QUARANTINE)
 
 
 def _after_deployment(state: TrainingGraphState) -> str:

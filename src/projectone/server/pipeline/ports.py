@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from projectone.contracts.scores import EvaluationReport, Verdict
+from projectone.server.approvals import Approval, Question
 from projectone.server.corpus.caps import CapLimits
 from projectone.server.corpus.duplicates import Copy
 from projectone.server.corpus.validation import Findings
@@ -179,6 +180,9 @@ class Ports:
         train: Trains; gives the digest of the weights in the folder `out`.
         score: A model over the golden set; remembered by model and set.
         judge: Production's and the candidate's report to a verdict.
+        asks_person: Whether a person decides about a verdict before anything goes out.
+        ask: Puts a question to a person, and lets its run wait.
+        find_answer: What became of a question.
         canary: The candidate over the secret second set; None if there is none. It is shown and decides nothing.
         production: The model in production.
         register: Commits and tags a model on the Hub; gives repository, commit and tag.
@@ -234,4 +238,7 @@ class Ports:
     triage: Callable[[Sequence[DatasetEntry]], Triage] | None = None
     scan: Callable[[Sequence[DatasetEntry], EvaluationReport, EvaluationReport], Scan] | None = None
     canary: Callable[[str], EvaluationReport | None] = lambda weights_sha256: None
+    asks_person: Callable[[str], bool] = lambda decision: False
+    ask: Callable[[Question], None] = lambda question: None
+    find_answer: Callable[[str], Approval | None] = lambda subject_sha256: None
     tiers: TierPorts | None = None

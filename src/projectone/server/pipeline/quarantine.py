@@ -80,7 +80,9 @@ def why(state: TrainingGraphState, ports: Ports) -> str:
         return state["error_message"]
     judged = ports.find_effect(state["run_id"], EVALUATION, VERDICT)
     verdict = judged["verdict"] if judged else {"decision": "reject", "reasons": []}
-    return f"{verdict['decision']}: {'; '.join(verdict['reasons'])}"
+    asked = ports.find_answer(state["approval_sha256"]) if "approval_sha256" in state else None
+    said = "" if asked is None else f"{asked.in_words}; "
+    return f"{said}{verdict['decision']}: {'; '.join(verdict['reasons'])}"
 
 
 def _keep(state: TrainingGraphState, ports: Ports, sealed: SealedSamples | None, reason: str) -> None:

@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import cast
 
 from langchain_core.runnables import RunnableConfig
+from langgraph.types import Command
 
 from projectone.errors import LeaseError, ProjectOneError
 from projectone.server.audit import record
 from projectone.server.database import Connection
 from projectone.server.leases import Lease, Leases
+from projectone.server.pipeline.approval import message_of, question_of
 from projectone.server.pipeline.checkpoints import load_key, open_checkpointer
 from projectone.server.pipeline.finetune import drop_checkpoints
 from projectone.server.pipeline.graph import build_graph
@@ -86,7 +88,7 @@ class Trainer:
             self._leases.release(lease)
 
     def work_on(self, run: RunRow, permit: WorkPermit) -> RunRow:
-        """Run or resume one run to its end; gives its row.
+        """Run or resume one run to its end, or to where it waits for a person; gives its row.
 
         Raises:
             WorkStoppedError: if the worker has to stop; the run goes on from its last checkpoint later.
@@ -117,9 +119,10 @@ class Trainer:
         except (ProjectOneError, OSError) as error:
             self._runs.change(run.run_id, guard=permit.guard, reason=f"attempt {run.attempts}: {error}")
             raise
-        return self._close(run, state, permit)
+        return self._runs.get(run.run_id) if state is None else self._close(run, state, permit)
 
-    def _invoke(self, run: RunRow, ports: Ports, permit: WorkPermit) -> TrainingGraphState:
+    def _invoke(self, run: RunRow, ports: Ports, permit: WorkPermit) -> TrainingGraphState | None:
+        """The state at the run's end; None if it waits for a person now."""
         name = thread_id(run.run_id, GRAPH_VERSION)
         key = load_key(self._home / "keys" / "checkpoints.key")
         with open_checkpointer(self._home / "checkpoints.sqlite", name, key, permit.check) as checkpointer:
@@ -129,11 +132,25 @@ class Trainer:
             # Not `saved.next`: it is empty too after a kill between a node's writes and the checkpoint that holds them.
             if "deployment_status" in saved.values:
                 return cast(TrainingGraphState, saved.values)
-            is_new = saved.created_at is None
             first: TrainingGraphState = {"run_id": run.run_id, "graph_version": GRAPH_VERSION}
-            # `sync`: a node's result is on the disk before the next one begins.
-            state = graph.invoke(first if is_new else None, thread, durability="sync")
-            return cast(TrainingGraphState, state)
+            given: TrainingGraphState | Command[str] | None = first if saved.created_at is None else None
+            while True:
+                if saved.interrupts:
+                    given = _answer_to(saved.interrupts[0].value, ports)
+                    if given is None:
+                        self._let_wait(cast(TrainingGraphState, saved.values), ports)
+                        return None
+                # `sync`: a node's result is on the disk before the next one begins.
+                state = graph.invoke(given, thread, durability="sync")
+                saved = graph.get_state(thread)
+                if not saved.interrupts:
+                    return cast(TrainingGraphState, state)
+
+    def _let_wait(self, state: TrainingGraphState, ports: Ports) -> None:
+        question = question_of(state, ports)
+        # In this order: a run that waits is one that somebody was told of.
+        ports.notify(message_of(question, state, ports))
+        ports.ask(question)
 
     def _close(self, run: RunRow, state: TrainingGraphState, permit: WorkPermit) -> RunRow:
         status = state["deployment_status"]
@@ -169,6 +186,13 @@ class Trainer:
             check=lambda: self._leases.assert_held(lease),
             pause_point=pause_point,
         )
+
+
+def _answer_to(subject_sha256: str, ports: Ports) -> Command[str] | None:
+    approval = ports.find_answer(subject_sha256)
+    if approval is None or approval.answer is None:
+        return None
+    return Command(resume={"answer": approval.answer, "subject_sha256": subject_sha256})
 
 
 def _recorded(run_id: str, state: RunState, permit: WorkPermit) -> Guard:

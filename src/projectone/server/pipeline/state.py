@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from typing import TypedDict
 
-GRAPH_VERSION = 1
+GRAPH_VERSION = 2
 """Rises when nodes, edges or state change their meaning; a run finishes on the version it began with."""
 
 INGESTION = "data_ingestion_and_validation"
 FINE_TUNING = "model_fine_tuning"
 EVALUATION = "model_evaluation"
+APPROVAL = "human_approval"
 DEPLOYMENT = "deploy_model"
 QUARANTINE = "quarantine_and_notify"
 
@@ -31,6 +32,10 @@ class TrainingGraphState(TypedDict, total=False):
         training_log_path: Where the log lies, relative to the home.
         evaluation_metrics: Word and character error rates of the candidate and of production on the golden set.
         is_new_model_better: The verdict.
+        is_approval_needed: Whether a person has to decide before anything is deployed.
+        approval: What they decided: ``"approved"``, ``"vetoed"``, ``"judge-again"``, ``"expired"`` or ``"withdrawn"``.
+        approval_sha256: Digest of the question that this answers.
+        n_judged_again: How often production changed while the run waited for a person.
         deployment_status: ``"deployed 1.2.0"``, ``"quarantined"``, ``"no-data"``, ``"no-train"`` or ``"withdrawn"``.
         error_message: Why a stage failed, if one did.
     """
@@ -44,6 +49,10 @@ class TrainingGraphState(TypedDict, total=False):
     training_log_path: str
     evaluation_metrics: dict[str, float]
     is_new_model_better: bool
+    is_approval_needed: bool
+    approval: str
+    approval_sha256: str
+    n_judged_again: int
     deployment_status: str
     error_message: str
 

@@ -83,6 +83,8 @@ def _release(release: Release) -> dict[str, Any]:
 def _line(run: RunRow) -> str:
     if run.state == "running":
         return f"running      {run.node or 'beginning'}: {run.progress_message or ''}"
+    if run.state == "waiting":
+        return "waiting      for a person: projectone-server work waiting"
     if run.state == "succeeded":
         return f"succeeded    version {run.version}, {run.n_items} samples ({run.n_new} new)"
     return f"{run.state:12} {run.reason or ''}".rstrip()

@@ -29,6 +29,7 @@ from projectone.server.pipeline.runner import Trainer, WorkStoppedError
 from projectone.server.pipeline.schedule import SchedulePolicy, Situation, due
 from projectone.server.runs import RunRow, to_json
 from projectone.server.settings import ServerSettings
+from projectone.server.work.approval import add_actions, execute_action
 from projectone.server.work.checkpoints import publish_checkpoint
 from projectone.server.work.devices import hold_what_came_late
 from projectone.server.work.scripts import publish_scripts
@@ -39,7 +40,10 @@ SUMMARY = "Train, judge and deploy: take the runs that are due, and go on with i
 EXAMPLES = """\
   projectone-server work                 until it is stopped (SIGTERM or Ctrl-C)
   projectone-server work --once          what is due now, then exit
-  projectone-server work --once --json"""
+  projectone-server work --once --json
+  projectone-server work waiting                                     runs that wait for a person
+  projectone-server work approve 3f2a91c0 --by ada --note "listened to the ten clips that got worse"
+  projectone-server work veto 3f2a91c0 --by ada --note 'names are lost'"""
 
 LEASE_TTL_S = 15.0
 _RETRY_INTERVAL_S = 30.0
@@ -62,10 +66,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--json", action="store_true", help="with --once: print one JSON object with the runs at the end"
     )
+    add_actions(parser)
 
 
 def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
-    """Work until stopped, or once."""
+    """Work until stopped, or once; or say what a person decides."""
+    if arguments.action is not None:
+        return execute_action(arguments, settings)
     for option, least_s in (("interval_s", 0.01), ("lease_s", 0.5)):
         value = getattr(arguments, option)
         if not least_s <= value <= _LONGEST_S:
@@ -138,6 +145,7 @@ class Worker:
             hold_what_came_late(self._workshop.devices, self._workshop.suspects, datetime.now(UTC))
             if not self._is_all_erased:  # what a crash kept the last worker from
                 self._erase_withdrawn()
+            self._end_waiting()
             while not self._should_stop.is_set() and (run := self._next_run()) is not None:
                 with self._trainer.permit(self._holder, ttl_s=self._lease_s, on_wait=self._workshop.line.say) as permit:
                     # Another worker may have ended it while we waited for the lease.
@@ -184,8 +192,9 @@ class Worker:
         return run
 
     def _situation(self) -> Situation:
-        waiting = self._workshop.catalog.waiting()
-        newest = self._workshop.runs.newest()
+        waiting = self._unasked(self._workshop.catalog.waiting())
+        runs = self._workshop.runs.newest()
+        newest = [run for run in runs if run.state != "waiting"]
         fruitless = 0
         for run in newest:
             if run.state not in ("failed", "quarantined"):
@@ -204,6 +213,22 @@ class Worker:
             n_declined=n_waiting - self._n_taken([row for row in waiting if str(row.sample_id) not in declined]),
             replace_by=None if recall is None or self._is_nothing_left() else recall.replace_by,
         )
+
+    def _unasked(self, rows: Sequence[SampleRow]) -> list[SampleRow]:
+        """Samples that no run which waits for a person has learned from: the same again starts nothing by itself."""
+        batches = (read_batch(self._workshop.home, item.question.run_id) for item in self._workshop.approvals.waiting())
+        asked = frozenset[str]().union(*batches)
+        return [row for row in rows if str(row.sample_id) not in asked]
+
+    def _end_waiting(self) -> None:
+        """Runs that nobody decided about in time, and those whose model may no longer go out, go on to their end."""
+        now = datetime.now(UTC)
+        for approval in self._workshop.approvals.waiting():
+            run = self._workshop.runs.get(approval.question.run_id)
+            if run.dataset_sha256 is not None and self._workshop.catalog.is_withdrawn(run.dataset_sha256):
+                self._workshop.approvals.answer(run.run_id, "withdrawn")
+            elif now >= approval.expires_at:
+                self._workshop.approvals.answer(run.run_id, "expired")
 
     def _expire(self) -> None:
         """Erase what is kept no longer; say so if that should have been done before."""
@@ -298,6 +323,8 @@ class Worker:
 
     def _report(self, run: RunRow) -> RunRow:
         what = f"version {run.version}" if run.state == "succeeded" else run.reason
+        if run.state == "waiting":
+            what = "for a person: projectone-server work waiting"
         self._workshop.line.say(f"run {run.run_id}: {run.state} ({what})")
         return run
 

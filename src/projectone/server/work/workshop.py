@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from threading import Event
 from typing import Any, TextIO
 
 from projectone.contracts.scores import EvaluationReport
 from projectone.errors import WithdrawnError
+from projectone.server.approvals import Approvals
 from projectone.server.corpus.caps import CapLimits
 from projectone.server.corpus.catalog import Catalog
 from projectone.server.corpus.clips import read_clip
@@ -59,6 +60,7 @@ from projectone.server.registry.provenance import open_provenance
 from projectone.server.runs import Effects, Runs
 from projectone.server.settings import ServerSettings
 from projectone.server.training import TrainingConfig
+from projectone.server.work.approval import open_approvals
 from projectone.server.work.copies import CopyFinder
 from projectone.server.work.golden import SealedGolden
 from projectone.server.work.handout import Handout
@@ -75,6 +77,8 @@ from projectone.server.work.teaching import Teacher
 from projectone.server.work.tiers import TierShop
 from projectone.storage.blobs import FileBlobs
 
+# Setting `APPROVAL`: the verdicts on which a person is asked.
+_ASKED: Mapping[str, Collection[str]] = {"never": (), "holds": ("hold",), "always": ("hold", "promote")}
 # A row is a flush to the disk: nobody reads it faster than this.
 _ROW_INTERVAL_S = 1.0
 
@@ -174,6 +178,11 @@ class Workshop:
         self._base_sha256: str | None = None
         self._row_written_s = float("-inf")
 
+    @cached_property
+    def approvals(self) -> Approvals:
+        """What people are asked and answer."""
+        return open_approvals(self._engine, self.settings)
+
     def trainer(self, should_stop: Event, *, ports: Callable[[WorkPermit], Ports] | None = None) -> Trainer:
         """What runs training runs with these rooms; `ports` puts something else in their place."""
         return Trainer(
@@ -226,6 +235,11 @@ class Workshop:
             score=lambda sha256: self.score(sha256, permit.pause_point),
             judge=judge,
             canary=lambda sha256: self._score_canary(sha256, permit.pause_point),
+            asks_person=lambda decision: decision in _ASKED[self.settings.approval],
+            ask=lambda question: self.approvals.ask(
+                question, lifetime=timedelta(days=self.settings.approval_days), guard=permit.guard
+            ),
+            find_answer=self.approvals.find,
             production=self.production,
             register=self.handout.register,
             package=self.handout.package,

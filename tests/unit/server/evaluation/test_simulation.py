@@ -6,7 +6,7 @@ from projectone.server.evaluation.gate import GateConfig, judge
 from projectone.server.evaluation.simulation import Crowd, simulated_reports
 
 QUICK = GateConfig(n_resamples=300)
-N_PAIRS = 160
+N_PAIRS = 120
 
 
 def pairs(
@@ -30,17 +30,19 @@ def test_of_models_that_are_far_better_most_are_promoted() -> None:
 
 def test_simulated_models_differ_as_measured_ones_do_and_gain_what_they_should() -> None:
     for gain in (0.0, 0.03):
-        made = pairs(2, gain=gain, crowd=Crowd(taste=0.0))
+        made = pairs(2, gain=gain, n=50, crowd=Crowd(taste=0.0))
         before, after = (
             np.array([[clip.word_errors for clip in pair[side].utterances] for pair in made]) for side in (0, 1)
         )
         n_words = sum(clip.n_words for pair in made for clip in pair[0].utterances)
-        # 260,000 words: rates are known to about 0.002.
-        assert before.sum() / n_words == pytest.approx(Crowd().wer, abs=0.005)
-        assert (before - after).sum() / n_words == pytest.approx(gain, abs=0.003)
+        # 80,000 words: rates are known to about 0.003.
+        assert before.sum() / n_words == pytest.approx(Crowd().wer, abs=0.01)
+        assert (before - after).sum() / n_words == pytest.approx(gain, abs=0.004)
         if gain == 0:
-            assert (before != after).mean() == pytest.approx(0.207, abs=0.03)  # clips_changed, as measured
-            assert abs(before - after).sum() / n_words == pytest.approx(0.051, abs=0.01)  # words_changed
+            # As `benchmarks/gate.py --measure` finds them: clips_changed, words_changed, right_clips_lost.
+            assert (before != after).mean() == pytest.approx(0.207, abs=0.03)
+            assert abs(before - after).sum() / n_words == pytest.approx(0.051, abs=0.01)
+            assert (after[before == 0] > 0).mean() == pytest.approx(0.075, abs=0.02)
 
 
 def test_a_crowd_that_cannot_be_is_refused() -> None:

@@ -49,6 +49,7 @@ def test_rows_of_the_first_revision_are_kept_and_get_the_tables_that_came_since(
         connection.execute(text("DROP TABLE enrolment_clusters"))
         connection.execute(text("DROP TABLE enrolment_salts"))
         connection.execute(text("DROP TABLE release_tiers"))
+        connection.execute(text("DROP TABLE approvals"))
         connection.execute(text("DROP TABLE rollouts"))
         connection.execute(text("DROP TABLE health_tickets"))
         connection.execute(text("DROP TABLE health_reports"))

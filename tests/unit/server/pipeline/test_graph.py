@@ -20,6 +20,7 @@ from projectone.server.pipeline.ingest import ingest
 from projectone.server.pipeline.models import ModelFolders
 from projectone.server.pipeline.ports import DatasetEntry, Ports, Production, TrainingRequest
 from projectone.server.pipeline.state import (
+    APPROVAL,
     DEPLOYMENT,
     EVALUATION,
     FINE_TUNING,
@@ -41,10 +42,10 @@ def run(ports: Ports, run_id: str = "run1") -> Any:
         return graph.invoke(state, {"configurable": {"thread_id": run_id}}, durability="sync")
 
 
-def test_the_graph_has_the_five_nodes_of_the_design_and_no_other(world: World) -> None:
+def test_the_graph_has_the_five_nodes_of_the_design_one_for_a_person_and_no_other(world: World) -> None:
     with open_checkpointer(world.home / "c.sqlite", "run1", b"key", lambda: None) as checkpointer:
         nodes = set(build_graph(world.ports(), checkpointer).get_graph().nodes)
-    assert nodes == {"__start__", "__end__", INGESTION, FINE_TUNING, EVALUATION, DEPLOYMENT, QUARANTINE}
+    assert nodes == {"__start__", "__end__", INGESTION, FINE_TUNING, EVALUATION, APPROVAL, DEPLOYMENT, QUARANTINE}
 
 
 def test_a_better_model_is_deployed(world: World) -> None:

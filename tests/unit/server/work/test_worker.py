@@ -28,6 +28,7 @@ from projectone.server.leases import LEASES
 from projectone.server.pipeline import runner
 from projectone.server.pipeline.ports import Ports, TrainingRequest
 from projectone.server.pipeline.runner import WorkPermit, WorkStoppedError
+from projectone.server.pipeline.state import GRAPH_VERSION
 from projectone.server.runs import RUNS, RunRow
 from projectone.server.work.worker import Worker
 from projectone.server.work.workshop import Workshop
@@ -308,9 +309,11 @@ def test_a_run_of_an_older_graph_is_set_aside_and_its_samples_go_on_waiting(
     office.changes["train"] = lambda request: (_ for _ in ()).throw(TransportError("interrupted"))
     with pytest.raises(TransportError):
         office.worker.work_once()
-    monkeypatch.setattr(runner, "GRAPH_VERSION", 2)
+    monkeypatch.setattr(runner, "GRAPH_VERSION", GRAPH_VERSION + 1)
     (run,) = office.worker.work_once()
-    assert (run.state, run.reason) == ("failed", "begun on graph 1, this code has 2; the samples go on waiting")
+    assert run.state == "failed"
+    why = f"begun on graph {GRAPH_VERSION}, this code has {GRAPH_VERSION + 1}; the samples go on waiting"
+    assert run.reason == why
     assert office.home.catalog.counts()["waiting"] == 1
 
 
