@@ -136,25 +136,6 @@ class Workshop:
             ledger=self.ledger,
             channel=settings.channel,
         )
-        self.handout = Handout(
-            models=self.models,
-            registry=HubRegistry(
-                settings.hub_endpoint,
-                settings.hub_token or None,
-                settings.hub_repo,
-                provenance=open_provenance(settings.keys_folder),
-            ),
-            packages=packages,
-            ledger=self.ledger,
-            signer=signer,
-            repo_id=settings.hub_repo,
-            facts=open_facts(settings, self.ledger, self.catalog, self.blobs),
-            aliases=HubAliases(settings.hub_endpoint, settings.hub_token or None, settings.hub_repo),
-            tell=self.line.say,
-            channel=settings.channel,
-            lifetime=timedelta(days=settings.release_days),
-            short_ways=self._short_ways(),
-        )
         engine = None if settings.ray is None else RayEngine(settings.ray)
         self.looker = Looker(partial(read_clip, self.catalog, self.blobs), engine=engine)
         training = TrainingConfig(**settings.training)
@@ -182,6 +163,30 @@ class Workshop:
     def approvals(self) -> Approvals:
         """What people are asked and answer."""
         return open_approvals(self._engine, self.settings)
+
+    @cached_property
+    def handout(self) -> Handout:
+        """The steps of a deployment."""
+        settings = self.settings
+        return Handout(
+            models=self.models,
+            registry=HubRegistry(
+                settings.hub_endpoint,
+                settings.hub_token or None,
+                settings.hub_repo,
+                provenance=open_provenance(settings.keys_folder),
+            ),
+            packages=FileBlobs(settings.home / "packages"),
+            ledger=self.ledger,
+            signer=load_signer(settings.keys_folder / "release.key"),
+            repo_id=settings.hub_repo,
+            facts=open_facts(settings, self.ledger, self.catalog, self.blobs),
+            aliases=HubAliases(settings.hub_endpoint, settings.hub_token or None, settings.hub_repo),
+            tell=self.line.say,
+            channel=settings.channel,
+            lifetime=timedelta(days=settings.release_days),
+            short_ways=self._short_ways(),
+        )
 
     def trainer(self, should_stop: Event, *, ports: Callable[[WorkPermit], Ports] | None = None) -> Trainer:
         """What runs training runs with these rooms; `ports` puts something else in their place."""
