@@ -70,6 +70,13 @@ def one_of(*words: str) -> Callable[[str], str]:
     return read
 
 
+def webhook_secret(text: str) -> str:
+    """A secret that nobody guesses by trying."""
+    if not 16 <= len(text) <= 256:
+        raise ValueError("expected 16 to 256 characters")
+    return text
+
+
 def names_among(*words: str) -> Callable[[str], tuple[str, ...]]:
     """Reads some of these words with commas between them, each once."""
 

@@ -15,16 +15,17 @@ from projectone.contracts.uses import SignedUses
 from projectone.server.api.bodies import BodyRoom
 from projectone.server.api.quotas import Quotas
 from projectone.server.audit import AuditLog
+from projectone.server.conversion.hub_events import HubEvents
 from projectone.server.corpus.catalog import Catalog
 from projectone.server.corpus.clusters import Clusters
 from projectone.server.corpus.intake import Intake
 from projectone.server.corpus.review import Reviews
 from projectone.server.delivery.ledger import Ledger
-from projectone.server.devices.catalog import DeviceCatalog
 from projectone.server.delivery.tickets import Tickets
+from projectone.server.devices.catalog import DeviceCatalog
 from projectone.server.devices.operators import OperatorTokens
-from projectone.server.runs import Runs
 from projectone.server.monitoring.reports import HealthReports
+from projectone.server.runs import Runs
 from projectone.storage.blobs import FileBlobs
 from projectone.storage.room import DiskRoom
 
@@ -55,6 +56,7 @@ class Services:
         reviews: What waits for a person.
         runs: What is trained.
         audit: What was done.
+        hub_events: Takes what the Hub's webhook says; None where none is set up.
         quotas: How much anybody may ask for.
         tickets: Lets a device report on a release, once.
         health: What devices reported.
@@ -85,6 +87,7 @@ class Services:
     uses: Callable[[UUID], SignedUses]
     scripts: Callable[[], bytes | None] = lambda: None
     checkpoint: Callable[[], bytes | None] = lambda: None
+    hub_events: HubEvents | None = None
     quotas: Quotas = field(default_factory=Quotas)
     bodies: BodyRoom = field(default_factory=BodyRoom)
 

@@ -23,6 +23,7 @@ from projectone.errors import SettingsError
 from projectone.server.api.app import create_app as create_api
 from projectone.server.api.services import Services
 from projectone.server.audit import AuditLog
+from projectone.server.conversion.hub_events import GitHubDispatch, HubEvents
 from projectone.server.corpus.clusters import Clusters
 from projectone.server.corpus.derived import Derived
 from projectone.server.corpus.erasure import Erasures
@@ -155,6 +156,22 @@ def api_services(settings: ServerSettings, engine: Engine) -> Services:
         uses=lambda sample_id: signer.sign_uses(uses.of(sample_id)),
         scripts=lambda: _content(settings.home / SCRIPT_SHEET),
         checkpoint=lambda: _content(settings.home / NEWEST_CHECKPOINT),
+        hub_events=_hub_events(settings),
+    )
+
+
+def _hub_events(settings: ServerSettings) -> HubEvents | None:
+    if not settings.hub_webhook_secret:
+        return None
+    if settings.github_repo is None or not settings.github_token:
+        raise SettingsError(
+            "PROJECTONE_SERVER_HUB_WEBHOOK_SECRET: expected GITHUB_REPO and GITHUB_TOKEN with it, to hand pushes on to"
+        )
+    return HubEvents(
+        secret=settings.hub_webhook_secret,
+        repo_id=settings.hub_repo,
+        folder=settings.home / "hub-events",
+        dispatch=GitHubDispatch(settings.github_repo, settings.github_token, api_url=settings.github_api),
     )
 
 

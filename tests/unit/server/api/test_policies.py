@@ -49,6 +49,7 @@ WHO: dict[tuple[str, str], frozenset[str]] = {
     ("GET", "/v1/review/queue"): frozenset({"admin", "reviewer"}),
     ("POST", "/v1/review/decisions"): frozenset({"admin", "reviewer"}),
     ("POST", "/v1/runs"): frozenset({"admin", "trainer"}),
+    ("POST", "/v1/hub-events"): EVERYBODY,
     ("GET", "/health/live"): EVERYBODY,
     ("GET", "/health/ready"): EVERYBODY,
 }
