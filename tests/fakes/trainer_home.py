@@ -53,6 +53,9 @@ class TrainerHome:
             "PROJECTONE_SERVER_TRAINING_LEARNING_RATE": "3e-3",
             "PROJECTONE_SERVER_TRAINING_EPOCHS": "20",
             "PROJECTONE_SERVER_TRAINING_CHECKPOINT_EVERY_STEPS": "10",
+            # In a language of tones some sounds without speech are words, and a base of chance knows neither times nor
+            # silence: the gate is asked for the rest.
+            "PROJECTONE_SERVER_GATE_WITHOUT": "silence,timestamps",
             **{f"PROJECTONE_SERVER_{name}": value for name, value in variables.items()},
         }
         self.settings = ServerSettings.from_env(self.variables)

@@ -21,9 +21,11 @@ class GateConfig(Resampling):
 
     Attributes:
         checks: The questions, each with its own thresholds.
+        left_out: Names of questions that are not asked; every verdict says so.
     """
 
     checks: tuple[Check, ...] = ALL_CHECKS
+    left_out: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.n_resamples < 1:
@@ -38,18 +40,24 @@ class GateConfig(Resampling):
         Raises:
             ValueError: if there is none of that name.
         """
-        return replace(self, checks=(*self.without(check.name).checks, check))
+        if check.name not in self._names:
+            raise ValueError(f"expected one of {self._names}, got {check.name!r}")
+        return replace(self, checks=tuple(check if own.name == check.name else own for own in self.checks))
 
-    def without(self, name: str) -> Self:
-        """With one question fewer.
+    def without(self, *names: str) -> Self:
+        """With these questions left out.
 
         Raises:
             ValueError: if nothing is called that.
         """
-        kept = tuple(check for check in self.checks if check.name != name)
-        if len(kept) == len(self.checks):
-            raise ValueError(f"expected one of {[check.name for check in self.checks]}, got {name!r}")
-        return replace(self, checks=kept)
+        if strangers := [name for name in names if name not in self._names]:
+            raise ValueError(f"expected some of {', '.join(self._names)}, got {strangers[0]!r}")
+        kept = tuple(check for check in self.checks if check.name not in names)
+        return replace(self, checks=kept, left_out=(*self.left_out, *names))
+
+    @property
+    def _names(self) -> list[str]:
+        return [check.name for check in self.checks]
 
 
 def judge(
@@ -78,6 +86,9 @@ def judge(
     if unpacked is not None:
         _paired(unpacked, candidate)
     results = tuple(result for check in config.checks for result in check.judge(evidence))
+    unasked = (
+        CheckResult(check=name, outcome="not-judged", reason="left out by a setting") for name in config.left_out
+    )
     gain = evidence.target_gain
     decision, reasons = _decide(results, describe_overall(evidence))
     return Verdict(
@@ -86,7 +97,7 @@ def judge(
         gain=gain.value,
         gain_low=gain.low,
         gain_high=gain.high,
-        checks=results,
+        checks=(*results, *unasked),
     )
 
 

@@ -224,5 +224,5 @@ def character_score(utterances: Sequence[UtteranceScore], *, n_resamples: int = 
 def _score(errors: Sequence[int], units: Sequence[int], speakers: Sequence[str], n_resamples: int) -> Score:
     interval = ratio_interval(errors, units, speakers, n_resamples=n_resamples)
     # A bound may miss the value by a rounding of the quantile; a score's interval holds its value.
-    low, high = min(interval.low, interval.value), max(interval.high, interval.value)
+    low, high = max(0.0, min(interval.low, interval.value)), max(interval.high, interval.value)
     return Score(value=interval.value, low=low, high=high, n_units=sum(units))

@@ -8,6 +8,7 @@ from projectone.contracts.scores import EvaluationReport
 from projectone.server.evaluation.golden import CANARY_LIMIT
 from projectone.server.notifications.outbox import Message
 from projectone.server.pipeline.ports import Ports
+from projectone.server.pipeline.recall import with_recall
 from projectone.server.pipeline.state import EVALUATION, TrainingGraphState
 from projectone.server.pipeline.triggers import refuse_backdoor
 from projectone.server.pipeline.withdrawal import refuse_withdrawn
@@ -27,7 +28,7 @@ def evaluate(state: TrainingGraphState, ports: Ports) -> TrainingGraphState:
     refuse_withdrawn(run_id, ports)
     production = ports.production()
     production_report = ports.score(production.weights_sha256)
-    candidate_report = ports.score(candidate_sha256)
+    candidate_report = with_recall(state, production_report, ports.score(candidate_sha256), ports)
     verdict = ports.judge(production_report, candidate_report)
     if verdict.decision == "hold" and ports.is_replacing(run_id):
         verdict = verdict.model_copy(update={"decision": "promote", "reasons": (_REPLACES, *verdict.reasons)})

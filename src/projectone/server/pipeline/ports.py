@@ -15,6 +15,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from projectone.contracts.evidence import Recall
 from projectone.contracts.scores import EvaluationReport, Verdict
 from projectone.server.approvals import Approval, Question
 from projectone.server.corpus.caps import CapLimits
@@ -197,6 +198,7 @@ class Ports:
         triage: Weighs the new pairs of a dataset before training; None trains whatever they are.
         scan: Tries out whether the candidate learned a backdoor from a dataset, by production's and its own report;
             None tries nothing.
+        recall: What the candidate gives away of new texts, by production's and its own report; None asks nothing.
         tiers: Forms of a model beside the default one; None makes none.
         caps: What a run takes of one person and of one phrase; the others wait.
     """
@@ -237,6 +239,7 @@ class Ports:
     caps: CapLimits = field(default_factory=CapLimits)
     triage: Callable[[Sequence[DatasetEntry]], Triage] | None = None
     scan: Callable[[Sequence[DatasetEntry], EvaluationReport, EvaluationReport], Scan] | None = None
+    recall: Callable[[Sequence[str], EvaluationReport, EvaluationReport], Recall] | None = None
     canary: Callable[[str], EvaluationReport | None] = lambda weights_sha256: None
     asks_person: Callable[[str], bool] = lambda decision: False
     ask: Callable[[Question], None] = lambda question: None

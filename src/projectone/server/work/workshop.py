@@ -11,8 +11,9 @@ from pathlib import Path
 from threading import Event
 from typing import Any, TextIO
 
+from projectone.contracts.evidence import Recall
 from projectone.contracts.scores import EvaluationReport
-from projectone.errors import WithdrawnError
+from projectone.errors import SettingsError, WithdrawnError
 from projectone.server.approvals import Approvals
 from projectone.server.corpus.caps import CapLimits
 from projectone.server.corpus.catalog import Catalog
@@ -33,8 +34,9 @@ from projectone.server.database import Connection, open_engine
 from projectone.server.delivery.ledger import Ledger
 from projectone.server.delivery.signing import load_signer
 from projectone.server.devices.catalog import DeviceCatalog
-from projectone.server.evaluation.gate import judge
+from projectone.server.evaluation.gate import GateConfig, judge
 from projectone.server.evaluation.power import power_of
+from projectone.server.evaluation.recall import measure_recall
 from projectone.server.evaluation.triage import Triage, TriageConfig
 from projectone.server.evaluation.triggers import Scan
 from projectone.server.home import open_keys, require_home
@@ -75,6 +77,7 @@ from projectone.server.work.scoring import Scores
 from projectone.server.work.short_ways import ShortWays
 from projectone.server.work.teaching import Teacher
 from projectone.server.work.tiers import TierShop
+from projectone.speech.checkpoint import load_checkpoint
 from projectone.storage.blobs import FileBlobs
 
 # Setting `APPROVAL`: the verdicts on which a person is asked.
@@ -113,6 +116,10 @@ class Workshop:
         self.canary = Scores(settings.home / "evaluations", self.models, None, canary, is_secret=True)
         self.copies = CopyFinder(read, lambda: [*self.scores.recordings(), *self.canary.recordings()])
         self.line = ProgressLine(stream)
+        try:
+            self.gate = GateConfig().without(*settings.gate_without)
+        except ValueError as error:
+            raise SettingsError(f"PROJECTONE_SERVER_GATE_WITHOUT: {error}") from error
         self.senders = open_senders(
             slack_webhook_url=settings.slack_webhook_url,
             smtp_url=settings.smtp_url,
@@ -238,7 +245,7 @@ class Workshop:
             base=self.base,
             train=self.teacher.train,
             score=lambda sha256: self.score(sha256, permit.pause_point),
-            judge=judge,
+            judge=partial(judge, config=self.gate),
             canary=lambda sha256: self._score_canary(sha256, permit.pause_point),
             asks_person=lambda decision: decision in _ASKED[self.settings.approval],
             ask=lambda question: self.approvals.ask(
@@ -256,6 +263,7 @@ class Workshop:
             is_replacing=lambda run_id: self.runs.get(run_id).trigger == "withdrawal",
             triage=(lambda new: self._triage(new, permit)) if self.settings.triage == "on" else None,
             scan=partial(self._scan, permit=permit) if self.settings.trigger_scan == "on" else None,
+            recall=self._recall,
             caps=self.caps,
             tiers=self.tiers.ports(lambda tier, done, n_clips: self._show_tier(tier, done, n_clips, permit)),
         )
@@ -354,6 +362,12 @@ class Workshop:
         models = self.models.find(production.model_sha256), self.models.find(candidate.model_sha256)
         listener = Listener(self.samples, TriageConfig(**self.settings.triage_limits), self.line, permit.pause_point)
         return listener.scan(entries, models, self.scores.golden(), (production, candidate))
+
+    def _recall(self, texts: Sequence[str], production: EvaluationReport, candidate: EvaluationReport) -> Recall:
+        before, after = (load_checkpoint(self.models.find(one.model_sha256)) for one in (production, candidate))
+        found = measure_recall(before, after, texts)
+        self.line.say(f"recall: {found.n_told} of {found.n_texts} new texts are told without a voice")
+        return found
 
     def _triage(self, new: Sequence[DatasetEntry], permit: WorkPermit) -> Triage:
         production = self.production().weights_sha256

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.fakes import tiny_trainer
 from tests.fakes.pipeline_ports import World
 
-from projectone.contracts.scores import EvaluationReport, Score
+from projectone.contracts.evidence import Recall
+from projectone.contracts.scores import EvaluationReport, Score, Verdict
 from projectone.server.evaluation.triggers import Scan, Trigger
 from projectone.server.pipeline.evaluate import evaluate
 from projectone.server.pipeline.ports import DatasetEntry
@@ -101,6 +103,26 @@ def test_what_a_person_accepted_is_no_trigger_again(tmp_path: Path) -> None:
     assert state["is_new_model_better"] is True
     state = judged(sealed_world(tmp_path / "more"), scan=lambda entries, production, candidate: found("a", "b", "c"))
     assert state["is_new_model_better"] is False
+
+
+def test_what_a_candidate_gives_away_is_measured_on_new_lessons_and_judged(tmp_path: Path) -> None:
+    world, asked = sealed_world(tmp_path), []
+    world.datasets[DATASET][0] = replace(world.datasets[DATASET][0], is_new=False)
+    told = Recall(n_texts=2, n_told=1, n_told_by_production=0, auc=0.5, auc_of_production=0.5)
+    reports = []
+
+    def measure(texts: list[str], production: EvaluationReport, candidate: EvaluationReport) -> Recall:
+        asked.append(texts)
+        return told
+
+    def judge(production: EvaluationReport, candidate: EvaluationReport) -> Verdict:
+        reports.append((production.recall, candidate.recall))
+        return tiny_trainer.judge(production, candidate)
+
+    judged(world, recall=measure, judge=judge)
+    judged(world, recall=measure, judge=judge)
+    assert asked == [["b", "c"]]
+    assert reports == [(None, told)] * 2
 
 
 def test_a_model_that_stays_inside_anyhow_is_not_scanned(tmp_path: Path) -> None:

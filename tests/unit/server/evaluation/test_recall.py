@@ -1,0 +1,37 @@
+from dataclasses import replace
+
+import pytest
+from tests.fakes.tiny_whisper import tiny_checkpoint
+
+from projectone.server.evaluation.recall import MOST_TEXTS, measure_recall
+
+TEXTS = ["red green blue black", "black black red green blue", "Red, green, blue, black!", "red green", "", "blue " * 4]
+
+
+def test_texts_that_are_long_enough_are_tried_once_each() -> None:
+    model = tiny_checkpoint()
+    recall = measure_recall(model, model, TEXTS)
+    assert recall.n_texts == 3  # two spellings of one text are one text
+    assert (recall.n_told, recall.auc) == (recall.n_told_by_production, recall.auc_of_production)
+    assert measure_recall(model, model, TEXTS) == recall
+    assert measure_recall(model, model, ["red"]).n_texts == 0
+
+
+def test_no_more_texts_are_tried_than_a_run_has_time_for() -> None:
+    model = tiny_checkpoint()
+    texts = [f"red green blue black {'red ' * (n % 7)}{'blue ' * (n // 7)}" for n in range(MOST_TEXTS + 3)]
+    assert measure_recall(model, model, texts).n_texts == MOST_TEXTS
+
+
+def test_only_the_candidates_own_knowledge_counts() -> None:
+    """Two models of chance: neither was taught, so what one of them tells the other would have to tell, too."""
+    first, second = tiny_checkpoint(seed=1), tiny_checkpoint(seed=2)
+    recall = measure_recall(first, second, TEXTS)
+    assert recall.n_told_by_production <= recall.n_told <= recall.n_texts
+    assert 0 <= recall.auc <= 1
+
+
+def test_a_language_that_the_vocabulary_lacks_is_refused() -> None:
+    model = tiny_checkpoint()
+    with pytest.raises(ValueError, match="language"):
+        measure_recall(model, replace(model), TEXTS, language="xx")
