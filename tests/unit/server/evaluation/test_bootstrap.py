@@ -61,3 +61,15 @@ def test_nothing_to_count_is_nothing() -> None:
     assert ratio_interval([1.0], [0.0], ["a"]).value == 0
     with pytest.raises(ValueError, match="one length"):
         ratio_interval([1.0], [1.0], [])
+
+
+def test_intervals_over_twenty_people_hold_the_truth_as_often_as_they_say() -> None:
+    random = np.random.default_rng(0)
+    people = [str(i) for i in range(20)]
+    missed = 0
+    for seed in range(400):
+        gains = random.normal(0.0, 1.0, 20)
+        interval = ratio_interval(list(gains), [1.0] * 20, people, n_resamples=2000, seed=seed)
+        missed += not interval.low <= 0.0 <= interval.high
+    # One in twenty is promised; draws alone, without Student's factor, miss one in ten.
+    assert missed <= 0.08 * 400
