@@ -26,6 +26,7 @@ from projectone.server.api import (
 from projectone.server.api.answers import PROBLEM
 from projectone.server.api.auth import Policy
 from projectone.server.api.problems import add_problems
+from projectone.server.api.public import PublicAnswers
 from projectone.server.api.requests import RequestLog
 from projectone.server.api.services import Services
 
@@ -141,5 +142,6 @@ def _bare_app() -> FastAPI:
     require_policies(app)
     add_problems(app)
     app.add_middleware(SafeAnswers)
+    app.add_middleware(PublicAnswers)
     app.add_middleware(RequestLog)
     return app

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 from sqlalchemy import (
     Column,
@@ -198,6 +199,17 @@ class Ledger:
     def manifests(self) -> list[tuple[str, ReleaseManifest]]:
         """Every release, oldest first: the run that made it, and what its manifest says."""
         return [(release.run_id, release.manifest) for release in self.releases()]
+
+    def stamp(self) -> object:
+        """Something that changes with every row that is written, found without a read; None where there is none."""
+        path = self._engine.url.database
+        if self._engine.dialect.name != "sqlite" or not path or path == ":memory:":
+            return None
+        try:
+            found = Path(f"{path}-wal").stat()
+        except FileNotFoundError:
+            return ()
+        return found.st_mtime_ns, found.st_size, found.st_ino
 
     def latest(self, channel: str) -> LatestModelInfo | None:
         """What `/latest-model-info` answers, or none before the first release."""
