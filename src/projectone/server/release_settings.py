@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from projectone.server.setting_values import names_among, number, one_of, setting
+from projectone.server.setting_values import address, names_among, number, one_of, setting, webhook_secret
 
 
 def _names(text: str) -> tuple[str, ...]:
@@ -25,6 +25,26 @@ class ReleaseSettings:
         default=(),
         shown="none",
     )
+    hub_webhook_secret: str = setting(
+        "HUB_WEBHOOK_SECRET",
+        "What the Hub's webhook shows (`X-Webhook-Secret`): then pushes are handed on to GitHub, whose Macs compile "
+        "the packages for phones",
+        webhook_secret,
+        default="",
+        shown="none: nothing is handed on, and packages are made here",
+        is_secret=True,
+    )
+    github_repo: str | None = setting(
+        "GITHUB_REPO", "Repository on GitHub, `owner/name`, whose workflow `convert.yml` is started", default=None
+    )
+    github_token: str = setting(
+        "GITHUB_TOKEN",
+        "A token for that repository alone, with `contents: write`",
+        default="",
+        shown="none",
+        is_secret=True,
+    )
+    github_api: str = setting("GITHUB_API", "GitHub's API", address, default="https://api.github.com")
     release_days: float = setting(
         "RELEASE_DAYS",
         "Days for which a release may be acted on before it has to be signed again",
