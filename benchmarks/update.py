@@ -1,141 +1,229 @@
 """What an update costs a device: bytes and seconds from the weights it has to the ones it gets.
 
-Ours (`speech/weight_delta`) beside what people use: the whole file under zstd, zstd with the old file as its
-dictionary (`zstd --patch-from`), blocks of 64 KiB that the old file has already (casync, Xet), and bsdiff where it is
-installed (minutes and half a gigabyte for a whole model, so with --quick only).
+Ours (an adapter's factors, or the difference of weights) beside what people use: the whole file under zstd, zstd with
+the old file as its dictionary (`zstd --patch-from`), blocks of 64 KiB that the old file has already (casync, Xet), and
+bsdiff. The last two are the programs themselves, and are left out with a word where they are not installed.
 
-Three changes of weights in whisper-tiny's number and spread: every weight by about a thousandth of itself, every weight
-by about 1e-4 (what Adam does in a few hundred steps), and the decoder's alone.
+Changes of weights in whisper-tiny's shapes and spread:
 
-    python benchmarks/update.py [--quick] [--json]        (--quick: a tenth of the weights)
+    adapter     rank 8 on queries and values of every attention, fused as the trainer does
+    finetune    all weights, as much as the demo's real fine-tune moves them (2e-3), rounded by the trainer's own code
+    unrounded   the same before it is rounded
+    thousandth  all weights by a thousandth of themselves
+    decoder     the decoder's alone, by a thousandth
+
+    python benchmarks/update.py [--quick] [--json] [--base MODEL --new MODEL]
+
+--quick: a tenth of the weights. --base and --new: folders of two real models instead, such as the demo's.
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
-import importlib.util
 import json
 import platform
+import resource
+import shutil
+import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import projectone.server.training  # noqa: F401  # isort: skip - the BLAS before mlx
+import mlx.core as mx
 import numpy as np
 import zstandard
 from safetensors.numpy import save
 
+from projectone.server.training.config import TrainingConfig
+from projectone.server.training.rounding import round_changes
+from projectone.speech.adapter_update import apply_adapter_update, write_adapter_update
+from projectone.speech.exact_merge import Factors, fuse
+from projectone.speech.names import hf_shapes
 from projectone.speech.weight_delta import apply_delta, write_delta
+from projectone.speech.whisper import ModelDimensions
 from projectone.storage.files import digest_of
 
-N_WEIGHTS = 37_759_104  # whisper-tiny
-N_ENCODER = 8_208_384
+TINY = ModelDimensions(80, 1500, 384, 6, 4, 51865, 448, 384, 6, 4)
+QUICK = ModelDimensions(80, 1500, 128, 2, 4, 20000, 448, 128, 2, 4)
 _CHUNK = 64 * 1024
 _SPREAD = 0.02
+_FINE_TUNE = 2.1e-3  # rms of the change that the demo's training makes
+_SCALE = 2.0
+Half = np.ndarray[Any, np.dtype[np.float16]]
+Tensors = dict[str, Half]
+
+
+@dataclass
+class Change:
+    """A new model, and what the trainer knows of how it came about."""
+
+    tensors: Tensors
+    factors: Mapping[str, Factors] | None = None
 
 
 def main(argv: Sequence[str] | None = None) -> None:
+    """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="a tenth of the weights")
     parser.add_argument("--json", action="store_true", help="no table, only the last line")
+    parser.add_argument("--base", type=Path, help="folder of a real model")
+    parser.add_argument("--new", type=Path, help="folder of what was made of it")
+    parser.add_argument("--apply", nargs=4, help=argparse.SUPPRESS)  # what this script asks of its own child
     arguments = parser.parse_args(argv)
-    n_weights = N_WEIGHTS // 10 if arguments.quick else N_WEIGHTS
+    if arguments.apply:
+        apply_alone(*arguments.apply)
+        return
+    dims = QUICK if arguments.quick else TINY
     with tempfile.TemporaryDirectory() as folder:
-        rows = measure(Path(folder), n_weights, with_bsdiff=arguments.quick)
+        if arguments.base and arguments.new:
+            rows = measure_pair(Path(folder), arguments.base, arguments.new)
+        else:
+            rows = measure(Path(folder), dims, rank=2 if arguments.quick else 8)
     if not arguments.json:
         print(table_of(rows))
-    own = {row["change"]: row for row in rows if row["way"] == "difference"}
-    best_peer = min(row["share"] for row in rows if row["change"] == "thousandth" and row["way"] != "difference")
-    print(
-        json.dumps(
-            {
-                "name": "update",
-                "shares": {
-                    "delta_full_finetune": own["thousandth"]["share"],
-                    "delta_adam_like": own["adam"]["share"],
-                    "delta_decoder": own["decoder"]["share"],
-                },
-                "ratios": {"smallest_peer": round(best_peer / own["thousandth"]["share"], 2)},
-                "bit_exact": all(row["is_exact"] for row in rows),
-                "apply_s": own["thousandth"]["apply_s"],
-                "rows": rows,
-                "conditions": {
-                    "weights": n_weights,
-                    "python": platform.python_version(),
-                    "machine": platform.machine(),
-                    "left_out": [] if importlib.util.find_spec("bsdiff4") else ["bsdiff4 is not installed"],
-                },
-            }
-        )
-    )
+    print(json.dumps(summary_of(rows, dims)))
 
 
-def measure(folder: Path, n_weights: int, *, with_bsdiff: bool) -> list[dict[str, Any]]:
-    """Every way over every change; shares are of the whole file, seconds are CPU seconds of this process."""
-    seed = np.random.default_rng(0)
-    base = (seed.standard_normal(n_weights, np.float32) * _SPREAD).astype(np.float16)
-    noise = seed.standard_normal(n_weights, np.float32)
-    n_encoder = round(n_weights * N_ENCODER / N_WEIGHTS)
-    decoder = noise * np.float32(1e-3)
-    decoder[:n_encoder] = 0
-    wide = base.astype(np.float32)
-    changes = {
-        "thousandth": wide * (1 + np.float32(1e-3) * noise),
-        "adam": wide + np.float32(1e-4) * noise,
-        "decoder": wide * (1 + decoder),
+def summary_of(rows: Sequence[dict[str, Any]], dims: ModelDimensions) -> dict[str, Any]:
+    """The line for machines."""
+    own = {row["change"]: row for row in rows if row["way"] in ("adapter", "difference")}
+    names = {"adapter": "adapter", "finetune": "delta_full_finetune"}
+    peers = [row["share"] for row in rows if row["change"] == "finetune" and row["way"] != "difference"]
+    return {
+        "name": "update",
+        "shares": {names.get(change, f"delta_{change}"): row["share"] for change, row in own.items()},
+        "ratios": {"smallest_peer": round(min(peers) / own["finetune"]["share"], 2)} if peers else {},
+        "bit_exact": all(row["is_exact"] for row in rows),
+        "apply_s": {change: row["apply_s"] for change, row in own.items()},
+        "apply_peak_mb": {change: row["apply_peak_mb"] for change, row in own.items()},
+        "rows": rows,
+        "conditions": {
+            "weights": sum(int(np.prod(shape)) for shape in hf_shapes(dims).values()),
+            "full_download": "the weights in float16, to which all shares refer",
+            "update_share": TrainingConfig().update_share,
+            "python": platform.python_version(),
+            "machine": platform.machine(),
+            "left_out": [f"{name} is not installed" for name in ("bsdiff", "zstd") if shutil.which(name) is None],
+        },
+    }
+
+
+def measure(folder: Path, dims: ModelDimensions, *, rank: int) -> list[dict[str, Any]]:
+    """Every way over every change; shares are of the whole file, seconds are CPU seconds."""
+    random = np.random.default_rng(0)
+    base = {
+        name: (random.standard_normal(shape, np.float32) * _SPREAD).astype(np.float16)
+        for name, shape in sorted(hf_shapes(dims).items())
     }
     old = _saved(folder / "old.safetensors", base)
     rows = []
-    for change, weights in changes.items():
-        new = _saved(folder / "new.safetensors", weights.astype(np.float16))
-        for way, run in ways(folder, old, new, with_bsdiff=with_bsdiff).items():
-            row = run()
-            row["share"] = round(row.pop("n_bytes") / new.stat().st_size, 4)
-            rows.append({"change": change, "way": way, **row})
-            print(f"{change}, {way}: {row['share']:.2%}", file=sys.stderr, flush=True)
+    for name, change in changes(base, rank):
+        new = _saved(folder / "new.safetensors", change.tensors)
+        rows += measure_ways(folder, name, old, new, change.factors)
     return rows
 
 
-def ways(folder: Path, old: Path, new: Path, *, with_bsdiff: bool) -> dict[str, Callable[[], dict[str, Any]]]:
-    """What can be done with two files: each gives bytes, seconds, and whether the new file came out."""
-    found: dict[str, Callable[[], dict[str, Any]]] = {
-        "difference": lambda: own_difference(folder, old, new),
-        "whole file, zstd -3": lambda: with_zstd(old, new, level=3, uses_old=False),
-        "zstd -19 --patch-from": lambda: with_zstd(old, new, level=19, uses_old=True),
-        "64 KiB blocks": lambda: with_blocks(old, new),
+def measure_pair(folder: Path, base: Path, new: Path) -> list[dict[str, Any]]:
+    """Every way between two real models."""
+    return measure_ways(folder, "finetune", base / "model.safetensors", new / "model.safetensors", None)
+
+
+def measure_ways(
+    folder: Path, name: str, old: Path, new: Path, factors: Mapping[str, Factors] | None
+) -> list[dict[str, Any]]:
+    """Every way over one change."""
+    rows = []
+    for way, run in ways(folder, old, new, factors).items():
+        row = run()
+        row["share"] = round(row.pop("n_bytes") / new.stat().st_size, 5)
+        rows.append({"change": name, "way": way, **row})
+        print(f"{name}, {way}: {row['share']:.2%}", file=sys.stderr, flush=True)
+    return rows
+
+
+def changes(base: Tensors, rank: int) -> Iterator[tuple[str, Change]]:
+    """The new models, one after another."""
+    random = np.random.default_rng(1)
+    factors = {
+        name: Factors(
+            (random.standard_normal((rank, half.shape[1])) * 0.02).astype(np.float16),
+            (random.standard_normal((half.shape[0], rank)) * 0.02).astype(np.float16),
+        )
+        for name, half in base.items()
+        if name.endswith(("q_proj.weight", "v_proj.weight"))
     }
-    if with_bsdiff and importlib.util.find_spec("bsdiff4"):
-        found["bsdiff"] = lambda: with_bsdiff4(old, new)
+    fused = {name: fuse(base[name], pair, _SCALE) for name, pair in factors.items()}
+    yield "adapter", Change(base | fused, factors)
+    wide = {name: half.astype(np.float32) for name, half in base.items()}
+    noise = {name: random.standard_normal(half.shape, np.float32) for name, half in base.items()}
+    tuned = {name: wide[name] + np.float32(_FINE_TUNE) * noise[name] for name in base}
+    made = round_changes(_in_mlx(wide), _in_mlx(tuned), TrainingConfig().update_share)
+    assert made is not None, "such a change has to be rounded"
+    yield "finetune", Change({name: np.array(tensor).astype(np.float16) for name, tensor in made.tensors.items()})
+    yield "unrounded", Change({name: tensor.astype(np.float16) for name, tensor in tuned.items()})
+    moved = {name: (wide[name] * (1 + np.float32(1e-3) * noise[name])).astype(np.float16) for name in base}
+    yield "thousandth", Change(moved)
+    yield "decoder", Change({name: moved[name] if ".decoder." in name else half for name, half in base.items()})
+
+
+def ways(
+    folder: Path, old: Path, new: Path, factors: Mapping[str, Factors] | None
+) -> dict[str, Callable[[], dict[str, Any]]]:
+    """What can be done with two files: each gives bytes, seconds, and whether the new file came out."""
+    found: dict[str, Callable[[], dict[str, Any]]] = {}
+    if factors is not None:
+        found["adapter"] = lambda: own_adapter(folder, old, new, factors)
+    else:
+        found["difference"] = lambda: own_difference(folder, old, new)
+    found["whole file, zstd -3"] = lambda: with_zstd(new)
+    found["64 KiB blocks"] = lambda: with_blocks(old, new)
+    if shutil.which("zstd"):
+        found["zstd -19 --patch-from"] = lambda: with_programs(
+            new,
+            folder,
+            ["zstd", "-q", "-f", "-19", "--long=31", f"--patch-from={old}", str(new), "-o", "PATCH"],
+            ["zstd", "-q", "-f", "-d", "--long=31", f"--patch-from={old}", "PATCH", "-o", "OUT"],
+        )
+    if shutil.which("bsdiff"):
+        found["bsdiff"] = lambda: with_programs(
+            new, folder, ["bsdiff", str(old), str(new), "PATCH"], ["bspatch", str(old), "OUT", "PATCH"]
+        )
     return found
 
 
+def own_adapter(folder: Path, old: Path, new: Path, factors: Mapping[str, Factors]) -> dict[str, Any]:
+    """The factors alone."""
+    update = folder / "update"
+    make_s = _seconds(lambda: write_adapter_update(old, new, factors, _SCALE, update))
+    return {"n_bytes": update.stat().st_size, "make_s": make_s, **_applied("adapter", old, update, new)}
+
+
 def own_difference(folder: Path, old: Path, new: Path) -> dict[str, Any]:
-    delta, out = folder / "delta", folder / "out"
-    make_s = _seconds(lambda: write_delta(old, new, delta))
-    apply_s = _seconds(lambda: apply_delta(old, delta, out))
-    is_exact = digest_of(out) == digest_of(new)
-    return {"n_bytes": delta.stat().st_size, "make_s": make_s, "apply_s": apply_s, "is_exact": is_exact}
+    """The difference of weights, in steps where there are any."""
+    update = folder / "update"
+    make_s = _seconds(lambda: write_delta(old, new, update))
+    return {"n_bytes": update.stat().st_size, "make_s": make_s, **_applied("delta", old, update, new)}
 
 
-def with_zstd(old: Path, new: Path, *, level: int, uses_old: bool) -> dict[str, Any]:
-    """What `zstd --patch-from` does: the old file as a prefix, and a window that reaches back to its beginning."""
-    content, before = new.read_bytes(), old.read_bytes()
-    given: dict[str, Any] = {"level": level}
-    if uses_old:
-        prefix = zstandard.ZstdCompressionDict(before, dict_type=zstandard.DICT_TYPE_RAWCONTENT)
-        window = (len(before) + len(content)).bit_length()
-        parameters = zstandard.ZstdCompressionParameters.from_level(level, window_log=window, enable_ldm=True)
-        compressor = zstandard.ZstdCompressor(dict_data=prefix, compression_params=parameters)
-        decompressor = zstandard.ZstdDecompressor(dict_data=prefix, max_window_size=2**window)
-    else:
-        compressor, decompressor = zstandard.ZstdCompressor(**given), zstandard.ZstdDecompressor()
-    packed: list[bytes] = []
-    unpacked: list[bytes] = []
-    make_s = _seconds(lambda: packed.append(compressor.compress(content)))
-    apply_s = _seconds(lambda: unpacked.append(decompressor.decompress(packed[0])))
+def apply_alone(kind: str, old: str, update: str, out: str) -> None:
+    """What a device does, in a process of its own: prints the CPU seconds from its start on, and the peak of memory."""
+    (apply_adapter_update if kind == "adapter" else apply_delta)(Path(old), Path(update), Path(out))
+    spent = resource.getrusage(resource.RUSAGE_SELF)
+    unit = 1 if sys.platform == "darwin" else 1024
+    print(json.dumps({"cpu_s": spent.ru_utime + spent.ru_stime, "peak_mb": spent.ru_maxrss * unit / 1e6}))
+
+
+def with_zstd(new: Path) -> dict[str, Any]:
+    """The whole file, packed."""
+    content, packed, unpacked = new.read_bytes(), list[bytes](), list[bytes]()
+    make_s = _seconds(lambda: packed.append(zstandard.ZstdCompressor(level=3).compress(content)))
+    apply_s = _seconds(lambda: unpacked.append(zstandard.ZstdDecompressor().decompress(packed[0])))
     return {"n_bytes": len(packed[0]), "make_s": make_s, "apply_s": apply_s, "is_exact": unpacked[0] == content}
 
 
@@ -155,28 +243,49 @@ def with_blocks(old: Path, new: Path) -> dict[str, Any]:
     return {"n_bytes": n_bytes, "make_s": make_s, "apply_s": None, "is_exact": rebuilt == new.read_bytes()}
 
 
-def with_bsdiff4(old: Path, new: Path) -> dict[str, Any]:
-    import bsdiff4
-
-    before, content = old.read_bytes(), new.read_bytes()
-    patch: list[bytes] = []
-    out: list[bytes] = []
-    make_s = _seconds(lambda: patch.append(bsdiff4.diff(before, content)))
-    apply_s = _seconds(lambda: out.append(bsdiff4.patch(before, patch[0])))
-    return {"n_bytes": len(patch[0]), "make_s": make_s, "apply_s": apply_s, "is_exact": out[0] == content}
+def with_programs(new: Path, folder: Path, make: Sequence[str], apply: Sequence[str]) -> dict[str, Any]:
+    """Programs of others: PATCH and OUT stand for files."""
+    patch, out = folder / "patch", folder / "out"
+    places = {"PATCH": str(patch), "OUT": str(out)}
+    spent_s = []
+    for command in (make, apply):
+        begun = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run([places.get(word, word) for word in command], check=True, capture_output=True)
+        ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+        spent_s.append(round(ended.ru_utime + ended.ru_stime - begun.ru_utime - begun.ru_stime, 3))
+    is_exact = digest_of(out) == digest_of(new)
+    return {"n_bytes": patch.stat().st_size, "make_s": spent_s[0], "apply_s": spent_s[1], "is_exact": is_exact}
 
 
 def table_of(rows: Sequence[dict[str, Any]]) -> str:
-    lines = ["| change | way | bytes, % of the file | make, CPU s | apply, CPU s |", "|---|---|---|---|---|"]
+    """For people."""
+    lines = [
+        "| change | way | bytes, % of the file | make, CPU s | apply, CPU s | peak, MB |",
+        "|---|---|---|---|---|---|",
+    ]
     for row in rows:
         apply_s = "" if row["apply_s"] is None else f"{row['apply_s']:.2f}"
-        lines.append(f"| {row['change']} | {row['way']} | {100 * row['share']:.1f} | {row['make_s']:.1f} | {apply_s} |")
+        peak = f"{row['apply_peak_mb']:.0f}" if "apply_peak_mb" in row else ""
+        share = f"{100 * row['share']:.2f}"
+        lines.append(f"| {row['change']} | {row['way']} | {share} | {row['make_s']:.1f} | {apply_s} | {peak} |")
     return "\n".join(lines)
 
 
-def _saved(path: Path, weights: np.ndarray[Any, Any]) -> Path:
-    path.write_bytes(save({"weights": weights}, metadata={"format": "pt"}))
+def _applied(kind: str, old: Path, update: Path, new: Path) -> dict[str, Any]:
+    out = update.with_name("rebuilt")
+    command = [sys.executable, __file__, "--apply", kind, str(old), str(update), str(out)]
+    said = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    is_exact = digest_of(out) == digest_of(new)
+    return {"apply_s": round(said["cpu_s"], 3), "apply_peak_mb": round(said["peak_mb"], 1), "is_exact": is_exact}
+
+
+def _saved(path: Path, tensors: Tensors) -> Path:
+    path.write_bytes(save(tensors, metadata={"format": "pt"}))
     return path
+
+
+def _in_mlx(tensors: Mapping[str, np.ndarray[Any, np.dtype[np.float32]]]) -> dict[str, mx.array]:
+    return {name: mx.array(array) for name, array in tensors.items()}
 
 
 def _seconds(run: Callable[[], object]) -> float:
