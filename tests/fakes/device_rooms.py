@@ -13,6 +13,7 @@ import numpy.typing as npt
 from tests.fakes.release_server import FakeServer
 
 from projectone.device.installed import Installed, Outcome
+from projectone.device.releases import SignedReleases
 from projectone.device.transcriber import Transcriber
 from projectone.device.transport import Transport
 from projectone.device.trust import Trust
@@ -73,14 +74,15 @@ def update(
     installed = Installed(home / "models")
     transcriber = transcriber or Transcriber(installed, TextEngine)
     transport = Transport(server.url, lambda **_: {}, sleep=lambda _: None)
+    trust = Trust([server.public_key], channel="stable", runtime="0.1.0")
     try:
         return Updater(
             installed,
-            Trust([server.public_key], channel="stable", runtime="0.1.0"),
+            SignedReleases(home / "releases", server.root, trust, transport, clock=lambda: datetime.now(UTC)),
             transport,
             home / "staging",
+            channel="stable",
             try_new_model=try_new_model or transcriber.try_new_model,
-            clock=lambda: datetime.now(UTC),
             sleep=lambda _: None,
         ).update(is_again=is_again)
     finally:

@@ -19,15 +19,16 @@ from typing import Any
 from uuid import UUID
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from tests.fakes.signed_metadata import Shelf, shelf_now
 
 from projectone.contracts import endpoints
 from projectone.contracts.base import sha256_hex
 from projectone.contracts.corrections import Correction
 from projectone.contracts.devices import Enrolment
 from projectone.contracts.erasures import ErasureReceipt, LearnedRelease
-from projectone.contracts.releases import LatestModelInfo, ReleaseFile, ReleaseManifest
+from projectone.contracts.releases import LatestModelInfo, ReleaseFile, ReleaseManifest, release_path
 from projectone.contracts.scripts import SignedScripts
-from projectone.contracts.signatures import content_digest, public_key_text, sign_erasure, sign_manifest, verify_request
+from projectone.contracts.signatures import content_digest, public_key_text, sign_erasure, verify_request
 from projectone.contracts.uploads import Problem, UploadReceipt
 from projectone.contracts.uses import SignedUses
 from projectone.errors import SignatureError
@@ -46,7 +47,7 @@ def zip_of(files: Mapping[str, bytes], *, compression: int = zipfile.ZIP_STORED)
 
 @dataclass
 class Release:
-    """A signed release and its package."""
+    """A release, its package, and what is hinted of it."""
 
     manifest: ReleaseManifest
     package: bytes
@@ -54,7 +55,6 @@ class Release:
 
 
 def make_release(
-    key: Ed25519PrivateKey,
     files: Mapping[str, bytes],
     /,
     *,
@@ -63,7 +63,7 @@ def make_release(
     package: bytes | None = None,
     **overrides: Any,
 ) -> Release:
-    """A release of `files`; `overrides` go into the manifest before it is signed."""
+    """A release of `files`; `overrides` go into the manifest."""
     package = zip_of(files) if package is None else package
     now = datetime.now(UTC)
     values: dict[str, Any] = {
@@ -81,7 +81,6 @@ def make_release(
             for name, content in files.items()
         ),
         "created_at": now,
-        "expires_at": now + timedelta(days=30),
     }
     manifest = ReleaseManifest(**(values | overrides))
     info = LatestModelInfo(
@@ -91,8 +90,8 @@ def make_release(
         size_bytes=manifest.package_size_bytes,
         seq=manifest.seq,
         channel=manifest.channel,
-        expires_at=manifest.expires_at,
-        signed=sign_manifest(key, manifest),
+        metadata_url=endpoints.SIGNED_METADATA,
+        release_path=release_path(manifest.channel, manifest.tier),
     )
     return Release(manifest, package, info)
 
@@ -115,6 +114,8 @@ class FakeServer:
     """What the server knows. Everything a device did can be looked at."""
 
     key: Ed25519PrivateKey = field(default_factory=Ed25519PrivateKey.generate)
+    shelf: Shelf = field(default_factory=shelf_now)
+    signed: dict[str, bytes] = field(default_factory=dict)
     latest: LatestModelInfo | None = None
     packages: dict[str, bytes] = field(default_factory=dict)
     faults: Faults = field(default_factory=Faults)
@@ -135,12 +136,26 @@ class FakeServer:
     def public_key(self) -> str:
         return public_key_text(self.key)
 
+    def __post_init__(self) -> None:
+        self.signed = self.shelf.files()
+
+    @property
+    def root(self) -> bytes:
+        return self.shelf.roots[0]
+
     def release(self, files: Mapping[str, bytes], /, **options: Any) -> Release:
         """Sign a release and make it the newest."""
-        release = make_release(self.key, files, **options)
+        release = make_release(files, **options)
         self.packages[release.manifest.package_sha256] = release.package
         self.latest = release.info
+        self.shelf.release(release.manifest)
+        self.show()
         return release
+
+    def show(self) -> None:
+        """Sign what is on the shelf, each role a version higher."""
+        self.shelf.step()
+        self.signed = self.shelf.files()
 
     def asked(self, method: str, beginning: str) -> int:
         """How many such requests there were."""
@@ -196,6 +211,11 @@ class _Handler(BaseHTTPRequestHandler):
                 raise _Refused(*planned)
             if path.startswith(endpoints.RELEASES):
                 self._package(path)
+                return
+            if path.startswith("/tuf/"):
+                if path not in self.state.signed:
+                    raise _Refused(404, "metadata-unknown")
+                self._send(200, self.state.signed[path], "application/json")
                 return
             status, answer = self._answer(path, query, body)
             if self.state.faults.is_losing_replies(self.command, path):

@@ -26,10 +26,10 @@ from projectone.storage import files
 KEY = Ed25519PrivateKey.generate()
 # What the others are made from, as they say: it is kept for them, also when it is in use no more.
 BASE = sha256_hex(next(iter(text_model("old").values())))
-OLD = make_release(KEY, text_model("old"), seq=1, version="1.0.0", base_sha256=BASE)
-NEW = make_release(KEY, text_model("new"), seq=2, version="1.1.0", base_sha256=BASE)
-NEWER = make_release(KEY, text_model("newer"), seq=3, version="1.2.0", base_sha256=BASE)
-BROKEN = make_release(KEY, text_model("broken"), seq=2, version="1.1.0")
+OLD = make_release(text_model("old"), seq=1, version="1.0.0", base_sha256=BASE)
+NEW = make_release(text_model("new"), seq=2, version="1.1.0", base_sha256=BASE)
+NEWER = make_release(text_model("newer"), seq=3, version="1.2.0", base_sha256=BASE)
+BROKEN = make_release(text_model("broken"), seq=2, version="1.1.0")
 WORDS = {1: "old", 2: "new", 3: "newer"}
 SILENCE = np.zeros(16, dtype=np.float32)
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from projectone.server.conversion.updates import make_updates
 from projectone.server.corpus.clips import read_clip
 from projectone.server.database import open_engine
 from projectone.server.delivery.ledger import Ledger, Release
-from projectone.server.delivery.signing import load_signer
+from projectone.server.delivery.opening import open_publisher
 from projectone.server.home import open_catalog
 from projectone.server.settings import ServerSettings
 from projectone.speech.checkpoint import load_checkpoint, save_checkpoint
@@ -45,7 +45,6 @@ class Backend:
         updates = make_updates(folder, earlier, packages, below_bytes=package.size_bytes)
 
         def draft(seq: int) -> ReleaseManifest:
-            now = datetime.now(UTC)
             return ReleaseManifest(
                 channel="stable",
                 seq=seq,
@@ -58,14 +57,14 @@ class Backend:
                 package_size_bytes=package.size_bytes,
                 files=package.files,
                 updates=updates,
-                created_at=now,
-                expires_at=now + timedelta(days=30),
+                created_at=datetime.now(UTC),
             )
 
         engine = open_engine(f"sqlite:///{self.home / 'projectone.sqlite'}")
         try:
-            signer = load_signer(self.home / "keys" / "release.key")
-            return Ledger(engine).publish(f"test-{version}", "stable", draft, signer.sign)
+            release = Ledger(engine).publish(f"test-{version}", "stable", draft)
+            open_publisher(self.home, self.home / "keys", release_days=90).publish(lambda: [release.manifest])
+            return release
         finally:
             engine.dispose()
 
@@ -106,6 +105,7 @@ def device(tmp_path: Path, backend: Backend, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("PROJECTONE_SERVER", backend.url)
     monkeypatch.setenv("PROJECTONE_ENROLMENT_CODE", backend.facts["enrolment_code"])
     monkeypatch.setenv("PROJECTONE_RELEASE_KEY", backend.facts["release_public_key"])
+    monkeypatch.setenv("PROJECTONE_RELEASE_ROOT", backend.facts["release_root_file"])
     return tmp_path / "device"
 
 

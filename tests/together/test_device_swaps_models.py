@@ -23,7 +23,7 @@ def test_models_are_swapped_under_threads_that_transcribe(tmp_path: Path) -> Non
     is_over = threading.Event()
     was_heard = {version: threading.Event() for version in ("1.0.0", "1.1.0")}
     with running(FakeServer()) as server:
-        settings = DeviceSettings(home=tmp_path / "home", server=server.url, release_keys=(server.public_key,))
+        settings = DeviceSettings(home=tmp_path / "home", server=server.url, release_root=server.root)
         with open_client(settings) as client:
             server.release(models[0], seq=1, version="1.0.0")
             client.update()

@@ -70,7 +70,7 @@ def story(backend: Backend) -> Story:  # noqa: F811
             sealed = snapshots.seal([item_of(row) for row in backend.catalog.usable()], split="none")
             values["dataset_sha256"] = sealed.manifest.dataset_sha256
         runs.finish(run_id, "succeeded", guard=lambda connection: None, **values)
-        made = make_release(KEY, {"weights.bin": b"w"}, seq=len(releases) + 1, version=version, weights_sha256=weights)
+        made = make_release({"weights.bin": b"w"}, seq=len(releases) + 1, version=version, weights_sha256=weights)
         releases.append((run_id, made.manifest))
 
     release("1.0.0", is_trained=False)

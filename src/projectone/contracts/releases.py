@@ -59,6 +59,7 @@ class ReleaseManifest(Contract):
     newest one whatever it thought of it before, and keeps none to go back to.
 
     A release has one manifest for each `tier`, the form in which a kind of device gets the model; they share `seq`.
+    How long it is believed says the metadata that lists it; `expires_at` stands in manifests of before there was any.
     """
 
     schema_version: Literal[1] = 1
@@ -78,19 +79,39 @@ class ReleaseManifest(Contract):
     min_seq: int = Field(default=1, ge=1)
     rollout: RolloutPlan | None = None
     created_at: Moment
-    expires_at: Moment
+    expires_at: Moment | None = None
 
 
-class SignedManifest(Contract):
-    """A manifest's exact bytes and an Ed25519 signature over them (both in base64)."""
+class ReleaseOffer(Contract):
+    """What the signed list says of a release, so that a device knows it before it fetches the manifest."""
 
-    manifest: str
-    key_id: Name
-    signature: str
+    channel: Channel
+    tier: Name
+    seq: int = Field(ge=1)
+    min_runtime: str
+
+    @classmethod
+    def of(cls, manifest: ReleaseManifest) -> ReleaseOffer:
+        """What is to be listed of a release."""
+        return cls(channel=manifest.channel, tier=manifest.tier, seq=manifest.seq, min_runtime=manifest.min_runtime)
+
+
+def release_path(channel: str, tier: str) -> str:
+    """Where the signed list has what is current for a kind of device."""
+    return f"{channel}/{tier}/release.json"
+
+
+def rollout_path(channel: str) -> str:
+    """Where the signed list has how far a channel's release may go."""
+    return f"{channel}/rollout.json"
 
 
 class LatestModelInfo(Contract):
-    """The answer of `/latest-model-info`: a hint for people and old clients; `signed` is what a device believes."""
+    """The answer of `/latest-model-info`: a hint for people and devices that there is something new, and no more.
+
+    What a device believes is the signed metadata below `metadata_url`, which lists the release at `release_path` (for
+    the default tier).
+    """
 
     version: str
     url: str
@@ -99,5 +120,5 @@ class LatestModelInfo(Contract):
     seq: int = Field(ge=1)
     min_seq: int = Field(default=1, ge=1)
     channel: Channel
-    expires_at: Moment
-    signed: SignedManifest
+    metadata_url: str
+    release_path: str

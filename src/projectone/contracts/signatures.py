@@ -1,4 +1,4 @@
-"""Ed25519 over canonical bytes: releases, receipts of erasures, snapshots, scripts, checkpoints, uses of a sample."""
+"""Ed25519 over canonical bytes: receipts of erasures, snapshots, scripts, checkpoints, uses of a sample."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from projectone.contracts.checkpoints import AuditCheckpoint, SignedCheckpoint
 from projectone.contracts.erasures import ErasureReceipt, SignedErasure
-from projectone.contracts.releases import ReleaseManifest, SignedManifest
 from projectone.contracts.scripts import ScriptSheet, SignedScripts
 from projectone.contracts.signed_bytes import key_id_of as key_id_of
 from projectone.contracts.signed_bytes import public_key_text as public_key_text
@@ -30,30 +29,6 @@ _SNAPSHOT_CONTEXT = b"projectone dataset snapshot 1\n"
 _SCRIPTS_CONTEXT = b"projectone script sheet 1\n"
 _CHECKPOINT_CONTEXT = b"projectone audit checkpoint 1\n"
 _USES_CONTEXT = b"projectone uses of a sample 1\n"
-
-
-def sign_manifest(key: Ed25519PrivateKey, manifest: ReleaseManifest) -> SignedManifest:
-    """The manifest's canonical bytes and the signature over them."""
-    content = manifest.to_bytes()
-    return SignedManifest(
-        manifest=base64.b64encode(content).decode(),
-        **signed_by(key, content),
-    )
-
-
-def verify_manifest(trusted: Mapping[str, str], signed: SignedManifest) -> ReleaseManifest:
-    """The manifest, if a key we trust signed exactly these bytes.
-
-    Args:
-        trusted: Key id to raw public key, base64.
-        signed: What the server sent.
-
-    Raises:
-        SignatureError: if the key is unknown or the signature does not hold.
-        ContractError: if the signed bytes are not a manifest.
-    """
-    content = signed_bytes(trusted, signed.key_id, signed.manifest, signed.signature, what="release")
-    return ReleaseManifest.from_bytes(content)
 
 
 def sign_erasure(key: Ed25519PrivateKey, receipt: ErasureReceipt) -> SignedErasure:

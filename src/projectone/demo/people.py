@@ -33,6 +33,7 @@ class Server:
     url: str
     enrolment_code: str
     release_key: str
+    release_root: bytes
 
 
 @dataclass
@@ -69,6 +70,7 @@ class Participant:
             server=server.url,
             enrolment_code=server.enrolment_code,
             release_keys=(server.release_key,),
+            release_root=server.release_root,
         )
         client = open_client(settings)
         identity = json.loads((home / "keys" / "device.json").read_bytes())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -145,7 +146,8 @@ def start(backend: Backend, model: str, screen: Screen) -> tuple[Server, str]:
         BackendError: if something does not start.
     """
     home = backend.command("init")
-    server = Server(home["server_url"], home["enrolment_code"], home["release_public_key"])
+    root = base64.b64decode(home["release_root"])
+    server = Server(home["server_url"], home["enrolment_code"], home["release_public_key"], root)
     started = [
         ("Hub", backend.start("hub", "serve", "--only", "hub", is_ready="ready:"), backend.settings.hub_endpoint),
         ("API", backend.start("api", "serve", "--only", "api", is_ready="ready:"), server.url),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import contextlib
+import os
 import re
 import sys
 from collections.abc import Mapping
@@ -11,8 +14,10 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from projectone.contracts.base import is_name
+from projectone.contracts.releases import DEFAULT_TIER
 from projectone.errors import SettingsError
 
+_TIERS_BY_MEMORY = (("int4", 2_000_000_000), ("int8", 4_000_000_000))
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
@@ -46,12 +51,30 @@ class DeviceSettings:
         default=(),
         metadata={
             "variable": "PROJECTONE_RELEASE_KEY",
-            "help": "Public key (base64) whose releases are installed; several with commas",
+            "help": "Public key (base64) of the server: for receipts and the sentences to read; several with commas",
+            "default": "",
+        },
+    )
+    release_root: bytes = field(
+        default=b"",
+        repr=False,
+        metadata={
+            "variable": "PROJECTONE_RELEASE_ROOT",
+            "help": "The server's first root: the file that its `init` names, or that file in base64. Only models that "
+            "it vouches for are installed",
             "default": "",
         },
     )
     channel: str = field(
         default="stable", metadata={"variable": "PROJECTONE_CHANNEL", "help": "Release channel to follow"}
+    )
+    tier: str = field(
+        default=DEFAULT_TIER,
+        metadata={
+            "variable": "PROJECTONE_TIER",
+            "help": "Form of the model to install: `float16`, `int8` or `int4` (smaller; where a server has no such "
+            "release, `float16`), or `auto`: `int4` with less than 2 GB of memory, `int8` with less than 4",
+        },
     )
     language: str = field(
         default="en", metadata={"variable": "PROJECTONE_LANGUAGE", "help": "Language that is spoken, a two-letter code"}
@@ -90,10 +113,25 @@ class DeviceSettings:
             release_keys=tuple(
                 key.strip() for key in environ.get("PROJECTONE_RELEASE_KEY", "").split(",") if key.strip()
             ),
+            release_root=_root(environ.get("PROJECTONE_RELEASE_ROOT", "").strip()),
             channel=environ.get("PROJECTONE_CHANNEL", "") or "stable",
+            tier=_tier(environ.get("PROJECTONE_TIER", "") or DEFAULT_TIER),
             language=environ.get("PROJECTONE_LANGUAGE", "") or "en",
             numerics=_numerics(environ.get("PROJECTONE_NUMERICS", "") or "float32"),
         )
+
+
+def _tier(name: str) -> str:
+    if name == "auto":
+        return tier_for(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    if name not in (DEFAULT_TIER, "int8", "int4"):
+        raise SettingsError(f"PROJECTONE_TIER: expected float16, int8, int4 or auto, got {name!r}")
+    return name
+
+
+def tier_for(memory_bytes: int) -> str:
+    """The form of the model that a machine with so much memory takes by itself."""
+    return next((tier for tier, below_bytes in _TIERS_BY_MEMORY if memory_bytes < below_bytes), DEFAULT_TIER)
 
 
 def _numerics(name: str) -> Literal["float32", "int8"]:
@@ -102,6 +140,23 @@ def _numerics(name: str) -> Literal["float32", "int8"]:
     if name == "int8":
         return "int8"
     raise SettingsError(f"PROJECTONE_NUMERICS: expected float32 or int8, got {name!r}")
+
+
+def _root(text: str) -> bytes:
+    """A file's content, or what the text holds itself."""
+    if not text:
+        return b""
+    try:
+        return Path(text).expanduser().read_bytes()
+    except OSError as error:  # a text of this length is no name of a file either
+        problem = error.strerror
+    with contextlib.suppress(ValueError):
+        if (content := base64.b64decode(text, validate=True)).startswith(b"{"):
+            return content
+    raise SettingsError(
+        "PROJECTONE_RELEASE_ROOT: expected the file that the server's `init` names, or that file in base64, "
+        f"got {text[:60]!r}: {problem}"
+    )
 
 
 def _home(environ: Mapping[str, str]) -> Path:

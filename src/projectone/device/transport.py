@@ -21,6 +21,8 @@ _TIMEOUT = httpx2.Timeout(30.0, connect=10.0)
 _ATTEMPTS = 3
 _FIRST_PAUSE_S = 0.2
 _LONGEST_PAUSE_S = 10.0
+# A server that sends a byte now and then keeps nobody waiting longer than this for one answer.
+_LONGEST_ANSWER_S = 60.0
 _TRY_AGAIN = {
     HTTPStatus.TOO_MANY_REQUESTS,
     HTTPStatus.INTERNAL_SERVER_ERROR,
@@ -189,8 +191,11 @@ def _pieces(response: httpx2.Response, path: str) -> Iterator[bytes]:
 def _good_answer(response: httpx2.Response) -> Answer:
     """The answer, or the error it stands for."""
     body = bytearray()
+    begun_s = time.monotonic()
     for piece in response.iter_bytes():
         body += piece
+        if time.monotonic() - begun_s > _LONGEST_ANSWER_S:
+            raise TransportError(f"{response.url.path}: no whole answer in {_LONGEST_ANSWER_S:.0f} s")
         if len(body) > MAX_ANSWER_BYTES:
             raise ContractError(f"{response.url.path}: expected at most {MAX_ANSWER_BYTES} bytes, got more")
     status = response.status_code

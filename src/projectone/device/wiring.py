@@ -17,6 +17,7 @@ from projectone.device.installed import Installed
 from projectone.device.keys import DeviceKeys
 from projectone.device.outbox import M003_OUTBOX, M006_DELETIONS, Outbox
 from projectone.device.recordings import M001_RECORDINGS, Clip, Recordings
+from projectone.device.releases import SignedReleases
 from projectone.device.rooms import DeviceRooms, Distances
 from projectone.device.scripts import Scripts
 from projectone.device.sent import Sent
@@ -52,7 +53,7 @@ def open_client(settings: DeviceSettings) -> DeviceClient:
         StorageError: if the home is damaged or cannot be written to.
         SettingsError: if a release key is no key.
     """
-    trust = Trust(settings.release_keys, channel=settings.channel, runtime=__version__)
+    trust = Trust(settings.release_keys, channel=settings.channel, runtime=__version__, tier=settings.tier)
     try:
         make_folder(settings.home)
         settings.home.chmod(0o700)  # recordings are nobody else's business
@@ -103,11 +104,11 @@ def open_client(settings: DeviceSettings) -> DeviceClient:
             ),
             updater=Updater(
                 installed,
-                trust,
+                SignedReleases(settings.home / "releases", settings.release_root, trust, transport, clock=_now),
                 transport,
                 settings.home / "staging",
+                channel=settings.channel,
                 try_new_model=transcriber.try_new_model,
-                clock=_now,
             ),
             transcriber=transcriber,
             scripts=Scripts(

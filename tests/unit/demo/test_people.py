@@ -35,7 +35,7 @@ PERSON = Person(
 @pytest.fixture
 def ann(tmp_path: Path, server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Participant]:
     monkeypatch.setattr(wiring, "_load_engine", lambda folder, settings: TextEngine(folder))
-    who = Participant.open(PERSON, tmp_path / "ann", Server(server.url, ENROLMENT_CODE, server.public_key))
+    who = Participant.open(PERSON, tmp_path / "ann", Server(server.url, ENROLMENT_CODE, server.public_key, server.root))
     assert who.client.update().status == "updated"
     yield who
     who.client.close()

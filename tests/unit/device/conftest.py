@@ -102,6 +102,7 @@ def client(tmp_path: Path, server: FakeServer, monkeypatch: pytest.MonkeyPatch) 
         server=server.url,
         enrolment_code=ENROLMENT_CODE,
         release_keys=(server.public_key,),
+        release_root=server.root,
     )
     with open_client(settings) as opened:
         yield opened

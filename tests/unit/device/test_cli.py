@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import subprocess
@@ -26,6 +27,7 @@ def _device(tmp_path: Path, server: FakeServer, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("PROJECTONE_SERVER", server.url)
     monkeypatch.setenv("PROJECTONE_ENROLMENT_CODE", ENROLMENT_CODE)
     monkeypatch.setenv("PROJECTONE_RELEASE_KEY", server.public_key)
+    monkeypatch.setenv("PROJECTONE_RELEASE_ROOT", base64.b64encode(server.root).decode())
 
 
 @pytest.fixture

@@ -92,7 +92,7 @@ def test_a_model_that_another_process_brought_is_taken_up(client: DeviceClient, 
     client.update()
     assert client.transcribe(tone()).text == "won"
     server.release(text_model("one"), seq=2, version="1.1.0")
-    settings = DeviceSettings(home=client.status().home, server=server.url, release_keys=(server.public_key,))
+    settings = DeviceSettings(home=client.status().home, server=server.url, release_root=server.root)
     with open_client(settings) as other:
         assert other.update().status == "updated"
     assert client.transcribe(tone()).text == "won"

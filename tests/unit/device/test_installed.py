@@ -16,7 +16,7 @@ KEY = Ed25519PrivateKey.generate()
 
 
 def add(installed: Installed, text: str, seq: int) -> Slot:
-    release = make_release(KEY, text_model(text), seq=seq, version=f"1.{seq}.0")
+    release = make_release(text_model(text), seq=seq, version=f"1.{seq}.0")
     package = installed.folder.parent / "package.zip"
     package.write_bytes(release.package)
     return installed.add(package, release.manifest)

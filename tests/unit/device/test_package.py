@@ -26,7 +26,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def unpacked(files: dict[str, bytes], folder: Path, package: bytes | None = None) -> str:
-    release = make_release(KEY, files, package=package)
+    release = make_release(files, package=package)
     path = folder.parent / "package.zip"
     path.write_bytes(release.package)
     unpack(path, release.manifest, folder)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
-from projectone.device.settings import DeviceSettings
+from projectone.device.settings import DeviceSettings, tier_for
 from projectone.errors import SettingsError
 
 
@@ -17,13 +18,16 @@ def test_without_any_setting_there_is_a_home_and_no_server() -> None:
     assert (settings.server, settings.release_keys, settings.channel) == (None, (), "stable")
 
 
-def test_every_variable_is_read() -> None:
+def test_every_variable_is_read(tmp_path: Path) -> None:
+    (tmp_path / "root.json").write_bytes(b'{"signed":1}')
     values = {
         "PROJECTONE_HOME": "/a/b",
         "PROJECTONE_SERVER": "https://speech.example.org/",
         "PROJECTONE_ENROLMENT_CODE": "code",
         "PROJECTONE_RELEASE_KEY": " k1 , k2,",
+        "PROJECTONE_RELEASE_ROOT": str(tmp_path / "root.json"),
         "PROJECTONE_CHANNEL": "beta",
+        "PROJECTONE_TIER": "int4",
         "PROJECTONE_LANGUAGE": "de",
         "PROJECTONE_NUMERICS": "int8",
     }
@@ -32,11 +36,21 @@ def test_every_variable_is_read() -> None:
         server="https://speech.example.org",
         enrolment_code="code",
         release_keys=("k1", "k2"),
+        release_root=b'{"signed":1}',
         channel="beta",
+        tier="int4",
         language="de",
         numerics="int8",
     )
     assert {field.metadata["variable"] for field in fields(DeviceSettings)} == set(values)
+
+
+def test_a_root_may_be_given_as_text_and_nonsense_is_refused() -> None:
+    text = base64.b64encode(b'{"signed":1}' * 200).decode()
+    assert DeviceSettings.from_env({"HOME": "/h", "PROJECTONE_RELEASE_ROOT": text}).release_root.startswith(b"{")
+    for wrong in ("/no/such/root.json", "AAAA", "/h"):
+        with pytest.raises(SettingsError, match="PROJECTONE_RELEASE_ROOT"):
+            DeviceSettings.from_env({"HOME": "/h", "PROJECTONE_RELEASE_ROOT": wrong})
 
 
 @pytest.mark.parametrize(
@@ -81,3 +95,14 @@ def test_numerics_that_nobody_computes_in_are_refused() -> None:
 def test_the_enrolment_code_is_in_no_text() -> None:
     settings = DeviceSettings.from_env({"HOME": "/h", "PROJECTONE_ENROLMENT_CODE": "hush"})
     assert "hush" not in repr(settings)
+
+
+@pytest.mark.parametrize(("memory_bytes", "tier"), [(1 << 30, "int4"), (3 << 30, "int8"), (8 << 30, "float16")])
+def test_a_machine_with_little_memory_takes_a_smaller_model_by_itself(memory_bytes: int, tier: str) -> None:
+    assert tier_for(memory_bytes) == tier
+
+
+def test_a_tier_is_one_that_this_device_can_compute_with() -> None:
+    assert DeviceSettings.from_env({"PROJECTONE_TIER": "auto"}).tier in ("float16", "int8", "int4")
+    with pytest.raises(SettingsError, match="PROJECTONE_TIER"):
+        DeviceSettings.from_env({"PROJECTONE_TIER": "coreml-int8"})

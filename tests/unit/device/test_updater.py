@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import json
 import shutil
 import zipfile
 from collections import namedtuple
@@ -12,21 +10,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from tests.fakes.device_rooms import VOICE, heard_by, text_model, update
-from tests.fakes.release_server import FakeServer, make_release, zip_of
+from tests.fakes.release_server import FakeServer, zip_of
 
 from projectone.contracts.base import sha256_hex
 from projectone.contracts.releases import ReleaseFile
 from projectone.device.installed import Installed
 from projectone.errors import (
     ArtifactError,
+    ContractError,
     DigestMismatchError,
     ExpiredReleaseError,
     LeaseError,
     ProjectOneError,
     RefusedError,
     RollbackError,
+    SettingsError,
     SignatureError,
     StorageError,
     TransportError,
@@ -67,8 +66,10 @@ def test_the_same_release_again_costs_one_question(tmp_path: Path, server: FakeS
 
 
 def test_a_server_without_a_release_is_no_error(tmp_path: Path, server: FakeServer) -> None:
-    server.faults.answer = lambda method, path: (404, "no-release")
-    assert update(tmp_path, server).status == "no-release"
+    assert [update(tmp_path, server).status for _ in range(2)] == ["no-release"] * 2
+    assert server.asked("GET", "/tuf/metadata/timestamp.json") == 1
+    server.release(text_model("first"))
+    assert update(tmp_path, server).status == "updated"
 
 
 def forge(server: FakeServer, what: str) -> None:
@@ -78,8 +79,6 @@ def forge(server: FakeServer, what: str) -> None:
     signed: dict[str, dict[str, Any]] = {
         "older": {"seq": 4},
         "number out of proportion": {"seq": 200_006},
-        "expired": {"expires_at": now - timedelta(seconds=1)},
-        "other channel": {"channel": "beta"},
         "needs a newer app": {"min_runtime": "9.0.0"},
         "nonsense runtime": {"min_runtime": "soon"},
         "file digest": {
@@ -98,24 +97,35 @@ def forge(server: FakeServer, what: str) -> None:
         "manifest inside": zip_of({**files, "manifest.json": b"{}"}),
     }
     if what in signed:
-        server.release(files, **({"seq": 6} | signed[what]))
+        hint = server.release(files, **({"seq": 6} | signed[what])).info
+        server.latest = hint.model_copy(update={"seq": 9})
     elif what in packages:
         server.release(files, seq=6, package=packages[what])
+    elif what == "expired":
+        server.shelf.expiries["targets"] = now - timedelta(seconds=1)
+        server.release(files, seq=6)
+        server.shelf.expiries.clear()
     elif what == "foreign key":
-        foreign = make_release(Ed25519PrivateKey.generate(), files, seq=6)
-        server.packages[foreign.manifest.package_sha256] = foreign.package
-        server.latest = foreign.info
-    elif what in ("changed manifest", "not a manifest"):
-        info = server.release(files, seq=6).info
-        content = json.loads(base64.b64decode(info.signed.manifest))
-        content["seq"] = 7
-        manifest = base64.b64encode(json.dumps(content).encode()).decode()
-        signature = info.signed.signature
-        if what == "not a manifest":  # signed by our own key, and still no manifest
-            manifest = base64.b64encode(b"[]").decode()
-            signature = base64.b64encode(server.key.sign(b"[]")).decode()
-        changed = info.signed.model_copy(update={"manifest": manifest, "signature": signature})
-        server.latest = info.model_copy(update={"signed": changed})
+        server.shelf.keys["targets"] = ["thief"]
+        server.release(files, seq=6)
+        server.shelf.keys["targets"] = ["targets"]
+    elif what == "changed manifest":
+        release = server.release(files, seq=6)
+        changed = release.manifest.to_bytes().replace(b'"seq":6', b'"seq":7')
+        path = next(
+            path for path in server.signed if path.endswith(f"{sha256_hex(release.manifest.to_bytes())}.release.json")
+        )
+        server.signed[path] = changed
+    elif what == "not a manifest":  # listed by our own key, and still no manifest
+        server.release(files, seq=6)
+        custom = {"channel": "stable", "tier": "float16", "seq": 6, "min_runtime": "0.1.0"}
+        server.shelf.list("stable/float16/release.json", b"[]", custom)
+        server.show()
+    elif what in ("another release than the list says", "other channel", "other tier"):
+        manifest = server.release(files, seq=6).manifest
+        said = {"other channel": {"channel": "beta"}, "other tier": {"tier": "int4"}}.get(what, {"seq": 7})
+        server.shelf.release(manifest, **said)
+        server.show()
     else:
         release = server.release(files, seq=6)
         digest, content = release.manifest.package_sha256, release.package
@@ -131,12 +141,14 @@ ATTACKS: dict[str, type[ProjectOneError]] = {
     "older": RollbackError,
     "number out of proportion": RollbackError,
     "expired": ExpiredReleaseError,
-    "other channel": ArtifactError,
     "needs a newer app": ArtifactError,
     "nonsense runtime": ArtifactError,
     "foreign key": SignatureError,
-    "changed manifest": SignatureError,
-    "not a manifest": SignatureError,
+    "changed manifest": ArtifactError,
+    "not a manifest": ContractError,
+    "another release than the list says": ArtifactError,
+    "other channel": ArtifactError,
+    "other tier": ArtifactError,
     "changed byte": DigestMismatchError,
     "changed last byte": DigestMismatchError,
     "truncated": TransportError,
@@ -180,7 +192,8 @@ def test_bytes_after_the_signed_length_are_not_read(tmp_path: Path, server: Fake
 
 def test_a_release_that_expired_stops_updates_but_not_transcription(tmp_path: Path, server: FakeServer) -> None:
     with_first_release(tmp_path, server)
-    server.release(text_model("old"), seq=5, expires_at=datetime.now(UTC) - timedelta(days=1))
+    server.shelf.expiries["timestamp"] = datetime.now(UTC) - timedelta(days=1)
+    server.release(text_model("new"), seq=6)
     with pytest.raises(ExpiredReleaseError):
         update(tmp_path, server)
     assert heard_by(tmp_path) == "old"
@@ -348,13 +361,12 @@ def test_an_interrupted_trial_is_brought_to_its_end(tmp_path: Path, server: Fake
     assert Installed(tmp_path / "models").state().floor == 6
 
 
-def test_without_a_release_key_nothing_is_believed(tmp_path: Path, server: FakeServer) -> None:
-    from projectone.device.trust import Trust
-    from projectone.errors import SettingsError
-
-    release = server.release(text_model("new"))
-    with pytest.raises(SettingsError, match="PROJECTONE_RELEASE_KEY"):
-        Trust([], channel="stable", runtime="0.1.0").judge(release.info, floor=0, now=datetime.now(UTC))
+@pytest.mark.parametrize("root", [b"", b"{}", b"nonsense"])
+def test_without_a_release_root_nothing_is_believed(tmp_path: Path, server: FakeServer, root: bytes) -> None:
+    server.release(text_model("new"))
+    server.shelf.roots = [root]
+    with pytest.raises(SettingsError, match="PROJECTONE_RELEASE_ROOT"):
+        update(tmp_path, server)
 
 
 def test_what_the_server_retired_is_not_kept_to_go_back_to(tmp_path: Path, server: FakeServer) -> None:

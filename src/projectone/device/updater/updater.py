@@ -6,7 +6,7 @@ import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import timedelta
 from pathlib import Path
 from typing import Literal
 from urllib.parse import quote
@@ -14,17 +14,20 @@ from urllib.parse import quote
 from projectone.contracts.endpoints import LATEST_MODEL_INFO, release_package, release_update
 from projectone.contracts.releases import BasePackage, LatestModelInfo, ReleaseManifest, ReleaseUpdate
 from projectone.device.installed import Installed, InstallState, Outcome, Slot
+from projectone.device.releases import SignedReleases
 from projectone.device.transport import Transport
-from projectone.device.trust import Trust
 from projectone.device.updater.download import ByteProgress, Download, Wanted
 from projectone.device.updater.ways import ways_to
-from projectone.errors import ArtifactError, RefusedError, StorageError
+from projectone.errors import ArtifactError, ContractError, RefusedError, StorageError
 
 UpdateStatus = Literal["updated", "current", "no-release", "set-aside", "rejected"]
 """A new model is in use; there is none newer; there is none at all; the newest is not wanted here; it failed here."""
 
 _SPARE_BYTES = 32 * 1024 * 1024
 _NO_RELEASE = "no-release"
+_NOTHING_YET = "the server has released nothing yet"
+# Whoever answers for the server with "nothing new" holds a release back for a day, and no longer.
+_LOOK_ANYWAY = timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -38,37 +41,43 @@ class UpdateReport:
     received_bytes: int = 0
 
 
+def _no_news(version: str | None) -> UpdateReport:
+    if version is None:
+        return UpdateReport("no-release", None, None, _NOTHING_YET)
+    return UpdateReport("current", version, version)
+
+
 class Updater:
     """Brings the newest model that is ours, current and working."""
 
     def __init__(
         self,
         installed: Installed,
-        trust: Trust,
+        releases: SignedReleases,
         transport: Transport,
         staging: Path,
         *,
+        channel: str,
         try_new_model: Callable[[], Outcome[object] | None],
-        clock: Callable[[], datetime],
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         """Join the rooms that an update needs.
 
         Args:
             installed: The models on this device.
-            trust: Which releases are believed.
+            releases: What the server released, as far as it is believed.
             transport: The way to the server.
             staging: Folder for what is on its way.
+            channel: What is followed.
             try_new_model: Loads the model on trial, exercises it and puts it in use; called inside `changing`.
-            clock: The time.
             sleep: Waits between attempts.
         """
         self._installed = installed
-        self._trust = trust
+        self._releases = releases
         self._transport = transport
         self._staging = staging
+        self._channel = channel
         self._try_new_model = try_new_model
-        self._clock = clock
         self._sleep = sleep
 
     def update(self, *, is_again: bool = False, on_progress: ByteProgress | None = None) -> UpdateReport:
@@ -90,10 +99,12 @@ class Updater:
                 self._try_new_model()
             state = self._installed.state()
             from_version = state.current.version if state.current else None
-            info = self._ask()
-            if info is None:
-                return UpdateReport("no-release", from_version, from_version, "the server has released nothing yet")
-            manifest = self._trust.judge(info, floor=state.floor, now=self._clock())
+            if not is_again and self._releases.is_looked_at(within=_LOOK_ANYWAY) and not self._has_news(state):
+                return _no_news(from_version)
+            with self._releases.current() as trusted:
+                manifest = trusted.release(floor=state.floor)
+            if manifest is None:
+                return UpdateReport("no-release", from_version, from_version, _NOTHING_YET)
             # A model that the server has retired is worse than one that was set aside.
             is_retired = state.current is not None and state.current.seq < manifest.min_seq
             settled = self._needs_nothing(state, manifest, is_again=is_again or is_retired)
@@ -101,16 +112,19 @@ class Updater:
             self._installed.retire(manifest.min_seq)
             return report
 
-    def _ask(self) -> LatestModelInfo | None:
+    def _has_news(self, state: InstallState) -> bool:
+        """Whether the server hints at something to look for. What the hint says decides nothing else."""
+        query = f"channel={quote(self._channel)}"
         try:
-            answer = self._transport.call(
-                "GET", LATEST_MODEL_INFO, query=f"channel={quote(self._trust.channel)}", is_signed=False
-            )
+            answer = self._transport.call("GET", LATEST_MODEL_INFO, query=query, is_signed=False)
+            hint = LatestModelInfo.from_bytes(answer.body)
         except RefusedError as error:
-            if error.reason == _NO_RELEASE:
-                return None
-            raise
-        return LatestModelInfo.from_bytes(answer.body)
+            return error.reason != _NO_RELEASE
+        except ContractError:
+            return True
+        if state.current is None or state.current.seq < max(hint.seq, hint.min_seq):
+            return True
+        return self._installed.damage(state.current) is not None
 
     def _needs_nothing(self, state: InstallState, manifest: ReleaseManifest, *, is_again: bool) -> UpdateReport | None:
         current = state.current

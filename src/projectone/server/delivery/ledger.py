@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 from sqlalchemy import (
@@ -22,11 +21,10 @@ from sqlalchemy import (
     func,
     insert,
     select,
-    update,
 )
 
-from projectone.contracts.endpoints import release_package
-from projectone.contracts.releases import DEFAULT_TIER, LatestModelInfo, ReleaseManifest, SignedManifest
+from projectone.contracts.endpoints import SIGNED_METADATA, release_package
+from projectone.contracts.releases import DEFAULT_TIER, LatestModelInfo, ReleaseManifest, release_path
 from projectone.errors import StorageError
 from projectone.server.audit import record
 from projectone.server.database import METADATA, reading, writing
@@ -43,7 +41,8 @@ RELEASES = Table(
     Column("weights_sha256", String(64), nullable=False),
     Column("package_sha256", String(64), nullable=False),
     Column("manifest", Text, nullable=False),
-    Column("signed", Text, nullable=False),
+    # What each row was signed with before there was signed metadata (ADR 0023); empty since.
+    Column("signed", Text, nullable=False, default=""),
     Column("created_at_s", Float, nullable=False),
     UniqueConstraint("channel", "seq"),
 )
@@ -57,27 +56,24 @@ RELEASE_TIERS = Table(
 )
 """A release for the tiers beside the default one, which is the row in `releases`."""
 
-_READ = (RELEASES.c.run_id, RELEASES.c.manifest, RELEASES.c.signed)
+_READ = (RELEASES.c.run_id, RELEASES.c.manifest)
 
-Sign = Callable[[ReleaseManifest], SignedManifest]
 Draft = Callable[[int], ReleaseManifest]
 """The manifest of one tier for a sequence number."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Release:
-    """One release: what its manifest says, and that manifest signed.
+    """One release: what its manifests say.
 
     Attributes:
         run_id: Which run made it.
         manifest: Of the default tier: the model that was judged.
-        signed: That manifest, signed.
         others: The manifests of the other tiers, in the order of their names.
     """
 
     run_id: str
     manifest: ReleaseManifest
-    signed: SignedManifest
     others: tuple[ReleaseManifest, ...] = ()
 
     @property
@@ -112,7 +108,6 @@ class Ledger:
         run_id: str,
         channel: str,
         draft: Draft,
-        sign: Sign,
         *,
         others: Sequence[Draft] = (),
         guard: Callable[[Connection], None] | None = None,
@@ -124,7 +119,6 @@ class Ledger:
             run_id: Who publishes.
             channel: Who gets it.
             draft: The default tier's manifest for a sequence number, which is one more than the channel's newest.
-            sign: Signs the manifest.
             others: The same release for other tiers, each its own manifest of the same number.
             guard: Refuses the transaction if the caller's lease is stale.
             before_new: Refuses it if the model must not leave; not asked about a release that is there already.
@@ -153,20 +147,9 @@ class Ledger:
             manifest, *rest = (_drafted(make, channel, seq, floor) for make in (draft, *others))
             rest.sort(key=lambda tier: tier.tier)
             _require_one_of_each(manifest, rest)
-            release = Release(run_id=run_id, manifest=manifest, signed=sign(manifest), others=tuple(rest))
+            release = Release(run_id=run_id, manifest=manifest, others=tuple(rest))
             _append(connection, release)
         return release
-
-    def renew(self, channel: str, expires_at: datetime, sign: Sign) -> None:
-        """Sign the channel's newest release again with a later expiry; nothing else of it changes."""
-        newest = self.newest(channel)
-        if newest is None:
-            return
-        manifest = newest.manifest.model_copy(update={"expires_at": expires_at.astimezone(UTC)})
-        signed = sign(manifest).to_bytes().decode()
-        values = {"manifest": manifest.to_bytes().decode(), "signed": signed}
-        with writing(self._engine) as connection:
-            connection.execute(update(RELEASES).where(RELEASES.c.run_id == newest.run_id).values(**values))
 
     def released_weights(self) -> set[str]:
         """Digests of every model that was ever released, on any channel."""
@@ -225,8 +208,8 @@ class Ledger:
             seq=manifest.seq,
             min_seq=manifest.min_seq,
             channel=manifest.channel,
-            expires_at=manifest.expires_at,
-            signed=release.signed,
+            metadata_url=f"{self._public_url}{SIGNED_METADATA}",
+            release_path=release_path(manifest.channel, manifest.tier),
         )
 
 
@@ -254,7 +237,6 @@ def _append(connection: Connection, release: Release) -> None:
             weights_sha256=manifest.weights_sha256,
             package_sha256=manifest.package_sha256,
             manifest=manifest.to_bytes().decode(),
-            signed=release.signed.to_bytes().decode(),
             created_at_s=manifest.created_at.timestamp(),
         )
     )
@@ -273,7 +255,7 @@ def _append(connection: Connection, release: Release) -> None:
     )
 
 
-def _releases(connection: Connection, rows: Sequence[Row[str, str, str]]) -> list[Release]:
+def _releases(connection: Connection, rows: Sequence[Row[str, str]]) -> list[Release]:
     others: dict[str, list[ReleaseManifest]] = {}
     if rows:
         tier = RELEASE_TIERS.c
@@ -286,8 +268,7 @@ def _releases(connection: Connection, rows: Sequence[Row[str, str, str]]) -> lis
         Release(
             run_id=run_id,
             manifest=ReleaseManifest.from_bytes(manifest.encode()),
-            signed=SignedManifest.from_bytes(signed.encode()),
             others=tuple(others.get(run_id, ())),
         )
-        for run_id, manifest, signed in rows
+        for run_id, manifest in rows
     ]

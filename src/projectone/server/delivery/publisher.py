@@ -27,10 +27,10 @@ from tuf.api.metadata import (
 from tuf.api.serialization.json import CanonicalJSONSerializer
 
 from projectone.contracts.base import sha256_hex
-from projectone.contracts.releases import ReleaseManifest
+from projectone.contracts.releases import ReleaseManifest, ReleaseOffer, release_path, rollout_path
 from projectone.errors import RollbackError, SettingsError
 from projectone.server.delivery.role_keys import RoleKeys
-from projectone.server.delivery.roles import ROLLOUT_PATHS, Lifetimes, OnlineRole, release_path, rollout_path
+from projectone.server.delivery.roles import ROLLOUT_PATHS, Lifetimes, OnlineRole
 from projectone.server.delivery.signed_files import SignedFiles
 from projectone.storage.locks import exclusive_lock
 
@@ -110,12 +110,7 @@ class Publisher:
 
     def _release_target(self, path: str, manifest: ReleaseManifest) -> TargetFile:
         target = self._files.add(path, manifest.to_bytes())
-        target.unrecognized_fields["custom"] = {
-            "channel": manifest.channel,
-            "tier": manifest.tier,
-            "seq": manifest.seq,
-            "min_runtime": manifest.min_runtime,
-        }
+        target.unrecognized_fields["custom"] = ReleaseOffer.of(manifest).model_dump()
         return target
 
     def _settle(

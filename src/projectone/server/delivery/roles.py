@@ -52,13 +52,3 @@ class Lifetimes:
     def renewed_below(self, role: str) -> timedelta:
         """With less than this left it is signed again: the timestamp after a quarter of its life, others after half."""
         return self.of(role) * (0.75 if role == "timestamp" else 0.5)
-
-
-def release_path(channel: str, tier: str) -> str:
-    """Where a device finds what is current for it."""
-    return f"{channel}/{tier}/release.json"
-
-
-def rollout_path(channel: str) -> str:
-    """Where a device finds how far a release may go."""
-    return f"{channel}/rollout.json"

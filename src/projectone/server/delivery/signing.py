@@ -1,4 +1,4 @@
-"""Signs releases, receipts, snapshots and checkpoints with the home's Ed25519 key; devices carry its public half."""
+"""Signs receipts, snapshots and checkpoints with the home's Ed25519 key; devices carry its public half."""
 
 from __future__ import annotations
 
@@ -14,14 +14,12 @@ from cryptography.hazmat.primitives.serialization import (
 
 from projectone.contracts.checkpoints import AuditCheckpoint, SignedCheckpoint
 from projectone.contracts.erasures import ErasureReceipt, SignedErasure
-from projectone.contracts.releases import ReleaseManifest, SignedManifest
 from projectone.contracts.scripts import ScriptSheet, SignedScripts
 from projectone.contracts.signatures import (
     key_id_of,
     public_key_text,
     sign_checkpoint,
     sign_erasure,
-    sign_manifest,
     sign_scripts,
     sign_snapshot,
     sign_uses,
@@ -36,10 +34,6 @@ class ReleaseSigner:
 
     def __init__(self, key: Ed25519PrivateKey) -> None:
         self._key = key
-
-    def sign(self, manifest: ReleaseManifest) -> SignedManifest:
-        """The manifest's canonical bytes and the signature over them."""
-        return sign_manifest(self._key, manifest)
 
     def sign_erasure(self, receipt: ErasureReceipt) -> SignedErasure:
         """The receipt's canonical bytes and the signature over them."""

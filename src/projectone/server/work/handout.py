@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -11,7 +11,7 @@ from projectone.contracts.releases import DEFAULT_TIER, ReleaseFile, ReleaseMani
 from projectone.errors import ConversionError, RegistryError, TransportError
 from projectone.server.conversion.package import pack
 from projectone.server.delivery.ledger import Ledger, Release
-from projectone.server.delivery.signing import ReleaseSigner
+from projectone.server.delivery.publisher import Publisher
 from projectone.server.pipeline.models import WEIGHTS, ModelFolders
 from projectone.server.pipeline.ports import Deployment
 from projectone.server.registry.aliases import AliasedModel, HubAliases, aliased, as_released, nominated, without
@@ -34,13 +34,12 @@ class Handout:
         registry: Registry,
         packages: FileBlobs,
         ledger: Ledger,
-        signer: ReleaseSigner,
+        publisher: Publisher,
         repo_id: str,
         facts: ModelFacts,
         aliases: HubAliases,
         tell: Callable[[str], None],
         channel: str,
-        lifetime: timedelta,
         short_ways: ShortWays,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
@@ -48,13 +47,12 @@ class Handout:
         self._registry = registry
         self._packages = packages
         self._ledger = ledger
-        self._signer = signer
+        self._publisher = publisher
         self._repo_id = repo_id
         self._facts = facts
         self._aliases = aliases
         self._tell = tell
         self._channel = channel
-        self._lifetime = lifetime
         self._short_ways = short_ways
         self._clock = clock
 
@@ -106,7 +104,11 @@ class Handout:
         guard: Guard,
         before_new: Guard | None = None,
     ) -> int:
-        """The signed row that devices act on; gives its number. `before_new` has the last word, in its transaction."""
+        """The row, and then the signed list that devices act on; gives the number.
+
+        `before_new` has the last word, in the row's transaction. Whoever is interrupted between the two is repeated, or
+        the worker's next look finds that the list is behind the rows.
+        """
         created_at = self._clock()
 
         def draft(seq: int, package: Mapping[str, Any] = package, tier: str = DEFAULT_TIER) -> ReleaseManifest:
@@ -125,18 +127,17 @@ class Handout:
                 files=tuple(ReleaseFile.model_validate(file) for file in package["files"]),
                 updates=tuple(ReleaseUpdate.model_validate(update) for update in package["updates"]),
                 created_at=created_at,
-                expires_at=created_at + self._lifetime,
             )
 
         release = self._ledger.publish(
             deployment.run_id,
             self._channel,
             draft,
-            self._signer.sign,
             others=[partial(draft, package=other, tier=tier) for tier, other in package["tiers"].items()],
             guard=guard,
             before_new=before_new,
         )
+        self.show()
         self._name(release)
         return release.manifest.seq
 
@@ -147,6 +148,14 @@ class Handout:
             self._aliases.move(lambda table: as_released(table, models), f"{release.manifest.version} is released")
         except (RegistryError, TransportError) as error:
             self._tell(f"{error}; `projectone-server registry aliases --align` makes up for it")
+
+    def show(self) -> None:
+        """List what the rows say is newest; nothing happens if it is listed."""
+        self._publisher.publish(self._newest)
+
+    def _newest(self) -> list[ReleaseManifest]:
+        newest = self._ledger.newest(self._channel)
+        return [] if newest is None else list(newest.tiers.values())
 
     def retract(self, run_id: str, version: str, packages: Iterable[Mapping[str, Any]]) -> list[str]:
         """Undo what was handed out of a model that must not be released after all; gives what a human should know.
@@ -171,15 +180,6 @@ class Handout:
         return [
             f"The Hub had taken the model: its tag is removed, commit {commit} of {self._repo_id} is yours to remove."
         ]
-
-    def renew(self) -> bool:
-        """Sign the current release again once half its life is over; says whether it did."""
-        newest = self._ledger.newest(self._channel)
-        now = self._clock()
-        if newest is None or newest.manifest.expires_at - now > self._lifetime / 2:
-            return False
-        self._ledger.renew(self._channel, now + self._lifetime, self._signer.sign)
-        return True
 
 
 def released_models(releases: Iterable[Release], repo_id: str) -> list[AliasedModel]:

@@ -32,6 +32,7 @@ from projectone.server.settings import ServerSettings
 from projectone.server.work.approval import add_actions, execute_action
 from projectone.server.work.checkpoints import publish_checkpoint
 from projectone.server.work.devices import hold_what_came_late
+from projectone.server.work.renewal import keeping_signed
 from projectone.server.work.scripts import publish_scripts
 from projectone.server.work.unchanged import retire
 from projectone.server.work.workshop import Workshop
@@ -50,6 +51,7 @@ _RETRY_INTERVAL_S = 30.0
 _LONGEST_S = 86_400.0
 _EXPIRY_INTERVAL = timedelta(hours=1)
 _CHECKPOINT_INTERVAL = timedelta(hours=1)
+_SHOW_INTERVAL = timedelta(minutes=10)
 _NEVER = timedelta(days=365_000)
 
 
@@ -88,7 +90,8 @@ def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
                 if arguments.json:
                     print(json.dumps({"runs": to_json(runs)}))
             else:
-                worker.work_forever(arguments.interval_s)
+                with keeping_signed(workshop.publisher, workshop.line.say):
+                    worker.work_forever(arguments.interval_s)
     finally:
         workshop.close()
     return 0
@@ -128,6 +131,7 @@ class Worker:
         )
         self._expired_at: datetime | None = None
         self._signed_at: datetime | None = None
+        self._shown_at: datetime | None = None
         self._is_all_erased = False
         self._erasure_problem: str | None = None
         self._holder = f"{socket.gethostname()}/{os.getpid()}/{uuid.uuid4().hex[:8]}"
@@ -161,8 +165,7 @@ class Worker:
             self._workshop.line.say("stopped; the run goes on at the next start")
         finally:
             self._workshop.outbox.flush(self._workshop.senders)
-        if self._workshop.handout.renew():
-            self._workshop.line.say("the current release is signed again for a new period")
+        self._show_releases()
         return ended
 
     def work_forever(self, interval_s: float) -> None:
@@ -257,6 +260,13 @@ class Worker:
         if n_spent:
             self._workshop.line.say(f"destroyed the keys of {n_spent} consents under which no sample is left")
         self._expired_at = now
+
+    def _show_releases(self) -> None:
+        """List what is released, if a run was interrupted before it did; sign again what expires soon."""
+        now = datetime.now(UTC)
+        if self._shown_at is None or now - self._shown_at >= _SHOW_INTERVAL:
+            self._workshop.handout.show()
+            self._shown_at = now
 
     def _sign_checkpoint(self) -> None:
         """Sign what the audit log holds; if it is not what was signed before, tell a human instead."""

@@ -32,6 +32,7 @@ from projectone.server.corpus.suspects import Suspects
 from projectone.server.corpus.vault import Vault
 from projectone.server.database import Connection, open_engine
 from projectone.server.delivery.ledger import Ledger
+from projectone.server.delivery.opening import open_ceremonies, open_publisher
 from projectone.server.delivery.signing import load_signer
 from projectone.server.devices.catalog import DeviceCatalog
 from projectone.server.evaluation.gate import GateConfig, judge
@@ -143,6 +144,8 @@ class Workshop:
             ledger=self.ledger,
             channel=settings.channel,
         )
+        open_ceremonies(settings.home, settings.keys_folder).begin()
+        self.publisher = open_publisher(settings.home, settings.keys_folder, release_days=settings.release_days)
         engine = None if settings.ray is None else RayEngine(settings.ray)
         self.looker = Looker(partial(read_clip, self.catalog, self.blobs), engine=engine)
         training = TrainingConfig(**settings.training)
@@ -185,13 +188,12 @@ class Workshop:
             ),
             packages=FileBlobs(settings.home / "packages"),
             ledger=self.ledger,
-            signer=load_signer(settings.keys_folder / "release.key"),
+            publisher=self.publisher,
             repo_id=settings.hub_repo,
             facts=open_facts(settings, self.ledger, self.catalog, self.blobs),
             aliases=HubAliases(settings.hub_endpoint, settings.hub_token or None, settings.hub_repo),
             tell=self.line.say,
             channel=settings.channel,
-            lifetime=timedelta(days=settings.release_days),
             short_ways=self._short_ways(),
         )
 

@@ -1,13 +1,10 @@
 """The newest release, and its bytes by Range."""
 
-from datetime import timedelta
 
 from tests.unit.server.api.conftest import Backend, reason
 
 from projectone.contracts.releases import LatestModelInfo, ReleaseManifest
-from projectone.contracts.signatures import key_id_of, verify_manifest
 from projectone.server.delivery.ledger import Ledger
-from projectone.server.delivery.signing import load_signer
 
 PACKAGE = b"".join(bytes([n]) * 100 for n in range(100))
 
@@ -29,11 +26,9 @@ def release(backend: Backend, version: str = "1.2.0") -> str:
             package_size_bytes=len(PACKAGE),
             files=(),
             created_at=now,
-            expires_at=now + timedelta(days=1),
         )
 
-    signer = load_signer(backend.home / "keys" / "release.key")
-    Ledger(backend.engine).publish(version, "stable", draft, signer.sign)
+    Ledger(backend.engine).publish(version, "stable", draft)
     return sha256
 
 
@@ -43,15 +38,15 @@ def test_before_the_first_release_there_is_none(backend: Backend) -> None:
     assert reason(backend.http.get("/latest-model-info?channel=beta")) == (404, "no-release")
 
 
-def test_the_newest_release_is_told_and_signed_by_the_key_that_init_showed(backend: Backend) -> None:
+def test_the_newest_release_is_told_and_where_it_is_signed(backend: Backend) -> None:
     release(backend)
     sha256 = release(backend, "1.3.0")
     response = backend.http.get("/latest-model-info")
     info = LatestModelInfo.from_bytes(response.content)
     assert (info.version, info.seq, info.sha256) == ("1.3.0", 2, sha256)
     assert info.url.endswith(f"/v1/releases/{sha256}.zip")
-    public = load_signer(backend.home / "keys" / "release.key").public_key
-    assert verify_manifest({key_id_of(public): public}, info.signed).version == "1.3.0"
+    assert info.metadata_url.endswith("/tuf/metadata")
+    assert info.release_path == "stable/float16/release.json"
     assert "max-age=300" in response.headers["cache-control"]
 
 

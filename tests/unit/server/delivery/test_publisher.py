@@ -94,7 +94,6 @@ def manifest(seq: int, *, tier: str = "float16", channel: str = "stable") -> Rel
         package_size_bytes=10,
         files=(ReleaseFile(path="model.safetensors", sha256="2" * 64, size_bytes=10),),
         created_at=NOW,
-        expires_at=NOW + timedelta(days=90),
     )
 
 

@@ -1,4 +1,4 @@
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -10,7 +10,6 @@ from projectone.errors import SettingsError
 from projectone.server.cli import main
 from projectone.server.database import open_engine
 from projectone.server.delivery.ledger import Ledger
-from projectone.server.delivery.signing import load_signer
 from projectone.server.pipeline.models import ModelFolders
 from projectone.server.registry import hub
 from projectone.server.settings import ServerSettings
@@ -63,10 +62,9 @@ def test_production_is_the_newest_release_of_the_channel(settings: ServerSetting
     digests = [models.keep_copy(save_tiny(tmp_path / f"model{seed}", seed=seed)) for seed in (1, 2, 3)]
     engine = open_engine(settings.database_url)
     try:
-        signer = load_signer(settings.keys_folder / "release.key")
         for channel, digest in zip(("stable", "stable", "beta"), digests, strict=True):
             draft = partial(release_of, channel=channel, weights_sha256=digest)
-            Ledger(engine).publish(f"{channel}-{digest[:8]}", channel, draft, signer.sign)
+            Ledger(engine).publish(f"{channel}-{digest[:8]}", channel, draft)
     finally:
         engine.dispose()
     assert resolve_model("production", settings) == models.path_of(digests[1])
@@ -85,7 +83,6 @@ def release_of(seq: int, *, channel: str, weights_sha256: str) -> ReleaseManifes
         package_size_bytes=10,
         files=(ReleaseFile(path="model.safetensors", sha256=weights_sha256, size_bytes=10),),
         created_at=NOW,
-        expires_at=NOW + timedelta(days=30),
     )
 
 

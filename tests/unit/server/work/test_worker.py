@@ -30,6 +30,7 @@ from projectone.server.pipeline.ports import Ports, TrainingRequest
 from projectone.server.pipeline.runner import WorkPermit, WorkStoppedError
 from projectone.server.pipeline.state import GRAPH_VERSION
 from projectone.server.runs import RUNS, RunRow
+from projectone.server.work.release_keys import describe
 from projectone.server.work.worker import Worker
 from projectone.server.work.workshop import Workshop
 
@@ -352,20 +353,25 @@ def test_the_row_and_the_screen_show_how_far_training_is(make_office: Callable[.
     assert f"run {run.run_id}: succeeded (version 1.0.0)" in office.screen.getvalue()
 
 
-def test_a_release_is_signed_again_in_the_second_half_of_its_life(make_office: Callable[..., Office]) -> None:
+def test_a_release_is_listed_and_signed_again_in_the_second_half_of_its_life(
+    make_office: Callable[..., Office],
+) -> None:
     office = make_office(RELEASE_DAYS="10")
     office.home.send_many(1, seed=3)
     office.workshop.runs.request("on-demand")
     office.worker.work_once()
-    first = office.workshop.ledger.newest("stable")
-    assert first is not None
-    assert office.workshop.handout.renew() is False
-    office.workshop.handout._clock = lambda: first.manifest.created_at + timedelta(days=6)
+    [release] = office.workshop.ledger.releases("stable")
+    [document] = (office.home.settings.home / "tuf" / "targets" / "stable" / "float16").iterdir()
+    assert document.read_bytes() == release.manifest.to_bytes()
+    first = describe(office.home.settings)["roles"]
+    office.worker._shown_at = None
     office.worker.work_once()
-    renewed = office.workshop.ledger.newest("stable")
-    assert renewed is not None
-    assert renewed.manifest.seq == first.manifest.seq
-    assert renewed.manifest.expires_at == first.manifest.expires_at + timedelta(days=6)
+    assert describe(office.home.settings)["roles"] == first
+    office.workshop.publisher._clock = lambda: release.manifest.created_at + timedelta(days=6)
+    office.worker._shown_at = None
+    office.worker.work_once()
+    again = describe(office.home.settings)["roles"]
+    assert [again[role]["version"] - first[role]["version"] for role in first] == [0, 1, 1, 1, 1]
 
 
 @pytest.mark.parametrize("option", ["--interval-s", "--lease-s"])
