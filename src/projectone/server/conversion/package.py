@@ -45,18 +45,26 @@ def pack(folder: Path, packages: FileBlobs) -> Package:
         ConversionError: if the folder holds something else than plain files and folders of them, if a name is not
             safe everywhere, or the package is not the folder.
     """
-    files = _list_files(folder)
     packages.folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=TEMPORARY_PREFIX, dir=packages.folder) as temporary:
         path = Path(temporary) / "package.zip"
-        with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
-            for file in files:
-                _add(archive, folder / file.path, file)
-        check_parity(path, files)
-        sha256 = digest_of(path)
-        size_bytes = path.stat().st_size
-        packages.put(read_blocks(path), expected_sha256=sha256)
-    return Package(sha256=sha256, size_bytes=size_bytes, files=files)
+        package = write_package(folder, path)
+        packages.put(read_blocks(path), expected_sha256=package.sha256)
+    return package
+
+
+def write_package(folder: Path, path: Path) -> Package:
+    """As `pack`, to a file of one's own, which must not exist.
+
+    Raises:
+        ConversionError: as `pack`.
+    """
+    files = _list_files(folder)
+    with zipfile.ZipFile(path, "x", zipfile.ZIP_STORED, allowZip64=True) as archive:
+        for file in files:
+            _add(archive, folder / file.path, file)
+    check_parity(path, files)
+    return Package(sha256=digest_of(path), size_bytes=path.stat().st_size, files=files)
 
 
 def check_parity(package: Path, files: tuple[ReleaseFile, ...]) -> None:

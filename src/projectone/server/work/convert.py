@@ -9,7 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from projectone.errors import ConversionError
+from projectone.server.conversion.coreml.compiling import compile_folder
 from projectone.server.conversion.coreml.contract import DECODER, MANIFEST
+from projectone.server.conversion.package import write_package
 from projectone.server.conversion.tiers import require_coremltools
 from projectone.server.settings import ServerSettings
 from projectone.server.work.references import resolve_model
@@ -23,8 +25,9 @@ EXAMPLES = """  projectone-server convert --model out/tuned --to mlx-whisper --o
   projectone-server convert --model starter --to packed --bits 4 --out out/starter-4bit
   projectone-server convert --model starter --to transformers --dtype float32 --out out/starter-f32
   projectone-server convert --model starter --to whisperkit --variant int8 --out out/starter-int8
-  projectone-server convert --model out/starter-int8 --to transformers --out out/what-phones-compute-with"""
-TARGETS = ("transformers", "packed", "mlx-whisper", "whisperkit")
+  projectone-server convert --model out/starter-int8 --to transformers --out out/what-phones-compute-with
+  projectone-server convert --model out/starter-int8 --to compiled --out out/starter-mlmodelc     # on a Mac"""
+TARGETS = ("transformers", "packed", "mlx-whisper", "whisperkit", "compiled")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,6 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=(8, 4),
         help="of each number of the matrices, packed as mlx does; `packed` is our own layout, for devices (8)",
     )
+    parser.add_argument("--zip", type=Path, help="also all of it as one file, whose bytes depend on the model alone")
     parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
 
 
@@ -56,8 +60,14 @@ def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
         raise ConversionError("--dtype float32: WhisperKit computes in float16; choose a --variant instead")
     if arguments.to != "whisperkit" and arguments.variant != "float16":
         raise ConversionError(f"--variant {arguments.variant}: only --to whisperkit has variants")
+    if arguments.zip is not None and arguments.zip.exists():
+        raise ConversionError(f"{arguments.zip.name!r} exists already; a published file is never rewritten")
     if arguments.bits is not None and (arguments.to not in ("packed", "mlx-whisper") or arguments.dtype != "float16"):
         raise ConversionError(f"--bits {arguments.bits}: only --to packed and --to mlx-whisper pack, beside float16")
+    if arguments.to == "compiled":
+        with building_directory(arguments.out) as folder:
+            compile_folder(Path(arguments.model), folder)
+        return _report(arguments)
     checkpoint = _load(resolve_model(arguments.model, settings))
     if arguments.to == "mlx-whisper" and not has_published_vocabulary(checkpoint):
         # It would run there and write nonsense: mlx-whisper picks its own vocabulary by the number of tokens.
@@ -67,11 +77,18 @@ def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
         )
     with building_directory(arguments.out) as folder:
         _writer(arguments)(checkpoint, folder)
+    return _report(arguments)
+
+
+def _report(arguments: argparse.Namespace) -> int:
     files = sorted(path for path in arguments.out.rglob("*") if path.is_file())
     written = {path.relative_to(arguments.out).as_posix(): path.stat().st_size for path in files}
     manifest = arguments.out / MANIFEST
     known = json.loads(manifest.read_text()) if manifest.is_file() else {}
     notes = {name: known[name] for name in ("limits", "verified", "coreml_executed", "decibels") if name in known}
+    if arguments.zip is not None:
+        package = write_package(arguments.out, arguments.zip)
+        notes["zip"] = {"sha256": package.sha256, "size_bytes": package.size_bytes}
     if arguments.json:
         print(json.dumps({"out": str(arguments.out), "to": arguments.to, "files": written, **notes}))
         return 0
@@ -79,7 +96,7 @@ def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
     print(f"wrote {arguments.out} for {arguments.to}: {', '.join(tops)}", file=sys.stderr)
     for limit in notes.get("limits", ()):
         print(f"  note: {limit}", file=sys.stderr)
-    if notes:
+    if "decibels" in notes:
         decibels = ", ".join(f"{stage} {value} dB" for stage, value in notes["decibels"].items())
         print(f"  compared with the model: {decibels}; not run by Core ML itself", file=sys.stderr)
     return 0
