@@ -42,10 +42,10 @@ from safetensors.numpy import save
 
 from projectone.server.training.config import TrainingConfig
 from projectone.server.training.rounding import round_changes
-from projectone.speech.adapter_update import apply_adapter_update, write_adapter_update
+from projectone.speech.adapter_update import write_adapter_update
 from projectone.speech.exact_merge import Factors, fuse
 from projectone.speech.names import hf_shapes
-from projectone.speech.weight_delta import apply_delta, write_delta
+from projectone.speech.weight_delta import write_delta
 from projectone.speech.whisper import ModelDimensions
 from projectone.storage.files import digest_of
 
@@ -55,6 +55,22 @@ _CHUNK = 64 * 1024
 _SPREAD = 0.02
 _FINE_TUNE = 2.1e-3  # rms of the change that the demo's training makes
 _SCALE = 2.0
+# What a device does, in a process of its own: CPU seconds from the start of Python on, and the peak of its memory. Not
+# `ru_maxrss` where it can be helped: that is as high as its parent's on Linux.
+_APPLIED = {
+    "adapter": "from projectone.speech.adapter_update import apply_adapter_update as apply\n",
+    "delta": "from projectone.speech.weight_delta import apply_delta as apply\n",
+}
+_SPENT = """
+import json, pathlib, resource, sys
+apply(*map(pathlib.Path, sys.argv[1:]))
+spent = resource.getrusage(resource.RUSAGE_SELF)
+peak_mb = spent.ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3)
+status = pathlib.Path("/proc/self/status")
+if status.exists():
+    peak_mb = next(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("VmHWM")) / 1e3
+print(json.dumps({"cpu_s": spent.ru_utime + spent.ru_stime, "peak_mb": peak_mb}))
+"""
 Half = np.ndarray[Any, np.dtype[np.float16]]
 Tensors = dict[str, Half]
 
@@ -74,11 +90,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--json", action="store_true", help="no table, only the last line")
     parser.add_argument("--base", type=Path, help="folder of a real model")
     parser.add_argument("--new", type=Path, help="folder of what was made of it")
-    parser.add_argument("--apply", nargs=4, help=argparse.SUPPRESS)  # what this script asks of its own child
     arguments = parser.parse_args(argv)
-    if arguments.apply:
-        apply_alone(*arguments.apply)
-        return
     dims = QUICK if arguments.quick else TINY
     with tempfile.TemporaryDirectory() as folder:
         if arguments.base and arguments.new:
@@ -211,14 +223,6 @@ def own_difference(folder: Path, old: Path, new: Path) -> dict[str, Any]:
     return {"n_bytes": update.stat().st_size, "make_s": make_s, **_applied("delta", old, update, new)}
 
 
-def apply_alone(kind: str, old: str, update: str, out: str) -> None:
-    """What a device does, in a process of its own: prints the CPU seconds from its start on, and the peak of memory."""
-    (apply_adapter_update if kind == "adapter" else apply_delta)(Path(old), Path(update), Path(out))
-    spent = resource.getrusage(resource.RUSAGE_SELF)
-    unit = 1 if sys.platform == "darwin" else 1024
-    print(json.dumps({"cpu_s": spent.ru_utime + spent.ru_stime, "peak_mb": spent.ru_maxrss * unit / 1e6}))
-
-
 def with_zstd(new: Path) -> dict[str, Any]:
     """The whole file, packed."""
     content, packed, unpacked = new.read_bytes(), list[bytes](), list[bytes]()
@@ -273,7 +277,7 @@ def table_of(rows: Sequence[dict[str, Any]]) -> str:
 
 def _applied(kind: str, old: Path, update: Path, new: Path) -> dict[str, Any]:
     out = update.with_name("rebuilt")
-    command = [sys.executable, __file__, "--apply", kind, str(old), str(update), str(out)]
+    command = [sys.executable, "-c", _APPLIED[kind] + _SPENT, str(old), str(update), str(out)]
     said = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
     is_exact = digest_of(out) == digest_of(new)
     return {"apply_s": round(said["cpu_s"], 3), "apply_peak_mb": round(said["peak_mb"], 1), "is_exact": is_exact}

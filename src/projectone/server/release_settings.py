@@ -45,6 +45,18 @@ class ReleaseSettings:
         is_secret=True,
     )
     github_api: str = setting("GITHUB_API", "GitHub's API", address, default="https://api.github.com")
+    objects: str | None = setting(
+        "OBJECTS",
+        "Where packages are kept besides the server's own folder, for a CDN to fetch by digest: `s3://bucket/path`, "
+        "`gs://...` or `az://...` (with the extra `objects`; credentials as those clouds' tools find them) or a folder",
+        default=None,
+    )
+    packages_url: str | None = setting(
+        "PACKAGES_URL",
+        "Where the CDN before that store answers; `/latest-model-info` then names its addresses",
+        address,
+        default=None,
+    )
     release_days: float = setting(
         "RELEASE_DAYS",
         "Days for which a release may be acted on before it has to be signed again",

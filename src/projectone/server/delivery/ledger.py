@@ -93,15 +93,17 @@ class Release:
 class Ledger:
     """The table of releases."""
 
-    def __init__(self, engine: Engine, *, public_url: str = "") -> None:
+    def __init__(self, engine: Engine, *, public_url: str = "", packages_url: str | None = None) -> None:
         """Read and write releases.
 
         Args:
             engine: The server's database.
             public_url: Where devices reach the API, without a final slash; empty gives URLs relative to it.
+            packages_url: Where a CDN hands out packages by their digests; None names the API's own addresses.
         """
         self._engine = engine
         self._public_url = public_url.rstrip("/")
+        self._packages_url = packages_url
 
     def publish(
         self,
@@ -183,6 +185,11 @@ class Ledger:
         """Every release, oldest first: the run that made it, and what its manifest says."""
         return [(release.run_id, release.manifest) for release in self.releases()]
 
+    def _address_of(self, package_sha256: str) -> str:
+        if self._packages_url is not None:
+            return f"{self._packages_url}/{package_sha256}"
+        return f"{self._public_url}{release_package(package_sha256)}"
+
     def stamp(self) -> object:
         """Something that changes with every row that is written, found without a read; None where there is none."""
         path = self._engine.url.database
@@ -202,7 +209,7 @@ class Ledger:
         manifest = release.manifest
         return LatestModelInfo(
             version=manifest.version,
-            url=f"{self._public_url}{release_package(manifest.package_sha256)}",
+            url=self._address_of(manifest.package_sha256),
             sha256=manifest.package_sha256,
             size_bytes=manifest.package_size_bytes,
             seq=manifest.seq,

@@ -111,7 +111,7 @@ def api_services(settings: ServerSettings, engine: Engine) -> Services:
     seal_what_lies_open(catalog, blobs)
     sweep(catalog, blobs)
     forget_freed_pages(engine)
-    ledger = Ledger(engine, public_url=settings.public_url)
+    ledger = Ledger(engine, public_url=settings.public_url, packages_url=settings.packages_url)
     derived = Derived(settings.home, catalog, Runs(engine), ledger.released_weights)
     signer = load_signer(settings.keys_folder / RELEASE_KEY)
     snapshots = Snapshots(engine, catalog, blobs, sign=signer.sign_snapshot, clock=_now)

@@ -91,3 +91,10 @@ def test_a_database_that_shows_no_change_is_asked_every_second(
         monkeypatch.setattr(public, "_MAX_AGE_S", 0.0)  # the second is over
         assert LatestModelInfo.from_bytes(backend.http.get(LATEST).content).version == "1.3.0"
     assert len(asked) == 2
+
+
+def test_the_newest_release_names_the_address_of_a_cdn(backend: Backend) -> None:
+    sha256 = release(backend)
+    info = Ledger(backend.engine, packages_url="https://cdn.example.org/models").latest("stable")
+    assert info is not None
+    assert info.url == f"https://cdn.example.org/models/{sha256}"
