@@ -13,7 +13,7 @@ from projectone.errors import ArtifactError
 from projectone.server.conversion.package import pack
 from projectone.server.conversion.tiers import computed_with, write_tier
 from projectone.server.delivery.ledger import Ledger
-from projectone.server.evaluation.gate import judge
+from projectone.server.evaluation.gate import GateConfig, judge
 from projectone.server.evaluation.golden import GoldenSet
 from projectone.server.evaluation.scorer import examine_model
 from projectone.server.pipeline.models import ModelFolders
@@ -35,6 +35,7 @@ class TierShop:
         scores: Scores on the golden set, remembered.
         ledger: What was released.
         channel: To whom.
+        gate: What is asked of a package.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class TierShop:
         scores: Scores,
         ledger: Ledger,
         channel: str,
+        gate: GateConfig,
     ) -> None:
         self._names = tuple(names)
         self._models = models
@@ -53,6 +55,7 @@ class TierShop:
         self._scores = scores
         self._ledger = ledger
         self._channel = channel
+        self._gate = gate
 
     def ports(self, on_progress: OnProgress) -> TierPorts | None:
         """What the graph needs of this; None where there is no further tier.
@@ -67,7 +70,7 @@ class TierShop:
             package=self.package,
             score=lambda model: self.score(model, lambda done, n_clips: on_progress(model.tier, done, n_clips)),
             released=self.released,
-            judge=lambda before, packed, own: judge(before, packed, unpacked=own),
+            judge=lambda before, packed, own: judge(before, packed, self._gate, unpacked=own),
             drop=self.drop,
         )
 

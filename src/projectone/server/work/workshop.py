@@ -69,7 +69,6 @@ from projectone.server.work.golden import SealedGolden
 from projectone.server.work.handout import Handout
 from projectone.server.work.listening import Listener
 from projectone.server.work.looking import Looker
-from projectone.server.work.package_store import open_packages
 from projectone.server.work.model_facts import open_facts
 from projectone.server.work.progress import ProgressLine
 from projectone.server.work.ray_engine import RayEngine
@@ -136,7 +135,7 @@ class Workshop:
         self.recalls = Recalls(
             self._engine, self.runs, releases=self.ledger.manifests, retrain=timedelta(days=settings.retrain_days)
         )
-        packages = open_packages(settings)
+        packages = FileBlobs(settings.home / "packages")
         self.tiers = TierShop(
             settings.tiers,
             models=self.models,
@@ -144,6 +143,7 @@ class Workshop:
             scores=self.scores,
             ledger=self.ledger,
             channel=settings.channel,
+            gate=self.gate,
         )
         open_ceremonies(settings.home, settings.keys_folder).begin()
         self.publisher = open_publisher(settings.home, settings.keys_folder, release_days=settings.release_days)
@@ -187,7 +187,7 @@ class Workshop:
                 settings.hub_repo,
                 provenance=open_provenance(settings.keys_folder),
             ),
-            packages=open_packages(settings),
+            packages=FileBlobs(settings.home / "packages"),
             ledger=self.ledger,
             publisher=self.publisher,
             repo_id=settings.hub_repo,
@@ -208,7 +208,7 @@ class Workshop:
         return ShortWays(
             home=self.home,
             models=self.models,
-            packages=open_packages(self.settings),
+            packages=FileBlobs(self.home / "packages"),
             ledger=self.ledger,
             channel=self.settings.channel,
             base=self.base,
