@@ -8,6 +8,7 @@ from pathlib import Path
 from uuid import UUID
 
 from projectone.contracts.consent import ConsentReceipt, ConsentScope
+from projectone.device.health import SeenTurn
 from projectone.device.installed import SetAside
 from projectone.device.outbox import EntryState
 
@@ -25,6 +26,8 @@ class DeviceStatus:
         model_seq: Its release number.
         previous_version: The model to which one can go back.
         set_aside: Releases that failed here or that the user went back from.
+        seen: A release whose turn had not come here when the server was asked last.
+        is_reporting: Whether this device says how its model does.
         consents: For each purpose, when it was agreed to; None if it is not.
         recordings: How many recordings there are.
         corrections: How many of them were corrected.
@@ -42,6 +45,8 @@ class DeviceStatus:
     model_seq: int | None
     previous_version: str | None
     set_aside: tuple[SetAside, ...]
+    seen: SeenTurn | None
+    is_reporting: bool
     consents: dict[ConsentScope, datetime | None]
     recordings: int
     corrections: int

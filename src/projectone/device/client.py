@@ -13,6 +13,7 @@ from projectone.device.accounts import ConsentAccount, DeviceStatus
 from projectone.device.consent import ConsentMethod
 from projectone.device.corrections import Granted, Kept
 from projectone.device.donation import Finding, check_sound, check_words
+from projectone.device.health.windows import Window
 from projectone.device.recordings import Clip, Recording
 from projectone.device.rooms import DeviceRooms, LearnedFrom
 from projectone.device.scripts import Offer
@@ -107,7 +108,10 @@ class DeviceClient:
         Raises:
             DataError: if there is no such recording, or the text is none a person could have said.
         """
-        return self._rooms.corrections.correct(recording_id, text, others_present=others_present)
+        kept = self._rooms.corrections.correct(recording_id, text, others_present=others_present)
+        if not kept.is_again:
+            self._rooms.windows.count_correction()
+        return kept
 
     def donate(
         self, wav: bytes | Path, script_text: str, script_id: str | None = None, *, others_present: bool = False
@@ -286,23 +290,37 @@ class DeviceClient:
             LeaseError: if another process is sending.
             SettingsError: if something waits and no server is set.
         """
-        return self._rooms.uploader.sync(only_due=only_due, on_progress=on_progress)
+        report = self._rooms.uploader.sync(only_due=only_due, on_progress=on_progress)
+        self._rooms.reporter.report()
+        return report
 
-    def update(self, on_progress: ByteProgress | None = None, *, is_again: bool = False) -> UpdateReport:
-        """Bring the newest model into use, if there is one that is ours and works here.
+    def update(
+        self, on_progress: ByteProgress | None = None, *, is_again: bool = False, is_early: bool = False
+    ) -> UpdateReport:
+        """Bring the newest model into use, if there is one that is ours and works here, and it is this device's turn.
 
         Args:
             on_progress: Called with the bytes that are here and those there will be.
             is_again: Also take a release that failed here, or that the user went back from.
+            is_early: Take it before this device's turn.
 
         Raises:
             ArtifactError: if the release must not be installed (one of its subclasses says why).
             LeaseError: if another process is updating.
             TransportError: if the server could not be reached; the next call goes on from here.
         """
-        report = self._rooms.updater.update(is_again=is_again, on_progress=on_progress)
+        report = self._rooms.updater.update(is_again=is_again, is_early=is_early, on_progress=on_progress)
         self._rooms.transcriber.reload()  # another process may have brought it before
+        self._rooms.reporter.report()
         return report
+
+    def report_health(self, *, is_on: bool) -> None:
+        """Say from now on how the model in use does: counts alone. Or say it no more, and forget what was counted."""
+        self._rooms.windows.switch(is_on=is_on)
+
+    def health(self) -> list[Window]:
+        """What is counted just now, and will be said."""
+        return self._rooms.windows.open()
 
     def roll_back(self) -> str:
         """Use the model before from now on; gives its version.
@@ -329,6 +347,8 @@ class DeviceClient:
             model_seq=state.current.seq if state.current else None,
             previous_version=state.previous.version if state.previous else None,
             set_aside=state.set_aside,
+            seen=rooms.cohorts.seen(),
+            is_reporting=rooms.windows.is_on,
             consents={
                 scope: receipt.granted_at if receipt else None for scope, receipt in rooms.consent.in_force().items()
             },

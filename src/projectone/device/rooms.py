@@ -12,6 +12,7 @@ from projectone.contracts.uses import SampleUses, SignedUses
 from projectone.device.consent import ConsentLedger
 from projectone.device.corrections import Corrections
 from projectone.device.donation import Distance
+from projectone.device.health import Cohorts, Reporter, Windows
 from projectone.device.installed import Installed
 from projectone.device.keys import DeviceKeys
 from projectone.device.outbox import Outbox
@@ -49,6 +50,9 @@ class DeviceRooms:
     updater: Updater
     transcriber: Transcriber
     scripts: Scripts
+    windows: Windows
+    cohorts: Cohorts
+    reporter: Reporter
     distances: Callable[[], Distances]
     read_erasure: Callable[[SignedErasure], ErasureReceipt]
     read_uses: Callable[[SignedUses], LearnedFrom]

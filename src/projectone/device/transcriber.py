@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,6 +74,8 @@ class Transcriber:
         load: Callable[[Path], Engine],
         *,
         trial_clips: Callable[[], Sequence[TrialClip]] = tuple,
+        on_heard: Callable[[float, float, bool], object] = lambda sound_s, computing_s, is_empty: None,
+        timer: Callable[[], float] = time.perf_counter,
     ) -> None:
         """Nothing is loaded yet.
 
@@ -80,10 +83,14 @@ class Transcriber:
             installed: The models on this device.
             load: Makes an engine from a model's folder.
             trial_clips: Some of the user's own recordings, to try a new model on.
+            on_heard: Told of each transcription how long the sound was, how long it took, and whether it is empty.
+            timer: Seconds, from anywhere.
         """
         self._installed = installed
         self._load = load
         self._trial_clips = trial_clips
+        self._on_heard = on_heard
+        self._timer = timer
         self._held: _Held | None = None
         self._pointer = threading.Lock()
         self._loading = threading.Lock()
@@ -95,7 +102,11 @@ class Transcriber:
             ArtifactError: if no whole model is installed.
         """
         with self._engine() as held, held.decoding:
-            return Heard(held.engine.transcribe(samples), held.version)
+            began = self._timer()
+            heard = Heard(held.engine.transcribe(samples), held.version)
+            took_s = self._timer() - began
+        self._on_heard(len(samples) / SAMPLE_RATE_HZ, took_s, not heard.text.strip())
+        return heard
 
     def try_new_model(self) -> Outcome[object] | None:
         """Load the model on trial, exercise it, and use it from now on. Only inside `Installed.changing`.

@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING
 
 from projectone import __version__
 from projectone.contracts.devices import Enrolment
+from projectone.contracts.releases import ReleaseManifest
+from projectone.contracts.rollouts import Turn
 from projectone.device.client import DeviceClient
 from projectone.device.consent import M002_CONSENT, M004_ERASURES, M005_PEOPLE, ConsentLedger
 from projectone.device.corrections import Corrections
+from projectone.device.health import M007_HEALTH, Cohorts, Reporter, Windows
 from projectone.device.installed import Installed
 from projectone.device.keys import DeviceKeys
 from projectone.device.outbox import M003_OUTBOX, M006_DELETIONS, Outbox
@@ -39,7 +42,7 @@ if TYPE_CHECKING:
     from projectone.speech.threads import MlxThread
 
 # Numbered, append-only: `PRAGMA user_version` counts them.
-MIGRATIONS = (M001_RECORDINGS, M002_CONSENT, M003_OUTBOX, M004_ERASURES, M005_PEOPLE, M006_DELETIONS)
+MIGRATIONS = (M001_RECORDINGS, M002_CONSENT, M003_OUTBOX, M004_ERASURES, M005_PEOPLE, M006_DELETIONS, M007_HEALTH)
 
 MAX_RECORDING_S = 3600.0
 _TRIAL_CLIPS = 3
@@ -67,11 +70,29 @@ def open_client(settings: DeviceSettings) -> DeviceClient:
     recordings = Recordings(database, FileBlobs(settings.home / "audio"))
     consent = ConsentLedger(database)
     outbox = Outbox(database)
+    windows, cohorts = Windows(database), Cohorts(database)
     transcriber = Transcriber(
         installed,
         lambda folder: _load_engine(folder, settings),
         trial_clips=lambda: _own_clips(recordings),
+        on_heard=windows.count_heard,
     )
+    reporter = Reporter(
+        windows,
+        transport,
+        state=installed.state,
+        introduce=lambda: _introduction(keys, settings.enrolment_code),
+        app_version=__version__,
+        clock=_now,
+    )
+
+    def take_turn(manifest: ReleaseManifest, share: bytes | None, is_early: bool) -> Turn:
+        turn = cohorts.turn(manifest, share, _now(), is_asking_early=is_early)
+        if turn.cohort is not None:
+            windows.begin(manifest, turn.cohort, _now().timestamp())
+            reporter.report()  # before anything is touched: a device that is not heard of again had begun
+        return turn
+
     return DeviceClient(
         DeviceRooms(
             home=settings.home,
@@ -109,11 +130,15 @@ def open_client(settings: DeviceSettings) -> DeviceClient:
                 settings.home / "staging",
                 channel=settings.channel,
                 try_new_model=transcriber.try_new_model,
+                take_turn=take_turn,
             ),
             transcriber=transcriber,
             scripts=Scripts(
                 settings.home / "scripts", transport, trust.read_scripts, language=settings.language, clock=_now
             ),
+            windows=windows,
+            cohorts=cohorts,
+            reporter=reporter,
             distances=_distances,
             read_erasure=trust.read_erasure,
             read_uses=trust.read_uses,

@@ -9,6 +9,7 @@ from typing import Any
 
 from projectone.device.cli.consents import CONSENT
 from projectone.device.cli.donations import DONATE
+from projectone.device.cli.health import HEALTH, turn_shown
 from projectone.device.cli.progress import ProgressLine
 from projectone.device.cli.results import Command, Result, add_others_present, kept_result
 from projectone.device.cli.sent import SENT, UNDO
@@ -91,6 +92,7 @@ def _sync(client: DeviceClient, arguments: argparse.Namespace) -> Result:
 
 def _update_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--again", action="store_true", help="also take a release that was set aside")
+    parser.add_argument("--now", action="store_true", help="take a release before it is this device's turn")
     parser.add_argument("--rollback", action="store_true", help="use the model before instead")
 
 
@@ -100,7 +102,9 @@ def _update(client: DeviceClient, arguments: argparse.Namespace) -> Result:
         return Result({"status": "rolled-back", "to_version": version}, f"model {version} is in use again")
     with ProgressLine() as line:
         report = client.update(
-            lambda have, total: line.show(f"{have / 1e6:.1f} of {total / 1e6:.1f} MB"), is_again=arguments.again
+            lambda have, total: line.show(f"{have / 1e6:.1f} of {total / 1e6:.1f} MB"),
+            is_again=arguments.again,
+            is_early=arguments.now,
         )
     facts = {
         "status": report.status,
@@ -115,9 +119,11 @@ def _update(client: DeviceClient, arguments: argparse.Namespace) -> Result:
         "current": f"model {report.to_version} is the newest",
         "no-release": "the server has released no model yet",
         "set-aside": f"{report.reason}; --again installs it",
+        "waiting": f"{report.reason}; --now takes it",
+        "halted": f"{report.reason}; {report.from_version or 'no model'} stays in use",
         "rejected": f"the new model was not taken: {report.reason}; {report.from_version or 'no model'} stays in use",
     }
-    return Result(facts, words[report.status], is_done=report.status in ("updated", "current"))
+    return Result(facts, words[report.status], is_done=report.status in ("updated", "current", "waiting", "halted"))
 
 
 def _no_arguments(parser: argparse.ArgumentParser) -> None:
@@ -135,6 +141,8 @@ def _status(client: DeviceClient, arguments: argparse.Namespace) -> Result:
         "model_seq": status.model_seq,
         "previous_version": status.previous_version,
         "set_aside": [item.model_dump() for item in status.set_aside],
+        "seen": None if status.seen is None else status.seen.model_dump(),
+        "is_reporting": status.is_reporting,
         "consents": {scope: moment.isoformat() if moment else None for scope, moment in status.consents.items()},
         "recordings": status.recordings,
         "corrections": status.corrections,
@@ -147,10 +155,12 @@ def _status(client: DeviceClient, arguments: argparse.Namespace) -> Result:
     lines = [
         f"model       {status.model_version or 'none yet: projectone update'}"
         + (f" (before: {status.previous_version})" if status.previous_version else ""),
+        *([] if status.seen is None else [f"update      {turn_shown(status.seen)}"]),
         *(f"set aside   {item.version}: {item.reason}" for item in status.set_aside),
         f"recordings  {status.recordings}, {status.corrections} corrected, {status.donations} donated",
         f"sent        {status.uploaded}, {status.waiting} waiting, {len(status.refusals)} refused",
         f"consents    {granted}",
+        f"health      {'counts are reported' if status.is_reporting else 'nothing is reported: projectone health on'}",
         f"server      {status.server or 'not set: PROJECTONE_SERVER'} (channel {status.channel})",
         f"home        {status.home}",
     ]
@@ -199,10 +209,11 @@ COMMANDS: dict[str, Command] = {
         _sync,
     ),
     "update": Command(
-        "  projectone update\n  projectone update --rollback\n  projectone update --again",
+        "  projectone update\n  projectone update --rollback\n  projectone update --now",
         _update_arguments,
         _update,
     ),
+    "health": HEALTH,
     "status": Command(
         "  projectone status\n  projectone status --json",
         _no_arguments,

@@ -30,6 +30,7 @@ SUMMARIES: dict[str, str] = {
     "consent": "see, give or take back your consent",
     "sync": "send what you allowed to be sent",
     "update": "bring the newest model, or go back to the one before",
+    "health": "say, or say no more, how the model in use does: counts alone",
     "status": "show model, recordings, consents and what waits",
 }
 

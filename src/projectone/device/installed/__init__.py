@@ -10,6 +10,6 @@
 from __future__ import annotations
 
 from projectone.device.installed.folders import Installed, Outcome
-from projectone.device.installed.state import InstallState, SetAside, Slot
+from projectone.device.installed.state import CRASH_LOOP, InstallState, SetAside, Slot
 
-__all__ = ["InstallState", "Installed", "Outcome", "SetAside", "Slot"]
+__all__ = ["CRASH_LOOP", "InstallState", "Installed", "Outcome", "SetAside", "Slot"]

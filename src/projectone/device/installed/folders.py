@@ -15,7 +15,7 @@ from projectone.contracts.releases import ReleaseManifest, ReleaseUpdate
 from projectone.device.installed.bases import Bases
 from projectone.device.installed.package import find_damage, unpack
 from projectone.device.installed.rebuilding import find_file, rebuild
-from projectone.device.installed.state import MAX_TRIES, InstallState, Slot
+from projectone.device.installed.state import CRASH_LOOP, MAX_TRIES, InstallState, Slot
 from projectone.errors import ArtifactError, ContractError, LeaseError, SettingsError, StorageError
 from projectone.storage.files import building_directory, sweep_temporary, write_atomically
 from projectone.storage.locks import exclusive_lock
@@ -94,7 +94,7 @@ class Installed:
         if state.trial is not None:
             is_damaged = self.damage(state.trial) is not None
             if state.tries >= MAX_TRIES:
-                state = self._save(state.dropped("loading it ended the app, twice"))
+                state = self._save(state.dropped(CRASH_LOOP))
             elif is_damaged:
                 state = self._save(state.without_trial())
         self._collect(state)

@@ -10,6 +10,8 @@ from projectone.contracts.base import Contract, Name, Sha256
 
 # One crash while a model is tried may be bad luck; a second one is the model.
 MAX_TRIES = 2
+CRASH_LOOP = "loading it ended the app, twice"
+"""Why such a model is set aside."""
 
 
 class Slot(Contract):

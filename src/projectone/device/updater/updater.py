@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from projectone.contracts.endpoints import LATEST_MODEL_INFO, release_package, release_update
 from projectone.contracts.releases import BasePackage, LatestModelInfo, ReleaseManifest, ReleaseUpdate
+from projectone.contracts.rollouts import N_BUCKETS, Turn
 from projectone.device.installed import Installed, InstallState, Outcome, Slot
 from projectone.device.releases import SignedReleases
 from projectone.device.transport import Transport
@@ -20,8 +21,12 @@ from projectone.device.updater.download import ByteProgress, Download, Wanted
 from projectone.device.updater.ways import ways_to
 from projectone.errors import ArtifactError, ContractError, RefusedError, StorageError
 
-UpdateStatus = Literal["updated", "current", "no-release", "set-aside", "rejected"]
-"""A new model is in use; there is none newer; there is none at all; the newest is not wanted here; it failed here."""
+UpdateStatus = Literal["updated", "current", "no-release", "set-aside", "rejected", "waiting", "halted"]
+"""A new model is in use; there is none newer; there is none at all; the newest is not wanted here; it failed here; it
+is not this device's turn; the server stopped it."""
+
+TakeTurn = Callable[[ReleaseManifest, bytes | None, bool], Turn]
+"""Whose turn a release is, by what was signed about how far it has gone, and whether it is wanted before its turn."""
 
 _SPARE_BYTES = 32 * 1024 * 1024
 _NO_RELEASE = "no-release"
@@ -59,6 +64,7 @@ class Updater:
         *,
         channel: str,
         try_new_model: Callable[[], Outcome[object] | None],
+        take_turn: TakeTurn = lambda manifest, share, is_early: Turn("treated", N_BUCKETS),
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         """Join the rooms that an update needs.
@@ -70,6 +76,7 @@ class Updater:
             staging: Folder for what is on its way.
             channel: What is followed.
             try_new_model: Loads the model on trial, exercises it and puts it in use; called inside `changing`.
+            take_turn: Whether a release is for this device now.
             sleep: Waits between attempts.
         """
         self._installed = installed
@@ -78,13 +85,17 @@ class Updater:
         self._staging = staging
         self._channel = channel
         self._try_new_model = try_new_model
+        self._take_turn = take_turn
         self._sleep = sleep
 
-    def update(self, *, is_again: bool = False, on_progress: ByteProgress | None = None) -> UpdateReport:
+    def update(
+        self, *, is_again: bool = False, is_early: bool = False, on_progress: ByteProgress | None = None
+    ) -> UpdateReport:
         """Get the newest model into use. Whatever happens, a model that works stays.
 
         Args:
             is_again: Also take a release that failed here before, or that the user went back from.
+            is_early: Take a release that goes out in stages before it is this device's turn.
             on_progress: Called while bytes arrive.
 
         Raises:
@@ -102,15 +113,33 @@ class Updater:
             if not is_again and self._releases.is_looked_at(within=_LOOK_ANYWAY) and not self._has_news(state):
                 return _no_news(from_version)
             with self._releases.current() as trusted:
-                manifest = trusted.release(floor=state.floor)
+                manifest, share = trusted.release(floor=state.floor), trusted.rollout()
             if manifest is None:
                 return UpdateReport("no-release", from_version, from_version, _NOTHING_YET)
             # A model that the server has retired is worse than one that was set aside.
             is_retired = state.current is not None and state.current.seq < manifest.min_seq
             settled = self._needs_nothing(state, manifest, is_again=is_again or is_retired)
-            report = settled or self._install(manifest, from_version, on_progress)
+            report = settled or self._not_yet(state, manifest, share, is_early or is_retired)
+            report = report or self._install(manifest, from_version, on_progress)
             self._installed.retire(manifest.min_seq)
             return report
+
+    def _not_yet(
+        self, state: InstallState, manifest: ReleaseManifest, share: bytes | None, is_early: bool
+    ) -> UpdateReport | None:
+        """Why a release is not taken now; None if it is this device's turn, or it cannot wait for one."""
+        current = state.current
+        # Without a model there is nothing to wait with; one of this number that is here and damaged is repaired.
+        is_early = is_early or current is None or current.seq == manifest.seq
+        turn = self._take_turn(manifest, share, is_early)
+        if turn.may_install:
+            return None
+        version = current.version if current else None
+        if turn.is_halted:
+            why = "" if turn.reason is None else f" ({turn.reason})"
+            return UpdateReport("halted", version, version, f"{manifest.version} was stopped{why}")
+        reason = f"{manifest.version} goes out in stages: not your turn yet (stage {turn.percent:g} %)"
+        return UpdateReport("waiting", version, version, reason)
 
     def _has_news(self, state: InstallState) -> bool:
         """Whether the server hints at something to look for. What the hint says decides nothing else."""
