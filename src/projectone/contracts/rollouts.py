@@ -111,6 +111,20 @@ class Turn:
         return percent_of(self.open_buckets)
 
 
+class SeenTurn(Contract):
+    """A release that was seen and not taken: what `status` says without asking the server.
+
+    Attributes:
+        percent: How far it had gone.
+    """
+
+    seq: int = Field(ge=1)
+    version: str
+    percent: float
+    is_halted: bool
+    reason: StopReason | None = None
+
+
 def bucket_of(salt: str, device: str) -> int:
     """The bucket of a device in a release, 0 to 9,999.
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from uuid import UUID
 
 from projectone.contracts.consent import ConsentReceipt, ConsentScope
-from projectone.device.health import SeenTurn
+from projectone.contracts.rollouts import SeenTurn
 from projectone.device.installed import SetAside
 from projectone.device.outbox import EntryState
 

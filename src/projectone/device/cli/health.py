@@ -5,10 +5,9 @@ from __future__ import annotations
 import argparse
 
 from projectone.contracts.health import SPEED_EDGES, HealthCounts
-from projectone.contracts.rollouts import StopReason
+from projectone.contracts.rollouts import SeenTurn, StopReason
 from projectone.device.cli.results import Command, Result
 from projectone.device.client import DeviceClient
-from projectone.device.health import SeenTurn
 
 _STOPPED: dict[StopReason, str] = {
     "crash-loops": "it ended the app on the first devices",

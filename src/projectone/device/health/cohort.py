@@ -5,27 +5,12 @@ from __future__ import annotations
 import secrets
 from datetime import datetime
 
-from projectone.contracts.base import Contract
 from projectone.contracts.releases import ReleaseManifest
-from projectone.contracts.rollouts import RolloutState, StopReason, Turn, turn_of
+from projectone.contracts.rollouts import RolloutState, SeenTurn, Turn, turn_of
 from projectone.errors import ContractError
 from projectone.storage.database import Database
 
 _NAME, _SEEN = "bucket_name", "seen_turn"
-
-
-class SeenTurn(Contract):
-    """A release that was seen and not taken: what `status` says without asking the server.
-
-    Attributes:
-        percent: How far it had gone.
-    """
-
-    seq: int
-    version: str
-    percent: float
-    is_halted: bool
-    reason: StopReason | None = None
 
 
 class Cohorts:
