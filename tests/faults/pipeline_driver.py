@@ -125,6 +125,7 @@ def tiny_ports(workshop: Workshop, permit: WorkPermit, *, is_better: bool) -> Po
         score=score,
         judge=tiny_trainer.judge,
         scan=None,
+        recall=None,
         triage=None,
     )
 
