@@ -37,6 +37,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "backup": ("projectone.server.work.backup", "copy the whole server while it serves: samples here, keys there"),
     "restore": ("projectone.server.work.restore", "make a server from a backup, without what was withdrawn since"),
     "console": ("projectone.server.serve.console", "pages on which reviewers listen, read and decide"),
+    "hub": ("projectone.server.serve.hub", "the embedded Hub: tokens with roles, what it holds, what nobody needs"),
     "registry": ("projectone.server.work.registered", "versions on the Hub: where they come from, their names, verify"),
     "tokens": ("projectone.server.work.tokens", "who may look into the server over HTTP, in which role"),
     "train": ("projectone.server.work.train", "fine-tune a model on any manifest"),

@@ -94,6 +94,12 @@ class ServerSettings(ReleaseSettings, TrainingSettings):
         "HUB_TOKEN", "Token with write access to that Hub", shown="content of HOME/keys/hub-token", is_secret=True
     )
     hub_repo: str = _setting("HUB_REPO", "Repository for the models, `owner/name`", default="projectone/whisper")
+    hub_quota_gb: float = _setting(
+        "HUB_QUOTA_GB",
+        "Gigabytes that the repositories of one namespace of the embedded Hub may hold together; 0 sets no limit",
+        _number(float, 0, 10**9),
+        default=0.0,
+    )
     enrolment_code: str = _setting(
         "ENROLMENT_CODE",
         "Code that a device shows once to become known",

@@ -15,9 +15,11 @@ import uvicorn
 from huggingface_hub import HfApi
 from tests.conformance.hub.transport import in_process
 
+from projectone.server.audit import record
 from projectone.server.database import METADATA, open_engine
 from projectone.server.hubd import HubSettings, HubStore, create_app, issue_token
 
+_TABLES = ("hub_", "audit_log")
 MODES = ("basic", "multipart", "redirect", "regular", "in-process")
 
 
@@ -31,6 +33,7 @@ class Hub:
     folder: Path
     writer: str
     reader: str
+    admin: str
     stranger: str
 
     def client(self, token: str | bool | None = None) -> HfApi:
@@ -77,8 +80,8 @@ def running_hub(
     folder: Path, mode: str = "basic", wrap: Callable[[Any], Any] = lambda app: app, **changes: Any
 ) -> Iterator[Hub]:
     engine = open_engine(f"sqlite:///{folder / 'hub.sqlite'}")
-    METADATA.create_all(engine, tables=[table for table in METADATA.sorted_tables if table.name.startswith("hub_")])
-    store = HubStore(engine, folder / "hub")
+    METADATA.create_all(engine, tables=[table for table in METADATA.sorted_tables if table.name.startswith(_TABLES)])
+    store = HubStore(engine, folder / "hub", record=record)
     (first, url), (second, other_url) = _listening(), _listening()
     if mode == "in-process":
         url = "http://hub.invalid"
@@ -86,6 +89,7 @@ def running_hub(
     tokens = {
         "writer": issue_token(store, "acme", "write", ["acme"]),
         "reader": issue_token(store, "auditor", "read", ["acme"]),
+        "admin": issue_token(store, "owner", "admin", ["acme"]),
         "stranger": issue_token(store, "mallory", "write", ["mallory"]),
     }
     app = create_app(store, settings)

@@ -160,8 +160,11 @@ def test_an_erased_version_is_gone_from_the_hubs_disk_and_the_others_stay(
     first, second = (publish(registry, tmp_path, version) for version in ("1.0.0", "1.1.0"))
     aliases.move(lambda table: as_released(table, [aliased(first), aliased(second)]), "both")
     aliases.move(lambda table: without(table, first.commit), "1.0.0 is erased")
-    assert registry.erase("1.0.0") == [first.weights_sha256]
-    assert registry.erase("1.0.0") == [], "again"
+    with pytest.raises(RegistryError, match="role admin"):
+        registry.erase("1.0.0")
+    admin = HubRegistry(hub.url, hub.admin, registry.repo_id)
+    assert admin.erase("1.0.0") == [first.weights_sha256]
+    assert admin.erase("1.0.0") == [], "again"
     assert not hub.store.blobs.has(first.weights_sha256)
     assert [model.commit for model in registry.list_models()] == [second.commit]
     assert aliases.read() == AliasTable(production=aliased(second))

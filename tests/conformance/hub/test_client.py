@@ -238,7 +238,8 @@ def test_a_reader_reads_and_writes_nothing(hub: Hub, filled: str) -> None:
 
 
 def test_a_shown_repo_is_read_without_a_token(hub: Hub, filled: str) -> None:
-    hub.client().update_repo_settings(filled, visibility="public")
+    assert status_of(lambda: hub.client().update_repo_settings(filled, visibility="public")) == 403
+    hub.client(hub.admin).update_repo_settings(filled, visibility="public")
     anonymous = hub.client(False)
     assert not anonymous.model_info(filled).private
     assert status_of(lambda: anonymous.create_commit(filled, [add("x", b"1")], commit_message="x")) == 401
@@ -323,7 +324,8 @@ def test_a_dataset_is_kept_apart_from_a_model_of_the_same_name(hub: Hub, filled:
 
 
 def test_a_deleted_repo_is_gone_and_its_name_is_free_and_empty(hub: Hub, filled: str) -> None:
-    api = hub.client()
+    assert status_of(lambda: hub.client().delete_repo(filled)) == 403
+    api = hub.client(hub.admin)
     api.delete_repo(filled)
     assert not api.repo_exists(filled)
     with pytest.raises(RepositoryNotFoundError):

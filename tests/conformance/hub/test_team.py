@@ -68,12 +68,14 @@ def test_a_squashed_branch_is_one_commit_of_the_same_files_and_tags_keep_theirs(
     api.create_tag(repo, tag="v1")
     push(hub, repo, "Second", b__txt=b"b")
     before = set(api.list_repo_files(repo))
-    api.super_squash_history(repo, commit_message="All that was")
+    with pytest.raises(HfHubHTTPError, match="role admin"):
+        api.super_squash_history(repo)
+    hub.client(hub.admin).super_squash_history(repo, commit_message="All that was")
     assert titles(hub, repo) == ["All that was"]
     assert set(api.list_repo_files(repo)) == before
     assert api.model_info(repo, revision="v1").sha == first
     with pytest.raises(RevisionNotFoundError):
-        api.super_squash_history(repo, branch="nowhere")
+        hub.client(hub.admin).super_squash_history(repo, branch="nowhere")
 
 
 def test_large_files_are_listed_and_deleted_from_every_commit_and_from_the_disk(hub: Hub, repo: str) -> None:
@@ -89,7 +91,9 @@ def test_large_files_are_listed_and_deleted_from_every_commit_and_from_the_disk(
         ("a.bin", "refs/tags/v1", len(old)),
         ("a.bin", "refs/heads/main", len(new)),
     ]
-    api.permanently_delete_lfs_files(repo, [listed[digests[0]]])
+    with pytest.raises(HfHubHTTPError, match="role admin"):
+        api.permanently_delete_lfs_files(repo, [listed[digests[0]]])
+    hub.client(hub.admin).permanently_delete_lfs_files(repo, [listed[digests[0]]])
     assert [item.file_oid for item in api.list_lfs_files(repo)] == [digests[1]]
     assert (hub.store.blobs.has(digests[0]), hub.store.blobs.has(digests[1])) == (False, True)
     # The history is another one without it; what else it held is there, and the old commit is no revision any more.
@@ -104,7 +108,7 @@ def test_a_file_deleted_without_rewriting_is_a_pointer_to_nothing_until_it_comes
     api = hub.client()
     content = WEIGHTS + repo.encode()
     commit = push(hub, repo, "First", a__bin=content)
-    api.permanently_delete_lfs_files(repo, list(api.list_lfs_files(repo)), rewrite_history=False)
+    hub.client(hub.admin).permanently_delete_lfs_files(repo, list(api.list_lfs_files(repo)), rewrite_history=False)
     assert (api.model_info(repo).sha, "a.bin" in api.list_repo_files(repo)) == (commit, True)
     with pytest.raises(EntryNotFoundError):
         api.hf_hub_download(repo, "a.bin", force_download=True)
@@ -119,7 +123,7 @@ def test_bytes_that_another_repository_holds_stay_with_it(hub: Hub, repo: str) -
     content = WEIGHTS + repo.encode()
     for name in (repo, other):
         push(hub, name, "First", a__bin=content)
-    api.permanently_delete_lfs_files(repo, list(api.list_lfs_files(repo)))
+    hub.client(hub.admin).permanently_delete_lfs_files(repo, list(api.list_lfs_files(repo)))
     assert Path(api.hf_hub_download(other, "a.bin")).read_bytes() == content
     assert list(api.list_lfs_files(repo)) == []
 

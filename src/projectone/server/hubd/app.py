@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse
 
 from projectone.errors import StorageError
 from projectone.server.hubd import commits, lfs, listing, references, repositories, resolve, rewriting
+from projectone.server.hubd.lfs_parts import sweep_parts
 from projectone.server.hubd.refusals import Refusal
 from projectone.server.hubd.repos import HubStore
 from projectone.server.hubd.settings import HubSettings
@@ -57,7 +58,7 @@ def create_app(store: HubStore, settings: HubSettings) -> FastAPI:
     app.add_exception_handler(StorageError, _failed)
     sweep_temporary(store.blobs.folder)
     # Past the lifetime of its URLs nobody can complete an upload any more.
-    lfs.sweep_parts(store, older_than_s=2 * settings.url_lifetime_s)
+    sweep_parts(store, older_than_s=2 * settings.url_lifetime_s)
     return app
 
 

@@ -14,9 +14,10 @@ from urllib.parse import unquote
 from fastapi import Depends, Request
 
 from projectone.server.hubd.refusals import BAD_TOKEN_MESSAGE, Refusal, no_such_repo
-from projectone.server.hubd.repos import HubStore, Role, Token
+from projectone.server.hubd.repos import HubStore
 from projectone.server.hubd.settings import HubSettings
 from projectone.server.hubd.tables import Repo
+from projectone.server.hubd.token_rows import Role, Token
 
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_]|[.-](?![.-]))*(?<![.-])")
 # First segments of our own paths: a namespace of that name could never be reached.
@@ -32,37 +33,49 @@ class Caller:
 
     def may_see(self, repo: Repo) -> bool:
         """Whether the repository exists for this caller."""
-        return not repo.private or self._belongs_to(repo.namespace)
+        return not repo.private or self._reaches(repo.namespace, repo.name)
 
-    def may_write(self, namespace: str) -> bool:
-        """Whether this caller may change what is in `namespace`."""
-        return self._belongs_to(namespace) and self.token is not None and self.token.role == "write"
+    def may_write(self, namespace: str, name: str) -> bool:
+        """Whether this caller may add to the repository, or make it."""
+        return self._reaches(namespace, name) and self.token is not None and self.token.role != "read"
 
-    def _belongs_to(self, namespace: str) -> bool:
-        return self.token is not None and namespace in self.token.namespaces
+    def may_remove(self, namespace: str, name: str) -> bool:
+        """Whether this caller may take away for good: the repository, its history, its large files, its privacy."""
+        return self._reaches(namespace, name) and self.token is not None and self.token.role == "admin"
+
+    def _reaches(self, namespace: str, name: str) -> bool:
+        return self.token is not None and not self.token.scopes.isdisjoint((namespace, f"{namespace}/{name}"))
 
 
 def issue_token(
-    store: HubStore, name: str, role: Role, namespaces: Collection[str], *, lifetime_s: float | None = None
+    store: HubStore,
+    name: str,
+    role: Role,
+    scopes: Collection[str],
+    *,
+    lifetime_s: float | None = None,
+    by: str = "server",
 ) -> str:
     """A new bearer token; only its SHA-256 is kept, so this is the one time it can be read.
 
     Args:
         store: The Hub that shall know the token.
         name: What `whoami` answers, and the author of commits; the default namespace of new repositories.
-        role: ``"read"`` or ``"write"``, in all of `namespaces`.
-        namespaces: Where the token counts; elsewhere its holder is a stranger.
+        role: What it may do in all of `scopes`.
+        scopes: Where the token counts, namespaces or ``namespace/name``; elsewhere its holder is a stranger.
         lifetime_s: Seconds until it expires; None for never.
+        by: Who gave it out.
 
     Raises:
         ValueError: if a name could not stand in a URL.
     """
-    for given in (name, *namespaces):
+    for given in (name, *(part for scope in scopes for part in scope.split("/", 1))):
         check_name(given)
     bearer = f"hf_{secrets.token_urlsafe(32)}"
     expires_at_s = None if lifetime_s is None else time.time() + lifetime_s
     with store.writing() as rows:
-        rows.add_token(_digest(bearer), Token(name, role, frozenset(namespaces), expires_at_s))
+        token_id = rows.add_token(_digest(bearer), Token(name, role, frozenset(scopes), expires_at_s))
+        rows.note("hub-token-created", token_id, by, account=name, role=role, n_scopes=len(scopes))
     return bearer
 
 
@@ -140,12 +153,26 @@ def writable_repo(repo: ReadableRepo, caller: CallerOf) -> Repo:
     """
     if caller.token is None:
         raise Refusal(401, "A token with write access is needed")
-    if not caller.may_write(repo.namespace):
-        raise Refusal(403, f"This token may not write to {repo.namespace!r}")
+    if not caller.may_write(repo.namespace, repo.name):
+        raise Refusal(403, f"This token may not write to {repo.full_name!r}")
     return repo
 
 
 WritableRepo = Annotated[Repo, Depends(writable_repo)]
+
+
+def removable_repo(repo: WritableRepo, caller: CallerOf) -> Repo:
+    """The repository the path names, if this caller may take away from it for good.
+
+    Raises:
+        Refusal: as `writable_repo`; 403 with a token that is no administrator's.
+    """
+    if not caller.may_remove(repo.namespace, repo.name):
+        raise Refusal(403, f"This takes a token of the role admin for {repo.full_name!r}")
+    return repo
+
+
+RemovableRepo = Annotated[Repo, Depends(removable_repo)]
 
 
 def _digest(bearer: str) -> str:

@@ -28,6 +28,7 @@ from projectone.server.hubd.refusals import Refusal, collected, no_such_entry, n
 from projectone.server.hubd.repos import HubStore, Rows
 from projectone.server.hubd.settings import HubSettings
 from projectone.server.hubd.tables import MAIN, Repo
+from projectone.server.hubd.token_rows import Token
 
 _PROPOSAL = re.compile(r"refs/pr/[0-9]{1,9}")
 
@@ -77,10 +78,9 @@ def commit(
     """Apply a commit to a branch, or beside it as a proposal. When this answers, it is on disk."""
     pieces = body_pieces(request, max_bytes=settings.max_commit_bytes)
     payload = read_payload(lines_of(pieces, max_lines=settings.max_commit_lines), store.blobs)
-    author = caller.token.name if caller.token else ""
     ref = revision if _PROPOSAL.fullmatch(revision) else f"refs/heads/{revision.removeprefix('refs/heads/')}"
     is_proposed = request.query_params.get("create_pr") == "1"
-    oid, moved = apply_commit(store, repo, ref, payload, author, is_proposed=is_proposed)
+    oid, moved = apply_commit(store, repo, ref, payload, settings, by=caller.token, is_proposed=is_proposed)
     home = f"{settings.public_url}/{repo.path}"
     answer = {"success": True, "commitOid": oid, "commitUrl": f"{home}/commit/{oid}"}
     if is_proposed:
@@ -89,7 +89,14 @@ def commit(
 
 
 def apply_commit(
-    store: HubStore, repo: Repo, ref: str, payload: Payload, author: str, *, is_proposed: bool = False
+    store: HubStore,
+    repo: Repo,
+    ref: str,
+    payload: Payload,
+    settings: HubSettings,
+    *,
+    by: Token | None,
+    is_proposed: bool = False,
 ) -> tuple[str, str]:
     """Move a branch by one commit; a payload that changes nothing leaves it where it is.
 
@@ -98,7 +105,8 @@ def apply_commit(
         repo: The repository.
         ref: The branch, or an earlier proposal, as a full reference.
         payload: What the commit is to do.
-        author: Whose commit it is.
+        settings: How much the namespace may hold.
+        by: Whose commit it is.
         is_proposed: Leave the branch alone and give the commit a reference of its own, ``refs/pr/<number>``.
 
     Returns:
@@ -107,7 +115,7 @@ def apply_commit(
     Raises:
         Refusal: 404 for a missing branch or path, 412 if the branch is not where the payload's parent says, 400 if
             a large file was not uploaded to this repository or two paths exclude each other, 503 if what was sent
-            was collected as garbage meanwhile.
+            was collected as garbage meanwhile, 413 if the namespace would hold more than it may.
     """
     with store.writing() as rows:
         rows.hold_pool()
@@ -123,25 +131,51 @@ def apply_commit(
         before = rows.files(repo, tree)
         files = _applied(dict(before), payload.operations, _large_entries(rows, repo, payload))
         _refuse_collected(store, {entry for path, entry in files.items() if before.get(path) != entry})
-        oid = write_commit(rows, repo, files, parent=head, author=author, message=payload.message)
+        oid = write_commit(rows, repo, files, parent=head, author=_author(by), message=payload.message)
         if is_proposed:
             numbers = [int(name.rpartition("/")[2]) for name in refs if _PROPOSAL.fullmatch(name)]
             ref = f"refs/pr/{max(numbers, default=0) + 1}"
         rows.set_ref(repo, ref, oid)
+        if oid != head:
+            refuse_overfull(rows, repo, settings)
+            rows.note("hub-pushed", repo, by, commit=oid, ref=ref, n_operations=len(payload.operations))
     return oid, ref
 
 
-def begin_repo(store: HubStore, kind: str, namespace: str, name: str, *, private: bool, author: str) -> Repo | None:
+def begin_repo(
+    store: HubStore, kind: str, namespace: str, name: str, *, private: bool, by: Token | None
+) -> Repo | None:
     """A new repository with its first commit; None if the name is taken."""
     oid = git_id("blob", ATTRIBUTES_TEXT)
     attributes = FileEntry(oid, len(ATTRIBUTES_TEXT), store.blobs.put([ATTRIBUTES_TEXT]))
     with store.writing() as rows:
+        rows.hold_pool()
         if rows.repo(kind, namespace, name) is not None:
             return None
+        _refuse_collected(store, {attributes})
         repo = rows.add_repo(kind, namespace, name, private=private)
-        files = {ATTRIBUTES_PATH: attributes}
+        files, author = {ATTRIBUTES_PATH: attributes}, _author(by)
+        rows.note("hub-repo-created", repo, by, visibility="private" if private else "public")
         rows.set_ref(repo, MAIN, write_commit(rows, repo, files, parent=None, author=author, message="Initial commit"))
     return repo
+
+
+def refuse_overfull(rows: Rows, repo: Repo, settings: HubSettings) -> None:
+    """Refuse the transaction that has just added to a namespace more than it may hold.
+
+    Raises:
+        Refusal: 413 if it has; nothing is kept then.
+    """
+    if settings.quota_bytes is None:
+        return
+    used = rows.used_bytes(repo.namespace)
+    if used > settings.quota_bytes:
+        text = f"{repo.namespace!r} may hold {settings.quota_bytes} bytes, and would hold {used}"
+        raise Refusal(413, f"{text}: delete large files for good, or ask for more room")
+
+
+def _author(by: Token | None) -> str:
+    return "" if by is None else by.name
 
 
 def _is_large(path: str, size_bytes: int, settings: HubSettings) -> bool:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, union, update
 
-from projectone.server.hubd.tables import OBJECTS, UPLOADS, Repo, batches
+from projectone.server.hubd.tables import OBJECTS, REPOS, UPLOADS, Repo, batches
 
 
 class LargeRows:
@@ -29,6 +29,29 @@ class LargeRows:
             query = select(UPLOADS).where(UPLOADS.c.repo_id == repo_id, UPLOADS.c.sha256.in_(some))
             found.update({row.sha256: row.size_bytes for row in self._connection.execute(query)})
         return found
+
+    def renew(self, repo: Repo, digests: Iterable[str]) -> None:
+        """Count these as uploaded now."""
+        for some in batches(digests):
+            theirs = (UPLOADS.c.repo_id == repo.id, UPLOADS.c.sha256.in_(some))
+            self._connection.execute(update(UPLOADS).where(*theirs).values(uploaded_at_s=time.time()))
+
+    def forget_unused(self, repo: Repo, before_s: float) -> int:
+        """Forget uploads from before a Unix time that no commit of `repo` refers to; gives how many."""
+        used = select(OBJECTS.c.lfs_sha256).where(OBJECTS.c.repo_id == repo.id, OBJECTS.c.lfs_sha256.is_not(None))
+        theirs = (UPLOADS.c.repo_id == repo.id, UPLOADS.c.uploaded_at_s < before_s, UPLOADS.c.sha256.not_in(used))
+        return self._connection.execute(delete(UPLOADS).where(*theirs)).rowcount
+
+    def used_bytes(self, namespace: str) -> int:
+        """What the repositories of a namespace hold together; what several of them hold counts once."""
+        theirs = REPOS.c.namespace == namespace
+        plain = select(OBJECTS.c.pool_sha256.label("sha256"), OBJECTS.c.size_bytes.label("n_bytes"))
+        large = select(UPLOADS.c.sha256, UPLOADS.c.size_bytes)
+        held = union(
+            plain.join(REPOS, REPOS.c.id == OBJECTS.c.repo_id).where(theirs, OBJECTS.c.pool_sha256.is_not(None)),
+            large.join(REPOS, REPOS.c.id == UPLOADS.c.repo_id).where(theirs),
+        ).subquery()
+        return int(self._connection.execute(select(func.coalesce(func.sum(held.c.n_bytes), 0))).scalar_one())
 
     def uploads(self, repo: Repo) -> list[tuple[str, int, float]]:
         """Digest, size and Unix time of every large file that was uploaded to `repo`, newest first."""

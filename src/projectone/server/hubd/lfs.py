@@ -7,7 +7,6 @@ import math
 import re
 import secrets
 import shutil
-import time
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
@@ -19,6 +18,7 @@ from pydantic import BaseModel, Field
 from projectone.errors import DigestMismatchError
 from projectone.server.hubd.auth import SettingsOf, StoreOf, WritableRepo
 from projectone.server.hubd.bodies import body_pieces, exactly
+from projectone.server.hubd.commits import refuse_overfull
 from projectone.server.hubd.links import Link, expiry, read_link
 from projectone.server.hubd.refusals import Refusal, collected
 from projectone.server.hubd.repos import HubStore
@@ -70,8 +70,10 @@ def batch(body: BatchRequest, repo: WritableRepo, store: StoreOf, settings: Sett
     """Where to send each file; no action for what this repository has received before."""
     if body.operation != "upload" or body.hash_algo != "sha256":
         raise Refusal(400, f"expected operation 'upload' by sha256, got {body.operation!r} by {body.hash_algo!r}")
-    with store.reading() as rows:
+    with store.writing() as rows:
         claimed = rows.claims(repo.id, [item.oid for item in body.objects])
+        rows.renew(repo, claimed)  # what is not sent again must not be collected before it is committed
+        used = rows.used_bytes(repo.namespace) if settings.quota_bytes is not None else 0
     may_cut = "multipart" in body.transfers
     answers: list[dict[str, Any]] = []
     was_cut = False
@@ -79,6 +81,8 @@ def batch(body: BatchRequest, repo: WritableRepo, store: StoreOf, settings: Sett
         answer: dict[str, Any] = {"oid": item.oid, "size": item.size}
         if item.size > settings.max_file_bytes:
             answer["error"] = {"code": 422, "message": f"Larger than {settings.max_file_bytes} bytes"}
+        elif settings.quota_bytes is not None and used + item.size > settings.quota_bytes and item.oid not in claimed:
+            answer["error"] = {"code": 413, "message": f"{repo.namespace!r} may hold {settings.quota_bytes} bytes"}
         elif claimed.get(item.oid) != item.size or not store.blobs.has(item.oid):
             answer["actions"] = _actions(repo, item, settings, may_cut=may_cut)
             was_cut |= "header" in answer["actions"]["upload"]
@@ -105,7 +109,7 @@ def upload(sha256: str, request: Request, store: StoreOf, settings: SettingsOf) 
     pieces = exactly(body_pieces(request, max_bytes=link.size_bytes), link.size_bytes)
     if link.part:
         return Response(headers={"ETag": f'"{_keep_part(store, link, pieces)}"'})
-    _keep_file(store, link, pieces)
+    _keep_file(store, settings, link, pieces)
     return Response(headers={"ETag": f'"{sha256}"'})
 
 
@@ -117,21 +121,9 @@ def complete(sha256: str, body: Completion, request: Request, store: StoreOf, se
         is_done = sha256 in rows.claims(link.repo_id, [sha256]) and store.blobs.has(sha256)
     if not is_done:
         etags = {part.partNumber: part.etag.strip('"') for part in body.parts}
-        _keep_file(store, link, exactly(_joined(store, link, etags), link.size_bytes))
+        _keep_file(store, settings, link, exactly(_joined(store, link, etags), link.size_bytes))
     shutil.rmtree(store.parts_folder / link.upload_id, ignore_errors=True)
     return {"oid": sha256}
-
-
-def sweep_parts(store: HubStore, *, older_than_s: float) -> int:
-    """Remove uploads that were never completed; gives how many."""
-    stale = [
-        folder
-        for folder in store.parts_folder.glob("*")
-        if folder.is_dir() and folder.stat().st_mtime < time.time() - older_than_s
-    ]
-    for folder in stale:
-        shutil.rmtree(folder, ignore_errors=True)
-    return len(stale)
 
 
 def _actions(repo: Repo, item: LargeObject, settings: HubSettings, *, may_cut: bool) -> dict[str, Any]:
@@ -151,7 +143,7 @@ def _actions(repo: Repo, item: LargeObject, settings: HubSettings, *, may_cut: b
     return {"upload": {"href": whole.url(base, settings.url_key), "header": header}, "verify": {"href": verify_url}}
 
 
-def _keep_file(store: HubStore, link: Link, pieces: Iterator[bytes]) -> None:
+def _keep_file(store: HubStore, settings: HubSettings, link: Link, pieces: Iterator[bytes]) -> None:
     """Bytes first, then the row that lets the repository use them."""
     try:
         store.blobs.put(pieces, expected_sha256=link.sha256)
@@ -159,11 +151,13 @@ def _keep_file(store: HubStore, link: Link, pieces: Iterator[bytes]) -> None:
         raise Refusal(400, str(error)) from error
     with store.writing() as rows:
         rows.hold_pool()
-        if not rows.has_repo(link.repo_id):
+        repo = rows.repo_by_id(link.repo_id)
+        if repo is None:
             raise Refusal(404, "Repository not found", code="RepoNotFound")
         if not store.blobs.has(link.sha256):
             raise collected()
         rows.claim(link.repo_id, link.sha256, link.size_bytes)
+        refuse_overfull(rows, repo, settings)
 
 
 def _keep_part(store: HubStore, link: Link, pieces: Iterator[bytes]) -> str:

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
-from projectone.server.hubd.auth import ReadableRepo, SettingsOf, StoreOf, WritableRepo
+from projectone.server.hubd.auth import Caller, CallerOf, ReadableRepo, SettingsOf, StoreOf, WritableRepo
 from projectone.server.hubd.objects import Commit
 from projectone.server.hubd.refusals import Refusal, no_such_repo, no_such_revision
 from projectone.server.hubd.repos import Rows
@@ -128,35 +128,37 @@ def list_commits(
 
 
 @router.post("/api/{kind}/{namespace}/{name}/tag/{revision}")
-def create_tag(body: NewTag, repo: WritableRepo, revision: RevisionOf, store: StoreOf) -> dict[str, str]:
+def create_tag(
+    body: NewTag, repo: WritableRepo, revision: RevisionOf, caller: CallerOf, store: StoreOf
+) -> dict[str, str]:
     """Set a tag; a tag that exists is never moved."""
-    return _create(store, repo, f"refs/tags/{_checked(body.tag)}", revision)
+    return _create(store, repo, f"refs/tags/{_checked(body.tag)}", revision, caller)
 
 
 @router.delete("/api/{kind}/{namespace}/{name}/tag/{revision}")
-def delete_tag(repo: WritableRepo, revision: RevisionOf, store: StoreOf) -> dict[str, str]:
+def delete_tag(repo: WritableRepo, revision: RevisionOf, caller: CallerOf, store: StoreOf) -> dict[str, str]:
     """Remove a tag."""
-    return _delete(store, repo, f"refs/tags/{revision}", revision)
+    return _delete(store, repo, f"refs/tags/{revision}", revision, caller)
 
 
 @router.post("/api/{kind}/{namespace}/{name}/branch/{revision}")
 def create_branch(
-    repo: WritableRepo, revision: RevisionOf, store: StoreOf, body: NewBranch | None = None
+    repo: WritableRepo, revision: RevisionOf, caller: CallerOf, store: StoreOf, body: NewBranch | None = None
 ) -> dict[str, str]:
     """Begin a branch."""
     start = (body.startingPoint if body else None) or "main"
-    return _create(store, repo, f"refs/heads/{_checked(revision)}", start)
+    return _create(store, repo, f"refs/heads/{_checked(revision)}", start, caller)
 
 
 @router.delete("/api/{kind}/{namespace}/{name}/branch/{revision}")
-def delete_branch(repo: WritableRepo, revision: RevisionOf, store: StoreOf) -> dict[str, str]:
+def delete_branch(repo: WritableRepo, revision: RevisionOf, caller: CallerOf, store: StoreOf) -> dict[str, str]:
     """Remove a branch, but never main."""
     if f"refs/heads/{revision}" == MAIN:
         raise Refusal(403, "The main branch cannot be deleted")
-    return _delete(store, repo, f"refs/heads/{revision}", revision)
+    return _delete(store, repo, f"refs/heads/{revision}", revision, caller)
 
 
-def _create(store: StoreOf, repo: Repo, ref: str, revision: str) -> dict[str, str]:
+def _create(store: StoreOf, repo: Repo, ref: str, revision: str, caller: Caller) -> dict[str, str]:
     with store.writing() as rows:
         if not rows.lock(repo):
             raise no_such_repo(is_anonymous=False)
@@ -164,13 +166,15 @@ def _create(store: StoreOf, repo: Repo, ref: str, revision: str) -> dict[str, st
         if ref in rows.refs(repo):
             raise Refusal(409, f"Reference already exists: {ref!r}")
         rows.set_ref(repo, ref, target)
+        rows.note("hub-ref-set", repo, caller.token, ref=ref, commit=target)
     return {"ref": ref, "targetCommit": target}
 
 
-def _delete(store: StoreOf, repo: Repo, ref: str, revision: str) -> dict[str, str]:
+def _delete(store: StoreOf, repo: Repo, ref: str, revision: str, caller: Caller) -> dict[str, str]:
     with store.writing() as rows:
         if not rows.delete_ref(repo, ref):
             raise no_such_revision(revision)
+        rows.note("hub-ref-deleted", repo, caller.token, ref=ref)
     return {"ref": ref}
 
 

@@ -1,39 +1,56 @@
-"""Rows of the Hub inside one transaction: tokens, repositories, references; and the store of rows and bytes."""
+"""Rows of the Hub inside one transaction: repositories, references and the rest; and the store of rows and bytes."""
 
 from __future__ import annotations
 
 import contextlib
-import json
+import hashlib
+import re
 import time
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from sqlalchemy import Engine, delete, insert, select, text, update
+from sqlalchemy import Connection, Engine, delete, insert, select, text, update
 
 from projectone.server.database import reading, writing
 from projectone.server.hubd.large_rows import LargeRows
 from projectone.server.hubd.object_rows import ObjectRows
-from projectone.server.hubd.tables import NAMES, OBJECTS, REFS, REPOS, TOKENS, UPLOADS, Repo
+from projectone.server.hubd.tables import NAMES, OBJECTS, REFS, REPOS, UPLOADS, Repo
+from projectone.server.hubd.token_rows import Token, TokenRows
 from projectone.storage.blobs import FileBlobs
 
-Role = Literal["read", "write"]
+_PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/+-]{0,95}")
 _POOL_LOCK = 0x706F6F6C  # PostgreSQL's advisory locks are numbers
 
 
-@dataclass(frozen=True)
-class Token:
-    """What a bearer token allows. The token itself is not kept, only its SHA-256."""
+class Rows(ObjectRows, LargeRows, TokenRows):
+    """The Hub's rows inside one transaction.
 
-    name: str
-    role: Role
-    namespaces: frozenset[str]
-    expires_at_s: float | None
+    Args:
+        connection: The transaction.
+        record: Writes an entry of an audit log in the same transaction; None where nobody keeps one.
+    """
 
+    def __init__(self, connection: Connection, record: Callable[..., None] | None = None) -> None:
+        super().__init__(connection)
+        self._record = record
 
-class Rows(ObjectRows, LargeRows):
-    """The Hub's rows inside one transaction."""
+    def note(self, act: str, subject: Repo | str, by: Token | str | None, **facts: str | int | None) -> None:
+        """Put on record that something was done, with the transaction that does it.
+
+        Args:
+            act: What.
+            subject: To which repository or token.
+            by: Whose token it was, or the operator's account.
+            **facts: Commits, names and counts; a name that is more than a plain word is kept as a digest.
+        """
+        if self._record is None:
+            return
+        name = f"{subject.kind}/{subject.full_name}" if isinstance(subject, Repo) else subject
+        plain = {key: _plain(value) if isinstance(value, str) else value for key, value in facts.items()}
+        who = by.name if isinstance(by, Token) else by or "nobody"
+        self._record(self._connection, act, _plain(name), by=who, now=datetime.now(UTC), **plain)
 
     def hold_pool(self, *, alone: bool = False) -> None:
         """Until this transaction ends, nobody removes bytes that it saw; `alone`: nobody refers to any that it removes.
@@ -44,24 +61,6 @@ class Rows(ObjectRows, LargeRows):
             name = "pg_advisory_xact_lock" if alone else "pg_advisory_xact_lock_shared"
             self._connection.execute(text(f"SELECT {name}(:number)"), {"number": _POOL_LOCK})
 
-    def token(self, digest: str) -> Token | None:
-        """The token with this SHA-256."""
-        row = self._connection.execute(select(TOKENS).where(TOKENS.c.digest == digest)).one_or_none()
-        if row is None:
-            return None
-        return Token(row.name, row.role, frozenset(json.loads(row.namespaces)), row.expires_at_s)
-
-    def add_token(self, digest: str, token: Token) -> None:
-        """Keep a token by its SHA-256; the same one twice is the same row."""
-        self._connection.execute(delete(TOKENS).where(TOKENS.c.digest == digest))
-        values = {"digest": digest, "name": token.name, "role": token.role, "expires_at_s": token.expires_at_s}
-        names = json.dumps(sorted(token.namespaces))
-        self._connection.execute(insert(TOKENS).values(**values, namespaces=names, created_at_s=time.time()))
-
-    def expire_token(self, digest: str, at_s: float) -> None:
-        """End a token at a Unix time."""
-        self._connection.execute(update(TOKENS).where(TOKENS.c.digest == digest).values(expires_at_s=at_s))
-
     def repo(self, kind: str, namespace: str, name: str) -> Repo | None:
         """The repository with this name, whatever the letters' case."""
         folded = f"{namespace}/{name}".lower()
@@ -69,11 +68,12 @@ class Rows(ObjectRows, LargeRows):
         row = self._connection.execute(query.where(NAMES.c.kind == kind, NAMES.c.folded == folded)).one_or_none()
         return None if row is None else _repo(row)
 
-    def repos(self, kind: str, namespaces: Collection[str]) -> list[Repo]:
-        """Every public repository, and the private ones of `namespaces`."""
-        query = select(REPOS).where(REPOS.c.kind == kind).order_by(REPOS.c.id)
-        found = [_repo(row) for row in self._connection.execute(query)]
-        return [repo for repo in found if not repo.private or repo.namespace in namespaces]
+    def repos(self, kind: str | None = None) -> list[Repo]:
+        """Every repository, of one kind or of all."""
+        query = select(REPOS).order_by(REPOS.c.id)
+        return [
+            _repo(row) for row in self._connection.execute(query if kind is None else query.where(REPOS.c.kind == kind))
+        ]
 
     def add_repo(self, kind: str, namespace: str, name: str, *, private: bool) -> Repo:
         """A new repository without a commit; the caller has seen, in this transaction, that the name is free."""
@@ -115,9 +115,10 @@ class Rows(ObjectRows, LargeRows):
         done = self._connection.execute(delete(REFS).where(REFS.c.repo_id == repo.id, REFS.c.name == name))
         return done.rowcount == 1
 
-    def has_repo(self, repo_id: int) -> bool:
-        """Whether the repository is still there."""
-        return self._connection.execute(select(REPOS.c.id).where(REPOS.c.id == repo_id)).one_or_none() is not None
+    def repo_by_id(self, repo_id: int) -> Repo | None:
+        """The repository with this number, if it is still there."""
+        row = self._connection.execute(select(REPOS).where(REPOS.c.id == repo_id)).one_or_none()
+        return None if row is None else _repo(row)
 
 
 class HubStore:
@@ -126,10 +127,12 @@ class HubStore:
     Args:
         engine: From `server.database.open_engine`; the tables exist.
         folder: Where blobs and unfinished uploads lie.
+        record: Writes what is pushed, deleted and given out into an audit log (`server.audit.record`).
     """
 
-    def __init__(self, engine: Engine, folder: Path) -> None:
+    def __init__(self, engine: Engine, folder: Path, *, record: Callable[..., None] | None = None) -> None:
         self._engine = engine
+        self._record = record
         self.blobs = FileBlobs(folder / "blobs")
         self.parts_folder = folder / "parts"
 
@@ -143,8 +146,13 @@ class HubStore:
     def writing(self) -> Iterator[Rows]:
         """Rows to change: what the block reads stays true until it ends; all of its changes land, or none."""
         with writing(self._engine) as connection:
-            yield Rows(connection)
+            yield Rows(connection, self._record)
 
 
 def _repo(row: Any) -> Repo:  # noqa: ANN401 - a SQLAlchemy row has no type of its own
     return Repo(row.id, row.kind, row.namespace, row.name, row.private, row.created_at_s)
+
+
+def _plain(text: str) -> str:
+    """`text`, if it is a plain word; a person's words have no place in what is never erased."""
+    return text if _PLAIN.fullmatch(text) else f"sha256:{hashlib.sha256(text.encode()).hexdigest()[:16]}"

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
-from projectone.server.hubd.auth import CallerOf, SettingsOf, StoreOf, WritableRepo, check_name
+from projectone.server.hubd.auth import CallerOf, RemovableRepo, SettingsOf, StoreOf, check_name
 from projectone.server.hubd.commits import begin_repo
 from projectone.server.hubd.refusals import Refusal, no_such_repo
 
@@ -49,7 +49,7 @@ def who_am_i(caller: CallerOf) -> dict[str, Any]:
     """Whose token this is."""
     if caller.token is None:
         raise Refusal(401, "A token is needed")
-    others = sorted(caller.token.namespaces - {caller.token.name})
+    others = sorted({scope for scope in caller.token.scopes if "/" not in scope} - {caller.token.name})
     return {
         "type": "user",
         "id": caller.token.name,
@@ -65,8 +65,7 @@ def create_repo(body: RepoRequest, caller: CallerOf, store: StoreOf, settings: S
     """Create a repository; private unless the request says otherwise in so many words."""
     kind, namespace, name = _named(body, caller)
     is_public = body.visibility == "public" or (body.visibility is None and body.private is False)
-    author = caller.token.name if caller.token else ""
-    repo = begin_repo(store, kind, namespace, name, private=not is_public, author=author)
+    repo = begin_repo(store, kind, namespace, name, private=not is_public, by=caller.token)
     prefix = "" if kind == "models" else f"{kind}/"
     answer: dict[str, Any] = {"url": f"{settings.public_url}/{prefix}{namespace}/{name}", "name": f"{namespace}/{name}"}
     if repo is None:
@@ -82,12 +81,15 @@ def delete_repo(body: RepoRequest, caller: CallerOf, store: StoreOf) -> dict[str
         repo = rows.repo(kind, namespace, name)
         if repo is None:
             raise no_such_repo(is_anonymous=False)
+        if not caller.may_remove(namespace, name):
+            raise Refusal(403, f"This takes a token of the role admin for {repo.full_name!r}")
         rows.delete_repo(repo)
+        rows.note("hub-repo-deleted", repo, caller.token)
     return {}
 
 
 @router.put("/api/{kind}/{namespace}/{name}/settings")
-def change_settings(body: RepoSettings, repo: WritableRepo, store: StoreOf) -> dict[str, Any]:
+def change_settings(body: RepoSettings, repo: RemovableRepo, caller: CallerOf, store: StoreOf) -> dict[str, Any]:
     """Show or hide a repository."""
     private = repo.private
     if body.visibility in ("private", "public"):
@@ -96,6 +98,7 @@ def change_settings(body: RepoSettings, repo: WritableRepo, store: StoreOf) -> d
         private = body.private
     with store.writing() as rows:
         rows.set_private(repo, private)
+        rows.note("hub-repo-changed", repo, caller.token, visibility="private" if private else "public")
     return {"private": private, "visibility": "private" if private else "public"}
 
 
@@ -131,7 +134,7 @@ def _named(body: RepoRequest, caller: CallerOf) -> tuple[str, str, str]:
         raise Refusal(400, str(error)) from error
     if kind is None:
         raise Refusal(400, f"type: expected 'model', 'dataset' or 'space', got {body.type!r}")
-    if not caller.may_write(namespace):
+    if not caller.may_write(namespace, name):
         raise Refusal(403, f"This token may not write to {namespace!r}")
     return kind, namespace, name
 

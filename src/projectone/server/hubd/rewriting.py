@@ -8,11 +8,12 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
-from projectone.server.hubd.auth import CallerOf, SettingsOf, StoreOf, WritableRepo
+from projectone.server.hubd.auth import CallerOf, RemovableRepo, SettingsOf, StoreOf, WritableRepo
+from projectone.server.hubd.garbage import remove_unused
 from projectone.server.hubd.histories import rewrite_without, squash
 from projectone.server.hubd.references import CursorOf, RevisionOf, moment, page_links
 from projectone.server.hubd.refusals import no_such_repo, no_such_revision
-from projectone.server.hubd.repos import HubStore, Rows
+from projectone.server.hubd.repos import Rows
 from projectone.server.hubd.tables import Repo
 
 router = APIRouter()
@@ -39,7 +40,7 @@ class DeletionRequest(BaseModel):
 
 @router.post("/api/{kind}/{namespace}/{name}/super-squash/{revision}")
 def super_squash(
-    body: Squash, repo: WritableRepo, revision: RevisionOf, caller: CallerOf, store: StoreOf
+    body: Squash, repo: RemovableRepo, revision: RevisionOf, caller: CallerOf, store: StoreOf
 ) -> dict[str, str]:
     """Make one commit of a branch. Its bytes stay until they are collected; tags keep what they are on."""
     ref = f"refs/heads/{revision.removeprefix('refs/heads/')}"
@@ -51,7 +52,9 @@ def super_squash(
         if head is None:
             raise no_such_revision(revision)
         message = body.message.replace("\0", "").strip() or f"Super-squash branch {revision}"
-        return {"commitOid": squash(rows, repo, ref, head, author=author, message=message)}
+        oid = squash(rows, repo, ref, head, author=author, message=message)
+        rows.note("hub-squashed", repo, caller.token, ref=ref, commit=oid, before=head)
+        return {"commitOid": oid}
 
 
 @router.get("/api/{kind}/{namespace}/{name}/lfs-files")
@@ -71,7 +74,7 @@ def list_large_files(
 
 
 @router.post("/api/{kind}/{namespace}/{name}/lfs-files/batch")
-def delete_large_files(body: DeletionRequest, repo: WritableRepo, store: StoreOf) -> dict[str, Any]:
+def delete_large_files(body: DeletionRequest, repo: RemovableRepo, caller: CallerOf, store: StoreOf) -> dict[str, Any]:
     """Take large files from the repository for good: rows in one transaction, then the bytes nobody else needs."""
     with store.writing() as rows:
         if not rows.lock(repo):
@@ -80,21 +83,9 @@ def delete_large_files(body: DeletionRequest, repo: WritableRepo, store: StoreOf
             rewrite_without(rows, repo, set(body.deletions.sha))
             rows.prune(repo)
         gone = rows.forget(repo, body.deletions.sha)
+        rows.note("hub-files-deleted", repo, caller.token, n_files=len(gone))
     remove_unused(store, gone)
     return {"deleted": len(gone)}
-
-
-def remove_unused(store: HubStore, digests: set[str]) -> set[str]:
-    """Remove those of these bytes that no repository needs; gives which they were.
-
-    Whoever uploads the same bytes meanwhile is told to send them again: their row asks for the bytes when it is made.
-    """
-    with store.writing() as rows:
-        rows.hold_pool(alone=True)
-        unused = digests - rows.in_use(digests)
-        for sha256 in unused:
-            store.blobs.delete(sha256)
-    return unused
 
 
 def _places(rows: Rows, repo: Repo) -> dict[str, tuple[str, str | None]]:

@@ -25,6 +25,7 @@ class HubSettings:
         max_commit_bytes: Longest body of one commit.
         max_commit_lines: Most operations in one commit.
         url_lifetime_s: How long an upload or download URL is good for.
+        quota_bytes: What the repositories of one namespace may hold together; None for no limit.
         page_length: Entries on one page of a listing.
         url_key: Signs upload and download URLs. A fresh key makes URLs given out before a restart void; the client
             then asks for new ones.
@@ -39,6 +40,7 @@ class HubSettings:
     max_commit_bytes: int = 256 * _MIB
     max_commit_lines: int = 25_000
     url_lifetime_s: int = 3600
+    quota_bytes: int | None = None
     page_length: int = 1000
     url_key: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
 

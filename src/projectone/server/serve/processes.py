@@ -22,7 +22,7 @@ from projectone.contracts.erasures import SignedErasure
 from projectone.errors import SettingsError
 from projectone.server.api.app import create_app as create_api
 from projectone.server.api.services import Services
-from projectone.server.audit import AuditLog
+from projectone.server.audit import AuditLog, record
 from projectone.server.conversion.hub_events import GitHubDispatch, HubEvents
 from projectone.server.corpus.clusters import Clusters
 from projectone.server.corpus.derived import Derived
@@ -51,6 +51,7 @@ from projectone.server.monitoring.reports import HealthReports
 from projectone.server.runs import Runs
 from projectone.server.sandbox.decode import decode_wav
 from projectone.server.serve.alone import serving_alone
+from projectone.server.serve.hub import quota_bytes
 from projectone.server.serve.initialise import initialise, with_secrets
 from projectone.server.settings import ServerSettings
 from projectone.storage.blobs import FileBlobs
@@ -220,8 +221,9 @@ def _server(name: str, settings: ServerSettings, engine: Engine) -> _Server:
         return _Server("api", create_api(api_services(settings, engine)), bound)
     bound = _bind(settings.hub_host, settings.hub_port, "PROJECTONE_SERVER_HUB_PORT")
     port = bound.getsockname()[1]
-    hub_settings = HubSettings(public_url=replace(settings, hub_port=port).own_hub_url)
-    return _Server("hub", create_hub(HubStore(engine, settings.home / "hub"), hub_settings), bound)
+    own_url = replace(settings, hub_port=port).own_hub_url
+    store = HubStore(engine, settings.home / "hub", record=record)
+    return _Server("hub", create_hub(store, HubSettings(public_url=own_url, quota_bytes=quota_bytes(settings))), bound)
 
 
 def _bind(host: str, port: int, variable: str) -> socket.socket:
