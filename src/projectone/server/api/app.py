@@ -26,7 +26,7 @@ from projectone.server.api import (
 from projectone.server.api.answers import PROBLEM
 from projectone.server.api.auth import Policy
 from projectone.server.api.problems import add_problems
-from projectone.server.api.public import PublicAnswers
+from projectone.server.api.public import PublicAnswers, PublicMemory
 from projectone.server.api.requests import RequestLog
 from projectone.server.api.services import Services
 
@@ -91,6 +91,7 @@ def create_app(services: Services) -> FastAPI:
     services.staging.mkdir(parents=True, exist_ok=True)
     app = _bare_app()
     app.state.services = services
+    app.state.public = PublicMemory(services)
     return app
 
 

@@ -33,7 +33,7 @@ _SENT_AGAIN = {b"etag", b"cache-control", b"x-content-type-options"}
 
 
 @dataclass(frozen=True)
-class _Answer:
+class PublicAnswer:
     """A good answer, and when it was one."""
 
     headers: list[tuple[bytes, bytes]]
@@ -42,42 +42,71 @@ class _Answer:
     stamp: _Stamp
     made_s: float
 
+    def to(self, known: bytes | None) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+        """Status, headers and body for somebody who sent this as `If-None-Match` (RFC 9110, weak comparison)."""
+        tags = {tag.strip().removeprefix(b"W/") for tag in (known or b"").split(b",")}
+        if self.etag in tags or b"*" in tags:
+            return 304, [item for item in self.headers if item[0].lower() in _SENT_AGAIN], b""
+        return 200, list(self.headers), self.body
+
+
+class PublicMemory:
+    """Good answers by path and query, each as long as it is one.
+
+    Args:
+        services: Know what is current.
+    """
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._kept: dict[tuple[str, bytes], PublicAnswer] = {}
+
+    def find(self, path: str, query: bytes) -> PublicAnswer | None:
+        """The answer that is still good; None if there is none."""
+        answer = self._kept.get((path, query))
+        if answer is None or _is_fixed(path):
+            return answer
+        is_good = time.monotonic() - answer.made_s < _MAX_AGE_S and answer.stamp == _stamp_of(self._services)
+        return answer if is_good else None
+
+    def stamp(self, path: str) -> tuple[_Stamp, float]:
+        """What an answer that is begun now will be as good as."""
+        return () if _is_fixed(path) else _stamp_of(self._services), time.monotonic()
+
+    def keep(self, path: str, query: bytes, answer: PublicAnswer) -> None:
+        """Remember an answer."""
+        if len(self._kept) >= _MAX_ANSWERS:
+            self._kept.clear()
+        self._kept[path, query] = answer
+
 
 class PublicAnswers:
-    """Keeps good answers to what anybody may ask."""
+    """Answers from the application's memory, and fills it."""
 
     def __init__(self, app: _Application) -> None:
         self._app = app
-        self._kept: dict[tuple[str, bytes], _Answer] = {}
 
     async def __call__(self, scope: _Scope, receive: _Receive, send: _Send) -> None:
         """Answer from memory, or pass the request on and remember."""
         if not _is_public(scope):
             await self._app(scope, receive, send)
             return
-        path: str = scope["path"]
-        key, is_fixed = (path, scope["query_string"]), path.startswith(_FIXED) and path != _CURRENT
-        stamp, now_s = () if is_fixed else _stamp_of(scope["app"].state.services), time.monotonic()
-        answer = self._kept.get(key)
-        if answer is None or not (is_fixed or (answer.stamp == stamp and now_s - answer.made_s < _MAX_AGE_S)):
-            answer = await self._asked(scope, receive, send, stamp, now_s)
+        memory: PublicMemory = scope["app"].state.public
+        path, query = scope["path"], scope["query_string"]
+        answer = memory.find(path, query)
+        if answer is None:
+            answer = await self._asked(scope, receive, send, *memory.stamp(path))
             if answer is None:
-                self._kept.pop(key, None)
                 return
-            if len(self._kept) >= _MAX_ANSWERS:
-                self._kept.clear()
-            self._kept[key] = answer
-        if _knows(scope, answer.etag):
-            again = [item for item in answer.headers if item[0].lower() in _SENT_AGAIN]
-            await send({"type": "http.response.start", "status": 304, "headers": again})
-            await send({"type": "http.response.body", "body": b""})
-            return
-        await send({"type": "http.response.start", "status": 200, "headers": list(answer.headers)})
-        await send({"type": "http.response.body", "body": answer.body})
+            memory.keep(path, query, answer)
+        known = next((value for name, value in scope["headers"] if name == b"if-none-match"), None)
+        status, headers, body = answer.to(known)
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
 
     async def _asked(
         self, scope: _Scope, receive: _Receive, send: _Send, stamp: _Stamp, now_s: float
-    ) -> _Answer | None:
+    ) -> PublicAnswer | None:
         """The answer of the application; None if it is none to keep, and was sent as it came."""
         told: list[_Message] = []
 
@@ -93,14 +122,23 @@ class PublicAnswers:
             for message in told:
                 await send(message)
             return None
-        return _Answer(list(told[0]["headers"]), body, etag, stamp, now_s)
+        kept = [item for item in told[0]["headers"] if item[0].lower() != b"content-length"]
+        return PublicAnswer([*kept, (b"content-length", b"%d" % len(body))], body, etag, stamp, now_s)
+
+
+def is_public_path(path: str) -> bool:
+    """Whether answers to this path may be kept."""
+    return path == LATEST_MODEL_INFO or path.startswith(_FIXED)
+
+
+def _is_fixed(path: str) -> bool:
+    return path.startswith(_FIXED) and path != _CURRENT
 
 
 def _is_public(scope: _Scope) -> bool:
     if scope["type"] != "http" or scope["method"] != "GET" or not _QUERY.fullmatch(scope["query_string"]):
         return False
-    path: str = scope["path"]
-    if path != LATEST_MODEL_INFO and not path.startswith(_FIXED):
+    if not is_public_path(scope["path"]):
         return False
     names = {name for name, _ in scope["headers"]}
     return not names & {b"content-length", b"transfer-encoding"}
@@ -113,13 +151,3 @@ def _stamp_of(services: Services) -> _Stamp:
     except OSError:
         return (services.ledger.stamp(),)
     return services.ledger.stamp(), found.st_mtime_ns, found.st_ino, found.st_size
-
-
-def _knows(scope: _Scope, etag: bytes) -> bool:
-    """Whether the caller has this very version already (RFC 9110, weak comparison)."""
-    for name, value in scope["headers"]:
-        if name == b"if-none-match":
-            tags = {tag.strip().removeprefix(b"W/") for tag in value.split(b",")}
-            if etag in tags or b"*" in tags:
-                return True
-    return False

@@ -53,6 +53,7 @@ from projectone.server.sandbox.decode import decode_wav
 from projectone.server.serve.alone import serving_alone
 from projectone.server.serve.hub import quota_bytes
 from projectone.server.serve.initialise import initialise, with_secrets
+from projectone.server.serve.public_protocol import protocol_for
 from projectone.server.settings import ServerSettings
 from projectone.storage.blobs import FileBlobs
 from projectone.storage.room import DiskRoom
@@ -190,7 +191,7 @@ class _Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
-                http="h11",
+                http=protocol_for(app),
                 lifespan="off",
                 log_config=None,  # `logging_to` decides what is said, and where
                 access_log=False,  # paths hold ids of people's samples
