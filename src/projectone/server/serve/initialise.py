@@ -11,7 +11,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from projectone.errors import StorageError
-from projectone.server.audit import record
 from projectone.server.database import open_engine
 from projectone.server.delivery.roles import CURRENT, FIRST_ROOT, ROLE_KEYS, ROOT_KEYS
 from projectone.server.delivery.signing import load_signer, new_key
@@ -105,7 +104,7 @@ def initialise(settings: ServerSettings) -> Home:
         _keep_secret(keys / ENROLMENT_CODE, lambda: settings.enrolment_code.encode() or _new_code())
         if is_available():  # without the extra `provenance`, models are published without a signature
             make_provenance_key(keys)
-        store = HubStore(engine, settings.home / "hub", record=record)
+        store = HubStore(engine, settings.home / "hub")
         owner = settings.hub_repo.partition("/")[0]
         _keep_secret(keys / HUB_TOKEN, lambda: issue_token(store, _HUB_USER, "write", [_HUB_USER, owner]).encode())
         root = _first_root(settings)
