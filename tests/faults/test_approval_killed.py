@@ -11,8 +11,8 @@ from tests.faults.pipeline_driver import KillAt, run
 from tests.faults.test_pipeline_killed import hub, make_home, outcome, run_killed
 
 from projectone.errors import DataError
+from projectone.server.decisions import open_approvals
 from projectone.server.runs import Runs
-from projectone.server.work.approval import open_approvals
 
 __all__ = ["hub", "make_home"]  # fixtures
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")]
@@ -22,7 +22,7 @@ GOING_ON = ["after find_answer", "before node result", "after enter deploy_model
 
 def test_a_killed_question_is_put_once_and_an_answer_after_the_restart_is_heard_once(make_home: Any, hub: Hub) -> None:
     home = make_home("killed", APPROVAL="always")
-    approvals = open_approvals(home.engine, home.settings)
+    approvals = open_approvals(home.engine, home.settings.channel)
     for moment in ASKING:
         assert run_killed(home, KillAt(moment)) == -signal.SIGKILL, moment
     assert run(home.settings) == 0

@@ -130,9 +130,7 @@ class Approvals:
 
     def of_run(self, run_id: str) -> list[Approval]:
         """Every question about a run, the newest first."""
-        query = select(APPROVALS).where(APPROVALS.c.run_id == run_id).order_by(APPROVALS.c.asked_at_s.desc())
-        with reading(self._engine) as connection:
-            return [_approval(row) for row in connection.execute(query)]
+        return questions_of(self._engine, run_id)
 
     def waiting(self) -> list[Approval]:
         """What was not answered yet, the oldest first."""
@@ -175,6 +173,13 @@ class Approvals:
             )  # fmt: skip
             done = connection.execute(select(APPROVALS).where(row.subject_sha256 == question.subject_sha256)).one()
         return _approval(done)
+
+
+def questions_of(engine: Engine, run_id: str) -> list[Approval]:
+    """Every question about a run, the newest first."""
+    query = select(APPROVALS).where(APPROVALS.c.run_id == run_id).order_by(APPROVALS.c.asked_at_s.desc())
+    with reading(engine) as connection:
+        return [_approval(row) for row in connection.execute(query)]
 
 
 def _refuse_stale(question: Question, answer: Answer, released_sha256: str | None) -> None:

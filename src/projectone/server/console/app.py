@@ -16,16 +16,20 @@ from fastapi.routing import APIRoute
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from projectone.errors import DataError
+from projectone.server.approvals import Answer
+from projectone.server.console.decision_page import values_of
 from projectone.server.console.guard import Guard
 from projectone.server.console.identity import Provider
 from projectone.server.console.sessions import Session, Sessions
 from projectone.server.console.sign_in import COOKIE, enter, send_away, take_back
 from projectone.server.corpus.review import Decision, Reviews
 from projectone.server.corpus.validation import EXPLAINED
+from projectone.server.decisions import DecisionDesk
 
 _MAX_FORM_BYTES = 16 * 1024
 _MAX_WHY_CHARACTERS = 2_000
 _SHOWN_AT_ONCE = 20
+_ANSWERS: dict[str, Answer] = {"approved": "approved", "vetoed": "vetoed", "judge-again": "judge-again"}
 _DECISIONS: dict[str, Decision] = {"accept": "accepted", "refuse": "refused"}
 _PAGES = Environment(loader=PackageLoader("projectone.server.console"), autoescape=True, undefined=StrictUndefined)
 
@@ -40,6 +44,7 @@ class ConsoleServices:
         sessions: Who is signed in.
         clock: Now, with its zone.
         provider: Where people sign in, if not by a token alone.
+        decisions: Runs, what they were decided on, and what waits for a person.
     """
 
     reviews: Reviews
@@ -47,6 +52,7 @@ class ConsoleServices:
     sessions: Sessions
     clock: Callable[[], datetime]
     provider: Provider | None = None
+    decisions: DecisionDesk | None = None
 
 
 class PageError(Exception):
@@ -115,6 +121,10 @@ def create_console(services: ConsoleServices, hosts: Collection[str]) -> Guard:
     app.get("/")(show_queue)
     app.get("/clips/{sample_id}.wav")(play)
     app.post("/decisions")(decide)
+    app.get("/runs")(show_runs)
+    app.get("/runs/{run_id}")(show_decision)
+    app.post("/runs/decisions")(answer)
+    app.get("/golden")(play_golden)
     app.post("/prove")(prove)
     app.post("/sign-out")(sign_out)
     app.get("/sign-in")(show_sign_in)
@@ -165,6 +175,46 @@ def decide(request: Request, visit: _In) -> Response:
     why = visit.form.get("why", "").strip()[:_MAX_WHY_CHARACTERS] or None
     services.reviews.decide([sample_id], decision, by=visit.name, why=why, now=now)
     return RedirectResponse("/", 303)
+
+
+def show_runs(request: Request, visit: _In) -> Response:
+    """The newest runs, those that wait for a person among them."""
+    desk = _desk(request)
+    n_waiting = len(desk.approvals.waiting())
+    return _page(request, "runs", runs=desk.runs.newest(_SHOWN_AT_ONCE), n_waiting=n_waiting, visit=visit)
+
+
+def show_decision(run_id: str, request: Request, visit: _In) -> Response:
+    """What one run was decided on: what got better and worse, to read and to hear."""
+    services, desk = _services(request), _desk(request)
+    run = desk.runs.get(run_id)
+    return _page(
+        request,
+        "decision",
+        **values_of(desk.reader.read(run)),
+        has_sound=True,
+        is_waiting=run.state == "waiting",
+        visit=visit,
+        is_stepped_up=visit.session.is_stepped_up(services.clock()),
+    )
+
+
+def play_golden(clip: str, request: Request, visit: _In) -> Response:
+    """One golden recording."""
+    sound = _desk(request).open_golden(clip, visit.name)
+    return Response(sound.content, media_type=sound.media_type)
+
+
+def answer(request: Request, visit: _In) -> Response:
+    """Approve, veto or have judged again what waits; to release, whoever it is showed so within five minutes."""
+    services, said = _services(request), _ANSWERS.get(visit.form.get("answer", ""))
+    if said is None:
+        return _page(request, "problem", 422, problem="expected a run and an answer")
+    if said == "approved" and not visit.session.is_stepped_up(services.clock()):
+        return _page(request, "prove", 403, visit=visit, problem="Show your token again to release a model.")
+    note = visit.form.get("note", "").strip()[:_MAX_WHY_CHARACTERS] or None
+    _desk(request).approvals.answer(visit.form.get("run_id", ""), said, by=visit.name, note=note)
+    return RedirectResponse("/runs", 303)
 
 
 def prove(request: Request, visit: _In) -> Response:
@@ -224,6 +274,13 @@ async def read_form(request: Request) -> dict[str, str]:
 def _services(request: Request) -> ConsoleServices:
     services: ConsoleServices = request.app.state.services
     return services
+
+
+def _desk(request: Request) -> DecisionDesk:
+    desk = _services(request).decisions
+    if desk is None:
+        raise DataError("no-runs", "this console was opened without the server's runs")
+    return desk
 
 
 def _provider(request: Request) -> Provider:

@@ -90,7 +90,7 @@ def message_of(question: Question, state: TrainingGraphState, ports: Ports) -> M
                 f"Golden word error rate: production {metrics['production_wer']:.1%}, "
                 f"candidate {metrics['candidate_wer']:.1%}.",
                 "Production is unchanged, and other runs go on.",
-                "Read:    projectone-server work waiting",
+                f"Read:    projectone-server work report {run_id} --out report.html, or listen in the console",
                 f"Approve: projectone-server work approve {run_id} --by NAME",
                 f"Veto:    projectone-server work veto {run_id} --by NAME --note WHY",
             )

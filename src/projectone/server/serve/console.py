@@ -7,10 +7,12 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
+from pathlib import Path
 from uuid import UUID
 
 import uvicorn
 
+from projectone.contracts.base import sha256_hex
 from projectone.errors import DataError, SettingsError
 from projectone.server.audit import record
 from projectone.server.console.app import ConsoleServices, create_console
@@ -19,10 +21,12 @@ from projectone.server.console.sessions import Sessions
 from projectone.server.corpus.clips import read_clip
 from projectone.server.corpus.review import Reviews
 from projectone.server.database import Engine, open_engine, writing
+from projectone.server.decisions import DecisionDesk, DecisionReader, Sound, open_approvals
 from projectone.server.devices.operators import OperatorTokens
 from projectone.server.home import open_catalog, require_home
 from projectone.server.logs import logging_to
 from projectone.server.migrations.upgrade import upgrade_database
+from projectone.server.runs import Runs
 from projectone.server.settings import ServerSettings
 from projectone.storage.blobs import FileBlobs
 
@@ -95,12 +99,29 @@ def console_services(
             record(connection, "clip-opened", sample_id, by=by, now=clock())
         return read_clip(catalog, blobs, clip_sha256)
 
+    reader = DecisionReader(
+        engine,
+        home=settings.home,
+        golden=None if settings.golden is None else Path(settings.golden),
+        golden_key=settings.keys_folder / "golden.key",
+        catalog=catalog,
+    )
+    approvals = open_approvals(engine, settings.channel)
+
+    def open_golden(clip_id: str, by: str) -> Sound:
+        """On the record before anybody hears it, under a digest: the names of recordings may be anything."""
+        sound = reader.play(clip_id)
+        with writing(engine) as connection:
+            record(connection, "clip-opened", sha256_hex(clip_id.encode()), by=by, now=clock())
+        return sound
+
     return ConsoleServices(
         reviews=reviews,
         open_clip=open_clip,
         sessions=Sessions(OperatorTokens(engine), clock),
         clock=clock,
         provider=_provider_of(settings, own_url, clock),
+        decisions=DecisionDesk(runs=Runs(engine), reader=reader, approvals=approvals, open_golden=open_golden),
     )
 
 

@@ -1,24 +1,27 @@
-"""`projectone-server work waiting | approve | veto | judge-again`: what a person decides before a model goes out."""
+"""`projectone-server work waiting | approve | veto | judge-again | report`: what a person decides, and on what."""
 
 from __future__ import annotations
 
 import argparse
 import json
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Final
 
-from projectone.errors import DataError
 from projectone.server.approvals import Answer, Approval, Approvals
-from projectone.server.database import Engine, open_engine
-from projectone.server.delivery.ledger import Ledger
+from projectone.server.console.decision_page import render_file
+from projectone.server.database import open_engine
+from projectone.server.decisions import DecisionReader, find_run, open_approvals
+from projectone.server.evaluation.decision import Decision
 from projectone.server.home import require_home
 from projectone.server.migrations.upgrade import upgrade_database
-from projectone.server.runs import RunRow, Runs
+from projectone.server.runs import Runs
 from projectone.server.settings import ServerSettings
+from projectone.server.work.golden import GOLDEN_KEY
 from projectone.server.work.quarantine import user_name
+from projectone.storage.files import write_atomically
 
 _ANSWERS: Final[dict[str, Answer]] = {"approve": "approved", "veto": "vetoed", "judge-again": "judge-again"}
-_ALL_RUNS = 1_000_000
 
 
 def add_actions(parser: argparse.ArgumentParser) -> None:
@@ -36,7 +39,11 @@ def add_actions(parser: argparse.ArgumentParser) -> None:
         action.add_argument("--by", metavar="NAME", help="who decides (default: the user of this process)")
         action.add_argument("--note", metavar="TEXT", help="why; kept with the decision")
         _add_json(action)
-    _add_json(waiting)
+    reporting = actions.add_parser("report", help="what a verdict rests on, as a page to read")
+    reporting.add_argument("run", metavar="RUN", help="id of the run, or its beginning")
+    reporting.add_argument("--out", metavar="FILE", type=Path, help="where the page goes (HTML, of one file)")
+    for action in (waiting, reporting):
+        _add_json(action)
 
 
 def _add_json(action: argparse.ArgumentParser) -> None:
@@ -50,9 +57,21 @@ def execute_action(arguments: argparse.Namespace, settings: ServerSettings) -> i
     engine = open_engine(settings.database_url)
     try:
         upgrade_database(engine)
-        approvals, runs = open_approvals(engine, settings), Runs(engine)
+        approvals, runs = open_approvals(engine, settings.channel), Runs(engine)
         if arguments.action == "waiting":
             facts, text = _list(approvals, runs)
+        elif arguments.action == "report":
+            reader = DecisionReader(
+                engine,
+                home=settings.home,
+                golden=None if settings.golden is None else Path(settings.golden),
+                golden_key=settings.keys_folder / GOLDEN_KEY,
+            )
+            decision = reader.read(find_run(runs, arguments.run))
+            facts, text = decision.to_json(), in_words(decision)
+            if arguments.out is not None:
+                write_atomically(arguments.out, render_file(decision).encode())
+                text += f"\n\nwritten to {arguments.out}; recordings are heard in `projectone-server console`"
         else:
             run = find_run(runs, arguments.run)
             by = arguments.by or user_name()
@@ -62,30 +81,6 @@ def execute_action(arguments: argparse.Namespace, settings: ServerSettings) -> i
         engine.dispose()
     print(json.dumps(facts) if arguments.json else text)
     return 0
-
-
-def open_approvals(engine: Engine, settings: ServerSettings) -> Approvals:
-    """The questions and answers of a server."""
-    ledger = Ledger(engine)
-
-    def released() -> str | None:
-        newest = ledger.newest(settings.channel)
-        return None if newest is None else newest.manifest.weights_sha256
-
-    return Approvals(engine, released=released)
-
-
-def find_run(runs: Runs, named: str) -> RunRow:
-    """The run whose id begins like this.
-
-    Raises:
-        DataError: if there is none, or more than one.
-    """
-    found = [run for run in runs.newest(_ALL_RUNS) if named and run.run_id.startswith(named)]
-    if len(found) != 1:
-        how_many = "none" if not found else f"{len(found)} of them"
-        raise DataError("run-unknown", f"run {named!r}: expected the beginning of one run's id, found {how_many}")
-    return found[0]
 
 
 def approval_facts(approval: Approval) -> dict[str, Any]:
@@ -114,3 +109,21 @@ def _list(approvals: Approvals, runs: Runs) -> tuple[dict[str, Any], str]:
             *(f"  {reason}" for reason in reasons),
         ]
     return {"waiting": items}, "\n".join(lines) or "nothing waits for a person"
+
+
+def in_words(decision: Decision) -> str:
+    """The report in a few lines."""
+    lines = [
+        f"run        {decision.run_id} ({decision.state})",
+        f"verdict    {decision.verdict.decision}, against {decision.production}",
+        *(f"           {reason}" for reason in decision.verdict.reasons),
+        *(f"person     {told}" for told in decision.approvals),
+        f"clips      {len(decision.better)} better, {len(decision.worse)} worse, {decision.n_same} the same",
+    ]
+    lines += [
+        f"{item.name[:10]:10} {100 * item.before:5.1f} % -> {100 * item.after:5.1f} %  "
+        f"gain {100 * item.gain.value:+.1f} ({100 * item.gain.low:+.1f} to {100 * item.gain.high:+.1f}), "
+        f"{item.n_clips} clips"
+        for item in decision.slices
+    ]
+    return "\n".join(lines)

@@ -31,6 +31,7 @@ from projectone.server.corpus.snapshots import Snapshots
 from projectone.server.corpus.suspects import Suspects
 from projectone.server.corpus.vault import Vault
 from projectone.server.database import Connection, open_engine
+from projectone.server.decisions import open_approvals
 from projectone.server.delivery.ledger import Ledger
 from projectone.server.delivery.opening import open_ceremonies, open_publisher
 from projectone.server.delivery.signing import load_signer
@@ -63,7 +64,6 @@ from projectone.server.registry.provenance import open_provenance
 from projectone.server.runs import Effects, Runs
 from projectone.server.settings import ServerSettings
 from projectone.server.training import TrainingConfig
-from projectone.server.work.approval import open_approvals
 from projectone.server.work.copies import CopyFinder
 from projectone.server.work.golden import SealedGolden
 from projectone.server.work.handout import Handout
@@ -173,7 +173,7 @@ class Workshop:
     @cached_property
     def approvals(self) -> Approvals:
         """What people are asked and answer."""
-        return open_approvals(self._engine, self.settings)
+        return open_approvals(self._engine, self.settings.channel)
 
     @cached_property
     def handout(self) -> Handout:
