@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
 
 from projectone.contracts.releases import DEFAULT_TIER
 from projectone.errors import ConversionError
@@ -63,6 +66,21 @@ def computed_with(folder: Path, tier: str) -> Iterator[Path]:
         # Nothing is rounded: Core ML unpacks its weights to float16.
         save_checkpoint(load_whisperkit(folder), Path(temporary))
         yield Path(temporary)
+
+
+def refuse_other_words(folder: Path, tier: str, clips: Sequence[npt.NDArray[np.float32]]) -> None:
+    """Run real sound through Core ML's packages, in float16, and refuse what does not write what their model writes.
+
+    Other tiers need no such question: they are scored by the very code that their devices run.
+
+    Raises:
+        ConversionError: if too many tokens differ, or a result leaves float16.
+    """
+    if tier.startswith(_CORE_ML):
+        require_coremltools()
+        from projectone.server.conversion.coreml import hearing
+
+        hearing.refuse_other_words(folder, clips)
 
 
 def require_coremltools() -> None:

@@ -153,7 +153,7 @@ class _Replay:
         seed = np.random.default_rng(0)
         n_tokens = min(_N_FORCED, dims.n_text_ctx)
         tokens = seed.integers(0, dims.n_vocab, n_tokens).astype(np.int32)
-        logits, alignment = _loop(Interpreter(graphs[DECODER]), graphs[DECODER].contract, tokens, features)
+        logits, alignment = replay_loop(Interpreter(graphs[DECODER]), graphs[DECODER].contract, tokens, features)
         expected, shares = forced_scores(checkpoint, tokens, heard)
         self.decibels["decoder"] = min(decibels(a, b) for a, b in zip(logits, expected, strict=True))
         if alignment is not None and shares is not None:
@@ -161,10 +161,13 @@ class _Replay:
         self.argmax = _agreements(logits, expected)
 
 
-def _loop(
+def replay_loop(
     run: Interpreter, contract: ModelContract, tokens: npt.NDArray[np.int32], features: npt.NDArray[Any]
 ) -> tuple[Floats, Floats | None]:
-    """Source: `decodeText` in WhisperKit's TextDecoder.swift."""
+    """WhisperKit's own loop: scores after each of `tokens`, and where the alignment heads look, if there are any.
+
+    Source: `decodeText` in WhisperKit's TextDecoder.swift.
+    """
     keys, values = (np.zeros(tensor.shape, np.float16) for tensor in contract.inputs[2:4])
     mask = np.zeros(contract.inputs[4].shape, np.float16)
     padding = np.full(mask.shape, _MASKED, np.float16)
