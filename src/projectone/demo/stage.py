@@ -133,6 +133,8 @@ def backend_for(options: DemoOptions, stage: Stage) -> Backend:
         "SCHEDULE_DAYS": "0",
         # What is shown is how the gate judges trained models: nobody spares it the work.
         "TRIAGE": "off",
+        # Nobody sits there to decide: what is held is set aside, and the story goes on.
+        "APPROVAL": "never",
         **{f"TRAINING_{name}": value for name, value in options.training.items()},
         **options.settings,
     }
