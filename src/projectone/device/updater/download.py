@@ -87,9 +87,8 @@ class Download:
         self._etag.unlink(missing_ok=True)
 
     def _fetch_all(self, on_progress: ByteProgress | None) -> None:
-        stalls = 0
+        stalls, furthest = 0, self._size()
         while self._size() < self._wanted.size_bytes:
-            before = self.received_bytes
             try:
                 self._fetch_some(on_progress)
                 problem = TransportError("the server ended the file early")
@@ -105,7 +104,9 @@ class Download:
                 problem = error
             if self._size() >= self._wanted.size_bytes:
                 return
-            stalls = 0 if self.received_bytes > before else stalls + 1
+            # Further than ever, not just further: a server that begins anew and cuts every time would go on for ever.
+            stalls = 0 if self._size() > furthest else stalls + 1
+            furthest = max(furthest, self._size())
             if stalls >= _STALLS:
                 raise problem
             self._sleep(_FIRST_PAUSE_S * 2.0**stalls)
