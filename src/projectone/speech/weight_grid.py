@@ -46,7 +46,8 @@ def added(base: Half, steps: npt.NDArray[np.int32] | npt.NDArray[np.int16], unit
     # Near the end of float16, or beyond it: whoever rebuilds compares the digest.
     with np.errstate(over="ignore", invalid="ignore"):
         moved = (base + steps * np.float64(units * UNIT)).astype(np.float16)
-    return np.where(steps == 0, base, moved)
+    np.copyto(moved, base, where=steps == 0)
+    return moved
 
 
 def units_for(changes: Mapping[str, Single], share: float) -> int | None:

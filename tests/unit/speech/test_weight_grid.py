@@ -65,6 +65,18 @@ def test_what_was_added_is_always_found_again_or_said_to_be_off_the_grid(
             assert not np.isfinite(new).all()
 
 
+@pytest.mark.parametrize("size", [0.02, 0.4, 30.0])
+@pytest.mark.parametrize("units", [1, 7, UNITS, 15 << 14])
+def test_the_sum_is_that_of_float64_rounded_once(size: float, units: int) -> None:
+    random = np.random.default_rng(0)
+    base = (random.standard_normal(20_000) * size).astype(np.float16)
+    for steps in (random.integers(-9, 10, base.size), random.integers(-(2**15) + 1, 2**15, base.size)):
+        with np.errstate(over="ignore"):
+            exact = (base.astype(np.float64) + steps * (units * UNIT)).astype(np.float16)
+            made = added(base.reshape(100, -1), steps.astype(np.int16).reshape(100, -1), units).ravel()
+        assert np.array_equal(np.where(steps == 0, base, exact).view(np.uint16), made.view(np.uint16))
+
+
 def test_no_step_keeps_the_bits_of_whatever_was_there() -> None:
     base = np.arange(2**16, dtype=np.uint16).view(np.float16)
     assert np.array_equal(added(base, np.zeros(2**16, np.int32), UNITS).view(np.uint16), base.view(np.uint16))
