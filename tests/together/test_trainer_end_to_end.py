@@ -16,10 +16,13 @@ from tests.fakes.tiny_whisper import WORDS, say
 from tests.fakes.trainer_home import TrainerHome, sentences
 
 from projectone.server.delivery.ledger import Ledger
+from projectone.server.registry.aliases import HubAliases
+from projectone.server.registry.contents import read_manifest
 from projectone.server.runs import Runs
 from projectone.speech.checkpoint import load_checkpoint
 from projectone.storage.files import digest_of
 
+GAIN = ("gain", "gain_low", "gain_high")
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")]
 
 # `projectone-server work` that is asked to end in the middle of training, right after the first checkpoint. It asks
@@ -89,6 +92,13 @@ def test_corrections_become_a_model_and_poison_ends_in_quarantine(tmp_path: Path
         assert digest_of(tagged / "model.safetensors") == deployed["candidate_sha256"]
         assert load_checkpoint(tagged).dims == load_checkpoint(home.base).dims
         assert deployed["run_id"] in (tagged / "README.md").read_text()
+        names = HubAliases(hub.url, hub.reader, "acme/whisper").read()
+        assert names.production is not None and names.previous is not None
+        assert (names.production.version, names.previous.version, names.candidate) == ("1.1.0", "1.0.0", None)
+        made = read_manifest(tagged).lineage
+        assert made is not None
+        assert (made.n_new_samples, made.consent_scopes, made.decision) == (90, ("corrections",), "promote")
+        assert (made.seed, made.before, made.gain) == (0, ("1.0.0",), tuple(deployed["verdict"][name] for name in GAIN))
 
         # However well the model learned: with no error left on the golden set the triage would decline the poison.
         home.variables["PROJECTONE_SERVER_TRIAGE"] = "off"
