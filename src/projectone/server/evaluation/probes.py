@@ -53,10 +53,11 @@ def probes() -> tuple[Probe, ...]:
         ("typing", _bursts(31, (0.1, 0.31, 0.44, 0.7, 0.83, 1.2, 1.31, 1.66), 0.008), 0.05),
         ("breath", _noise(32, 0.5) * np.maximum(0, np.sin(2 * np.pi * 0.5 * times)) ** 3, 0.02),
     ]
-    return tuple(Probe(name, _at(sound, rms), name == "silence" or "dither" in name) for name, sound, rms in sounds)
+    return tuple(Probe(name, _at(sound, rms), rms <= _SILENT_RMS) for name, sound, rms in sounds)
 
 
 _DITHERS = {"faint": 3e-5, "audible": 3e-4}
+_SILENT_RMS = 1e-4  # -80 dB of full scale: what a good microphone hears in an empty room
 # Name, exponent of 1/f in the amplitude, loudness, root mean square.
 _NOISES = (
     ("white", 0.0, "low", 0.003),

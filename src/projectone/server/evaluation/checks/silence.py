@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,20 +19,25 @@ class Silence:
     """Hardly a clip without speech comes out with words, unless production writes them as often.
 
     Of the made sounds those that are silent come out without a word, if they do in production; of the others (noise,
-    hum, babble, music) a few may change.
+    hum, babble, music) a few may change. Where production itself writes words on many of them, a few more are chance:
+    then the change must be more than that, by the sign test.
 
     Attributes:
         max_share: Of the golden clips without speech.
         max_more_sounds: So many more made sounds with words than in production.
+        many_sounds: With words on this share of them in production, chance is asked too.
+        level: Of the sign test.
     """
 
     name: str = "silence"
     max_share: float = 0.01
     max_more_sounds: int = 3
+    many_sounds: float = 0.25
+    level: float = 0.05
 
     def __post_init__(self) -> None:
-        if not 0 <= self.max_share <= 1 or self.max_more_sounds < 0:
-            raise ValueError(f"expected a share and a count, got {self.max_share!r}, {self.max_more_sounds!r}")
+        if self.max_more_sounds < 0 or not all(0 <= x <= 1 for x in (self.max_share, self.many_sounds, self.level)):
+            raise ValueError(f"expected shares from 0 to 1 and a count from 0 on, got {self!r}")
 
     def judge(self, evidence: Evidence) -> Sequence[CheckResult]:
         """See `Check`."""
@@ -60,9 +66,18 @@ class Silence:
             told += f"; newly on {', '.join(new[:_MOST_NAMED])}" + (" and others" if len(new) > _MOST_NAMED else "")
         if silent.intersection(new) and not silent & before:
             return objection(self, "reject", "silence-hallucination", f"it writes words on silence: {told}")
-        if len(after) > len(before) + self.max_more_sounds:
+        is_chance = len(before) >= self.many_sounds * len(evidence.candidate.probes) and (
+            sign_test(len(after - before), len(before - after)) > self.level
+        )
+        if len(after) > len(before) + self.max_more_sounds and not is_chance:
             return objection(self, "reject", "silence-hallucination", told)
         return passed(self, told)
+
+
+def sign_test(n_worse: int, n_better: int) -> float:
+    """How likely so many or more of the changes are for the worse, if each way is as likely as the other."""
+    n = n_worse + n_better
+    return sum(math.comb(n, k) for k in range(n_worse, n + 1)) / 2**n
 
 
 def _written_on(report: EvaluationReport) -> set[str] | None:

@@ -30,6 +30,9 @@ def written_on(*names: str) -> dict[str, Any]:
     return {"probes": tuple(ProbeScore(name=one.name, hypothesis="you" * (one.name in names)) for one in probes())}
 
 
+NOISY = tuple(one.name for one in probes() if "noise" in one.name or "tone" in one.name)
+
+
 @pytest.mark.parametrize(
     ("before", "after", "codes"),
     [
@@ -38,6 +41,10 @@ def written_on(*names: str) -> dict[str, Any]:
         ((), ("silence",), ("silence-hallucination",)),
         (("silence",), ("silence", "faint-dither"), ()),
         (("chord",), ("chord", "fan", "melody", "hum-50-hz", "drums"), ("silence-hallucination",)),
+        # Production writes on many of them: four more are chance, five are not, and some for some others never are.
+        (NOISY, (*NOISY, "fan", "melody", "chord", "drums"), ()),
+        (NOISY, (*NOISY, "fan", "melody", "chord", "drums", "typing"), ("silence-hallucination",)),
+        (NOISY, (*NOISY[4:], "fan", "melody", "chord", "drums", "audible-dither"), ()),
     ],
 )
 def test_words_on_made_sounds(before: Sequence[str], after: Sequence[str], codes: tuple[str, ...]) -> None:
