@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 from mlx.utils import tree_map
 from tests.fakes.tiny_whisper import save_tiny, say
+from tuf.api.metadata import Metadata
 
 from projectone.contracts.releases import ReleaseManifest
 from projectone.device.cli import main
+from projectone.device.installed import Installed
+from projectone.server.cli import main as server_main
 from projectone.server.conversion.package import pack
 from projectone.server.conversion.updates import make_updates
 from projectone.server.corpus.clips import read_clip
@@ -203,3 +211,70 @@ def test_what_the_server_refuses_is_kept_here_with_its_reason(
     run("consent", "grant", "voice_donation", "--yes")
     assert main(["sync"]) == 1
     assert run("status")["waiting"] == 1
+
+
+@contextmanager
+def taken_over(backend: Backend, folder: Path, model: Path) -> Iterator[str]:
+    """A server of a thief who copied every key that lay on ours: a model of their own, under the highest versions."""
+    shutil.copytree(backend.home / "tuf", folder / "tuf")
+    shutil.copytree(backend.home / "keys", folder / "keys")
+    packages = FileBlobs(folder / "packages")
+    package = pack(model, packages)
+    (folder / "v1" / "releases").mkdir(parents=True)
+    shutil.copy(packages.path_of(package.sha256), folder / "v1" / "releases" / f"{package.sha256}.zip")
+    publisher = open_publisher(folder, folder / "keys", release_days=3650)
+    publisher._files.unused_version = lambda role, current: 2**31 - 1  # type: ignore[method-assign]
+    [document] = (folder / "tuf" / "targets" / "stable" / "float16").iterdir()
+    last = ReleaseManifest.from_bytes(document.read_bytes())
+    theirs = {"package_sha256": package.sha256, "package_size_bytes": package.size_bytes, "files": package.files}
+    stolen = last.model_copy(update={"seq": last.seq + 1, "version": "6.6.6", "updates": (), **theirs})
+    publisher.publish(lambda: [stolen])
+
+    class Handler(SimpleHTTPRequestHandler):
+        def log_message(self, format: str, *arguments: Any) -> None:
+            pass
+
+    listener = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(folder)))
+    thread = threading.Thread(target=listener.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{listener.server_address[1]}"
+    finally:
+        listener.shutdown()
+        listener.server_close()
+        thread.join()
+
+
+@pytest.mark.slow
+def test_stolen_keys_are_replaced_and_a_device_that_was_away_walks_the_roots(
+    backend: Backend, device: Path, run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PROJECTONE_SERVER_HOME", str(backend.home))
+    offline = Path(shutil.move(backend.home / "keys" / "releases" / "root-offline", tmp_path / "offline"))
+    two = ["--root-key", str(offline / "root-1.key"), "--root-key", str(offline / "root-2.key")]
+    backend.release(save_tiny(tmp_path / "first", seed=1), "1.0.0")
+    assert run("update")["to_version"] == "1.0.0"
+    shutil.copytree(device, tmp_path / "away", symlinks=True)
+
+    with taken_over(backend, tmp_path / "thief", save_tiny(tmp_path / "evil", seed=6)) as thief:
+        monkeypatch.setenv("PROJECTONE_SERVER", thief)
+        assert run("update", "--again")["to_version"] == "6.6.6"  # nothing is amiss until the root names other keys
+        monkeypatch.setenv("PROJECTONE_SERVER", backend.url)
+        assert main(["update", "--again"]) != 0  # what is honest looks old beside versions of 2^31
+
+        assert server_main(["keys", "replace", "targets", "rollout", "--stolen", *two]) == 0
+        for version in ("1.1.0", "1.2.0"):  # the second number is above the thief's
+            backend.release(save_tiny(tmp_path / version, seed=int(version[2])), version)
+        assert run("update", "--again")["to_version"] == "1.2.0"
+
+        new = ["--new-keys", "1", "--into", str(tmp_path / "new")]
+        lost = Metadata.from_file(str(backend.home / "tuf" / "metadata" / "1.root.json")).signed.roles["root"].keyids[2]
+        assert server_main(["keys", "replace-root", "--without", lost, *new, *two]) == 0
+        assert len(list((backend.home / "tuf" / "metadata").glob("*.root.json"))) == 3
+        monkeypatch.setenv("PROJECTONE_HOME", str(tmp_path / "away"))
+        assert run("update", "--again")["to_version"] == "1.2.0"
+
+        monkeypatch.setenv("PROJECTONE_SERVER", thief)
+        assert main(["update", "--again"]) != 0
+        kept = Installed(tmp_path / "away" / "models").state().current
+        assert kept is not None and kept.version == "1.2.0"
