@@ -38,7 +38,8 @@ EXIT_OK, EXIT_NOT_DONE, EXIT_ERROR, EXIT_INTERRUPTED = 0, 1, 2, 130
 
 _EPILOG = """\
 first steps:
-  export PROJECTONE_SERVER=... PROJECTONE_ENROLMENT_CODE=... PROJECTONE_RELEASE_KEY=...   (printed by the server's init)
+  export PROJECTONE_SERVER=... PROJECTONE_ENROLMENT_CODE=... PROJECTONE_RELEASE_KEY=... PROJECTONE_RELEASE_ROOT=...
+                                 (all four are printed by the server's init)
   projectone update                        bring the newest model
   projectone transcribe note.wav           say what is in a recording, on this machine
   projectone consent grant corrections     allow corrections to be sent (what was corrected before stays here)
