@@ -28,7 +28,7 @@ from projectone.device.settings import DeviceSettings
 from projectone.device.transcriber import Engine, Samples, Transcriber, TrialClip
 from projectone.device.transport import Transport
 from projectone.device.trust import Trust
-from projectone.device.updater import Updater
+from projectone.device.updater import TakeTurn, Updater
 from projectone.device.uploader import Uploader
 from projectone.errors import ProjectOneError, SettingsError, StorageError
 from projectone.storage.blobs import FileBlobs
@@ -71,28 +71,8 @@ def open_client(settings: DeviceSettings) -> DeviceClient:
     consent = ConsentLedger(database)
     outbox = Outbox(database)
     windows, cohorts = Windows(database), Cohorts(database)
-    transcriber = Transcriber(
-        installed,
-        lambda folder: _load_engine(folder, settings),
-        trial_clips=lambda: _own_clips(recordings),
-        on_heard=windows.count_heard,
-    )
-    reporter = Reporter(
-        windows,
-        transport,
-        state=installed.state,
-        introduce=lambda: _introduction(keys, settings.enrolment_code),
-        app_version=__version__,
-        clock=_now,
-    )
-
-    def take_turn(manifest: ReleaseManifest, share: bytes | None, is_early: bool) -> Turn:
-        turn = cohorts.turn(manifest, share, _now(), is_asking_early=is_early)
-        if turn.cohort is not None:
-            windows.begin(manifest, turn.cohort, _now().timestamp())
-            reporter.report()  # before anything is touched: a device that is not heard of again had begun
-        return turn
-
+    transcriber = _transcriber(installed, recordings, windows, settings)
+    reporter = _reporter(windows, transport, installed, keys, settings)
     return DeviceClient(
         DeviceRooms(
             home=settings.home,
@@ -130,7 +110,7 @@ def open_client(settings: DeviceSettings) -> DeviceClient:
                 settings.home / "staging",
                 channel=settings.channel,
                 try_new_model=transcriber.try_new_model,
-                take_turn=take_turn,
+                take_turn=_turns(cohorts, windows, reporter),
             ),
             transcriber=transcriber,
             scripts=Scripts(
@@ -147,6 +127,43 @@ def open_client(settings: DeviceSettings) -> DeviceClient:
             clock=_now,
         )
     )
+
+
+def _transcriber(
+    installed: Installed, recordings: Recordings, windows: Windows, settings: DeviceSettings
+) -> Transcriber:
+    return Transcriber(
+        installed,
+        lambda folder: _load_engine(folder, settings),
+        trial_clips=lambda: _own_clips(recordings),
+        on_heard=windows.count_heard,
+    )
+
+
+def _reporter(
+    windows: Windows, transport: Transport, installed: Installed, keys: DeviceKeys, settings: DeviceSettings
+) -> Reporter:
+    return Reporter(
+        windows,
+        transport,
+        state=installed.state,
+        introduce=lambda: _introduction(keys, settings.enrolment_code),
+        app_version=__version__,
+        clock=_now,
+    )
+
+
+def _turns(cohorts: Cohorts, windows: Windows, reporter: Reporter) -> TakeTurn:
+    """Whose turn a release is here, and what is said of it."""
+
+    def take_turn(manifest: ReleaseManifest, share: bytes | None, is_early: bool) -> Turn:
+        turn = cohorts.turn(manifest, share, _now(), is_asking_early=is_early)
+        if turn.cohort is not None:
+            windows.begin(manifest, turn.cohort, _now().timestamp())
+            reporter.report()  # before anything is touched: a device that is not heard of again had begun
+        return turn
+
+    return take_turn
 
 
 def _introduction(keys: DeviceKeys, code: str) -> Enrolment:

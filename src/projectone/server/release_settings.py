@@ -3,8 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 
-from projectone.server.setting_values import address, names_among, number, one_of, setting, webhook_secret
+from projectone.server.setting_values import (
+    address,
+    names_among,
+    number,
+    one_of,
+    rollout_stages,
+    setting,
+    webhook_secret,
+)
 
 
 def _names(text: str) -> tuple[str, ...]:
@@ -75,6 +84,21 @@ class ReleaseSettings:
         "Days after which a run that nobody decided about is set aside",
         number(float, 0.001, 365),
         default=7.0,
+    )
+    rollout: tuple[tuple[int, timedelta], ...] = setting(
+        "ROLLOUT",
+        "In which stages a release goes out, as `percent:hours` with commas: `0:4,1:24,5:24,25:48,100` is for those "
+        "who ask (`projectone update --now`) during four hours, then for 1 % of devices during a day, and so on. Of "
+        "fewer than a few hundred devices that report, stages show little",
+        rollout_stages,
+        default=(),
+        shown="everybody at once",
+    )
+    rollout_alpha: float = setting(
+        "ROLLOUT_ALPHA",
+        "How likely it may be (a fraction) that a release without harm is stopped by what devices report",
+        number(float, 1e-6, 0.5),
+        default=0.01,
     )
     gate_without: tuple[str, ...] = setting(
         "GATE_WITHOUT",

@@ -6,6 +6,7 @@ import dataclasses
 import math
 import re
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,6 +14,8 @@ from projectone.errors import SettingsError
 
 PREFIX = "PROJECTONE_SERVER_"
 _ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}
+
+_MAX_STAGES = 16
 
 T = TypeVar("T")
 
@@ -127,3 +130,17 @@ def read_key(path: Path) -> str:
         return ""
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path.name}: could not be read: {error}") from error
+
+
+def rollout_stages(text: str) -> tuple[tuple[int, timedelta], ...]:
+    """Reads `percent:hours` with commas: buckets of ten thousand, each with the least time that it lasts."""
+    stages: list[tuple[int, timedelta]] = []
+    for part in text.split(","):
+        found = re.fullmatch(r"\s*(\d{1,3}(?:\.\d{1,2})?)(?::(\d{1,4}(?:\.\d+)?))?\s*", part)
+        buckets = round(float(found[1]) * 100) if found else -1
+        if found is None or buckets > 10_000 or (stages and buckets <= stages[-1][0]):
+            raise ValueError("expected rising percents with hours, such as 0:4,1:24,5:24,25:48,100")
+        stages.append((buckets, timedelta(hours=float(found[2] or 0))))
+    if stages[-1][0] != 10_000 or len(stages) > _MAX_STAGES:
+        raise ValueError(f"expected at most {_MAX_STAGES} stages, the last one 100")
+    return tuple(stages)

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from projectone.device.updater.download import Download
-from projectone.device.updater.updater import Updater, UpdateReport
+from projectone.device.updater.updater import TakeTurn, Updater, UpdateReport
 
-__all__ = ["Download", "UpdateReport", "Updater"]
+__all__ = ["Download", "TakeTurn", "UpdateReport", "Updater"]

@@ -56,11 +56,10 @@ class Services:
         reviews: What waits for a person.
         runs: What is trained.
         audit: What was done.
-        hub_events: Takes what the Hub's webhook says; None where none is set up.
-        quotas: How much anybody may ask for.
         tickets: Lets a device report on a release, once.
         health: What devices reported.
         hub_events: Takes what the Hub's webhook says; None where none is set up.
+        quotas: How much anybody may ask for.
         bodies: How much of what is on its way in lies in memory.
     """
 
@@ -79,9 +78,9 @@ class Services:
     reviews: Reviews
     runs: Runs
     audit: AuditLog
-    clock: Callable[[], datetime]
     tickets: Tickets
     health: HealthReports
+    clock: Callable[[], datetime]
     erase_derived: Callable[[], object]
     erasure: Callable[[UUID, str], SignedErasure | None]
     uses: Callable[[UUID], SignedUses]

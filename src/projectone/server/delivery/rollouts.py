@@ -97,7 +97,8 @@ class Rollouts:
             if row is None:
                 earlier = (rows.channel == channel) & (rows.seq < seq) & (rows.status != "replaced")
                 connection.execute(update(ROLLOUTS).where(earlier).values(status="replaced", reason="replaced"))
-                values = {"stage": 0, "status": "running", "judged_up_to": 0, "stage_began_at_s": now.timestamp()}
+                status = "running" if len(plan.stages) > 1 else "done"
+                values = {"stage": 0, "status": status, "judged_up_to": 0, "stage_began_at_s": now.timestamp()}
                 connection.execute(insert(ROLLOUTS).values(channel=channel, seq=seq, **values))
                 row = _find(connection, channel, seq)
                 record(connection, "rollout-began", _subject(_rollout(row, plan)), now=now)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 from projectone.contracts.releases import DEFAULT_TIER, ReleaseFile, ReleaseManifest, ReleaseUpdate
+from projectone.contracts.rollouts import RolloutPlan
 from projectone.errors import ConversionError, RegistryError, TransportError
 from projectone.server.conversion.package import pack
 from projectone.server.delivery.ledger import Ledger, Release
@@ -41,6 +42,7 @@ class Handout:
         tell: Callable[[str], None],
         channel: str,
         short_ways: ShortWays,
+        plan: Callable[[datetime], RolloutPlan | None] = lambda now: None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._models = models
@@ -54,6 +56,7 @@ class Handout:
         self._tell = tell
         self._channel = channel
         self._short_ways = short_ways
+        self._plan = plan
         self._clock = clock
 
     def register(self, deployment: Deployment) -> dict[str, Any]:
@@ -111,6 +114,10 @@ class Handout:
         """
         created_at = self._clock()
 
+        @cache  # one plan for all tiers, and none where the release is there already
+        def plan() -> RolloutPlan | None:
+            return None if deployment.is_minimum else self._plan(created_at)  # what is retired waits for nobody
+
         def draft(seq: int, package: Mapping[str, Any] = package, tier: str = DEFAULT_TIER) -> ReleaseManifest:
             return ReleaseManifest(
                 channel=self._channel,
@@ -126,6 +133,7 @@ class Handout:
                 package_size_bytes=package["size_bytes"],
                 files=tuple(ReleaseFile.model_validate(file) for file in package["files"]),
                 updates=tuple(ReleaseUpdate.model_validate(update) for update in package["updates"]),
+                rollout=plan(),
                 created_at=created_at,
             )
 

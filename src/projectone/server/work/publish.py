@@ -38,6 +38,7 @@ def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
         trainer = workshop.trainer(Event())
         with trainer.permit(f"publish/{socket.gethostname()}/{os.getpid()}", ttl_s=LEASE_TTL_S) as permit:
             release = publish(workshop, permit, arguments.model, version)
+        workshop.rollout.look()
     finally:
         workshop.close()
     if arguments.json:

@@ -91,6 +91,7 @@ def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
                     print(json.dumps({"runs": to_json(runs)}))
             else:
                 with keeping_signed(workshop.publisher, workshop.line.say):
+                    workshop.rollout.watch(should_stop, workshop.line.say)  # a bad model waits for no run's end
                     worker.work_forever(arguments.interval_s)
     finally:
         workshop.close()
@@ -160,6 +161,7 @@ class Worker:
                 if ended and ended[-1].state == "succeeded":
                     self._choose_scripts()
             self._retire_overdue()
+            self._workshop.rollout.look()
             self._sign_checkpoint()
         except WorkStoppedError:
             self._workshop.line.say("stopped; the run goes on at the next start")

@@ -73,6 +73,7 @@ from projectone.server.work.model_facts import open_facts
 from projectone.server.work.progress import ProgressLine
 from projectone.server.work.ray_engine import RayEngine
 from projectone.server.work.references import resolve_model
+from projectone.server.work.rollout_watch import RolloutWatch, new_plan, open_watch
 from projectone.server.work.samples import RunSamples, read_samples
 from projectone.server.work.scoring import Scores
 from projectone.server.work.short_ways import ShortWays
@@ -190,6 +191,7 @@ class Workshop:
             packages=FileBlobs(settings.home / "packages"),
             ledger=self.ledger,
             publisher=self.publisher,
+            plan=partial(new_plan, settings),
             repo_id=settings.hub_repo,
             facts=open_facts(settings, self.ledger, self.catalog, self.blobs),
             aliases=HubAliases(settings.hub_endpoint, settings.hub_token or None, settings.hub_repo),
@@ -214,6 +216,16 @@ class Workshop:
             base=self.base,
             recalled=self.recalls.marked,
         )
+
+    @cached_property
+    def rollout(self) -> RolloutWatch:
+        """Looks after the release that is on its way."""
+        return open_watch(self.settings, self._engine, self.ledger, self.publisher, self._tell)
+
+    def _tell(self, message: Message) -> None:
+        """Say something that waits for no run."""
+        self.outbox.add(message, list(self.senders))
+        self.outbox.flush(self.senders)
 
     def close(self) -> None:
         """Let go of the database and end the processes that look at clips."""
