@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from projectone.speech.checkpoint import WhisperCheckpoint
+from projectone.speech.decoding import DecodingOptions, decode
 
 Floats = npt.NDArray[np.float32]
 
@@ -15,6 +16,12 @@ def audio_features(checkpoint: WhisperCheckpoint, mel: Floats) -> Floats:
     """Log-mel frames (frames, mels) to audio features (positions, state)."""
     features = np.array(checkpoint.model.embed_audio(mx.array(mel[None])))
     return np.asarray(features[0], np.float32)
+
+
+def written_tokens(checkpoint: WhisperCheckpoint, mel: Floats, *, language: str, n_most: int) -> list[int]:
+    """What the model writes of log-mel frames (frames, mels), greedily, without timestamps: `n_most` tokens at most."""
+    options = DecodingOptions(language=language, max_new_tokens=n_most)
+    return list(decode(checkpoint, mx.array(mel[None]), options)[0].tokens)
 
 
 def forced_scores(

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import mlx.core as mx
 import numpy as np
 import numpy.typing as npt
 
@@ -21,7 +20,7 @@ from projectone.server.conversion.coreml.unpacking import load_whisperkit
 from projectone.server.conversion.coreml.verification import replay_loop
 from projectone.speech.audio import log_mel
 from projectone.speech.checkpoint import WhisperCheckpoint
-from projectone.speech.decoding import DecodingOptions, decode
+from projectone.speech.forced import written_tokens
 from projectone.speech.prefix import decoder_prefix
 
 LEAST_ALIKE = 0.95
@@ -68,9 +67,9 @@ def refuse_other_words(folder: Path, clips: Sequence[Samples], *, language: str 
 def _written(checkpoint: WhisperCheckpoint, window: Samples, language: str) -> tuple[list[int], int]:
     """What the model writes in float32, its opening and its end with it, and where the opening ends."""
     opening = decoder_prefix(checkpoint.tokenizer, language=language, timestamps=False)
-    mel = mx.array(log_mel(window, checkpoint.dims.n_mels)[None])
+    mel = log_mel(window, checkpoint.dims.n_mels)
     n_most = min(_MOST_TOKENS, checkpoint.dims.n_text_ctx - len(opening) - 1)
-    written = list(decode(checkpoint, mel, DecodingOptions(language=language, max_new_tokens=n_most))[0].tokens)
+    written = written_tokens(checkpoint, mel, language=language, n_most=n_most)
     end = [checkpoint.tokenizer.eot] if len(written) < n_most else []
     return [*opening, *written, *end], len(opening)
 
