@@ -20,11 +20,13 @@ from projectone.server.approvals import Answer
 from projectone.server.console.decision_page import values_of
 from projectone.server.console.guard import Guard
 from projectone.server.console.identity import Provider
+from projectone.server.console.rollouts import LABELS, WIDENING, may_turn, panel_of
 from projectone.server.console.sessions import Session, Sessions
 from projectone.server.console.sign_in import COOKIE, enter, send_away, take_back
 from projectone.server.corpus.review import Decision, Reviews
 from projectone.server.corpus.validation import EXPLAINED
 from projectone.server.decisions import DecisionDesk
+from projectone.server.rollout_desk import TURNINGS, RolloutDesk
 
 _MAX_FORM_BYTES = 16 * 1024
 _MAX_WHY_CHARACTERS = 2_000
@@ -44,6 +46,7 @@ class ConsoleServices:
         sessions: Who is signed in.
         clock: Now, with its zone.
         provider: Where people sign in, if not by a token alone.
+        rollout: The release on its way.
         decisions: Runs, what they were decided on, and what waits for a person.
     """
 
@@ -52,6 +55,7 @@ class ConsoleServices:
     sessions: Sessions
     clock: Callable[[], datetime]
     provider: Provider | None = None
+    rollout: RolloutDesk | None = None
     decisions: DecisionDesk | None = None
 
 
@@ -121,6 +125,8 @@ def create_console(services: ConsoleServices, hosts: Collection[str]) -> Guard:
     app.get("/")(show_queue)
     app.get("/clips/{sample_id}.wav")(play)
     app.post("/decisions")(decide)
+    app.get("/rollout")(show_rollout)
+    app.post("/rollout")(turn_rollout)
     app.get("/runs")(show_runs)
     app.get("/runs/{run_id}")(show_decision)
     app.post("/runs/decisions")(answer)
@@ -175,6 +181,36 @@ def decide(request: Request, visit: _In) -> Response:
     why = visit.form.get("why", "").strip()[:_MAX_WHY_CHARACTERS] or None
     services.reviews.decide([sample_id], decision, by=visit.name, why=why, now=now)
     return RedirectResponse("/", 303)
+
+
+def show_rollout(request: Request, visit: _In) -> Response:
+    """The release on its way: who has it, and what speaks against it."""
+    services = _services(request)
+    found = None if services.rollout is None else services.rollout.read()
+    return _page(
+        request,
+        "rollout",
+        panel=None if found is None else panel_of(found, visit.session.operator.role),
+        labels=LABELS,
+        visit=visit,
+        is_stepped_up=visit.session.is_stepped_up(services.clock()),
+    )
+
+
+def turn_rollout(request: Request, visit: _In) -> Response:
+    """Hold the release back, or let it go further; for that, its role is asked and whoever it is just now."""
+    services, turning = _services(request), visit.form.get("turn", "")
+    found = None if services.rollout is None else services.rollout.read()
+    if services.rollout is None or found is None or turning not in TURNINGS:
+        return _page(request, "problem", 422, problem="expected a release and what to do with it")
+    if visit.form.get("seq") != str(found.manifest.seq):
+        return _page(request, "problem", 409, problem="another release took its place meanwhile; look again")
+    if not may_turn(visit.session.operator.role, turning):
+        return _page(request, "problem", 403, problem="to widen a release takes an administrator")
+    if turning in WIDENING and not visit.session.is_stepped_up(services.clock()):
+        return _page(request, "prove", 403, visit=visit, problem="Show your token again to widen a release.")
+    services.rollout.turn(turning, by=visit.name)
+    return RedirectResponse("/rollout", 303)
 
 
 def show_runs(request: Request, visit: _In) -> Response:

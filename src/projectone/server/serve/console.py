@@ -22,10 +22,13 @@ from projectone.server.corpus.clips import read_clip
 from projectone.server.corpus.review import Reviews
 from projectone.server.database import Engine, open_engine, writing
 from projectone.server.decisions import DecisionDesk, DecisionReader, Sound, open_approvals
+from projectone.server.delivery.ledger import Ledger
 from projectone.server.devices.operators import OperatorTokens
 from projectone.server.home import open_catalog, require_home
 from projectone.server.logs import logging_to
 from projectone.server.migrations.upgrade import upgrade_database
+from projectone.server.monitoring.evidence import Limits
+from projectone.server.rollout_desk import RolloutDesk
 from projectone.server.runs import Runs
 from projectone.server.settings import ServerSettings
 from projectone.storage.blobs import FileBlobs
@@ -122,6 +125,13 @@ def console_services(
         clock=clock,
         provider=_provider_of(settings, own_url, clock),
         decisions=DecisionDesk(runs=Runs(engine), reader=reader, approvals=approvals, open_golden=open_golden),
+        rollout=RolloutDesk(
+            engine,
+            Ledger(engine),
+            channel=settings.channel,
+            limits=Limits(alpha=settings.rollout_alpha),
+            clock=clock,
+        ),
     )
 
 
