@@ -24,6 +24,7 @@ from tests.fakes.release_server import ENROLMENT_CODE, FakeServer
 import projectone.device.installed.folders as folders
 from projectone.device.installed import Installed
 from projectone.device.outbox import Outbox
+from projectone.device.releases import client as client  # once here, or every child imports the library
 from projectone.device.settings import DeviceSettings
 from projectone.device.transport import Transport
 from projectone.device.wiring import open_client
