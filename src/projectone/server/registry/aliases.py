@@ -109,7 +109,7 @@ class HubAliases(HubReader):
                     return self._followed(table)
                 operation = CommitOperationAdd(_FILE, wanted.to_bytes() + b"\n")
                 try:
-                    self._api.create_commit(
+                    done = self._api.create_commit(
                         self.repo_id,
                         [operation],
                         commit_message=because,
@@ -120,8 +120,11 @@ class HubAliases(HubReader):
                     if status_of(error) != 412:
                         raise
                     continue
-                if self._read()[1] == wanted:
-                    return self._followed(wanted)
+                # At our own commit: others may have moved them since, which undoes nothing of ours.
+                if self._read(str(done.oid))[1] != wanted:
+                    raise RegistryError(f"{self.repo_id}: commit {done.oid} does not hold the aliases that were sent")
+                self._followed(self._read()[1])
+                return wanted
         raise RegistryError(f"{self.repo_id}: others moved the aliases {_MAX_ATTEMPTS} times; nothing was changed")
 
     def lagging(self, table: AliasTable) -> list[Alias]:
@@ -132,10 +135,10 @@ class HubAliases(HubReader):
         targets = {alias: None if (model := table.of(alias)) is None else model.commit for alias in ALIASES}
         return [alias for alias in ALIASES if branches.get(alias) != targets[alias]]
 
-    def _read(self) -> tuple[str | None, AliasTable]:
-        """The head of the aliases' branch and what stands there."""
+    def _read(self, revision: str = _BRANCH) -> tuple[str | None, AliasTable]:
+        """The head of the aliases' branch, or another commit of it, and what stands there."""
         try:
-            head = str(self._api.model_info(self.repo_id, revision=_BRANCH).sha)
+            head = str(self._api.model_info(self.repo_id, revision=revision).sha)
             with tempfile.TemporaryDirectory() as folder:
                 path = self._api.hf_hub_download(self.repo_id, _FILE, revision=head, local_dir=folder)
                 return head, AliasTable.from_bytes(Path(path).read_bytes())
@@ -150,7 +153,7 @@ class HubAliases(HubReader):
         """Begin the branch at the repository's first commit, so that it holds no model."""
         *_, first = self._api.list_repo_commits(self.repo_id)
         self._api.create_branch(self.repo_id, branch=_BRANCH, revision=first.commit_id, exist_ok=True)
-        return str(self._api.model_info(self.repo_id, revision=_BRANCH).sha)
+        return str(first.commit_id)  # not its head: who began it at the same time may have moved it by now
 
     def _followed(self, table: AliasTable) -> AliasTable:
         """Let the branches follow. A branch cannot be moved in one step, so readers of it may miss it for a moment."""
