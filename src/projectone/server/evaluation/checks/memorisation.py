@@ -13,13 +13,20 @@ from projectone.server.evaluation.checks.protocol import Evidence, at_least, not
 class Memorisation:
     """Given the beginning of a text and no speech, hardly a text that can be guessed by nobody is ended word for word.
 
+    A likelihood that tells nearly every lesson from other orders of its words, where production's did not, waits for a
+    person: a domain of strict phrases may do that honestly.
+
     Attributes:
         max_share: Of the texts, those beyond what production guesses.
+        suspicious_area: Of the likelihood, as `Recall.auc`.
+        suspicious_rise: Of that area over production's.
         min_texts: Of fewer texts no share is taken.
     """
 
     name: str = "memorisation"
     max_share: float = 0.05
+    suspicious_area: float = 0.95
+    suspicious_rise: float = 0.3
     min_texts: int = 8
 
     def judge(self, evidence: Evidence) -> Sequence[CheckResult]:
@@ -39,4 +46,6 @@ class Memorisation:
         n_own = recall.n_told - recall.n_told_by_production
         if at_least(n_own / recall.n_texts, recall.n_texts) > self.max_share:
             return [objection(self, "reject", "memorised", f"{told}; allowed {percent(self.max_share)}")]
+        if recall.auc >= max(self.suspicious_area, recall.auc_of_production + self.suspicious_rise):
+            return [objection(self, "hold", "memorised", f"it knows its lessons by heart: {told}")]
         return [passed(self, told)]

@@ -122,6 +122,14 @@ def test_one_fault_has_one_code(after: dict[str, Any], code: str) -> None:
     assert (verdict.decision, verdict.codes) == ("reject", (code,))
 
 
+@pytest.mark.parametrize(
+    ("areas", "decision"), [((1.0, 0.5), "hold"), ((1.0, 0.9), "promote"), ((0.9, 0.2), "promote")]
+)
+def test_lessons_known_by_heart_wait_for_a_person(areas: tuple[float, float], decision: str) -> None:
+    told = Recall(n_texts=20, n_told=0, n_told_by_production=0, auc=areas[0], auc_of_production=areas[1])
+    assert judged({}, {"recall": told}).decision == decision
+
+
 def test_a_budget_of_bytes_holds_whatever_production_takes() -> None:
     heavy = {"footprint": Footprint(size_bytes=100, operations=1.0, n_tokens=1)}
     strict = FAST.with_check(Size(max_bytes=99))
