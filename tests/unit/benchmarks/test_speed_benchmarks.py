@@ -53,7 +53,8 @@ def test_the_cost_of_packing_is_told_beside_a_clip_alone_in_its_window() -> None
 def test_every_way_to_update_rebuilds_the_file_and_the_difference_is_the_smallest() -> None:
     measure = (
         "import json, pathlib, sys, update\n"
-        "print(json.dumps(update.measure(pathlib.Path(sys.argv[1]), 50_000, with_bsdiff=False)))"
+        "dims = update.ModelDimensions(80, 100, 64, 2, 1, 1000, 64, 64, 2, 1)\n"
+        "print(json.dumps(update.measure(pathlib.Path(sys.argv[1]), dims, rank=2)))"
     )
     with tempfile.TemporaryDirectory() as folder:
         child = subprocess.run(
