@@ -77,7 +77,7 @@ class Silence:
 def sign_test(n_worse: int, n_better: int) -> float:
     """How likely so many or more of the changes are for the worse, if each way is as likely as the other."""
     n = n_worse + n_better
-    return sum(math.comb(n, k) for k in range(n_worse, n + 1)) / 2**n
+    return float(sum(math.comb(n, k) for k in range(n_worse, n + 1)) / 2**n)
 
 
 def _written_on(report: EvaluationReport) -> set[str] | None:
