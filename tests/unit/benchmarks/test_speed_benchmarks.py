@@ -97,3 +97,13 @@ def test_the_load_of_many_devices_is_answered_without_an_error() -> None:
     result = result_of("load")
     assert {str(part["statuses"]) for part in result["parts"].values()} == {"{'201': 24}"}
     assert all(part["server_cpu_ms_per_upload"] > 0 for part in result["parts"].values())
+
+
+@pytest.mark.slow
+def test_three_hundred_devices_have_a_bad_model_stopped() -> None:
+    result = result_of("rollout")
+    (part,) = result["parts"].values()
+    assert (part["is_stopped"], part["reason"]) == (True, "crash-loops")
+    assert part["had_it_a_look_later"] == part["had_it"] < 0.2
+    assert part["verified"] >= 2
+    assert result["null"]["stopped"] <= 2

@@ -5,7 +5,9 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Any, get_args
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast, get_args
 
 import pytest
 from pydantic import BaseModel
@@ -27,7 +29,11 @@ from projectone.contracts.health import (
 )
 from projectone.contracts.releases import ReleaseManifest
 from projectone.contracts.rollouts import Cohort, RolloutPlan, stages_from
+from projectone.device.health import M007_HEALTH, Reporter, Windows
+from projectone.device.installed import InstallState, Slot
+from projectone.device.transport import Transport
 from projectone.server.delivery.tickets import TicketKeys
+from projectone.storage.database import Database
 
 STEPS = ((0, timedelta(hours=4)), (100, timedelta(days=1)), (10_000, timedelta()))
 
@@ -174,3 +180,46 @@ def test_nothing_is_asked_about_a_release_without_a_plan(backend: Backend) -> No
     blinded = blind(public_rsa_key(TicketKeys(backend.home / "keys").new()), b"x")[0]
     body = TicketRequest(channel="stable", seq=1, side="with", blinded=blinded).to_bytes()
     assert reason(caller.signed("POST", endpoints.HEALTH_TICKETS, body)) == (404, "release-unknown")
+
+
+class OverTestClient:
+    """The device's wire, to the API in this process."""
+
+    def __init__(self, backend: Backend, caller: Caller) -> None:
+        self._backend = backend
+        self._caller = caller
+
+    def call(self, method: str, path: str, *, body: bytes, media_type: str, is_signed: bool = True) -> Any:
+        answer = (
+            self._caller.signed(method, path, body)
+            if is_signed
+            else self._backend.http.request(method, path, content=body, headers={"Content-Type": media_type})
+        )
+        assert answer.status_code < 300, answer.text
+        return SimpleNamespace(body=answer.content)
+
+
+def test_what_a_device_says_by_itself_is_counted(backend: Backend, plan: RolloutPlan, tmp_path: Path) -> None:
+    database = Database(tmp_path / "device.sqlite", (M007_HEALTH,))
+    windows, now = Windows(database), backend.services.clock()
+    windows.switch(is_on=True)
+    windows.begin(a_manifest().model_copy(update={"rollout": plan}), "treated", now.timestamp())
+    installed = Slot(folder="1", seq=1, version="1.2.0", manifest_sha256="0" * 64)
+    reporter = Reporter(
+        windows,
+        cast(Transport, OverTestClient(backend, backend.caller())),
+        state=lambda: InstallState(current=installed),
+        introduce=lambda: pytest.fail("it is known already"),
+        app_version="0.1.0",
+        clock=lambda: now + timedelta(hours=14),
+    )
+    for heard in ("one", "", "two"):
+        windows.count_heard(2.0, 0.5, not heard)
+    assert reporter.report() == 3
+    known = backend.services.health.of("stable", 1, now=now)
+    assert known.devices == {"treated": 1}
+    assert {metric: known.strata[metric][0].treated.total for metric in ("load-failed", "silent")} == {
+        "load-failed": 1,
+        "silent": 1,
+    }
+    database.close()
