@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import json
 import resource
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -28,11 +29,9 @@ from peers.whispers import SIZES, random_checkpoint
 import mlx.core as mx  # isort: skip
 import numpy as np
 
-from projectone.server.conversion.coreml.folder import save_whisperkit
-from projectone.server.conversion.coreml.hearing import refuse_other_words
-from projectone.server.conversion.coreml.verification import decibels
+from projectone.errors import ConversionError
 from projectone.server.conversion.package import write_package
-from projectone.server.conversion.tiers import TIERS, computed_with, write_tier
+from projectone.server.conversion.tiers import TIERS, computed_with, require_coremltools, write_tier
 from projectone.server.corpus.manifests import read_manifest
 from projectone.server.evaluation.golden import load_golden
 from projectone.server.evaluation.scorer import score_model
@@ -65,6 +64,8 @@ def converted(checkpoint: WhisperCheckpoint, model: Path, form: str, folder: Pat
     """Fill `folder`, and say what that took and what came of it."""
     begun = time.process_time()
     if form.startswith("coreml-"):
+        from projectone.server.conversion.coreml.folder import save_whisperkit
+
         report = save_whisperkit(checkpoint, folder, form.removeprefix("coreml-"))  # type: ignore[arg-type]
         return {
             "seconds": time.process_time() - begun,
@@ -91,12 +92,20 @@ def converted(checkpoint: WhisperCheckpoint, model: Path, form: str, folder: Pat
     }
 
 
+def decibels(found: np.ndarray[Any, Any], expected: np.ndarray[Any, Any]) -> float:
+    """Largest square of `expected` over the mean squared error."""
+    error = float(np.mean((found.astype(np.float64) - expected) ** 2))
+    return float(10 * np.log10(np.max(expected.astype(np.float64) ** 2) / max(error, 1e-30)))
+
+
 def heard(folder: Path, form: str, data: Path) -> dict[str, Any]:
     """Words wrong on the clips of a manifest, with the numbers that a device computes with."""
     with open_decoder() as decode:
         golden = load_golden(read_manifest(data), decode)
     row: dict[str, Any] = {}
     if form.startswith("coreml-"):
+        from projectone.server.conversion.coreml.hearing import refuse_other_words
+
         row["alike"] = list(refuse_other_words(folder, [clip.samples for clip in golden.clips[:_N_HEARD]]))
     with computed_with(folder, form) as model:
         wer = score_model(model, golden).wer
@@ -130,13 +139,19 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="a manifest of recordings with their words")
     arguments = parser.parse_args()
     mx.random.seed(0)
+    forms = QUICK if arguments.quick else TIERS[1:]
+    try:
+        require_coremltools()
+    except ConversionError as error:
+        print(f"left out: {error}", file=sys.stderr)
+        forms = tuple(form for form in forms if not form.startswith("coreml-"))
     with tempfile.TemporaryDirectory() as temporary:
         models = {"starter": STARTER}
         for size in () if arguments.quick or arguments.starter else ("tiny", "base"):
             models[f"{size}, random"] = Path(temporary) / size
             save_checkpoint(random_checkpoint(SIZES[size]), models[f"{size}, random"])
         found = []
-        for row in rows(models, QUICK if arguments.quick else TIERS[1:], arguments.data):
+        for row in rows(models, forms, arguments.data):
             found.append(row)
             if not arguments.json:
                 print(table([row]).splitlines()[-1], flush=True)
