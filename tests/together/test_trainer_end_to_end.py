@@ -102,13 +102,14 @@ def test_corrections_become_a_model_and_poison_ends_in_quarantine(tmp_path: Path
 
         # However well the model learned: with no error left on the golden set the triage would decline the poison.
         home.variables["PROJECTONE_SERVER_TRIAGE"] = "off"
+        home.variables["PROJECTONE_SERVER_APPROVAL"] = "never"
         following = dict(zip(WORDS, [*list(WORDS)[1:], *list(WORDS)[:1]], strict=True))
         for number, text in enumerate(sentences(90, seed=4)):
             wrong = " ".join(following[word] for word in text.split())
             home.send("mallory", str(number), wrong, say(text, seed=5_000 + number, is_lively=True))
         server(home, "run")
         (poisoned,) = server(home, "work", "--once")["runs"]
-        assert poisoned["state"] == "quarantined"
+        assert poisoned["state"] == "quarantined", poisoned
         assert (home.folder / "quarantine" / poisoned["run_id"] / "model" / "model.safetensors").is_file()
         status = server(home, "status")
         assert status["production"]["version"] == "1.1.0"
