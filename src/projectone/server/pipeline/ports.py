@@ -241,7 +241,7 @@ class Ports:
     scan: Callable[[Sequence[DatasetEntry], EvaluationReport, EvaluationReport], Scan] | None = None
     recall: Callable[[Sequence[str], EvaluationReport, EvaluationReport], Recall] | None = None
     canary: Callable[[str], EvaluationReport | None] = lambda weights_sha256: None
+    tiers: TierPorts | None = None
     asks_person: Callable[[str], bool] = lambda decision: False
     ask: Callable[[Question], None] = lambda question: None
     find_answer: Callable[[str], Approval | None] = lambda subject_sha256: None
-    tiers: TierPorts | None = None

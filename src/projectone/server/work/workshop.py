@@ -70,6 +70,7 @@ from projectone.server.work.handout import Handout
 from projectone.server.work.listening import Listener
 from projectone.server.work.looking import Looker
 from projectone.server.work.model_facts import open_facts
+from projectone.server.work.package_store import open_packages
 from projectone.server.work.progress import ProgressLine
 from projectone.server.work.ray_engine import RayEngine
 from projectone.server.work.references import resolve_model
@@ -136,7 +137,7 @@ class Workshop:
         self.recalls = Recalls(
             self._engine, self.runs, releases=self.ledger.manifests, retrain=timedelta(days=settings.retrain_days)
         )
-        packages = FileBlobs(settings.home / "packages")
+        packages = open_packages(settings)
         self.tiers = TierShop(
             settings.tiers,
             models=self.models,
@@ -188,7 +189,7 @@ class Workshop:
                 settings.hub_repo,
                 provenance=open_provenance(settings.keys_folder),
             ),
-            packages=FileBlobs(settings.home / "packages"),
+            packages=open_packages(settings),
             ledger=self.ledger,
             publisher=self.publisher,
             plan=partial(new_plan, settings),
@@ -210,7 +211,7 @@ class Workshop:
         return ShortWays(
             home=self.home,
             models=self.models,
-            packages=FileBlobs(self.home / "packages"),
+            packages=open_packages(self.settings),
             ledger=self.ledger,
             channel=self.settings.channel,
             base=self.base,
