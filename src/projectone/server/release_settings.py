@@ -74,8 +74,8 @@ class ReleaseSettings:
     )
     approval: str = setting(
         "APPROVAL",
-        "Whether a person decides (`work approve`, `work veto`, the console) before a model goes out: `holds` asks where "
-        "the gate could not decide, `always` before every release, `never` sets aside what is held",
+        "Whether a person decides (`work approve`, `work veto`, the console) before a model goes out: `holds` asks "
+        "where the gate could not decide, `always` before every release, `never` sets aside what is held",
         one_of("holds", "always", "never"),
         default="holds",
     )
