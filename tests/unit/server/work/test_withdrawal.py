@@ -207,7 +207,7 @@ def test_the_base_is_spared_even_if_training_gave_the_same_weights(office: Offic
         shutil.copytree(office.workshop.models.find(base), request.out)
         return base
 
-    office.changes["train"] = train_nothing
+    office.changes |= {"train": train_nothing, "asks_person": lambda decision: False}
     (run,) = run_once(office)
     assert (run.state, run.candidate_sha256) == ("quarantined", base)
     take_back(office)
