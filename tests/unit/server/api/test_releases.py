@@ -1,6 +1,5 @@
 """The newest release, and its bytes by Range."""
 
-
 from tests.unit.server.api.conftest import Backend, reason
 
 from projectone.contracts.releases import LatestModelInfo, ReleaseManifest
