@@ -72,6 +72,13 @@ class ReleaseSettings:
         number(float, 0.01, 3650),
         default=90.0,
     )
+    release_above: int = setting(
+        "RELEASE_ABOVE",
+        "Releases get higher numbers than this one: the highest that somebody with a stolen key signed, or that a "
+        "backup does not know of",
+        number(int, 0, 2**31),
+        default=0,
+    )
     approval: str = setting(
         "APPROVAL",
         "Whether a person decides (`work approve`, `work veto`, the console) before a model goes out: `holds` asks "

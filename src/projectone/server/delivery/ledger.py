@@ -93,17 +93,21 @@ class Release:
 class Ledger:
     """The table of releases."""
 
-    def __init__(self, engine: Engine, *, public_url: str = "", packages_url: str | None = None) -> None:
+    def __init__(
+        self, engine: Engine, *, public_url: str = "", packages_url: str | None = None, above: int = 0
+    ) -> None:
         """Read and write releases.
 
         Args:
             engine: The server's database.
             public_url: Where devices reach the API, without a final slash; empty gives URLs relative to it.
             packages_url: Where a CDN hands out packages by their digests; None names the API's own addresses.
+            above: New releases have higher numbers than this one, which somebody else gave out in our name.
         """
         self._engine = engine
         self._public_url = public_url.rstrip("/")
         self._packages_url = packages_url
+        self._above = above
 
     def publish(
         self,
@@ -120,7 +124,8 @@ class Ledger:
         Args:
             run_id: Who publishes.
             channel: Who gets it.
-            draft: The default tier's manifest for a sequence number, which is one more than the channel's newest.
+            draft: The default tier's manifest for a sequence number, which is one more than the channel's newest
+                or than `above`.
             others: The same release for other tiers, each its own manifest of the same number.
             guard: Refuses the transaction if the caller's lease is stale.
             before_new: Refuses it if the model must not leave; not asked about a release that is there already.
@@ -140,7 +145,7 @@ class Ledger:
             if before_new is not None:
                 before_new(connection)
             newest = connection.execute(select(func.max(row.seq)).where(row.channel == channel)).scalar()
-            seq = int(newest or 0) + 1
+            seq = max(int(newest or 0), self._above) + 1
             before = connection.execute(
                 select(row.manifest).where(row.channel == channel).order_by(row.seq.desc()).limit(1)
             ).scalar()

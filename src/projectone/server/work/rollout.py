@@ -71,7 +71,8 @@ def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
     engine = open_engine(settings.database_url)
     try:
         upgrade_database(engine)
-        ledger, outbox = Ledger(engine, public_url=settings.public_url), NotificationOutbox(engine)
+        ledger = Ledger(engine, public_url=settings.public_url, above=settings.release_above)
+        outbox = NotificationOutbox(engine)
         senders = open_senders(
             slack_webhook_url=settings.slack_webhook_url,
             smtp_url=settings.smtp_url,

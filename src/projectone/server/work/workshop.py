@@ -106,7 +106,7 @@ class Workshop:
         self.devices = DeviceCatalog(self._engine)
         self.runs = Runs(self._engine)
         self.leases = Leases(self._engine)
-        self.ledger = Ledger(self._engine, public_url=settings.public_url)
+        self.ledger = Ledger(self._engine, public_url=settings.public_url, above=settings.release_above)
         self.outbox = NotificationOutbox(self._engine)
         self.blobs = FileBlobs(settings.home / "blobs")
         seal_what_lies_open(self.catalog, self.blobs)

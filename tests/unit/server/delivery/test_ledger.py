@@ -50,6 +50,13 @@ def test_numbers_rise_within_a_channel(engine: Engine) -> None:
     assert publish(ledger, "d") == 3
 
 
+def test_numbers_begin_above_those_that_somebody_else_gave_out(engine: Engine) -> None:
+    assert publish(Ledger(engine), "a") == 1
+    recovered = Ledger(engine, above=70_000)
+    assert [publish(recovered, "b"), publish(recovered, "c"), publish(recovered, "a")] == [70_001, 70_002, 1]
+    assert publish(Ledger(engine), "d") == 70_003
+
+
 def test_a_release_is_refused_in_its_own_transaction_and_not_asked_about_again(engine: Engine) -> None:
     ledger = Ledger(engine)
 
