@@ -34,6 +34,8 @@ HEALTH_TICKETS = Table(
     Column("device_sha256", String(64), primary_key=True),
     # The same request again gets the same answer: the first may have been lost on its way.
     Column("blinded_sha256", String(64), nullable=False),
+    # A row's hidden number would tell who asked first, second, ...; reports stand in that order, too.
+    sqlite_with_rowid=False,
 )
 
 FOLDER = "tickets"

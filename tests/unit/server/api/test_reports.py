@@ -12,6 +12,7 @@ from typing import Any, cast, get_args
 import pytest
 from pydantic import BaseModel
 from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
 from tests.fakes.caller import Caller
 from tests.fakes.releases import a_manifest
 from tests.unit.server.api.conftest import Backend, reason
@@ -156,6 +157,17 @@ def test_the_rows_of_reports_and_of_devices_share_nothing(backend: Backend, plan
     shared = {str(value) for row in given for value in row} & {str(value) for row in kept for value in row}
     assert shared <= {"stable", "1"}  # channel and number
     assert all(row.began_at_s % 3600 == 0 for row in kept)
+
+
+def test_the_order_of_the_rows_does_not_say_whose_report_is_whose(backend: Backend, plan: RolloutPlan) -> None:
+    """Reports are numbered as they come. Tickets lie by digest, and the database keeps no number for them."""
+    for name in ("ada", "bob", "eve"):
+        send(backend, a_report(ticket(backend.caller(name), plan), "began"))
+    with backend.engine.connect() as connection:
+        given = connection.execute(text("SELECT device_sha256 FROM health_tickets")).scalars().all()
+        with pytest.raises(OperationalError, match="rowid"):
+            connection.execute(text("SELECT rowid FROM health_tickets"))
+    assert given == sorted(given)
 
 
 def test_a_report_has_no_field_for_words(plan: RolloutPlan) -> None:
