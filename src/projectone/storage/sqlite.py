@@ -66,13 +66,35 @@ def open_database(path: Path, migrations: Sequence[str]) -> sqlite3.Connection:
         raise StorageError(f"{path.name!r} is at version {have}, this code knows {len(migrations)}: update the app")
     for number, script in enumerate(migrations[have:], start=have + 1):
         try:
-            connection.executescript(f"BEGIN IMMEDIATE; {script}; PRAGMA user_version={number}; COMMIT;")
+            _migrate(connection, number, script)
         except sqlite3.Error as error:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             connection.close()
             raise StorageError(f"{path.name!r}: migration {number}: {error}") from error
     return connection
+
+
+def _migrate(connection: sqlite3.Connection, number: int, script: str) -> None:
+    """One migration in one transaction; nothing, if another process ran it while this one waited for its turn."""
+    connection.execute("BEGIN IMMEDIATE")
+    if int(connection.execute("PRAGMA user_version").fetchone()[0]) < number:
+        for statement in _statements(script):  # `executescript` would end the transaction first
+            connection.execute(statement)
+        connection.execute(f"PRAGMA user_version={number}")
+    connection.execute("COMMIT")
+
+
+def _statements(script: str) -> Iterator[str]:
+    statement = ""
+    for piece in f"{script};".split(";"):
+        statement += f"{piece};"
+        if sqlite3.complete_statement(statement):
+            if statement.strip(" \n;"):
+                yield statement
+            statement = ""
+    if statement.strip(" \n;"):
+        yield statement  # what is left open is refused by the database
 
 
 @contextlib.contextmanager

@@ -1,8 +1,12 @@
+import sqlite3
+from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from projectone.errors import StorageError
+from projectone.storage import sqlite
 from projectone.storage.sqlite import open_database, transaction
 
 FIRST = "CREATE TABLE clips (name TEXT PRIMARY KEY)"
@@ -31,6 +35,48 @@ def test_a_migration_that_fails_changes_nothing(tmp_path: Path) -> None:
         open_database(tmp_path / "d.sqlite", [FIRST, f"{SECOND}; SELECT broken FROM nowhere"])
     connection = open_database(tmp_path / "d.sqlite", [FIRST])
     assert [row["name"] for row in connection.execute("PRAGMA table_info(clips)")] == ["name"]
+    connection.close()
+
+
+def test_a_process_that_waited_runs_no_migration_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two commands of a new device start at once: both see a database without tables, and one of them is first."""
+    opened = sqlite.open_connection
+
+    def overtaken(path: Path) -> sqlite3.Connection:
+        monkeypatch.setattr(sqlite, "open_connection", opened)
+        connection = opened(path)
+        late = LateReader(connection, before=lambda: open_database(path, [FIRST, SECOND]).close())
+        return cast(sqlite3.Connection, late)
+
+    monkeypatch.setattr(sqlite, "open_connection", overtaken)
+    connection = open_database(tmp_path / "d.sqlite", [FIRST, SECOND])
+    assert [row["name"] for row in connection.execute("PRAGMA table_info(clips)")] == ["name", "words"]
+    connection.close()
+
+
+class LateReader:
+    """A connection whose first transaction waits until another process is done."""
+
+    def __init__(self, connection: sqlite3.Connection, before: Callable[[], None]) -> None:
+        self._connection = connection
+        self._before: Callable[[], None] | None = before
+
+    def execute(self, statement: str) -> sqlite3.Cursor:
+        if statement.startswith("BEGIN") and self._before is not None:
+            self._before, before = None, self._before
+            before()
+        return self._connection.execute(statement)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._connection, name)
+
+
+def test_a_trigger_is_one_statement_of_a_migration(tmp_path: Path) -> None:
+    trigger = "CREATE TRIGGER t BEFORE DELETE ON clips BEGIN SELECT RAISE(ABORT, 'no; never'); END;\n"
+    connection = open_database(tmp_path / "d.sqlite", [f"{FIRST}; {trigger}"])
+    connection.execute("INSERT INTO clips VALUES ('a')")
+    with pytest.raises(sqlite3.IntegrityError, match="no; never"):
+        connection.execute("DELETE FROM clips")
     connection.close()
 
 
