@@ -144,4 +144,7 @@ def _require(root: Root, signers: Sequence[CryptoSigner]) -> None:
     role = root.roles[Root.type]
     known = {signer.public_key.keyid for signer in signers} & set(role.keyids)
     if len(known) < role.threshold:
-        raise SettingsError(f"root keys: expected {role.threshold} of its {len(role.keyids)}, got {len(known)}")
+        raise SettingsError(
+            f"root keys: expected {role.threshold} of its {len(role.keyids)}, got {len(known)}; "
+            "name the file of each with --root-key"
+        )

@@ -101,7 +101,11 @@ def load_root_keys(paths: Iterable[Path]) -> list[CryptoSigner]:
     Raises:
         SettingsError: if one cannot be read, is no Ed25519 key, or is given twice.
     """
-    signers = [signer_of(load_key(path)) for path in paths]
+    given = list(paths)
+    for path in given:
+        if not path.is_file():
+            raise SettingsError(f"root key {str(path)!r}: expected the file of a root key, found none")
+    signers = [signer_of(load_key(path)) for path in given]
     if len({signer.public_key.keyid for signer in signers}) != len(signers):
         raise SettingsError("root keys: expected different ones, one of them was given twice")
     return signers
@@ -116,10 +120,20 @@ def make_root_keys(folder: Path, count: int) -> list[CryptoSigner]:
         temporary = folder / "root-new.key"
         _write_secret(temporary, content)
         signer = signer_of(load_key(temporary))
-        temporary.replace(folder / f"root-{signer.public_key.keyid[:16]}.key")
+        temporary.replace(_root_path(folder, signer))
         made.append(signer)
     fsync_folder(folder)
     return made
+
+
+def forget_root_keys(folder: Path, signers: Iterable[CryptoSigner]) -> None:
+    """Take back what `make_root_keys` made for a root that was not signed."""
+    for signer in signers:
+        _root_path(folder, signer).unlink()
+
+
+def _root_path(folder: Path, signer: CryptoSigner) -> Path:
+    return folder / f"root-{signer.public_key.keyid[:16]}.key"
 
 
 def signer_of(key: Ed25519PrivateKey) -> CryptoSigner:

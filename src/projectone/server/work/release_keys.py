@@ -124,17 +124,21 @@ def _replace(arguments: argparse.Namespace, settings: ServerSettings) -> None:
 
 def _replace_root(arguments: argparse.Namespace, settings: ServerSettings) -> None:
     from projectone.server.delivery.opening import open_ceremonies
-    from projectone.server.delivery.role_keys import load_root_keys, make_root_keys
+    from projectone.server.delivery.role_keys import forget_root_keys, load_root_keys, make_root_keys
 
-    if arguments.new_keys and arguments.into is None:
-        raise SettingsError("--new-keys: say with --into where to write them, best on something that can be taken away")
     if not 0 <= arguments.new_keys <= 9:
         raise SettingsError(f"--new-keys: expected 0 to 9, got {arguments.new_keys}")
+    if arguments.new_keys and arguments.into is None:
+        raise SettingsError("--new-keys: say with --into where to write them, best on something that can be taken away")
     signers = load_root_keys(arguments.root_key)
     with _recording(settings) as connection:
         ceremonies = open_ceremonies(settings.home, settings.keys_folder)
         new = make_root_keys(arguments.into, arguments.new_keys) if arguments.new_keys else []
-        root = ceremonies.replace_root(signers, without=arguments.without, new=new)
+        try:
+            root = ceremonies.replace_root(signers, without=arguments.without, new=new)
+        except SettingsError:  # nothing was signed: keys that no root names would be taken for its keys later
+            forget_root_keys(arguments.into, new)
+            raise
         now, n_gone = datetime.now(UTC), len(arguments.without)
         record(connection, "root-replaced", root, by=user_name(), now=now, without=n_gone, new=len(new))
     _renew(arguments, settings)

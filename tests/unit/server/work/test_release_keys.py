@@ -65,3 +65,15 @@ def test_the_keys_of_releases_are_shown_replaced_and_put_on_the_record(keys: Any
         ("role-key-replaced", "rollout"),
         ("root-replaced", "3"),
     ]
+
+
+def test_a_ceremony_that_is_refused_says_what_to_do_and_leaves_no_key(keys: Any, tmp_path: Path) -> None:
+    offline, new = tmp_path / "offline", tmp_path / "new"
+    two = ("--root-key", offline / "root-1.key", "--root-key", offline / "root-3.key")
+    into = ("--new-keys", 1, "--into", new)
+    assert "'zz'" in keys("replace-root", "--without", "zz", *into, *two, code=2)["error"]["message"]
+    assert "--root-key" in keys("replace-root", *into, *two[:2], code=2)["error"]["message"]
+    assert list(new.iterdir()) == []
+    assert "root-9.key" in keys("replace-root", "--root-key", offline / "root-9.key", code=2)["error"]["message"]
+    assert "0 to 9" in keys("replace-root", "--new-keys", -1, *two, code=2)["error"]["message"]
+    assert keys("show")["roles"]["root"]["version"] == 1
