@@ -14,6 +14,7 @@ from huggingface_hub import ModelCard
 from tests.conformance.hub.running import Hub, running_hub
 from tests.unit.server.registry.test_card import FACTS
 
+from projectone.errors import RegistryError
 from projectone.server.cli import main
 from projectone.server.registry.aliases import HubAliases, aliased, as_released
 from projectone.server.registry.card import render_card
@@ -146,6 +147,20 @@ def test_what_is_in_production_is_not_erased_and_nothing_without_a_yes(
     assert (code, error["error"]["reason"]) == (2, "in-production")
     code, error = run("erase", "1.1.0")
     assert (code, error["error"]["kind"], hub.store.blobs.has(models[0].weights_sha256)) == (2, "settings", True)
+
+
+def test_a_token_that_may_not_erase_changes_no_name(
+    run: Any, models: list[PublishedModel], releases: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, before = run("aliases", "--align")
+
+    def refuse(registry: HubRegistry, version: str) -> list[str]:
+        raise RegistryError("This takes a token of the role admin.")
+
+    monkeypatch.setattr(HubRegistry, "erase", refuse)
+    assert run("erase", "1.1.0", "--yes")[0] == 2
+    assert before["aliases"]["previous"]["version"] == "1.1.0"
+    assert run("aliases")[1] == before
 
 
 def test_the_hub_and_its_client_read_our_card(hub: Hub, models: list[PublishedModel]) -> None:

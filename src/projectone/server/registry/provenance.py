@@ -140,7 +140,7 @@ def verify_folder(folder: Path, public_key: Path) -> None:
 
     signature = folder / SIGNATURE_NAME
     if not signature.is_file():
-        raise SignatureError(f"{folder.name!r}: has no {SIGNATURE_NAME}: nobody says who made this model")
+        raise SignatureError(f"the model has no {SIGNATURE_NAME}: nobody says who made it")
     try:
         verifier: Any = Config()  # type: ignore[no-untyped-call]
         verifier.use_elliptic_key_verifier(public_key=public_key)

@@ -170,8 +170,8 @@ def _erase(
     if not arguments.yes:
         raise SettingsError(f"{version}: its weights on {registry.repo_id} go for good; say --yes")
     commit, _ = registry.manifest_at(f"v{version}")
+    gone = registry.erase(version)  # first: refused, it leaves the names as they are
     aliases.move(lambda table: without(table, commit), f"{version} is erased")
-    gone = registry.erase(version)
     return {"version": version, "commit": commit, "deleted": gone}, f"{version}: {len(gone)} large files are deleted"
 
 
