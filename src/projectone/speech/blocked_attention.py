@@ -117,7 +117,8 @@ def attended_heads(query: Floats, keys: Floats, values: Floats, out: Floats, *, 
         there = here[:2]
         room = None if exponentials is None else exponentials[here]
         weights = _exponentials(query[here], turned[there], None, room)
-        total = weights @ ones
+        with np.errstate(over="ignore", invalid="ignore"):  # what overflows here is lowered below
+            total = weights @ ones
         if not (total.min() > _LEAST_SUM and total.max() < _LARGEST_SUM):
             lowered[here] = (query[here] @ turned[there]).max(axis=-1)
             weights = _exponentials(query[here], turned[there], lowered[here], room)

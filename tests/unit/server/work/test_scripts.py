@@ -13,6 +13,7 @@ from tests.unit.server.work.test_worker import Office
 from projectone.contracts.scores import EvaluationReport
 from projectone.contracts.scripts import SignedScripts
 from projectone.contracts.signatures import verify_scripts
+from projectone.errors import EvaluationError
 from projectone.server.cli import main
 from projectone.server.delivery.signing import load_signer
 
@@ -74,7 +75,11 @@ def test_after_a_release_the_worker_chooses_anew(office: Office, monkeypatch: py
     assert (office.workshop.home / "scripts" / "sheet.json").is_file()
 
 
-def test_a_release_stands_though_no_sentences_could_be_chosen(office: Office) -> None:
+def test_a_release_stands_though_no_sentences_could_be_chosen(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    def score(weights_sha256: str) -> EvaluationReport:
+        raise EvaluationError("nobody could listen")
+
+    monkeypatch.setattr(office.workshop, "score", score)
     office.home.send_many(1, seed=3)
     office.workshop.runs.request("on-demand")
     assert [run.state for run in office.worker.work_once()] == ["succeeded"]
