@@ -152,10 +152,7 @@ class Handout:
     def _name(self, release: Release) -> None:
         """Let the names on the Hub be what is released. A Hub that is away holds no release up."""
         models = released_models(self._ledger.releases(self._channel), self._repo_id)
-        try:
-            self._aliases.move(lambda table: as_released(table, models), f"{release.manifest.version} is released")
-        except (RegistryError, TransportError) as error:
-            self._tell(f"{error}; `projectone-server registry aliases --align` makes up for it")
+        name_released(self._aliases, models, release.manifest.version, self._tell)
 
     def show(self) -> None:
         """List what the rows say is newest; nothing happens if it is listed."""
@@ -194,3 +191,11 @@ def released_models(releases: Iterable[Release], repo_id: str) -> list[AliasedMo
     """What of a repository is released, as names stand for it; oldest first."""
     manifests = [(release.run_id, release.manifest) for release in releases if release.manifest.repo_id == repo_id]
     return [AliasedModel(version=one.version, commit=one.commit, run_id=run_id) for run_id, one in manifests]
+
+
+def name_released(aliases: HubAliases, models: list[AliasedModel], version: str, tell: Callable[[str], None]) -> None:
+    """Let the names on the Hub be what is released, of which `version` is the newest; problems are told."""
+    try:
+        aliases.move(lambda table: as_released(table, models), f"{version} is released")
+    except (RegistryError, TransportError) as error:
+        tell(f"{error}; `projectone-server registry aliases --align` makes up for it")

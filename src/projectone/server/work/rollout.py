@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from threading import Event
 from typing import Any
 
@@ -22,9 +23,11 @@ from projectone.server.migrations.upgrade import upgrade_database
 from projectone.server.monitoring.evidence import Finding, Tally, least_devices
 from projectone.server.notifications.outbox import Message, NotificationOutbox
 from projectone.server.notifications.senders import open_senders
+from projectone.server.registry.aliases import HubAliases
 from projectone.server.rollout_desk import TURNINGS, Look, finding_shown
 from projectone.server.runs import Runs
 from projectone.server.settings import ServerSettings
+from projectone.server.work.handout import name_released, released_models
 from projectone.server.work.quarantine import user_name
 from projectone.server.work.rollback import roll_back
 from projectone.server.work.rollout_watch import RolloutWatch, open_watch
@@ -123,6 +126,9 @@ def _roll_back(settings: ServerSettings, engine: Engine, ledger: Ledger, publish
         recalled=recalls.marked,
     )
     publisher.publish(lambda: (ledger.newest(settings.channel) or release).tiers.values())
+    aliases = HubAliases(settings.hub_endpoint, settings.hub_token or None, settings.hub_repo)
+    models = released_models(ledger.releases(settings.channel), settings.hub_repo)
+    name_released(aliases, models, release.manifest.version, partial(print, file=sys.stderr))
 
 
 def _facts(found: Look | None) -> dict[str, Any]:

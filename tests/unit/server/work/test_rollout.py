@@ -26,6 +26,7 @@ from projectone.server.delivery.ledger import Ledger
 from projectone.server.delivery.tickets import TicketKeys, Tickets
 from projectone.server.migrations.upgrade import upgrade_database
 from projectone.server.notifications.outbox import Message
+from projectone.server.registry.aliases import AliasTable, HubAliases
 from projectone.server.rollout_desk import finding_shown
 from projectone.server.serve.initialise import initialise
 from projectone.server.setting_values import rollout_stages
@@ -269,13 +270,15 @@ def test_the_command_stops_it_for_devices_at_once_and_brings_the_old_one_back(
     home = tmp_path / "home"
     monkeypatch.setenv("PROJECTONE_SERVER_HOME", str(home))
     monkeypatch.setenv("PROJECTONE_SERVER_ROLLOUT", "1:24,100")
+    monkeypatch.setenv("PROJECTONE_SERVER_HUB_ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setenv("PROJECTONE_SERVER_HUB_REPO", a_manifest().repo_id)
     settings = ServerSettings.from_env({"PROJECTONE_SERVER_HOME": str(home), "PROJECTONE_SERVER_ROLLOUT": "1:24,100"})
     initialise(settings)
     engine = open_engine(settings.database_url)
     ledger = Ledger(engine)
     for version, weights in (("1.0.0", "1"), ("1.1.0", "2")):
         plan = new_plan(settings, datetime.now(UTC)) if weights == "2" else None
-        values = {"version": version, "weights_sha256": weights * 64, "rollout": plan}
+        values = {"version": version, "weights_sha256": weights * 64, "commit": weights * 40, "rollout": plan}
         ledger.publish(version, "stable", partial(_numbered, values))
     engine.dispose()
 
@@ -289,8 +292,13 @@ def test_the_command_stops_it_for_devices_at_once_and_brings_the_old_one_back(
     assert (facts["release"]["version"], facts["percent"], state.buckets) == ("1.1.0", 1.0, 100)
     facts, state = told("halt")
     assert (facts["status"], facts["reason"], state.is_halted) == ("halted", "person", True)
-    facts, state = told("rollback")
+    facts, state = told("rollback")  # also where the Hub, whose names follow, is away
     assert (facts["release"], facts["percent"]) == ({"channel": "stable", "seq": 3, "version": "1.2.0"}, 100.0)
+    named: list[Any] = []
+    monkeypatch.setattr(HubAliases, "move", lambda self, change, why: named.append((change(AliasTable()), why)))
+    told("rollback")
+    [(table, why)] = named
+    assert (table.production.version, table.previous.version, why) == ("1.2.0", "1.1.0", "1.2.0 is released")
     assert (state.seq, state.is_halted, state.buckets) == (3, False, 10_000)
     assert main(["rollout", "pause"]) == 2
     assert "expected one that is running" in capsys.readouterr().err
