@@ -65,15 +65,20 @@ class RoleKeys:
             SettingsError: if the key is not here, or is another one than is believed.
         """
         wanted = None if key_ids is None else set(key_ids)
-        here = signer_of(load_key(self._path(role)))
-        if wanted is None or here.public_key.keyid in wanted:
+        here = signer_of(load_key(self._path(role))) if self._path(role).exists() else None
+        if here is not None and (wanted is None or here.public_key.keyid in wanted):
             return here
-        if self._next(role).exists():
+        if wanted is not None and self._next(role).exists():
             successor = signer_of(load_key(self._next(role)))
             if successor.public_key.keyid in wanted:
                 self._next(role).replace(self._path(role))
                 fsync_folder(self._folder)
                 return successor
+        if here is None:
+            raise SettingsError(
+                f"key of role {role!r}: expected a file {self._path(role).name!r} in {self._folder.name!r}; restore it "
+                f"from the backup, or make a new one with `projectone-server keys replace {role}`"
+            )
         raise SettingsError(
             f"key of role {role!r}: the newest root names another one; restore the keys from the backup"
         )

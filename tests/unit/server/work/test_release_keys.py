@@ -77,3 +77,18 @@ def test_a_ceremony_that_is_refused_says_what_to_do_and_leaves_no_key(keys: Any,
     assert "root-9.key" in keys("replace-root", "--root-key", offline / "root-9.key", code=2)["error"]["message"]
     assert "0 to 9" in keys("replace-root", "--new-keys", -1, *two, code=2)["error"]["message"]
     assert keys("show")["roles"]["root"]["version"] == 1
+
+
+def test_a_key_that_is_gone_is_replaced(keys: Any, tmp_path: Path) -> None:
+    folder, offline = tmp_path / "home" / "keys" / "releases", tmp_path / "offline"
+    two = ("--root-key", offline / "root-1.key", "--root-key", offline / "root-2.key")
+    before = keys("show")["roles"]
+    for role in ("targets", "rollout", "snapshot", "timestamp"):
+        (folder / f"{role}.key").unlink()
+    told = keys("replace", "rollout", code=2)["error"]["message"]
+    assert "keys replace targets" in told
+    after = keys("replace", "targets", "rollout", "snapshot", "timestamp", *two)["roles"]
+    assert [name for name in after if after[name]["keys"] == before[name]["keys"]] == ["root"]
+    assert sorted(path.name for path in folder.glob("*.key")) == [
+        "rollout.key", "snapshot.key", "targets.key", "timestamp.key",
+    ]  # fmt: skip
