@@ -7,6 +7,7 @@ import json
 import os
 import socket
 from threading import Event
+from typing import Any
 
 from projectone.contracts.versions import ModelVersion
 from projectone.errors import SettingsError
@@ -44,11 +45,12 @@ def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
     if arguments.json:
         print(json.dumps(release))
     else:
-        print(f"version {release['version']} is released on {settings.channel!r} (number {release['seq']})")
+        forms = "" if not settings.tiers else f" as {', '.join(release['tiers'])}"
+        print(f"version {release['version']} is released on {settings.channel!r} (number {release['seq']}){forms}")
     return 0
 
 
-def publish(workshop: Workshop, permit: WorkPermit, reference: str, version: ModelVersion) -> dict[str, object]:
+def publish(workshop: Workshop, permit: WorkPermit, reference: str, version: ModelVersion) -> dict[str, Any]:
     """Release one model as it is.
 
     Raises:
@@ -62,10 +64,12 @@ def publish(workshop: Workshop, permit: WorkPermit, reference: str, version: Mod
         if version <= current:
             raise SettingsError(f"version: expected one after {current}, which is in production, got {version}")
     release = release_unchanged(workshop, permit, weights_sha256, version)
+    workshop.outbox.flush(workshop.senders)  # such as why a tier was left out: whoever publishes is there to read it
     return {
         "version": str(version),
         "seq": release.manifest.seq,
         "channel": release.manifest.channel,
+        "tiers": list(release.tiers),
         "repo_id": release.manifest.repo_id,
         "commit": release.manifest.commit,
         "weights_sha256": weights_sha256,

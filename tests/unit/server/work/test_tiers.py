@@ -23,6 +23,7 @@ from projectone.server.delivery.ledger import Release
 from projectone.server.evaluation.scorer import SCORING
 from projectone.server.settings import ServerSettings
 from projectone.server.work import tiers
+from projectone.server.work.publish import publish
 from projectone.server.work.unchanged import release_unchanged
 from projectone.server.work.workshop import Workshop
 from projectone.speech.checkpoint import WhisperCheckpoint, load_checkpoint, save_checkpoint, save_packed
@@ -134,6 +135,18 @@ def test_a_tier_that_fewer_bits_damaged_is_left_out_alone_and_a_person_told(
     assert "the tier int8 is not released" in said
     assert "fewer bits" in said
     assert "int4 is not" not in said
+
+
+def test_whoever_publishes_reads_at_once_which_tier_is_missing_and_why(
+    make_workshop: Make, taught: tuple[Path, dict[int, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workshop = make_workshop("int8")
+    monkeypatch.setattr(tiers, "write_tier", damaged)
+    with workshop.trainer(Event()).permit("test", ttl_s=30) as permit:
+        told = publish(workshop, permit, str(taught[0]), ModelVersion.parse("1.0.0"))
+    assert told["tiers"] == ["float16"]
+    assert messages(workshop) == []
+    assert "the tier int8 is not released" in (workshop.home / "logs" / "notifications.log").read_text()
 
 
 def test_without_the_gate_the_damage_would_have_gone_out(make_workshop: Make, monkeypatch: pytest.MonkeyPatch) -> None:
