@@ -194,7 +194,16 @@ def test_a_release_that_expired_stops_updates_but_not_transcription(tmp_path: Pa
     with_first_release(tmp_path, server)
     server.shelf.expiries["timestamp"] = datetime.now(UTC) - timedelta(days=1)
     server.release(text_model("new"), seq=6)
-    with pytest.raises(ExpiredReleaseError):
+    with pytest.raises(ExpiredReleaseError, match="did not sign it again, or the clock of this device is ahead"):
+        update(tmp_path, server)
+    assert heard_by(tmp_path) == "old"
+
+
+def test_a_server_of_before_there_were_signed_lists_is_named_as_such(tmp_path: Path, server: FakeServer) -> None:
+    with_first_release(tmp_path, server)
+    server.release(text_model("new"), seq=6)
+    server.signed.clear()
+    with pytest.raises(RefusedError, match="is the server older than this app"):
         update(tmp_path, server)
     assert heard_by(tmp_path) == "old"
 

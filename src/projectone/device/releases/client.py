@@ -163,9 +163,14 @@ def _explained(what: str) -> Iterator[None]:
     try:
         yield
     except exceptions.ExpiredMetadataError as error:
-        raise ExpiredReleaseError(f"{what}: {error}; the model in use stays") from error
+        raise ExpiredReleaseError(
+            f"{what}: {error}: the server did not sign it again, or the clock of this device is ahead; "
+            "the model in use stays"
+        ) from error
     except exceptions.UnsignedMetadataError as error:
-        raise SignatureError(f"{what}: {error}") from error
+        raise SignatureError(
+            f"{what}: {error}; the model in use stays. Is PROJECTONE_RELEASE_ROOT the root of this server?"
+        ) from error
     except exceptions.BadVersionNumberError as error:
         raise RollbackError(f"{what}: {error}; the model in use stays") from error
     except (exceptions.LengthOrHashMismatchError, exceptions.DownloadLengthMismatchError) as error:
@@ -173,7 +178,8 @@ def _explained(what: str) -> Iterator[None]:
     except exceptions.RepositoryError as error:
         raise ContractError(f"{what}: {error}") from error
     except exceptions.DownloadHTTPError as error:
-        raise RefusedError(f"{what}: {error}", status=error.status_code, reason="metadata-unknown") from error
+        told = f"{what}: {error}" + ("; is the server older than this app?" if error.status_code == 404 else "")
+        raise RefusedError(told, status=error.status_code, reason="metadata-unknown") from error
     except exceptions.DownloadError as error:
         raise TransportError(f"{what}: {error}") from error
     except OSError as error:
