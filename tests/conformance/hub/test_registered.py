@@ -101,6 +101,7 @@ def test_versions_are_listed_and_shown_with_where_they_come_from(run: Any, model
     assert shown["lineage"]["scores"]["wer"]["value"] == 0.125
     code, error = run("show", "9.9.9")
     assert (code, error["error"]["kind"]) == (2, "registry")
+    assert error["error"]["message"].endswith("no such version, tag or commit; see `projectone-server registry list`")
 
 
 def test_names_are_put_where_the_releases_are(run: Any, models: list[PublishedModel], releases: list[Any]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from huggingface_hub import constants
-from huggingface_hub.errors import HfHubHTTPError
+from huggingface_hub.errors import HfHubHTTPError, RevisionNotFoundError
 from huggingface_hub.utils.tqdm import disable_progress_bars
 
 from projectone.errors import ProjectOneError, RegistryError, TransportError
@@ -40,10 +40,14 @@ def translated(what: str) -> Iterator[None]:
     except ProjectOneError:
         raise
     except Exception as error:
-        status = status_of(error)
+        status, told = status_of(error), " ".join(str(error).split())
+        if isinstance(error, RevisionNotFoundError):
+            raise RegistryError(
+                f"{what}: there is no such version, tag or commit; see `projectone-server registry list`"
+            ) from error
         if isinstance(error, ValueError) or (status is not None and status < 500 and status not in (408, 429)):
-            raise RegistryError(f"{what}: {error}") from error
-        raise TransportError(f"{what}: {error}; try again") from error
+            raise RegistryError(f"{what}: {told}") from error
+        raise TransportError(f"{what}: {told}; try again") from error
 
 
 def status_of(error: BaseException | None) -> int | None:
