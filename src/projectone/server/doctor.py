@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
@@ -24,6 +24,7 @@ EXAMPLES = "  projectone-server doctor\n  projectone-server doctor --json"
 # The reference BLAS gives about 7, an OpenBLAS over 100, and still 30 on a core that others keep busy.
 _SLOW_GFLOPS = 15.0
 _LOW_SPACE_FRACTION = 0.1
+_ROOT_SOON = timedelta(days=60)  # two people with a key each have to meet before
 
 Level = Literal["ok", "warning", "error"]
 
@@ -51,6 +52,7 @@ def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
         check_database,
         check_keys,
         check_backups,
+        check_releases,
         check_sandbox,
         check_checkpoint_reader,
     )
@@ -187,11 +189,36 @@ def check_backups(settings: ServerSettings) -> Finding:
         return Finding("backups", "ok", detail)
     if missing := [str(folder) for folder in settings.backup_folders if not folder.is_dir()]:
         return Finding("backups", "warning", f"{', '.join(missing)}: expected a folder of backups, found none")
-    now = datetime.now(UTC)
+    now = _now()
     found = kept_backups(settings.backup_folders)
     if old := overdue(found, now):
         return Finding("backups", "warning", told(old, now))
     return Finding("backups", "ok", f"{len(found)} halves of backups, none older than promised")
+
+
+def check_releases(settings: ServerSettings) -> Finding:
+    """Whether devices will still believe what is signed, and whether the keys of the root were taken away."""
+    from projectone.server.delivery.opening import role_keys, signed_files
+
+    files = signed_files(settings.home)
+    if not files.has_root():
+        return Finding("releases", "warning", "nothing is signed yet: run `projectone-server init`")
+    now, root, timestamp = _now(), files.root().signed, files.timestamp()
+    left = root.expires - now
+    detail = f"the root is believed until {root.expires:%Y-%m-%d}"
+    another = "make another with `projectone-server keys replace-root` (docs/releases.md)"
+    if left <= timedelta(0):
+        return Finding("releases", "error", f"{detail}: no device takes a release any more; {another}")
+    if timestamp is not None and timestamp.signed.expires <= now:
+        since = f"what is current was believed until {timestamp.signed.expires:%Y-%m-%d %H:%M}"
+        advice = "devices take no update; start `work`, or let cron run `projectone-server keys renew` every six hours"
+        return Finding("releases", "error", f"{since}: {advice}")
+    if left < _ROOT_SOON:
+        return Finding("releases", "warning", f"{detail}, {left.days} days from now: {another}")
+    keys = role_keys(settings.keys_folder)
+    if here := keys.root_keys_here():
+        return Finding("releases", "warning", f"{detail}; {here} of its keys lie in {keys.root_folder}: take them away")
+    return Finding("releases", "ok", detail)
 
 
 def check_sandbox(settings: ServerSettings) -> Finding:
@@ -210,6 +237,10 @@ def check_checkpoint_reader(settings: ServerSettings) -> Finding:
 
     assert_strict_reader()
     return Finding("checkpoint reader", "ok", "strict: saved state cannot run code")
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@ import json
 import os
 import shutil
 from collections import namedtuple
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -71,3 +72,23 @@ def test_a_check_that_fails_is_an_error_and_the_others_go_on(
     assert main(["doctor", "--json"]) == 1
     error = json.loads(capsys.readouterr().out)["error"]
     assert error == {"kind": "not-done", "message": "disk flush: no space left"}
+
+
+def test_metadata_that_devices_will_soon_not_believe_is_told_in_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = ServerSettings.from_env({"PROJECTONE_SERVER_HOME": str(tmp_path / "home")})
+    assert doctor.check_releases(settings).level == "warning"
+    monkeypatch.setenv("PROJECTONE_SERVER_HOME", str(tmp_path / "home"))
+    assert main(["init"]) == 0
+    assert "take them away" in doctor.check_releases(settings).detail
+    shutil.rmtree(tmp_path / "home" / "keys" / "releases" / "root-offline")
+    assert doctor.check_releases(settings).level == "ok"
+    told = []
+    for days in (2, 310, 366):
+        monkeypatch.setattr(doctor, "_now", lambda days=days: datetime.now(UTC) + timedelta(days=days))
+        if days == 310:  # a worker signs again what lives short; the root waits for people
+            monkeypatch.setattr("projectone.server.delivery.signed_files.SignedFiles.timestamp", lambda self: None)
+        found = doctor.check_releases(settings)
+        told.append((found.level, "replace-root" in found.detail, "keys renew" in found.detail))
+    assert told == [("error", False, True), ("warning", True, False), ("error", True, False)]

@@ -10,9 +10,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from projectone.errors import SettingsError
+from projectone.contracts.releases import ReleaseManifest
+from projectone.errors import RollbackError, SettingsError
 from projectone.server.audit import record
 from projectone.server.database import Connection, open_engine, writing
+from projectone.server.delivery.ledger import Ledger
 from projectone.server.delivery.roles import ONLINE_ROLES, TOP_ROLES, OnlineRole
 from projectone.server.home import require_home
 from projectone.server.migrations.upgrade import upgrade_database
@@ -102,9 +104,24 @@ def _no_act(arguments: argparse.Namespace, settings: ServerSettings) -> None:
 
 
 def _renew(arguments: argparse.Namespace, settings: ServerSettings) -> None:
+    """Sign again, and list the newest release if whoever wrote its row died before that."""
     from projectone.server.delivery.opening import open_publisher
 
-    open_publisher(settings.home, settings.keys_folder, release_days=settings.release_days).renew()
+    publisher = open_publisher(settings.home, settings.keys_folder, release_days=settings.release_days)
+    engine = open_engine(settings.database_url)
+    try:
+        upgrade_database(engine)
+        ledger = Ledger(engine)
+
+        def newest() -> list[ReleaseManifest]:
+            release = ledger.newest(settings.channel)
+            return [] if release is None else list(release.tiers.values())
+
+        publisher.publish(newest)
+    except RollbackError:  # rows of an old backup: what is listed stays
+        publisher.renew()
+    finally:
+        engine.dispose()
 
 
 def _replace(arguments: argparse.Namespace, settings: ServerSettings) -> None:
