@@ -85,7 +85,8 @@ def pushed_commit(body: bytes, repo_id: str) -> str | None:
         is_ours = repo["type"] == "model" and repo["name"] == repo_id
         refs = [(ref["ref"], ref["newSha"]) for ref in event.get("updatedRefs") or ()]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise ContractError(f"webhook: expected an event of the Hub: {type(error).__name__}") from error
+        wanted = "an event of the Hub: JSON with `event.scope`, `repo.type`, `repo.name` and `updatedRefs`"
+        raise ContractError(f"webhook: expected {wanted}") from error
     if not is_ours or not isinstance(scope, str) or not (scope == "repo.content" or scope.startswith("repo.content.")):
         return None
     commit = next((sha for ref, sha in refs if ref == _BRANCH), None)  # null where the branch was removed

@@ -116,6 +116,7 @@ def _watch(watch: RolloutWatch, interval_s: float) -> None:
 
 
 def _roll_back(settings: ServerSettings, engine: Engine, ledger: Ledger, publisher: Publisher) -> None:
+    before = ledger.newest(settings.channel)
     recalls = Recalls(engine, Runs(engine), releases=ledger.manifests, retrain=timedelta(days=settings.retrain_days))
     release = roll_back(
         engine,
@@ -125,6 +126,12 @@ def _roll_back(settings: ServerSettings, engine: Engine, ledger: Ledger, publish
         now=datetime.now(UTC),
         recalled=recalls.marked,
     )
+    if before is not None and release.run_id == before.run_id:
+        print(
+            f"release {release.manifest.seq} is the way back already: nothing was done; `publish` another model to go "
+            "further back",
+            file=sys.stderr,
+        )
     publisher.publish(lambda: (ledger.newest(settings.channel) or release).tiers.values())
     aliases = HubAliases(settings.hub_endpoint, settings.hub_token or None, settings.hub_repo)
     models = released_models(ledger.releases(settings.channel), settings.hub_repo)

@@ -296,7 +296,8 @@ def test_the_command_stops_it_for_devices_at_once_and_brings_the_old_one_back(
     assert (facts["release"], facts["percent"]) == ({"channel": "stable", "seq": 3, "version": "1.2.0"}, 100.0)
     named: list[Any] = []
     monkeypatch.setattr(HubAliases, "move", lambda self, change, why: named.append((change(AliasTable()), why)))
-    told("rollback")
+    assert main(["rollout", "rollback"]) == 0
+    assert "nothing was done" in capsys.readouterr().err
     [(table, why)] = named
     assert (table.production.version, table.previous.version, why) == ("1.2.0", "1.1.0", "1.2.0 is released")
     assert (state.seq, state.is_halted, state.buckets) == (3, False, 10_000)

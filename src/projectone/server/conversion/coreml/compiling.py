@@ -75,6 +75,9 @@ def compile_folder(source: Path, folder: Path) -> None:
 
 
 def _checked_manifest(source: Path) -> dict[str, Any]:
+    if not (source / MANIFEST).is_file():
+        wanted = "a folder that `convert --to whisperkit` wrote"
+        raise ConversionError(f"{source.name!r}: expected {wanted}, found no {MANIFEST} in it")
     manifest = read_json(source / MANIFEST)
     for name, said in manifest["files"].items():
         path = source / name

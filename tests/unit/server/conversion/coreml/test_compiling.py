@@ -146,6 +146,12 @@ def test_a_package_that_changed_since_it_was_checked_is_not_compiled(source: Pat
     assert not (xcode / "calls").exists()
 
 
+def test_a_folder_of_another_kind_is_not_compiled(xcode: Path, tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    with pytest.raises(ConversionError, match="convert --to whisperkit"):
+        compile_folder(tmp_path / "model", tmp_path / "out")
+
+
 def test_the_command_compiles_a_folder(
     source: Path, xcode: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
