@@ -73,7 +73,7 @@ starter: $(PARITY_STAMP) ## train the starter model again (needs real speech in 
 	$(PARITY_VENV)/bin/python -m starter.train --data $(DATA) --out models/starter $(ARGS)
 
 lock: ## resolve every pin again (needs uv)
-	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --extra demo -o requirements.lock pyproject.toml
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --extra demo --extra ui -o requirements.lock pyproject.toml
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --extra dev -o requirements-dev.lock pyproject.toml
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --constraint requirements-dev.lock --extra ray -o requirements-ray.lock pyproject.toml
 
