@@ -14,11 +14,12 @@ from projectone.device.consent import ConsentMethod
 from projectone.device.corrections import Granted, Kept
 from projectone.device.donation import Finding, check_sound, check_words
 from projectone.device.health.windows import Window
+from projectone.device.heard import Heard
 from projectone.device.recordings import Clip, Recording
 from projectone.device.rooms import DeviceRooms, LearnedFrom
 from projectone.device.scripts import Offer
 from projectone.device.sent import SentPoint, Undone
-from projectone.device.transcriber import Heard, Samples
+from projectone.device.transcriber import Samples
 from projectone.device.updater import UpdateReport
 from projectone.device.updater.download import ByteProgress
 from projectone.device.uploader import SyncProgress, SyncReport
@@ -73,7 +74,12 @@ class DeviceClient:
         clip = self._read(wav)
         heard = self.transcribe_only(clip.samples)
         return self._rooms.recordings.add(
-            clip, text=heard.text, model_version=heard.model_version, recorded_at=self._rooms.clock()
+            clip,
+            text=heard.text,
+            model_version=heard.model_version,
+            recorded_at=self._rooms.clock(),
+            words=heard.words,
+            signals=heard.signals,
         )
 
     def transcribe_only(self, samples: Samples) -> Heard:

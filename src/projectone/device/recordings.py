@@ -15,6 +15,14 @@ import numpy as np
 import numpy.typing as npt
 
 from projectone.contracts.corrections import SampleKind
+from projectone.device.heard import (
+    Signals,
+    Word,
+    signals_from_json,
+    signals_to_json,
+    words_from_json,
+    words_to_json,
+)
 from projectone.errors import DataError
 from projectone.storage.blobs import BlobStore
 from projectone.storage.database import Database
@@ -46,6 +54,11 @@ CREATE TABLE data_points (
 CREATE INDEX data_points_by_recording ON data_points(recording_id);
 """
 
+M008_WORDS = """
+ALTER TABLE recordings ADD COLUMN words TEXT NOT NULL DEFAULT '[]';
+ALTER TABLE recordings ADD COLUMN signals TEXT;
+"""
+
 _SHORTEST_PREFIX = 4
 LAST = "last"
 
@@ -67,7 +80,12 @@ class Clip:
 
 @dataclass(frozen=True)
 class Recording:
-    """Something the user said, and what the model heard."""
+    """Something the user said, and what the model heard.
+
+    Attributes:
+        words: When each word was said, and how sure the model was. Empty for recordings older than this.
+        signals: What the model said of the whole.
+    """
 
     recording_id: str
     text: str
@@ -76,6 +94,8 @@ class Recording:
     audio_sha256: str
     recorded_at: datetime
     corrected_text: str | None = None
+    words: tuple[Word, ...] = ()
+    signals: Signals | None = None
 
 
 @dataclass(frozen=True)
@@ -116,13 +136,30 @@ class Recordings:
         """
         return self._audio.get(sha256)
 
-    def add(self, clip: Clip, *, text: str, model_version: str, recorded_at: datetime) -> Recording:
+    def add(
+        self,
+        clip: Clip,
+        *,
+        text: str,
+        model_version: str,
+        recorded_at: datetime,
+        words: tuple[Word, ...] = (),
+        signals: Signals | None = None,
+    ) -> Recording:
         """Keep a recording and what was heard in it."""
         recording = Recording(
-            str(uuid.uuid4()), text, model_version, clip.duration_s, self.keep_audio(clip), recorded_at
+            str(uuid.uuid4()),
+            text,
+            model_version,
+            clip.duration_s,
+            self.keep_audio(clip),
+            recorded_at,
+            words=words,
+            signals=signals,
         )
         self._database.execute(
-            "INSERT INTO recordings VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT INTO recordings (recording_id, audio_sha256, duration_s, text, model_version, recorded_at, words,"
+            " signals) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 recording.recording_id,
                 recording.audio_sha256,
@@ -130,6 +167,8 @@ class Recordings:
                 text,
                 model_version,
                 recorded_at.isoformat(),
+                words_to_json(words),
+                signals_to_json(signals),
             ),
         )
         return recording
@@ -170,6 +209,8 @@ class Recordings:
                 row["audio_sha256"],
                 datetime.fromisoformat(row["recorded_at"]),
                 row["corrected"],
+                words_from_json(row["words"]),
+                signals_from_json(row["signals"]),
             )
             for row in rows
         ]

@@ -10,13 +10,14 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from projectone.device.heard import NO_HINTS, TEXT_ONLY, EngineHeard, Heard, Hints
 from projectone.device.installed import Installed, Outcome
 from projectone.errors import ArtifactError, LeaseError
 
@@ -28,21 +29,13 @@ _SILENCE: Samples = np.zeros(SAMPLE_RATE_HZ, dtype=np.float32)
 class Engine(Protocol):
     """A loaded model. It is used by one thread at a time."""
 
-    def transcribe(self, samples: Samples) -> str:
-        """The text in 16 kHz mono samples."""
+    def transcribe(self, samples: Samples, hints: Hints = NO_HINTS) -> EngineHeard:
+        """What is said in 16 kHz mono samples."""
         ...
 
     def close(self) -> None:
         """Let go of the memory."""
         ...
-
-
-@dataclass(frozen=True)
-class Heard:
-    """What was heard, and by which model."""
-
-    text: str
-    model_version: str
 
 
 @dataclass(frozen=True)
@@ -74,7 +67,8 @@ class Transcriber:
         load: Callable[[Path], Engine],
         *,
         trial_clips: Callable[[], Sequence[TrialClip]] = tuple,
-        on_heard: Callable[[float, float, bool], object] = lambda sound_s, computing_s, is_empty: None,
+        terms: Callable[[], Sequence[str]] = tuple,
+        on_heard: Callable[[Heard, float], object] = lambda heard, sound_s: None,
         timer: Callable[[], float] = time.perf_counter,
     ) -> None:
         """Nothing is loaded yet.
@@ -83,29 +77,38 @@ class Transcriber:
             installed: The models on this device.
             load: Makes an engine from a model's folder.
             trial_clips: Some of the user's own recordings, to try a new model on.
-            on_heard: Told of each transcription how long the sound was, how long it took, and whether it is empty.
+            terms: The user's own names and words, asked for before each transcription.
+            on_heard: Told of each transcription, but of no partial one, what was heard and how many seconds it lasts.
             timer: Seconds, from anywhere.
         """
         self._installed = installed
         self._load = load
         self._trial_clips = trial_clips
+        self._terms = terms
         self._on_heard = on_heard
         self._timer = timer
         self._held: _Held | None = None
         self._pointer = threading.Lock()
         self._loading = threading.Lock()
 
-    def transcribe(self, samples: Samples) -> Heard:
-        """The text in 16 kHz mono samples.
+    def transcribe(self, samples: Samples, *, is_partial: bool = False) -> Heard:
+        """What is said in 16 kHz mono samples.
+
+        Args:
+            samples: In [-1, 1].
+            is_partial: The sound goes on; a quick answer is wanted, without the times of its words. Nobody counts it.
 
         Raises:
             ArtifactError: if no whole model is installed.
         """
+        hints = Hints(terms=tuple(self._terms()), want_words=not is_partial, is_partial=is_partial)
         with self._engine() as held, held.decoding:
             began = self._timer()
-            heard = Heard(held.engine.transcribe(samples), held.version)
-            took_s = self._timer() - began
-        self._on_heard(len(samples) / SAMPLE_RATE_HZ, took_s, not heard.text.strip())
+            said = held.engine.transcribe(samples, hints)
+            heard = Heard(said.text, held.version, said.words, said.signals)
+            heard = replace(heard, computing_s=self._timer() - began)
+        if not is_partial:
+            self._on_heard(heard, len(samples) / SAMPLE_RATE_HZ)
         return heard
 
     def try_new_model(self) -> Outcome[object] | None:
@@ -127,7 +130,7 @@ class Transcriber:
             current = self._installed.state().current
             if self._held is not None and current is not None and self._held.folder != current.folder:
                 held = self._load_current()
-                held.engine.transcribe(_SILENCE)  # warm before anybody waits for it
+                held.engine.transcribe(_SILENCE, TEXT_ONLY)  # warm before anybody waits for it
                 self._swap(held)
 
     def close(self) -> None:
@@ -193,9 +196,9 @@ class Transcriber:
         """
         engine = self._load(folder)
         try:
-            engine.transcribe(_SILENCE)
+            engine.transcribe(_SILENCE, TEXT_ONLY)
             spoken = [clip for clip in self._trial_clips() if clip.text.strip()]
-            if spoken and not any(engine.transcribe(clip.samples).strip() for clip in spoken):
+            if spoken and not any(engine.transcribe(clip.samples, TEXT_ONLY).text.strip() for clip in spoken):
                 raise ArtifactError(f"it heard nothing in {len(spoken)} recordings of this user that hold speech")
         except BaseException:
             engine.close()

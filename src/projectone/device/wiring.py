@@ -6,7 +6,6 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from projectone import __version__
 from projectone.contracts.devices import Enrolment
@@ -15,17 +14,18 @@ from projectone.contracts.rollouts import Turn
 from projectone.device.client import DeviceClient
 from projectone.device.consent import M002_CONSENT, M004_ERASURES, M005_PEOPLE, ConsentLedger
 from projectone.device.corrections import Corrections
+from projectone.device.engine import load_engine
 from projectone.device.health import M007_HEALTH, Cohorts, Reporter, Windows
 from projectone.device.installed import Installed
 from projectone.device.keys import DeviceKeys
 from projectone.device.outbox import M003_OUTBOX, M006_DELETIONS, Outbox
-from projectone.device.recordings import M001_RECORDINGS, Clip, Recordings
+from projectone.device.recordings import M001_RECORDINGS, M008_WORDS, Clip, Recordings
 from projectone.device.releases import SignedReleases
 from projectone.device.rooms import DeviceRooms, Distances
 from projectone.device.scripts import Scripts
 from projectone.device.sent import Sent
 from projectone.device.settings import DeviceSettings
-from projectone.device.transcriber import Engine, Samples, Transcriber, TrialClip
+from projectone.device.transcriber import Engine, Transcriber, TrialClip
 from projectone.device.transport import Transport
 from projectone.device.trust import Trust
 from projectone.device.updater import TakeTurn, Updater
@@ -37,12 +37,17 @@ from projectone.storage.files import make_folder
 from projectone.waveform.resample import to_16k_mono
 from projectone.waveform.wav import encode_wav, parse_wav
 
-if TYPE_CHECKING:
-    from projectone.speech.checkpoint import WhisperCheckpoint
-    from projectone.speech.threads import MlxThread
-
 # Numbered, append-only: `PRAGMA user_version` counts them.
-MIGRATIONS = (M001_RECORDINGS, M002_CONSENT, M003_OUTBOX, M004_ERASURES, M005_PEOPLE, M006_DELETIONS, M007_HEALTH)
+MIGRATIONS = (
+    M001_RECORDINGS,
+    M002_CONSENT,
+    M003_OUTBOX,
+    M004_ERASURES,
+    M005_PEOPLE,
+    M006_DELETIONS,
+    M007_HEALTH,
+    M008_WORDS,
+)
 
 MAX_RECORDING_S = 3600.0
 _TRIAL_CLIPS = 3
@@ -136,7 +141,7 @@ def _transcriber(
         installed,
         lambda folder: _load_engine(folder, settings),
         trial_clips=lambda: _own_clips(recordings),
-        on_heard=windows.count_heard,
+        on_heard=lambda heard, sound_s: windows.count_heard(sound_s, heard.computing_s, not heard.text.strip()),
     )
 
 
@@ -188,58 +193,12 @@ def read_clip(wav: bytes) -> Clip:
     return Clip(canonical, kept.samples[:, 0], kept.duration_s)
 
 
-class _SpeechEngine:
-    """A Whisper checkpoint as the transcriber wants it, on a thread of its own (see `speech.threads`)."""
-
-    def __init__(self, thread: MlxThread, checkpoint: WhisperCheckpoint, language: str) -> None:
-        self._thread = thread
-        self._checkpoint: WhisperCheckpoint | None = checkpoint
-        self._language = language
-
-    def transcribe(self, samples: Samples) -> str:
-        """The text in 16 kHz mono samples.
-
-        Raises:
-            SettingsError: if the model does not know the language.
-        """
-        return self._thread.run(lambda: self._transcribe(samples))
-
-    def close(self) -> None:
-        """Let go of the weights, on their own thread."""
-        self._thread.run(self._forget)
-        self._thread.close()
-
-    def _transcribe(self, samples: Samples) -> str:
-        from projectone.speech.transcribe import TranscribeOptions, transcribe
-
-        assert self._checkpoint is not None, "a closed engine is never used"
-        known = self._checkpoint.tokenizer.languages
-        if known and self._language not in known:
-            raise SettingsError(f"PROJECTONE_LANGUAGE: expected one of {', '.join(known)}, got {self._language!r}")
-        return transcribe(self._checkpoint, samples, options=TranscribeOptions(language=self._language)).text
-
-    def _forget(self) -> None:
-        self._checkpoint = None
-
-
 def _load_engine(folder: Path, settings: DeviceSettings) -> Engine:
-    # Imported here: mlx takes a second to load, and `status` or `sync` need none of it.
-    try:
-        from projectone.speech.int8 import load_for_inference
-        from projectone.speech.threads import MlxThread
-    except ImportError as error:
-        raise SettingsError(f"transcription needs pip install 'projectone[device]' ({error})") from error
-    thread = MlxThread("projectone-engine")
-    try:
-        checkpoint = thread.run(lambda: load_for_inference(folder, settings.numerics))
-        return _SpeechEngine(thread, checkpoint, settings.language)
-    except BaseException:
-        thread.close()
-        raise
+    return load_engine(folder, language=settings.language, numerics=settings.numerics)
 
 
 def _distances() -> Distances:
-    # Imported here for the same reason as above.
+    # Imported here: `status` or `sync` need none of it.
     from projectone.speech.normalize import normalize_text
     from projectone.speech.wer import character_errors, word_errors
 

@@ -22,6 +22,9 @@ __all__ = ["GREEDY", "Segment", "TranscribeOptions", "Transcription", "transcrib
 
 Samples = np.ndarray[Any, np.dtype[np.float32]]
 
+TEMPERATURES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+GREEDY_TEMPERATURES = (0.0,)
+
 _LIKELIER_THAN_NOT = 0.5
 _SHORT_STEP_S = 1.0  # short contexts are rounded up to whole seconds, so that shapes repeat
 
@@ -50,7 +53,7 @@ class TranscribeOptions:
     language: str | None = None
     task: Task = "transcribe"
     timestamps: bool = False
-    temperatures: tuple[float, ...] = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+    temperatures: tuple[float, ...] = TEMPERATURES
     compression_ratio_threshold: float = 2.4
     logprob_threshold: float = -1.0
     no_speech_threshold: float = 0.6
@@ -65,7 +68,7 @@ class TranscribeOptions:
             raise ValueError("temperatures: expected at least one")
 
 
-GREEDY = TranscribeOptions(temperatures=(0.0,))
+GREEDY = TranscribeOptions(temperatures=GREEDY_TEMPERATURES)
 """One greedy try: the same model and sound always give the same text. For evaluation."""
 
 

@@ -10,9 +10,12 @@ from tests.fakes.device_rooms import text_model, tone
 from tests.fakes.release_server import FakeServer
 
 from projectone.device.client import DeviceClient
+from projectone.device.recordings import Recordings
 from projectone.device.settings import DeviceSettings
-from projectone.device.wiring import open_client, read_clip
+from projectone.device.wiring import MIGRATIONS, open_client, read_clip
 from projectone.errors import DataError
+from projectone.storage.blobs import FileBlobs
+from projectone.storage.database import Database
 from projectone.waveform.wav import encode_wav
 
 
@@ -24,6 +27,27 @@ def test_transcribing_keeps_the_recording_and_sends_nothing(client: DeviceClient
     assert (recording.text, recording.model_version, recording.duration_s) == ("hello", "1.0.0", 0.5)
     assert client.recordings() == [recording]
     assert len(server.requests) == before
+
+
+def test_a_recording_keeps_when_each_word_was_said(client: DeviceClient, server: FakeServer) -> None:
+    server.release(text_model("Grüße an Ana"))
+    client.update()
+    words = client.transcribe(tone(0.3)).words
+    (kept,) = client.recordings()
+    assert [word.text for word in kept.words] == ["Grüße", "an", "Ana"]
+    assert [(word.start_s, word.end_s, word.probability) for word in kept.words] == [
+        pytest.approx((word.start_s, word.end_s, word.probability), abs=0.0005) for word in words
+    ]
+
+
+def test_recordings_of_an_older_version_have_no_words(tmp_path: Path) -> None:
+    before = Database(tmp_path / "device.sqlite", MIGRATIONS[:7])
+    before.execute("INSERT INTO recordings VALUES ('id', 'sha', 1.0, 'hello', '1.0.0', '2026-01-01T00:00:00+00:00')")
+    before.close()
+    after = Database(tmp_path / "device.sqlite", MIGRATIONS)
+    (recording,) = Recordings(after, FileBlobs(tmp_path / "audio")).newest()
+    assert (recording.text, recording.words, recording.signals) == ("hello", (), None)
+    after.close()
 
 
 def test_an_old_recording_is_heard_again_by_the_new_model(client: DeviceClient, server: FakeServer) -> None:

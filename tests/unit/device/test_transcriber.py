@@ -10,6 +10,7 @@ import pytest
 from tests.fakes.device_rooms import TextEngine, text_model, update
 from tests.fakes.release_server import FakeServer
 
+from projectone.device.heard import NO_HINTS, EngineHeard, Heard, Hints
 from projectone.device.installed import Installed
 from projectone.device.transcriber import Transcriber, TrialClip
 from projectone.errors import ArtifactError
@@ -101,11 +102,11 @@ def test_an_answer_under_way_keeps_its_engine(tmp_path: Path, server: FakeServer
     is_decoding, may_end = threading.Event(), threading.Event()
 
     class SlowEngine(TextEngine):
-        def transcribe(self, samples: np.ndarray) -> str:  # type: ignore[type-arg]
+        def transcribe(self, samples: np.ndarray, hints: Hints = NO_HINTS) -> EngineHeard:  # type: ignore[type-arg]
             if not is_trial.is_set():
                 is_decoding.set()
                 assert may_end.wait(120)
-            return super().transcribe(samples)
+            return super().transcribe(samples, hints)
 
     is_trial = threading.Event()
     is_trial.set()
@@ -140,4 +141,42 @@ def test_a_model_that_is_deaf_to_this_user_is_not_taken(tmp_path: Path, server: 
     assert "heard nothing" in (report.reason or "")
     assert transcriber.transcribe(SILENCE).text == "hello"
     assert TextEngine.open_engines == 1
+    transcriber.close()
+
+
+def test_a_transcription_says_when_each_word_was_said_and_what_it_took(tmp_path: Path, server: FakeServer) -> None:
+    server.release(text_model("one two"))
+    counted: list[tuple[Heard, float]] = []
+    transcriber = Transcriber(
+        Installed(tmp_path / "models"),
+        TextEngine,
+        on_heard=lambda heard, sound_s: counted.append((heard, sound_s)),
+        timer=iter([10.0, 12.5, 20.0, 21.0]).__next__,
+    )
+    update(tmp_path, server, transcriber=transcriber)
+    heard = transcriber.transcribe(SILENCE)
+    assert [(word.text, word.start_s, word.end_s) for word in heard.words] == [("one", 0, 0.05), ("two", 0.05, 0.1)]
+    assert heard.computing_s == 2.5
+    partial = transcriber.transcribe(SILENCE, is_partial=True)
+    assert (partial.text, partial.words) == ("one two", ())
+    assert counted == [(heard, 0.1)]
+    transcriber.close()
+
+
+def test_an_engine_is_told_the_terms_of_this_moment(tmp_path: Path, server: FakeServer) -> None:
+    given: list[Hints] = []
+
+    class AttentiveEngine(TextEngine):
+        def transcribe(self, samples: np.ndarray, hints: Hints = NO_HINTS) -> EngineHeard:  # type: ignore[type-arg]
+            given.append(hints)
+            return super().transcribe(samples, hints)
+
+    terms: list[str] = []
+    transcriber = Transcriber(Installed(tmp_path / "models"), AttentiveEngine, terms=lambda: terms)
+    server.release(text_model("hello"))
+    update(tmp_path, server, transcriber=transcriber)
+    transcriber.transcribe(SILENCE)
+    terms.append("Ana")
+    transcriber.transcribe(SILENCE)
+    assert [hints.terms for hints in given] == [(), (), ("Ana",)]  # the first is the trial
     transcriber.close()

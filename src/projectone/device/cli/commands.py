@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from projectone.device.cli.health import HEALTH, turn_shown
 from projectone.device.cli.progress import ProgressLine
 from projectone.device.cli.results import Command, Result, add_others_present, kept_result
 from projectone.device.cli.sent import SENT, UNDO
+from projectone.device.cli.ui import UI
 from projectone.device.client import DeviceClient
 from projectone.device.recordings import Recording
 from projectone.errors import DataError, SettingsError
@@ -180,6 +182,8 @@ def _recording_facts(recording: Recording) -> dict[str, Any]:
         "model_version": recording.model_version,
         "duration_s": round(recording.duration_s, 3),
         "recorded_at": recording.recorded_at.isoformat(),
+        "words": [asdict(word) for word in recording.words],
+        "signals": None if recording.signals is None else asdict(recording.signals),
     }
 
 
@@ -214,6 +218,7 @@ COMMANDS: dict[str, Command] = {
         _update,
     ),
     "health": HEALTH,
+    "ui": UI,
     "status": Command(
         "  projectone status\n  projectone status --json",
         _no_arguments,

@@ -1,0 +1,91 @@
+"""A Whisper checkpoint as the transcriber wants it, on a thread of its own (see `speech.threads`)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from projectone.device.heard import NO_HINTS, EngineHeard, Hints, Signals
+from projectone.errors import SettingsError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from projectone.speech.checkpoint import WhisperCheckpoint
+    from projectone.speech.int8 import Numerics
+    from projectone.speech.segments import Segment
+    from projectone.speech.threads import MlxThread
+
+
+class SpeechEngine:
+    """A loaded model; see `transcriber.Engine`."""
+
+    def __init__(self, thread: MlxThread, checkpoint: WhisperCheckpoint, language: str) -> None:
+        self._thread = thread
+        self._checkpoint: WhisperCheckpoint | None = checkpoint
+        self._language = language
+
+    def transcribe(self, samples: npt.NDArray[np.float32], hints: Hints = NO_HINTS) -> EngineHeard:
+        """What is said in 16 kHz mono samples.
+
+        Raises:
+            SettingsError: if the model does not know the language.
+        """
+        return self._thread.run(lambda: self._transcribe(samples, hints))
+
+    def close(self) -> None:
+        """Let go of the weights, on their own thread."""
+        self._thread.run(self._forget)
+        self._thread.close()
+
+    def _transcribe(self, samples: npt.NDArray[np.float32], hints: Hints) -> EngineHeard:
+        from projectone.speech.transcribe import GREEDY_TEMPERATURES, TEMPERATURES, TranscribeOptions, transcribe
+
+        assert self._checkpoint is not None, "a closed engine is never used"
+        known = self._checkpoint.tokenizer.languages
+        if known and self._language not in known:
+            raise SettingsError(f"PROJECTONE_LANGUAGE: expected one of {', '.join(known)}, got {self._language!r}")
+        options = TranscribeOptions(
+            language=self._language, temperatures=GREEDY_TEMPERATURES if hints.is_partial else TEMPERATURES
+        )
+        heard = transcribe(self._checkpoint, samples, options=options)
+        return EngineHeard(heard.text, signals=_signals(heard.segments))
+
+    def _forget(self) -> None:
+        self._checkpoint = None
+
+
+def load_engine(folder: Path, *, language: str, numerics: Numerics) -> SpeechEngine:
+    """The model in a folder, ready to be used.
+
+    Raises:
+        ArtifactError: naming the file, key or tensor that is not as it must be.
+        SettingsError: if what it computes with is not installed.
+    """
+    # Imported here: mlx takes a second to load, and `status` or `sync` need none of it.
+    try:
+        from projectone.speech.int8 import load_for_inference
+        from projectone.speech.threads import MlxThread
+    except ImportError as error:
+        raise SettingsError(f"transcription needs pip install 'projectone[device]' ({error})") from error
+    thread = MlxThread("projectone-engine")
+    try:
+        checkpoint = thread.run(lambda: load_for_inference(folder, numerics))
+        return SpeechEngine(thread, checkpoint, language)
+    except BaseException:
+        thread.close()
+        raise
+
+
+def _signals(segments: tuple[Segment, ...]) -> Signals | None:
+    if not segments:
+        return None
+    lengths = [segment.end_s - segment.start_s for segment in segments]
+    weighted = sum(segment.avg_logprob * length for segment, length in zip(segments, lengths, strict=True))
+    return Signals(
+        weighted / sum(lengths),
+        max(segment.compression_ratio for segment in segments),
+        max(segment.no_speech_prob for segment in segments),
+        max(segment.temperature for segment in segments),
+    )
