@@ -30,6 +30,7 @@ from projectone.server.pipeline.ports import Ports
 from projectone.server.pipeline.runner import WorkPermit
 from projectone.server.runs import Runs
 from projectone.server.settings import ServerSettings
+from projectone.server.work.run_ports import open_ports, open_trainer
 from projectone.server.work.worker import Worker
 from projectone.server.work.workshop import Workshop
 
@@ -120,7 +121,7 @@ def tiny_ports(workshop: Workshop, permit: WorkPermit, *, is_better: bool) -> Po
     score = tiny_trainer.score_by(lambda sha256: 0.5 if sha256 == base else (0.3 if is_better else 0.7))
     return dataclasses.replace(
         # The tiny trainer's models are bytes that nobody can listen with: no triage.
-        workshop.ports(permit),
+        open_ports(workshop, permit),
         train=tiny_trainer.train,
         score=score,
         judge=tiny_trainer.judge,
@@ -158,7 +159,7 @@ def work(settings: ServerSettings, kill: KillAt, *, is_better: bool = True, defe
         }
         return dataclasses.replace(real, **wrapped)
 
-    worker = Worker(workshop, workshop.trainer(should_stop, ports=ports), should_stop, lease_s=LEASE_S)
+    worker = Worker(workshop, open_trainer(workshop, should_stop, ports=ports), should_stop, lease_s=LEASE_S)
     try:
         worker.work_once()
     except LeaseError:

@@ -14,6 +14,7 @@ from projectone.errors import SettingsError
 from projectone.server.pipeline.runner import WorkPermit
 from projectone.server.settings import ServerSettings
 from projectone.server.work.references import resolve_model
+from projectone.server.work.run_ports import open_trainer
 from projectone.server.work.unchanged import release_unchanged, run_id_of
 from projectone.server.work.worker import LEASE_TTL_S
 from projectone.server.work.workshop import Workshop
@@ -36,7 +37,7 @@ def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
     version = _parse_version(arguments.version)
     workshop = Workshop(settings)
     try:
-        trainer = workshop.trainer(Event())
+        trainer = open_trainer(workshop, Event())
         with trainer.permit(f"publish/{socket.gethostname()}/{os.getpid()}", ttl_s=LEASE_TTL_S) as permit:
             release = publish(workshop, permit, arguments.model, version)
         workshop.rollout.look()

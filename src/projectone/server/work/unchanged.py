@@ -9,6 +9,7 @@ from projectone.server.notifications.outbox import Message
 from projectone.server.pipeline.deploy import hand_out
 from projectone.server.pipeline.ports import Deployment
 from projectone.server.pipeline.runner import WorkPermit
+from projectone.server.work.run_ports import open_ports
 from projectone.server.work.workshop import Workshop
 
 
@@ -36,7 +37,7 @@ def release_unchanged(
         report=workshop.score(weights_sha256, permit.pause_point),
         is_minimum=is_minimum,
     )
-    hand_out(deployment, workshop.ports(permit))
+    hand_out(deployment, open_ports(workshop, permit))
     release = workshop.ledger.find(run_id)
     assert release is not None
     return release

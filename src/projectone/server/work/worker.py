@@ -33,6 +33,7 @@ from projectone.server.work.approval import add_actions, execute_action
 from projectone.server.work.checkpoints import publish_checkpoint
 from projectone.server.work.devices import hold_what_came_late
 from projectone.server.work.renewal import keeping_signed
+from projectone.server.work.run_ports import open_trainer
 from projectone.server.work.scripts import publish_scripts
 from projectone.server.work.unchanged import retire
 from projectone.server.work.workshop import Workshop
@@ -84,7 +85,7 @@ def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
     workshop = Workshop(settings)
     try:
         with stop_on_signal() as should_stop:
-            worker = Worker(workshop, workshop.trainer(should_stop), should_stop, lease_s=arguments.lease_s)
+            worker = Worker(workshop, open_trainer(workshop, should_stop), should_stop, lease_s=arguments.lease_s)
             if arguments.once:
                 runs = worker.work_once()
                 if arguments.json:

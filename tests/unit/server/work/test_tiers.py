@@ -24,6 +24,7 @@ from projectone.server.evaluation.scorer import SCORING
 from projectone.server.settings import ServerSettings
 from projectone.server.work import tiers
 from projectone.server.work.publish import publish
+from projectone.server.work.run_ports import open_trainer
 from projectone.server.work.unchanged import release_unchanged
 from projectone.server.work.workshop import Workshop
 from projectone.speech.checkpoint import WhisperCheckpoint, load_checkpoint, save_checkpoint, save_packed
@@ -87,7 +88,7 @@ def make_workshop(taught: tuple[Path, dict[int, str]], tmp_path: Path) -> Iterat
 
 
 def release_base(workshop: Workshop, version: str = "1.0.0") -> Release:
-    trainer = workshop.trainer(Event())
+    trainer = open_trainer(workshop, Event())
     with trainer.permit("test", ttl_s=30) as permit:
         return release_unchanged(workshop, permit, workshop.base(), ModelVersion.parse(version))
 
@@ -142,7 +143,7 @@ def test_whoever_publishes_reads_at_once_which_tier_is_missing_and_why(
 ) -> None:
     workshop = make_workshop("int8")
     monkeypatch.setattr(tiers, "write_tier", damaged)
-    with workshop.trainer(Event()).permit("test", ttl_s=30) as permit:
+    with open_trainer(workshop, Event()).permit("test", ttl_s=30) as permit:
         told = publish(workshop, permit, str(taught[0]), ModelVersion.parse("1.0.0"))
     assert told["tiers"] == ["float16"]
     assert messages(workshop) == []

@@ -18,6 +18,7 @@ from projectone.server.cli import main
 from projectone.server.corpus.review import ODD_NATS
 from projectone.server.evaluation.power import GatePower
 from projectone.server.evaluation.triage import TriageConfig
+from projectone.server.work.run_ports import open_ports, open_trainer
 from projectone.server.work.train import EXIT_NO_TRAIN
 from projectone.server.work.triage import NewClip, triage_clips
 from projectone.server.work.worker import Worker
@@ -81,7 +82,7 @@ def test_a_declined_run_is_seen_by_the_operator_and_its_samples_wait(
     home.send_many(5, seed=3, contributors=3)
     workshop = Workshop(home.settings)
     stop = Event()
-    worker = Worker(workshop, workshop.trainer(stop), stop, lease_s=30)
+    worker = Worker(workshop, open_trainer(workshop, stop), stop, lease_s=30)
     (run,) = worker.work_once()
     assert (run.state, run.n_new, run.candidate_sha256) == ("no-train", 5, None)
     assert worker.work_once() == [], "the same samples start no second run"
@@ -106,7 +107,7 @@ def test_newcomers_start_the_next_run(home: TrainerHome) -> None:
     home.send_many(5, seed=3, contributors=3)
     workshop = Workshop(home.settings)
     stop = Event()
-    worker = Worker(workshop, workshop.trainer(stop), stop, lease_s=30)
+    worker = Worker(workshop, open_trainer(workshop, stop), stop, lease_s=30)
     worker.work_once()
     home.send_many(5, seed=4, contributors=3)
     (run,) = worker.work_once()
@@ -122,7 +123,7 @@ def test_a_correction_is_scored_by_the_base_and_an_operator_sees_how_it_fits(
     workshop = Workshop(home.settings)
     stop = Event()
     workshop.runs.request("on-demand")
-    Worker(workshop, workshop.trainer(stop), stop, lease_s=30).work_once()
+    Worker(workshop, open_trainer(workshop, stop), stop, lease_s=30).work_once()
     workshop.close()
     for name, value in home.variables.items():
         monkeypatch.setenv(name, value)
@@ -146,8 +147,8 @@ def test_a_correction_is_scored_by_the_base_and_an_operator_sees_how_it_fits(
 def test_switched_off_it_asks_nothing(home: TrainerHome) -> None:
     workshop = Workshop(replace(home.settings, triage="off"))
     stop = Event()
-    with workshop.trainer(stop).permit("me", ttl_s=30) as permit:
-        assert workshop.ports(permit).triage is None
+    with open_trainer(workshop, stop).permit("me", ttl_s=30) as permit:
+        assert open_ports(workshop, permit).triage is None
     workshop.close()
 
 

@@ -31,6 +31,7 @@ from projectone.server.pipeline.runner import WorkPermit, WorkStoppedError
 from projectone.server.pipeline.state import GRAPH_VERSION
 from projectone.server.runs import RUNS, RunRow
 from projectone.server.work.release_keys import describe
+from projectone.server.work.run_ports import open_ports, open_trainer
 from projectone.server.work.worker import Worker
 from projectone.server.work.workshop import Workshop
 
@@ -49,7 +50,7 @@ class Office:
         self._hire()
 
     def _hire(self) -> None:
-        trainer = self.workshop.trainer(self.should_stop, ports=self.ports)
+        trainer = open_trainer(self.workshop, self.should_stop, ports=self.ports)
         self.worker = Worker(self.workshop, trainer, self.should_stop, lease_s=30)
 
     def reopen(self, **settings: Any) -> None:
@@ -72,7 +73,7 @@ class Office:
         }
         if self.is_training_real:
             del tiny["train"]
-        return dataclasses.replace(self.workshop.ports(permit), **{**tiny, **self.changes})
+        return dataclasses.replace(open_ports(self.workshop, permit), **{**tiny, **self.changes})
 
     def newest(self) -> RunRow:
         return self.workshop.runs.newest()[0]
@@ -136,9 +137,9 @@ def test_a_worker_whose_lease_went_to_another_marks_no_sample(make_office: Calla
     office = make_office()
     office.home.send_many(2, seed=3)
     sample_ids = [str(row.sample_id) for row in office.home.catalog.waiting()]
-    trainer = office.workshop.trainer(office.should_stop)
+    trainer = open_trainer(office.workshop, office.should_stop)
     with trainer.permit("paused", ttl_s=60) as permit:
-        ports = office.workshop.ports(permit)
+        ports = open_ports(office.workshop, permit)
         ports.mark(sample_ids[:1], "discarded", "silence", "run1")
         with writing(office.home.engine) as connection:
             connection.execute(update(LEASES).values(fence=LEASES.c.fence + 1, holder="new"))
