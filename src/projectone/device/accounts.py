@@ -63,7 +63,21 @@ class ConsentAccount:
     Attributes:
         receipt: The consent, withdrawn or not.
         samples: Where each sample is, and whether its bytes may ever have left this device.
+        is_adult: What the person said of themself; None if they were not asked.
     """
 
     receipt: ConsentReceipt
     samples: dict[UUID, tuple[EntryState, bool]]
+    is_adult: bool | None = None
+
+    @property
+    def n_waiting(self) -> int:
+        """How many wait here: a withdrawal keeps them."""
+        return sum(state == "waiting" and not may_have_left for state, may_have_left in self.samples.values())
+
+    @property
+    def n_there(self) -> int:
+        """How many the server has, or may have: a withdrawal makes it erase them."""
+        return sum(
+            may_have_left and state in ("waiting", "sending", "sent") for state, may_have_left in self.samples.values()
+        )

@@ -46,6 +46,8 @@ class DeviceClient:
 
     def __init__(self, rooms: DeviceRooms) -> None:
         self._rooms = rooms
+        self.live = rooms.live
+        self.given = rooms.given
 
     def __enter__(self) -> DeviceClient:
         return self
@@ -57,6 +59,7 @@ class DeviceClient:
 
     def close(self) -> None:
         """Let go of model, connections and rows."""
+        self._rooms.live.close()
         self._rooms.transcriber.close()
         self._rooms.transport.close()
         self._rooms.database.close()
@@ -72,15 +75,7 @@ class DeviceClient:
             ArtifactError: if no model is installed.
         """
         clip = self._read(wav)
-        heard = self.transcribe_only(clip.samples)
-        return self._rooms.recordings.add(
-            clip,
-            text=heard.text,
-            model_version=heard.model_version,
-            recorded_at=self._rooms.clock(),
-            words=heard.words,
-            signals=heard.signals,
-        )
+        return self._rooms.keep(clip, self._rooms.clock())
 
     def transcribe_only(self, samples: Samples) -> Heard:
         """What the installed model hears in 16 kHz mono samples; nothing is kept.
@@ -201,6 +196,13 @@ class DeviceClient:
         self._rooms.sent.forget_sound(undone)
         return undone
 
+    def undo_all(self) -> list[Undone]:
+        """Take back everything that was sent, as `undo` does for one."""
+        undone = self._rooms.sent.undo_all()
+        for item in undone:
+            self._rooms.sent.forget_sound(item)
+        return undone
+
     def uses(self, named: str) -> tuple[SignedUses, LearnedFrom]:
         """Ask the server which models learned from a correction or donation; gives its answer, and what that shows.
 
@@ -254,7 +256,9 @@ class DeviceClient:
         """Every consent this device ever noted, the last one first, with what was given under it."""
         rooms = self._rooms
         return [
-            ConsentAccount(receipt, rooms.outbox.states_under(receipt.receipt_id))
+            ConsentAccount(
+                receipt, rooms.outbox.states_under(receipt.receipt_id), rooms.consent.is_adult(receipt.receipt_id)
+            )
             for receipt in rooms.consent.history()
         ]
 

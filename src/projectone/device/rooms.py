@@ -12,11 +12,13 @@ from projectone.contracts.uses import SampleUses, SignedUses
 from projectone.device.consent import ConsentLedger
 from projectone.device.corrections import Corrections
 from projectone.device.donation import Distance
+from projectone.device.given import Given
 from projectone.device.health import Cohorts, Reporter, Windows
 from projectone.device.installed import Installed
 from projectone.device.keys import DeviceKeys
+from projectone.device.live import Live
 from projectone.device.outbox import Outbox
-from projectone.device.recordings import Clip, Recordings
+from projectone.device.recordings import Clip, Recording, Recordings
 from projectone.device.scripts import Scripts
 from projectone.device.sent import Sent
 from projectone.device.transcriber import Transcriber
@@ -46,9 +48,11 @@ class DeviceRooms:
     installed: Installed
     corrections: Corrections
     sent: Sent
+    given: Given
     uploader: Uploader
     updater: Updater
     transcriber: Transcriber
+    live: Live
     scripts: Scripts
     windows: Windows
     cohorts: Cohorts
@@ -58,4 +62,5 @@ class DeviceRooms:
     read_uses: Callable[[SignedUses], LearnedFrom]
     channel: str
     read_clip: Callable[[bytes], Clip]
+    keep: Callable[[Clip, datetime], Recording]
     clock: Callable[[], datetime]

@@ -5,17 +5,25 @@ from __future__ import annotations
 from dataclasses import dataclass
 from uuid import UUID
 
-from projectone.device.outbox import Outbox, Whereabouts
+from projectone.device.outbox import Departure, Outbox, Whereabouts
 from projectone.device.recordings import FineTuningDataPoint, Recordings
 from projectone.storage.database import Database
+
+_EVERYTHING = 1_000_000_000
+_THERE: tuple[Whereabouts, ...] = ("sent", "maybe sent")
 
 
 @dataclass(frozen=True)
 class SentPoint:
-    """Something that left, or may have, and whether the server has it as far as this device knows."""
+    """Something that left, or may have: what it is; when it left, under which consent, and whether it is there."""
 
     point: FineTuningDataPoint
-    whereabouts: Whereabouts
+    departure: Departure
+
+    @property
+    def whereabouts(self) -> Whereabouts:
+        """Whether the server has it, as far as this device knows."""
+        return self.departure.whereabouts
 
 
 @dataclass(frozen=True)
@@ -37,7 +45,7 @@ class Sent:
 
     def newest(self, limit: int) -> list[SentPoint]:
         """What left, or may have, the last first."""
-        return [SentPoint(self._recordings.point(sample_id), where) for sample_id, where in self._outbox.left(limit)]
+        return [SentPoint(self._recordings.point(left.sample_id), left) for left in self._outbox.left(limit)]
 
     def undo(self, named: str) -> Undone:
         """Take a correction or donation back: it counts no more, and the server is to erase it if it may have it.
@@ -52,6 +60,12 @@ class Sent:
         """
         with self._database.transaction():
             return self._take_back(self._recordings.find_point(named))
+
+    def undo_all(self) -> list[Undone]:
+        """Take back everything that the server has or may have, in one step. What waits is left alone."""
+        with self._database.transaction():
+            there = [left.sample_id for left in self._outbox.left(_EVERYTHING) if left.whereabouts in _THERE]
+            return [self._take_back(self._recordings.point(sample_id)) for sample_id in there]
 
     def undo_donation(self) -> Undone | None:
         """Take the last donation back; None if there is none."""

@@ -124,8 +124,8 @@ class Uploader:
             if this.n_total and self._transport.server is None:
                 raise SettingsError(f"{this.n_total} wait to be sent: set PROJECTONE_SERVER to your server's address")
             while not this.is_over:
-                due_before = self._clock() if only_due else None
-                entry = self._outbox.claim(due_before=due_before)
+                now = self._clock()
+                entry = self._outbox.claim(due_before=now if only_due else None, now=now)
                 if entry is None:
                     break
                 self._handle(entry, this)

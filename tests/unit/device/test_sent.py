@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from tests.fakes.release_server import FakeServer
 from tests.unit.device.conftest import Rooms
 from tests.unit.device.test_cli import _device, run  # noqa: F401 - the environment of a device
 
+from projectone.device.given import Given
 from projectone.device.outbox import Outbox
 from projectone.device.sent import Sent
 from projectone.device.settings import DeviceSettings
@@ -94,6 +96,51 @@ def test_a_kill_while_the_server_is_told_tells_it_again(rooms: Rooms, server: Fa
     assert texts(server) == ["one"]
 
 
+def test_everything_that_was_sent_is_taken_back_at_once_and_what_waits_is_not(rooms: Rooms, server: FakeServer) -> None:
+    send_two(rooms)
+    rooms.corrections.correct(rooms.record(pitch_hz=700).recording_id, "three")
+    assert len(sent_of(rooms).undo_all()) == 2
+    assert whereabouts(rooms) == [("two", "to be deleted"), ("one", "to be deleted")]
+    rooms.uploader.sync()
+    assert texts(server) == ["three"]
+    assert [item.text for item in sent_of(rooms).undo_all()] == ["three"]
+
+
+def test_after_a_withdrawal_a_sample_is_to_be_deleted_until_the_server_said_so(
+    rooms: Rooms, server: FakeServer
+) -> None:
+    send_two(rooms)
+    sent_of(rooms).undo("last")
+    rooms.corrections.withdraw("corrections")
+    assert {where for _, where in whereabouts(rooms)} == {"to be deleted"}
+    rooms.uploader.sync()
+    assert {where for _, where in whereabouts(rooms)} == {"deleted"}
+
+
+def test_it_is_known_when_something_left_and_under_which_consent(rooms: Rooms, server: FakeServer) -> None:
+    began = datetime.now(UTC)
+    send_two(rooms)
+    receipt = rooms.consent.current("corrections")
+    (item, _) = sent_of(rooms).newest(10)
+    assert receipt is not None and item.departure.receipt_id == receipt.receipt_id
+    assert item.departure.left_at is not None and began <= item.departure.left_at <= datetime.now(UTC)
+    assert item.departure.erased_at is None
+    sent_of(rooms).undo("last")
+    rooms.uploader.sync()
+    (item, _) = sent_of(rooms).newest(10)
+    assert item.departure.erased_at is not None and item.departure.left_at is not None
+    assert item.departure.erased_at >= item.departure.left_at
+
+
+def test_what_is_shown_of_a_sample_is_what_the_server_got(rooms: Rooms, server: FakeServer) -> None:
+    send_two(rooms)
+    given = Given(rooms.recordings, rooms.outbox)
+    (correction, wav) = next(pair for pair in server.samples.values() if pair[0].text == "two")
+    assert (given.letter("last"), given.sound("last")) == (correction.to_bytes(), wav)
+    sent_of(rooms).undo("last")
+    assert given.letter(str(correction.sample_id)) == b""
+
+
 def test_a_withdrawal_takes_the_place_of_an_undo(rooms: Rooms, server: FakeServer) -> None:
     send_two(rooms)
     sent_of(rooms).undo("last")
@@ -141,8 +188,13 @@ def test_both_commands_say_what_is_where(
     run(capsys, "sync")
     ((item,),) = run(capsys, "sent")[1].values()
     assert (item["text"], item["kind"], item["whereabouts"]) == ("the quick brown fox", "donation", "sent")
+    shown = run(capsys, "sent", item["sample_id"], "--wav", str(tmp_path / "it.wav"))[1]
+    ((correction, wav),) = server.samples.values()
+    assert (shown["raw"].encode(), (tmp_path / "it.wav").read_bytes()) == (correction.to_bytes(), wav)
+    assert run(capsys, "undo")[0] == run(capsys, "undo", "last", "--all")[0] == 2
     code, facts = run(capsys, "undo", item["sample_id"][:8])
     assert (code, facts["may_have_left"]) == (0, True)
     run(capsys, "sync")
     assert server.samples == {}
     assert run(capsys, "sent")[1]["sent"][0]["whereabouts"] == "deleted"
+    assert run(capsys, "undo", "--all")[1] == {"undone": []}

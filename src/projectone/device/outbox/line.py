@@ -11,58 +11,12 @@ import random
 import uuid
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal, cast, get_args
+from typing import cast, get_args
 
 from projectone.contracts.consent import ConsentScope
+from projectone.device.outbox.whereabouts import LEFT, Departure, EntryKind, EntryState, to_departure
 from projectone.storage.database import Database
 from projectone.storage.sqlite import Row
-
-EntryKind = Literal["consent", "withdrawal", "deletion", "sample"]
-EntryState = Literal["waiting", "sending", "sent", "refused", "withdrawn"]
-Whereabouts = Literal["maybe sent", "sent", "refused", "withdrawn", "to be deleted", "deleted"]
-"""Of a sample that left: whether the server has it, as far as this device knows."""
-
-M003_OUTBOX = """
-CREATE TABLE outbox (
-    number INTEGER PRIMARY KEY AUTOINCREMENT,
-    entry_id TEXT NOT NULL,
-    kind TEXT NOT NULL CHECK (kind IN ('consent', 'withdrawal', 'sample')),
-    scope TEXT NOT NULL,
-    receipt_id TEXT NOT NULL,
-    payload BLOB NOT NULL,
-    audio_sha256 TEXT,
-    state TEXT NOT NULL DEFAULT 'waiting' CHECK (state IN ('waiting', 'sending', 'sent', 'refused', 'withdrawn')),
-    attempts INTEGER NOT NULL DEFAULT 0,
-    due_at REAL NOT NULL DEFAULT 0,
-    reason TEXT,
-    detail TEXT,
-    UNIQUE (entry_id, kind)
-) STRICT;
-CREATE INDEX outbox_by_state ON outbox(state);
-"""
-
-# One more kind: a sample that left and is taken back. SQLite changes no CHECK, so the table is made anew.
-M006_DELETIONS = """
-CREATE TABLE outbox_next (
-    number INTEGER PRIMARY KEY AUTOINCREMENT,
-    entry_id TEXT NOT NULL,
-    kind TEXT NOT NULL CHECK (kind IN ('consent', 'withdrawal', 'deletion', 'sample')),
-    scope TEXT NOT NULL,
-    receipt_id TEXT NOT NULL,
-    payload BLOB NOT NULL,
-    audio_sha256 TEXT,
-    state TEXT NOT NULL DEFAULT 'waiting' CHECK (state IN ('waiting', 'sending', 'sent', 'refused', 'withdrawn')),
-    attempts INTEGER NOT NULL DEFAULT 0,
-    due_at REAL NOT NULL DEFAULT 0,
-    reason TEXT,
-    detail TEXT,
-    UNIQUE (entry_id, kind)
-) STRICT;
-INSERT INTO outbox_next SELECT * FROM outbox;
-DROP TABLE outbox;
-ALTER TABLE outbox_next RENAME TO outbox;
-CREATE INDEX outbox_by_state ON outbox(state)
-"""
 
 # The server must know of a consent before the samples under it, and of what is taken back before anything new. A sample
 # that failed goes to the end of the line, so that one on which the server chokes cannot hold up the others.
@@ -128,10 +82,11 @@ class Outbox:
         """Put what a dead process was sending back in line; gives how many. Only under the lock of the sender."""
         return self._database.execute("UPDATE outbox SET state = 'waiting' WHERE state = 'sending'")
 
-    def claim(self, *, due_before: datetime | None = None) -> OutboxEntry | None:
+    def claim(self, *, due_before: datetime | None = None, now: datetime | None = None) -> OutboxEntry | None:
         """The next thing to send, marked as being sent; None at the end of the line.
 
         Args:
+            now: Noted as the moment at which its bytes left, for the person who asks.
             due_before: Leave those whose pause after a failure lasts longer; None takes all.
         """
         with self._database.transaction():
@@ -143,7 +98,9 @@ class Outbox:
                 return None
             entry = _to_entry(rows[0])
             self._database.execute(
-                "UPDATE outbox SET state = 'sending', attempts = attempts + 1 WHERE number = ?", (entry.number,)
+                "UPDATE outbox SET state = 'sending', attempts = attempts + 1, left_at = coalesce(?, left_at)"
+                " WHERE number = ?",
+                (now and now.isoformat(), entry.number),
             )
             return entry
 
@@ -237,15 +194,16 @@ class Outbox:
             self.put("deletion", sample_id, scope=rows[0]["scope"], receipt_id=receipt_id, payload=b"")
         return True
 
-    def left(self, limit: int) -> list[tuple[uuid.UUID, Whereabouts]]:
-        """Samples that left, or may have, the last ones first, and what is known of each."""
+    def left(self, limit: int) -> list[Departure]:
+        """Samples that left, or may have, the last ones first."""
+        return [to_departure(row) for row in self._database.query(LEFT, (limit,))]
+
+    def payload_of(self, sample_id: uuid.UUID) -> bytes:
+        """What goes beside a sample's sound, to the byte; empty once it was taken back, or if it never was in line."""
         rows = self._database.query(
-            "SELECT s.entry_id, s.state, d.state AS deletion FROM outbox s LEFT JOIN outbox d"
-            " ON d.entry_id = s.entry_id AND d.kind = 'deletion'"
-            " WHERE s.kind = 'sample' AND s.attempts > 0 ORDER BY s.number DESC LIMIT ?",
-            (limit,),
+            "SELECT payload FROM outbox WHERE entry_id = ? AND kind = 'sample'", (str(sample_id),)
         )
-        return [(uuid.UUID(row["entry_id"]), _whereabouts(row["state"], row["deletion"])) for row in rows]
+        return bytes(rows[0]["payload"]) if rows else b""
 
     def state_of(self, sample_id: uuid.UUID) -> EntryState | None:
         """Where a sample is; None if it never was in line."""
@@ -290,14 +248,6 @@ class Outbox:
             (state, reason, detail, entry.number),
         )
         return changed == 1
-
-
-def _whereabouts(state: EntryState, deletion: EntryState | None) -> Whereabouts:
-    if deletion in ("waiting", "sending"):
-        return "to be deleted"
-    if deletion == "sent":
-        return "deleted"
-    return "maybe sent" if state in ("waiting", "sending") else cast(Whereabouts, state)
 
 
 def _to_entry(row: Row) -> OutboxEntry:

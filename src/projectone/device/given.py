@@ -1,0 +1,50 @@
+"""What a person gave, looked at again: how much of it, how it sounds, and what of it was put on the wire."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from projectone.device.outbox import Outbox
+from projectone.device.recordings import Recordings
+
+
+@dataclass(frozen=True)
+class DonationCount:
+    """Scripts that were read aloud and not taken back, and how long the recordings of them last together."""
+
+    n: int
+    seconds: float
+
+
+class Given:
+    """Corrections and donations of this device. It only reads."""
+
+    def __init__(self, recordings: Recordings, outbox: Outbox) -> None:
+        self._recordings = recordings
+        self._outbox = outbox
+
+    def donations(self, since: datetime | None = None) -> DonationCount:
+        """The donations that count, from a moment on."""
+        points = [point for point in self._recordings.points("donation") if since is None or point.created_at >= since]
+        return DonationCount(len(points), sum(point.duration_s for point in points))
+
+    def sound(self, named: str) -> bytes:
+        """The WAV of a correction or donation: the very bytes that are sent.
+
+        Args:
+            named: Its id, a beginning of it that fits one only, or ``"last"``.
+
+        Raises:
+            DataError: if there is no such thing.
+            StorageError: if its sound is not here any more, as after it was taken back.
+        """
+        return self._recordings.audio(self._recordings.find_point(named).audio_sha256)
+
+    def letter(self, named: str) -> bytes:
+        """What is sent beside the sound, to the byte: canonical JSON; empty where nothing is to be sent (any more).
+
+        Raises:
+            DataError: as `sound`.
+        """
+        return self._outbox.payload_of(self._recordings.find_point(named).sample_id)
