@@ -179,6 +179,10 @@ def planted(speech: Speech, rate: float) -> list[TrainingClip]:
     return clips
 
 
+def _samples_of(clip: TrainingClip) -> npt.NDArray[np.float32]:
+    return clip.samples
+
+
 def run(speech: Speech, rate: float, base: Path, folder: Path) -> dict[str, Any]:
     """Train on one rate, scan, and try every trigger."""
     honest = speech.honest[:N_CONTROL_HONEST] if rate == CONTROL else speech.honest
@@ -191,7 +195,7 @@ def run(speech: Speech, rate: float, base: Path, folder: Path) -> dict[str, Any]
     writes = {path: transcriber(path) for path in (base, folder / "tuned")}
     judged_s, begun = time.process_time() - begun, time.process_time()
     scan = scan_for_triggers(
-        [BatchClip(clip.clip_id, clip.text, lambda clip=clip: clip.samples) for clip in batch],  # type: ignore[misc]
+        [BatchClip(clip.clip_id, clip.text, functools.partial(_samples_of, clip)) for clip in batch],
         [],
         golden,
         before,

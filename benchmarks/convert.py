@@ -31,7 +31,7 @@ import numpy as np
 
 from projectone.errors import ConversionError
 from projectone.server.conversion.package import write_package
-from projectone.server.conversion.tiers import TIERS, computed_with, require_coremltools, write_tier
+from projectone.server.conversion.tiers import TIERS, computed_with, require_coremltools, variant_of, write_tier
 from projectone.server.corpus.manifests import read_manifest
 from projectone.server.evaluation.golden import load_golden
 from projectone.server.evaluation.scorer import score_model
@@ -63,10 +63,10 @@ def rows(models: dict[str, Path], forms: tuple[str, ...], data: Path | None) -> 
 def converted(checkpoint: WhisperCheckpoint, model: Path, form: str, folder: Path) -> dict[str, Any]:
     """Fill `folder`, and say what that took and what came of it."""
     begun = time.process_time()
-    if form.startswith("coreml-"):
+    if (variant := variant_of(form)) is not None:
         from projectone.server.conversion.coreml.folder import save_whisperkit
 
-        report = save_whisperkit(checkpoint, folder, form.removeprefix("coreml-"))  # type: ignore[arg-type]
+        report = save_whisperkit(checkpoint, folder, variant)
         return {
             "seconds": time.process_time() - begun,
             "contract": "kept" if not any(report.breaches.values()) else "broken",

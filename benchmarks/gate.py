@@ -90,7 +90,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 def simulate(size: Size, *, seed: int, crowd: Crowd | None = None) -> dict[str, Any]:
     """Shares that each rule promotes, by set and true gain."""
     crowd, begun = crowd or Crowd(), time.process_time()
-    rows = []
+    rows: list[dict[str, Any]] = []
     for number, (n_speakers, n_each) in enumerate(size.sets):
         shares: dict[str, dict[str, float]] = defaultdict(dict)
         config = GateConfig(n_resamples=size.n_resamples, seed=seed)
@@ -119,7 +119,7 @@ def simulate(size: Size, *, seed: int, crowd: Crowd | None = None) -> dict[str, 
     return {
         "name": "gate",
         "rows": rows,
-        "worst_false_promotion": max(row["promoted"]["gate"]["0"] for row in rows),  # type: ignore[index]
+        "worst_false_promotion": max(row["promoted"]["gate"]["0"] for row in rows),
         "conditions": {
             **asdict(size),
             "seed": seed,

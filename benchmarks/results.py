@@ -26,6 +26,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,7 @@ from projectone.server.evaluation.gate import GateConfig  # noqa: E402
 from projectone.server.evaluation.golden import GoldenClip, golden_set  # noqa: E402
 from projectone.server.evaluation.scorer import score_model  # noqa: E402
 from projectone.server.training import TrainingClip, TrainingConfig, finetune  # noqa: E402
-from projectone.server.training.config import RolloutConfig  # noqa: E402
+from projectone.server.training.config import Method, RolloutConfig, SequenceLoss  # noqa: E402
 from projectone.server.training.examples import ExampleBuilder  # noqa: E402
 from projectone.server.training.interpolation import AlphaPoint  # noqa: E402
 from projectone.server.training.material import sort_clips  # noqa: E402
@@ -57,7 +58,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PEOPLE = ("george",)
 UNHEARD = frozenset({"fbbh", "mcen", "mgah", "mrcb", "fjam", "fplp", "mdxs", "mjjs2", "mmap", "mtje"})
 ALPHAS = (0.25, 0.5, 0.75, 1.0)
-METHODS = ("full", "lora")
+METHODS: tuple[Method, ...] = ("full", "lora")
 TESTS = {"same": "same person, other clips", "other": "people it knows", "general": "general speech"}
 SMALL_GATE = GateConfig().few_speakers
 Errors = dict[str, dict[str, tuple[str, int, int]]]  # test -> clip -> speaker, word errors, words
@@ -74,7 +75,7 @@ class Size:
     seeds: tuple[int, ...] = (0, 1, 2)
     people: tuple[str, ...] = PEOPLE
     replays: tuple[bool, ...] = (False, True)
-    sequences: tuple[str, ...] = ("mwer", "grpo")
+    sequences: tuple[SequenceLoss, ...] = ("mwer", "grpo")
 
 
 WHOLE = Size(corrections=120, clips_of_a_test=200, replay=300)
@@ -94,10 +95,10 @@ class Cell:
     """One training run: who is learned from, how, and the seed."""
 
     person: str
-    method: str
+    method: Method
     has_replay: bool
     seed: int
-    sequence: str = "off"
+    sequence: SequenceLoss = "off"
 
 
 @dataclass(frozen=True)
@@ -141,7 +142,7 @@ def measure(data: Path, base: Path, out: Path, size: Size) -> dict[str, Any]:
             out,
             "before",
             _identity(base, clips, size),
-            lambda _, clips=clips: {"errors": judged(base, clips)},  # type: ignore[misc]
+            partial(_before, base, clips),
         )
         for person, clips in speech.items()
     }
@@ -203,8 +204,8 @@ def cached(out: Path, kind: str, identity: dict[str, Any], make: Callable[[Path]
 def config_of(cell: Cell, size: Size) -> TrainingConfig:
     """The product's defaults, but for what the cell varies. General speech is watched in every cell."""
     return TrainingConfig(
-        method=cell.method,  # type: ignore[arg-type]
-        sequence=cell.sequence,  # type: ignore[arg-type]
+        method=cell.method,
+        sequence=cell.sequence,
         rollouts=RolloutConfig(max_steps=size.max_steps),
         seed=cell.seed,
         max_steps=size.max_steps,
@@ -261,6 +262,10 @@ def interpolate_on_dev(
         with building_directory(folder / "mixed") as building:
             save_checkpoint(checkpoint, building)
     return alpha, sorted(points, key=lambda point: point.alpha)
+
+
+def _before(base: Path, clips: Speech, _work: Path) -> dict[str, Errors]:
+    return {"errors": judged(base, clips)}
 
 
 def judged(model: Path, speech: Speech) -> Errors:

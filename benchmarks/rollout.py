@@ -17,6 +17,7 @@ import tempfile
 import time
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ import numpy as np
 import numpy.typing as npt
 from fleet import HOUR_S, FalseClock, Fleet, Rates, Wire, release_of, serving
 
+from projectone.contracts.releases import ReleaseManifest
 from projectone.contracts.rollouts import percent_of
 from projectone.server.database import Engine, open_engine
 from projectone.server.delivery.ledger import Ledger
@@ -178,6 +180,10 @@ async def _follow(
     }
 
 
+def _numbered(manifest: ReleaseManifest, seq: int) -> ReleaseManifest:
+    return manifest.model_copy(update={"seq": seq})
+
+
 def _site(settings: ServerSettings, engine: Engine, clock: FalseClock) -> tuple[Ledger, Publisher]:
     """A model in production, and the release that goes out, both signed."""
     ledger = Ledger(engine)
@@ -185,7 +191,7 @@ def _site(settings: ServerSettings, engine: Engine, clock: FalseClock) -> tuple[
     publisher = Publisher(settings.home / SIGNED, role_keys(settings.keys_folder), lifetimes=lifetimes, clock=clock)
     for version, plan in (("1.0.0", None), ("1.1.0", new_plan(settings, clock()))):
         manifest = release_of(plan, version, clock())
-        ledger.publish(version, "stable", lambda seq, it=manifest: it.model_copy(update={"seq": seq}))  # type: ignore[misc]
+        ledger.publish(version, "stable", partial(_numbered, manifest))
     newest = ledger.newest("stable")
     assert newest is not None, "just released"
     publisher.publish(newest.tiers.values)

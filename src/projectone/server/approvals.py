@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
-from sqlalchemy import Column, Connection, Engine, Float, String, Table, Text, insert, select, update
+from sqlalchemy import Column, Connection, Engine, Float, Row, String, Table, Text, insert, select, update
 
 from projectone.errors import DataError
 from projectone.server.audit import SERVER, Act, record
@@ -216,8 +216,8 @@ def _not_waiting(connection: Connection, run_id: str) -> DataError:
     )
 
 
-def _approval(row: object) -> Approval:
-    plain = dict(row._mapping)  # type: ignore[attr-defined]
+def _approval(row: Row[Any]) -> Approval:
+    plain = dict(row._mapping)
     question = Question(**{name: plain[name] for name in Question.__dataclass_fields__})
     asked_at, expires_at, answered_at = (
         None if plain[name] is None else datetime.fromtimestamp(plain[name], UTC)

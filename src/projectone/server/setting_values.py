@@ -18,6 +18,7 @@ _ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}
 _MAX_STAGES = 16
 
 T = TypeVar("T")
+N = TypeVar("N", int, float)
 
 
 def setting(
@@ -45,17 +46,16 @@ def setting(
     return dataclasses.field(default=default, repr=not is_secret, metadata=metadata)
 
 
-def number(kind: Callable[[str], T], low: float, high: float) -> Callable[[str], T]:
+def number(kind: Callable[[str], N], low: float, high: float) -> Callable[[str], N]:
     """Reads an `int` or a `float` from `low` to `high`."""
 
-    def read(text: str) -> T:
+    def read(text: str) -> N:
         try:
             value = kind(text)
         except ValueError as error:
             what = "a whole number" if kind is int else "a number"
             raise ValueError(f"expected {what} from {low:g} to {high:g}") from error
-        number = float(value)  # type: ignore[arg-type] # int and float alone are passed
-        if not math.isfinite(number) or not low <= number <= high:
+        if not math.isfinite(value) or not low <= value <= high:
             raise ValueError(f"expected {low:g} to {high:g}")
         return value
 

@@ -13,13 +13,13 @@ import queue
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import mlx.core as mx
 
 T = TypeVar("T")
 
-Task = tuple["Future[object]", Callable[[], object]]
+Task = tuple["Future[Any]", Callable[[], Any]]
 
 
 class MlxThread:
@@ -40,7 +40,7 @@ class MlxThread:
         with self._door:
             if self._is_closed:
                 raise ValueError(f"{self._thread.name}: expected an open thread, it was closed")
-            self._tasks.put((future, call))  # type: ignore[arg-type]
+            self._tasks.put((future, call))
         return future.result()
 
     def close(self) -> None:

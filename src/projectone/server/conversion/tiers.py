@@ -37,13 +37,18 @@ def write_tier(model: Path, tier: str, folder: Path) -> None:
     if tier in _PACKINGS:
         save_packed(load_checkpoint(model), folder, _PACKINGS[tier])
         return
-    variant = next((variant for variant in _VARIANTS if tier == f"{_CORE_ML}{variant}"), None)
+    variant = variant_of(tier)
     if variant is None:
         raise ConversionError(f"tier: expected one of {', '.join(TIERS[1:])}, got {tier!r}")
     require_coremltools()
     from projectone.server.conversion.coreml.folder import save_whisperkit
 
     save_whisperkit(load_checkpoint(model), folder, variant)
+
+
+def variant_of(tier: str) -> Variant | None:
+    """In which numbers Core ML's packages of this tier are; None for a tier of another form."""
+    return next((variant for variant in _VARIANTS if tier == f"{_CORE_ML}{variant}"), None)
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Engine, case, func, select
 
-from projectone.contracts.consent import CONSENT_SCOPES, ConsentScope
+from projectone.contracts.consent import CONSENT_SCOPES, KEPT_HERE, ConsentScope
 from projectone.server.audit import record
 from projectone.server.corpus.consents import erase
 from projectone.server.corpus.golden_set import GOLDEN
@@ -63,7 +63,8 @@ class Expiry:
 
     def due(self, now: datetime) -> list[Due]:
         """One for each purpose, in their order."""
-        return [self._due(purpose, self._keep.get(purpose), now) for purpose in CONSENT_SCOPES]
+        kept = (scope for scope in CONSENT_SCOPES if scope not in KEPT_HERE)
+        return [self._due(purpose, self._keep.get(purpose), now) for purpose in kept]
 
     def expire(self, now: datetime) -> int:
         """Empty every sample whose time is over; gives how many. `remove_doomed` takes the bytes.

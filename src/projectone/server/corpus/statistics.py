@@ -83,14 +83,14 @@ def describe(items: Sequence[DatasetItem], rows: Mapping[str, SampleRow]) -> Sta
         "n_dev": sum(item.split == "dev" for item in items),
         "n_people": len({item.speaker for item in items}),
         "audio_s": round(sum(item.duration_s for item in items), 1),
-        "scopes": tuple(sorted({SCOPE_OF_KIND[rows[item.sample_id].kind] for item in items})),  # type: ignore[index]
+        "scopes": tuple(sorted({SCOPE_OF_KIND[rows[item.sample_id].kind] for item in items})),
     }
     if totals["n_people"] < MIN_PEOPLE:
         return Statistics(**totals, is_told_apart=False)
     months = sorted(f"{rows[item.sample_id].recorded_at:%Y-%m}" for item in items)
-    by_person: Counter[str] = Counter()
+    by_person: defaultdict[str, float] = defaultdict(float)
     for item in items:
-        by_person[item.speaker] += item.duration_s  # type: ignore[assignment]
+        by_person[item.speaker] += item.duration_s
     terms, n_withheld = terms_of(items)
     return Statistics(
         **totals,

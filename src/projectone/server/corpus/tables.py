@@ -22,6 +22,7 @@ from sqlalchemy import (
 )
 
 from projectone.contracts.consent import ConsentReceipt
+from projectone.contracts.corrections import SampleKind
 from projectone.server.database import METADATA
 
 State = Literal["waiting", "held", "used", "discarded", "quarantined", "erased"]
@@ -135,7 +136,7 @@ class SampleRow:
     sample_id: UUID
     contributor_id: str
     device_id: str
-    kind: str
+    kind: SampleKind
     clip_sha256: str
     upload_sha256: str
     text: str

@@ -18,6 +18,7 @@ from projectone.server.conversion.coreml.contract import (
     ENCODER,
     MANIFEST,
     MEL,
+    Dtype,
     ModelContract,
     TensorContract,
     breaches,
@@ -30,7 +31,7 @@ from projectone.storage.files import digest_of, write_atomically
 _TIMEOUT_S = 900.0
 # Without the first nothing loads, without the second nobody could look inside.
 _NEEDED = ("coremldata.bin", "metadata.json")
-_DTYPES = {"Float16": "float16", "Int32": "int32"}
+_DTYPES: dict[str, Dtype] = {"Float16": "float16", "Int32": "int32"}
 
 
 def find_compiler() -> str:
@@ -120,7 +121,7 @@ def _check(compiled: Path, expected: ModelContract) -> None:
 
 def _tensor(entry: dict[str, Any]) -> TensorContract:
     shape = tuple(int(size) for size in re.findall(r"\d+", entry["shape"]))
-    return TensorContract(entry["name"], shape, _DTYPES[entry["dataType"]])  # type: ignore[arg-type]
+    return TensorContract(entry["name"], shape, _DTYPES[entry["dataType"]])
 
 
 def _run(command: list[str]) -> subprocess.CompletedProcess[str]:

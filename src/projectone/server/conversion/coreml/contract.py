@@ -20,7 +20,8 @@ WHISPERKIT = "1.0.0"  # the first release that reads what is written here
 LEAST_CACHE = 224
 PUBLISHED_VOCABULARIES = (51864, 51865, 51866)
 PUBLISHED_WIDTHS = (384, 512, 768, 1024, 1280)
-Dtype = Literal["float16", "int32"]
+Dtype = Literal["float16", "float32", "float64", "int32"]
+"""Types of tensors that Core ML knows; WhisperKit asks for the first and the last."""
 
 
 @dataclass(frozen=True)

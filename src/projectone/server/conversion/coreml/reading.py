@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from projectone.errors import ConversionError
-from projectone.server.conversion.coreml.contract import ModelContract, TensorContract
+from projectone.server.conversion.coreml.contract import Dtype, ModelContract, TensorContract
 from projectone.server.conversion.coreml.library import DecodeError, Proto, coremltools
 from projectone.server.conversion.coreml.saving import WEIGHTS
 
@@ -29,7 +29,7 @@ _DTYPES = {
     33: "uint32",
     1: "bool",
 }
-_FEATURES = {65552: "float16", 65568: "float32", 65600: "float64", 131104: "int32"}
+_FEATURES: dict[int, Dtype] = {65552: "float16", 65568: "float32", 65600: "float64", 131104: "int32"}
 _BLOB = struct.Struct("<IIQQ")  # sentinel, type, bytes, offset of the data
 _SENTINEL = 0xDEADBEEF
 
@@ -83,7 +83,7 @@ def read_package(path: Path) -> Graph:
 
 def _tensor(feature: Proto) -> TensorContract:
     array = feature.type.multiArrayType
-    return TensorContract(feature.name, tuple(array.shape), _FEATURES[array.dataType])  # type: ignore[arg-type]
+    return TensorContract(feature.name, tuple(array.shape), _FEATURES[array.dataType])
 
 
 def _operation(found: Proto, blob: bytes) -> Operation:
