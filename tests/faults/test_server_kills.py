@@ -5,8 +5,10 @@ Each defence has a control in which it is off, which must be caught: a test that
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -33,15 +35,23 @@ def folder(tmp_path: Path) -> Iterator[Path]:
         yield Path(made)
 
 
-def drive(request: str, folder: Path, *, defence: str = "all on", every: int = 1) -> list[dict[str, Any]]:
+def drive(request: str, folder: Path, *, defence: str = "all on", every: int = 1) -> Iterator[dict[str, Any]]:
     """What was found after each kill, one after the other."""
     command = [sys.executable, str(DRIVER), request, defence, str(every), str(folder)]
     path = os.pathsep.join([str(REPOSITORY), str(REPOSITORY / "src")])
     assert defence in {"all on", "no sweep", "acknowledged before it is kept"}  # the driver takes others for "all on"
     environment = {**os.environ, "PYTHONPATH": path}
-    done = subprocess.run(command, capture_output=True, text=True, cwd=REPOSITORY, env=environment, check=False)
-    assert done.returncode == 0, done.stderr
-    return [json.loads(line) for line in done.stdout.splitlines()]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, cwd=REPOSITORY, env=environment, start_new_session=True
+    ) as driver:
+        assert driver.stdout is not None
+        try:
+            for line in driver.stdout:
+                yield json.loads(line)
+            assert driver.wait() == 0
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(driver.pid, signal.SIGKILL)  # the server that it may have just forked, too
 
 
 def is_violated(request: str, found: dict[str, Any]) -> bool:
@@ -64,7 +74,7 @@ def test_a_kill_at_any_step_of_any_request_loses_nothing_that_was_acknowledged(f
     n_kills = 0
     for request in HELD:
         (folder / request).mkdir()
-        found = drive(request, folder / request)
+        found = list(drive(request, folder / request))
         check(request, found)
         assert any(item["status"] is None for item in found), "no kill came before an answer"
         n_kills += len(found) - 1
@@ -72,7 +82,7 @@ def test_a_kill_at_any_step_of_any_request_loses_nothing_that_was_acknowledged(f
 
 
 def test_kills_at_some_steps_of_an_upload_lose_nothing_that_was_acknowledged(folder: Path) -> None:
-    found = drive("sample", folder, every=9)
+    found = list(drive("sample", folder, every=9))
     check("sample", found)
     assert len(found) >= 3, "the steps are no longer seen"
 
