@@ -46,6 +46,7 @@ class DeviceClient:
 
     def __init__(self, rooms: DeviceRooms) -> None:
         self._rooms = rooms
+        self.live = rooms.live
         self.given = rooms.given
 
     def __enter__(self) -> DeviceClient:
@@ -58,6 +59,7 @@ class DeviceClient:
 
     def close(self) -> None:
         """Let go of model, connections and rows."""
+        self._rooms.live.close()
         self._rooms.transcriber.close()
         self._rooms.transport.close()
         self._rooms.database.close()
@@ -73,15 +75,7 @@ class DeviceClient:
             ArtifactError: if no model is installed.
         """
         clip = self._read(wav)
-        heard = self.transcribe_only(clip.samples)
-        return self._rooms.recordings.add(
-            clip,
-            text=heard.text,
-            model_version=heard.model_version,
-            recorded_at=self._rooms.clock(),
-            words=heard.words,
-            signals=heard.signals,
-        )
+        return self._rooms.keep(clip, self._rooms.clock())
 
     def transcribe_only(self, samples: Samples) -> Heard:
         """What the installed model hears in 16 kHz mono samples; nothing is kept.

@@ -190,6 +190,11 @@ class Recordings:
         problem = "several recordings begin so; give more of the id" if found else "no such recording"
         raise DataError("recording-unknown", f"{recording_id!r}: {problem} (`projectone recordings` lists them)")
 
+    def said_at(self, moment: datetime) -> Recording | None:
+        """The recording of what was said at this very moment, if there is one."""
+        found = self._select("r.recorded_at = ? LIMIT 1", (moment.isoformat(),))
+        return found[0] if found else None
+
     def newest(self, limit: int = 50) -> list[Recording]:
         """The last recordings, newest first."""
         return self._select("1 ORDER BY r.recorded_at DESC, r.rowid DESC LIMIT ?", (limit,))

@@ -16,8 +16,9 @@ from projectone.device.given import Given
 from projectone.device.health import Cohorts, Reporter, Windows
 from projectone.device.installed import Installed
 from projectone.device.keys import DeviceKeys
+from projectone.device.live import Live
 from projectone.device.outbox import Outbox
-from projectone.device.recordings import Clip, Recordings
+from projectone.device.recordings import Clip, Recording, Recordings
 from projectone.device.scripts import Scripts
 from projectone.device.sent import Sent
 from projectone.device.transcriber import Transcriber
@@ -51,6 +52,7 @@ class DeviceRooms:
     uploader: Uploader
     updater: Updater
     transcriber: Transcriber
+    live: Live
     scripts: Scripts
     windows: Windows
     cohorts: Cohorts
@@ -60,4 +62,5 @@ class DeviceRooms:
     read_uses: Callable[[SignedUses], LearnedFrom]
     channel: str
     read_clip: Callable[[bytes], Clip]
+    keep: Callable[[Clip, datetime], Recording]
     clock: Callable[[], datetime]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from projectone import __version__
@@ -19,8 +20,9 @@ from projectone.device.given import Given
 from projectone.device.health import M007_HEALTH, Cohorts, Reporter, Windows
 from projectone.device.installed import Installed
 from projectone.device.keys import DeviceKeys
+from projectone.device.live import Live, Partials, Spools
 from projectone.device.outbox import M003_OUTBOX, M006_DELETIONS, M009_LEFT_AT, Outbox
-from projectone.device.recordings import M001_RECORDINGS, M008_WORDS, Clip, Recordings
+from projectone.device.recordings import M001_RECORDINGS, M008_WORDS, Clip, Recording, Recordings
 from projectone.device.releases import SignedReleases
 from projectone.device.rooms import DeviceRooms, Distances
 from projectone.device.scripts import Scripts
@@ -80,6 +82,7 @@ def open_client(settings: DeviceSettings) -> DeviceClient:
     windows, cohorts = Windows(database), Cohorts(database)
     transcriber = _transcriber(installed, recordings, windows, settings)
     reporter = _reporter(windows, transport, installed, keys, settings)
+    keep = partial(_keep, transcriber, recordings)
     return DeviceClient(
         DeviceRooms(
             home=settings.home,
@@ -101,16 +104,7 @@ def open_client(settings: DeviceSettings) -> DeviceClient:
             ),
             sent=Sent(database, recordings, outbox),
             given=Given(recordings, outbox),
-            uploader=Uploader(
-                database,
-                outbox,
-                consent,
-                recordings,
-                transport,
-                lock=settings.home / "sync.lock",
-                introduce=lambda: _introduction(keys, settings.enrolment_code),
-                clock=_now,
-            ),
+            uploader=_uploader(database, outbox, consent, recordings, transport, keys, settings),
             updater=Updater(
                 installed,
                 SignedReleases(settings.home / "releases", settings.release_root, trust, transport, clock=_now),
@@ -121,6 +115,7 @@ def open_client(settings: DeviceSettings) -> DeviceClient:
                 take_turn=_turns(cohorts, windows, reporter),
             ),
             transcriber=transcriber,
+            live=_live(settings.home / "live", transcriber, recordings, keep),
             scripts=Scripts(
                 settings.home / "scripts", transport, trust.read_scripts, language=settings.language, clock=_now
             ),
@@ -132,6 +127,7 @@ def open_client(settings: DeviceSettings) -> DeviceClient:
             read_uses=trust.read_uses,
             channel=settings.channel,
             read_clip=read_clip,
+            keep=keep,
             clock=_now,
         )
     )
@@ -145,6 +141,52 @@ def _transcriber(
         lambda folder: _load_engine(folder, settings),
         trial_clips=lambda: _own_clips(recordings),
         on_heard=lambda heard, sound_s: windows.count_heard(sound_s, heard.computing_s, not heard.text.strip()),
+    )
+
+
+def _uploader(
+    database: Database,
+    outbox: Outbox,
+    consent: ConsentLedger,
+    recordings: Recordings,
+    transport: Transport,
+    keys: DeviceKeys,
+    settings: DeviceSettings,
+) -> Uploader:
+    return Uploader(
+        database,
+        outbox,
+        consent,
+        recordings,
+        transport,
+        lock=settings.home / "sync.lock",
+        introduce=lambda: _introduction(keys, settings.enrolment_code),
+        clock=_now,
+    )
+
+
+def _keep(transcriber: Transcriber, recordings: Recordings, clip: Clip, recorded_at: datetime) -> Recording:
+    """Whatever sound was taken in, from a file or while it was said: heard, then kept with what was heard in it."""
+    heard = transcriber.transcribe(clip.samples)
+    return recordings.add(
+        clip,
+        text=heard.text,
+        model_version=heard.model_version,
+        recorded_at=recorded_at,
+        words=heard.words,
+        signals=heard.signals,
+    )
+
+
+def _live(
+    folder: Path, transcriber: Transcriber, recordings: Recordings, keep: Callable[[Clip, datetime], Recording]
+) -> Live:
+    return Live(
+        Spools(folder),
+        Partials(lambda samples: transcriber.transcribe(samples, is_partial=True).text),
+        keep=lambda wav, said_at: keep(read_clip(wav), said_at),
+        kept_at=recordings.said_at,
+        clock=_now,
     )
 
 

@@ -154,7 +154,7 @@ def encode_wav(samples: npt.NDArray[np.floating], rate: int = 16_000) -> bytes:
     n_channels = 1 if samples.ndim == 1 else samples.shape[1]
     # 32768 both ways, so that what was decoded encodes to the bytes it came from.
     integers = np.clip(np.rint(samples.astype(np.float64) * 32768.0), -32768, 32767).astype("<i2")
-    return _pcm16_file(integers.tobytes(), rate, n_channels)
+    return wav_of_pcm16(integers.tobytes(), rate, n_channels)
 
 
 def copy_wav(content: bytes, rate: int = 16_000) -> bytes | None:
@@ -169,10 +169,11 @@ def copy_wav(content: bytes, rate: int = 16_000) -> bytes | None:
     header = read_header(content)
     if (header.sample_rate_hz, header.n_channels, header.bits_per_sample) != (rate, 1, 16):
         return None
-    return _pcm16_file(memoryview(content)[header.data], rate, 1)
+    return wav_of_pcm16(memoryview(content)[header.data], rate)
 
 
-def _pcm16_file(data: bytes | memoryview, rate: int, n_channels: int) -> bytes:
+def wav_of_pcm16(data: bytes | memoryview, rate: int = 16_000, n_channels: int = 1) -> bytes:
+    """A WAV file of samples that are PCM16, little-endian, already."""
     block = 2 * n_channels
     format_chunk = struct.pack("<4sIHHIIHH", b"fmt ", 16, _PCM, n_channels, rate, rate * block, block, 16)
     riff = struct.pack("<4sI4s", b"RIFF", 4 + len(format_chunk) + 8 + len(data), b"WAVE")
