@@ -7,6 +7,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.fakes.releases import a_manifest
 
 from projectone.contracts.erasures import ErasureReceipt, SignedErasure
 from projectone.contracts.releases import ReleaseFile, ReleaseManifest
@@ -106,24 +107,8 @@ def test_a_request_from_too_long_ago_or_from_the_future_is_refused(created_s: in
         verify(signed(created_s=created_s))
 
 
-def manifest() -> ReleaseManifest:
-    return ReleaseManifest(
-        channel="stable",
-        seq=3,
-        version="1.2.0",
-        repo_id="projectone/whisper",
-        commit="0" * 40,
-        base_sha256="a" * 64,
-        weights_sha256="b" * 64,
-        package_sha256="c" * 64,
-        package_size_bytes=10,
-        files=(ReleaseFile(path="model.safetensors", sha256="d" * 64, size_bytes=4),),
-        created_at=datetime(2026, 11, 1, tzinfo=UTC),
-    )
-
-
 def test_a_manifest_with_an_unknown_field_is_refused() -> None:
-    content = json.loads(manifest().to_bytes()) | {"surprise": 1}
+    content = json.loads(a_manifest().to_bytes()) | {"surprise": 1}
     with pytest.raises(ContractError, match="surprise"):
         ReleaseManifest.from_bytes(json.dumps(content).encode())
 

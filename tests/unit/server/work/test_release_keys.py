@@ -2,33 +2,16 @@ from __future__ import annotations
 
 import json
 import shutil
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.fakes.releases import a_manifest
 
-from projectone.contracts.releases import ReleaseFile, ReleaseManifest
 from projectone.server.audit import AuditLog
 from projectone.server.cli import main
 from projectone.server.database import open_engine
 from projectone.server.delivery.ledger import Ledger
-
-
-def make_manifest(seq: int) -> ReleaseManifest:
-    return ReleaseManifest(
-        channel="stable",
-        seq=seq,
-        version="1.0.0",
-        repo_id="acme/whisper",
-        commit="0" * 40,
-        base_sha256="1" * 64,
-        weights_sha256="2" * 64,
-        package_sha256="3" * 64,
-        package_size_bytes=10,
-        files=(ReleaseFile(path="model.safetensors", sha256="2" * 64, size_bytes=10),),
-        created_at=datetime(2026, 11, 21, tzinfo=UTC),
-    )
 
 
 @pytest.fixture
@@ -116,7 +99,9 @@ def test_a_key_that_is_gone_is_replaced(keys: Any, tmp_path: Path) -> None:
 def test_a_release_whose_publisher_died_is_listed_by_the_next_renewal(keys: Any, tmp_path: Path) -> None:
     home = tmp_path / "home"
     engine = open_engine(f"sqlite:///{home / 'projectone.sqlite'}")
-    Ledger(engine).publish("a-run", "stable", make_manifest)  # the row, and then it died
+    Ledger(engine).publish(
+        "a-run", "stable", lambda seq: a_manifest().model_copy(update={"seq": seq})
+    )  # the row, and then it died
     engine.dispose()
     listed = lambda: {path.name.split(".", 1)[1] for path in (home / "tuf" / "targets").rglob("*.json")}  # noqa: E731
     assert "release.json" not in listed()
