@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import mlx.core as mx
 import numpy as np
 
+from projectone.speech.biasing import BiasedRows, TermBias
 from projectone.speech.checkpoint import WhisperCheckpoint
 from projectone.speech.encoding import embed_windows
 from projectone.speech.generation import never_written
@@ -32,6 +33,8 @@ class DecodingOptions:
         suppress_tokens: Ids never written, or None for the list of the checkpoint.
         suppress_blank: Forbid a blank or nothing as the first token.
         seed: Of the sampling; rows draw from streams of their own, so a batch gives what its rows give alone.
+        bias: Terms to lean towards, at temperature 0.
+        is_bias_watched: Write what would be written without `bias`, and only note where it would have changed that.
     """
 
     language: str | None = "en"
@@ -43,6 +46,8 @@ class DecodingOptions:
     suppress_tokens: tuple[int, ...] | None = None
     suppress_blank: bool = True
     seed: int = 0
+    bias: TermBias | None = None
+    is_bias_watched: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.temperature <= 10:
@@ -64,6 +69,8 @@ class DecodingResult:
         compression_ratio: Bytes of text over bytes compressed; repetition raises it.
         temperature: At which it was decoded.
         nothing_prob: Probability of no text at all, before the rules forbid that.
+        is_turned: Whether the list of terms changed a token, or would have.
+        terms: Of the list, those that are in the text because of it.
     """
 
     tokens: tuple[int, ...]
@@ -74,6 +81,8 @@ class DecodingResult:
     compression_ratio: float
     temperature: float
     nothing_prob: float = 0.0
+    is_turned: bool = False
+    terms: tuple[str, ...] = ()
 
 
 def decode(
@@ -99,6 +108,7 @@ def decode_features(
     options: DecodingOptions | None = None,
     *,
     row_ids: Sequence[int] | None = None,
+    forced: Sequence[Sequence[int]] | None = None,
 ) -> list[DecodingResult]:
     """Decode windows that the encoder has seen already: (batch, positions, state).
 
@@ -107,6 +117,7 @@ def decode_features(
         features: Of `Whisper.embed_audio`.
         options: As for `decode`.
         row_ids: Which stream of random numbers each row draws from; its position by default.
+        forced: What each row writes, whatever the model would: its opinion of that is what is asked for.
     """
     options = options or DecodingOptions()
     n_rows = features.shape[0]
@@ -122,7 +133,7 @@ def decode_features(
         )
         for language in languages
     ]
-    run = _Run(checkpoint, features, prefixes, options, row_ids or range(n_rows))
+    run = _Run(checkpoint, features, prefixes, options, row_ids or range(n_rows), forced)
     return [run.result(row, languages[row]) for row in range(n_rows)]
 
 
@@ -172,6 +183,7 @@ class _Run:
         prefixes: list[list[int]],
         options: DecodingOptions,
         row_ids: Sequence[int],
+        forced: Sequence[Sequence[int]] | None,
     ) -> None:
         self._checkpoint = checkpoint
         self._options = options
@@ -183,6 +195,10 @@ class _Run:
         self._logprobs = [0.0] * len(prefixes)
         self._no_speech = [0.0] * len(prefixes)
         self._nothing = [0.0] * len(prefixes)
+        self._forced = None if forced is None else [[*tokens, self._eot] for tokens in forced]
+        bias = options.bias if options.temperature == 0 and forced is None else None
+        is_written = not options.is_bias_watched
+        self._biased = BiasedRows(bias, len(prefixes), is_written=is_written) if bias is not None else None
         self._decode(features, prefixes)
 
     def _decode(self, features: mx.array, prefixes: list[list[int]]) -> None:
@@ -219,7 +235,12 @@ class _Run:
             if self._tokens[row] and self._tokens[row][-1] == self._eot:
                 self._tokens[row].append(self._eot)
                 continue
-            token = self._pick(row_scores, self._streams[row])
+            if self._forced is not None:
+                token = self._forced[row][len(self._tokens[row])]
+            else:
+                token = self._pick(row_scores, self._streams[row])
+            if self._biased is not None:
+                token = self._biased.choose(row, row_scores, float(total), token)
             self._tokens[row].append(token)
             self._logprobs[row] += float(row_scores[token] - total)
 
@@ -245,6 +266,7 @@ class _Run:
             compression_ratio=compression_ratio(text),
             temperature=self._options.temperature,
             nothing_prob=self._nothing[row],
+            is_turned=self._biased is not None and self._biased.is_turned[row],
         )
 
 

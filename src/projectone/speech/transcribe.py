@@ -11,10 +11,12 @@ import numpy as np
 
 from projectone.errors import DataError
 from projectone.speech.audio import SAMPLE_RATE, log_mel_spectrogram
+from projectone.speech.biasing import TermBias
 from projectone.speech.checkpoint import WhisperCheckpoint
 from projectone.speech.decoding import DecodingOptions, DecodingResult, decode_features, detect_language
 from projectone.speech.encoding import embed_windows
 from projectone.speech.segments import Segment, split_window
+from projectone.speech.term_guard import write_terms
 from projectone.speech.tokenizer import Task
 from projectone.speech.windows import next_window
 
@@ -48,6 +50,7 @@ class TranscribeOptions:
         short_context: Compute a clip's own length, rounded up to whole seconds, instead of a full window. Several
             times as fast; Whisper was trained on full windows and may do worse.
         seed: Of the sampling.
+        bias: Terms that may be said; written where the sound allows it (see `term_guard`).
     """
 
     language: str | None = None
@@ -62,6 +65,7 @@ class TranscribeOptions:
     max_new_tokens: int = 224
     short_context: bool = False
     seed: int = 0
+    bias: TermBias | None = None
 
     def __post_init__(self) -> None:
         if not self.temperatures:
@@ -74,12 +78,13 @@ GREEDY = TranscribeOptions(temperatures=GREEDY_TEMPERATURES)
 
 @dataclass(frozen=True, kw_only=True)
 class Transcription:
-    """The text of a recording."""
+    """The text of a recording, and which terms of the list are in it because of the list."""
 
     text: str
     segments: tuple[Segment, ...]
     language: str | None
     duration_s: float
+    terms: tuple[str, ...] = ()
 
 
 def transcribe(
@@ -178,7 +183,8 @@ def _transcribe_batch(
         n_frames = -(-clip.size // checkpoint.features.hop_length)
         heard = not _is_silence(result, options)
         segments, _ = split_window(result, checkpoint.tokenizer, start_frame=0, n_frames=n_frames)
-        transcriptions.append(_transcription(segments if heard else [], result.language, clip))
+        terms = result.terms if heard else ()
+        transcriptions.append(_transcription(segments if heard else [], result.language, clip, terms))
     return transcriptions
 
 
@@ -191,6 +197,7 @@ def _transcribe_long(checkpoint: WhisperCheckpoint, samples: Samples, options: T
     language = _language_of(checkpoint, mel[:n_window], options)
     prompt = initial = _prompt(checkpoint, options)
     segments: list[Segment] = []
+    terms: list[str] = []
     start = 0
     while start < n_content:
         window, n_frames = next_window(mel, start, n_content, n_window, is_cut_freely=not options.timestamps)
@@ -202,12 +209,13 @@ def _transcribe_long(checkpoint: WhisperCheckpoint, samples: Samples, options: T
             continue
         found, n_done = split_window(result, checkpoint.tokenizer, start_frame=start, n_frames=n_frames)
         segments += found
+        terms += result.terms
         start += n_done
         # What was sampled at a high temperature would lead the next window astray.
         said = [token for segment in found for token in segment.tokens if token < checkpoint.tokenizer.eot]
         is_shown = options.condition_on_previous_text and result.temperature <= 0.5
         prompt = (*prompt, *said) if is_shown else initial
-    return _transcription(segments, language, samples)
+    return _transcription(segments, language, samples, terms)
 
 
 def _decode_with_fallback(
@@ -230,7 +238,8 @@ def _decode_with_fallback(
         pending = [row for row in pending if _looks_wrong(results[row], options)]
         if not pending:
             break
-    return [results[row] for row in sorted(results)]
+    done = [results[row] for row in sorted(results)]
+    return done if decoding.bias is None else write_terms(checkpoint, features, done, decoding)
 
 
 def _looks_wrong(result: DecodingResult, options: TranscribeOptions) -> bool:
@@ -268,13 +277,18 @@ def _decoding_options(options: TranscribeOptions, previous_text: tuple[int, ...]
         max_new_tokens=options.max_new_tokens,
         previous_text=previous_text,
         seed=options.seed,
+        bias=options.bias,
+        is_bias_watched=True,
     )
 
 
-def _transcription(segments: list[Segment], language: str | None, samples: Samples) -> Transcription:
+def _transcription(
+    segments: list[Segment], language: str | None, samples: Samples, terms: Sequence[str]
+) -> Transcription:
     return Transcription(
         text="".join(segment.text for segment in segments).strip(),
         segments=tuple(segments),
         language=language,
         duration_s=samples.size / SAMPLE_RATE,
+        terms=tuple(dict.fromkeys(terms)),
     )
