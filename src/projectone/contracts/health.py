@@ -6,9 +6,9 @@ signature: it shows that some device of ours speaks, and that it speaks once abo
 
 from __future__ import annotations
 
-from typing import Final, Literal, Self
+from typing import Annotated, Final, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from projectone.contracts.base import Contract, Name
 from projectone.contracts.rollouts import Cohort
@@ -18,6 +18,8 @@ MAX_COUNT: Final = 1_000
 
 SPEED_EDGES: Final = (0.1, 0.2, 0.5, 1.0, 2.0)
 """Seconds of computing for a second of sound; a histogram has one bin more than edges."""
+
+_N_SPEEDS: Final = len(SPEED_EDGES) + 1
 
 Phase = Literal["began", "tried", "used"]
 """The release was seen, and nothing was touched; its trial is over; it was in use for a day. Each is said once."""
@@ -40,15 +42,11 @@ class HealthCounts(Contract):
     installs: int = Field(default=0, ge=0, le=MAX_COUNT)
     load_failures: int = Field(default=0, ge=0, le=MAX_COUNT)
     crash_loops: int = Field(default=0, ge=0, le=MAX_COUNT)
-    speeds: tuple[int, ...] = (0,) * (len(SPEED_EDGES) + 1)
+    speeds: tuple[Annotated[int, Field(ge=0, le=MAX_COUNT)], ...] = Field(
+        default=(0,) * _N_SPEEDS, min_length=_N_SPEEDS, max_length=_N_SPEEDS
+    )
     empty_transcripts: int = Field(default=0, ge=0, le=MAX_COUNT)
     corrections: int = Field(default=0, ge=0, le=MAX_COUNT)
-
-    @model_validator(mode="after")
-    def _check_speeds(self) -> Self:
-        if len(self.speeds) != len(SPEED_EDGES) + 1 or not all(0 <= n <= MAX_COUNT for n in self.speeds):
-            raise ValueError(f"speeds: expected {len(SPEED_EDGES) + 1} counts of 0 to {MAX_COUNT}")
-        return self
 
     @property
     def transcripts(self) -> int:

@@ -1,0 +1,54 @@
+// A second reader of the vectors, that shares no line with our own code: Node 18 or later, no package.
+//
+//     node tests/conformance/other_language/check.mjs [FOLDER OF VECTORS]
+//
+// One line per topic: how many cases agree, and how many need a library that this Node lacks. Ends with 1 if one differs.
+
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { isDeepStrictEqual } from "node:util";
+
+import { Refused, topics as canonical } from "./canonical.mjs";
+import { LeftOut, topics as numbers } from "./numbers.mjs";
+import { topics as outside } from "./outside.mjs";
+import { topics as signing } from "./signing.mjs";
+import { topics as states } from "./states.mjs";
+
+const TOPICS = { ...canonical, ...signing, ...numbers, ...outside, ...states };
+const folder = process.argv[2] ?? fileURLToPath(new URL("../vectors", import.meta.url));
+
+function outcome(run, input) {
+  try {
+    return run(structuredClone(input));
+  } catch (error) {
+    if (error instanceof Refused) return { refused: error.reason };
+    throw error;
+  }
+}
+
+let differing = 0;
+for (const [topic, run] of Object.entries(TOPICS)) {
+  const { cases } = JSON.parse(readFileSync(join(folder, `${topic}.json`), "utf8"));
+  let [same, leftOut] = [0, 0];
+  for (const { name, input, expected } of cases) {
+    let found;
+    try {
+      found = outcome(run, input);
+    } catch (error) {
+      if (error instanceof LeftOut) {
+        leftOut += 1;
+        continue;
+      }
+      found = { error: String(error.stack) };
+    }
+    if (isDeepStrictEqual(found, expected)) same += 1;
+    else {
+      differing += 1;
+      console.log(`${topic}: ${name}: expected ${JSON.stringify(expected).slice(0, 400)}`);
+      console.log(`${topic}: ${name}: got ${JSON.stringify(found).slice(0, 400)}`);
+    }
+  }
+  console.log(JSON.stringify({ topic, cases: cases.length, same, left_out: leftOut }));
+}
+process.exitCode = differing ? 1 : 0;
