@@ -10,10 +10,14 @@ from pydantic import Field
 
 from projectone.contracts.base import Contract, Moment, Name
 
-ConsentScope = Literal["corrections", "voice_donation", "evaluation"]
-"""One purpose each: learn from my corrections; learn from scripts I read aloud; keep clips to judge models."""
+ConsentScope = Literal["corrections", "voice_donation", "evaluation", "quality"]
+"""One purpose each: learn from my corrections; learn from scripts I read aloud; keep clips to judge models; tell once a
+week in one class of eight how well the model hears."""
 
-CONSENT_SCOPES: tuple[ConsentScope, ...] = ("corrections", "voice_donation", "evaluation")
+CONSENT_SCOPES: tuple[ConsentScope, ...] = ("corrections", "voice_donation", "evaluation", "quality")
+
+KEPT_HERE: frozenset[ConsentScope] = frozenset({"quality"})
+"""Consents that no server is told of: what is sent under them names nobody, and a receipt would."""
 
 
 BACKUPS_DAYS = 30
@@ -104,6 +108,21 @@ CONSENT_WORDS: tuple[ConsentText, ...] = (
         ),
         backups_days=BACKUPS_DAYS,
         retrain_days=RETRAIN_DAYS,
+    ),
+    ConsentText(
+        scope="quality",
+        version=1,
+        text=(
+            "Once a week, let this device answer one question about how well the model hears here. The question is "
+            "drawn: how sure the model was, how much its text repeated itself, whether it found speech, how long a "
+            "recording was, how far speech stood out from noise, how many words I corrected, or how long it took. The "
+            "answer is one of eight classes, for one recording of that week, which is drawn too. A coin decides "
+            "whether the true class is sent or any of the eight, so nobody can know which it was. The week, the "
+            "model's version and size and this app's version go with it; no sound, no text, no name and no device. "
+            "While I allow this, recordings are counted in these classes on this device, for eight weeks. You can "
+            "withdraw at any time: what was counted is then deleted here. What was sent bears nothing by which it "
+            "could be found again, so it stays in the sums."
+        ),
     ),
 )
 """Every text that anybody ever agreed to, so that a receipt can always print its own."""

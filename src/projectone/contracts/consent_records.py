@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from projectone.contracts.consent import ConsentReceipt, ConsentScope, words_of
+from projectone.contracts.consent import KEPT_HERE, ConsentReceipt, ConsentScope, words_of
 from projectone.contracts.erasures import ERASURE_LIMITS
 
 SCHEMA: Final = "ISO/IEC TS 27560:2023"
@@ -20,17 +20,21 @@ _PURPOSE: Final[dict[ConsentScope, str]] = {
     "corrections": "improve the speech model from corrected transcripts",
     "voice_donation": "improve the speech model from scripts that were read aloud",
     "evaluation": "measure speech models on samples that they do not learn from",
+    "quality": "notice when a speech model begins to hear worse, from sums over many devices",
 }
 _PII: Final[dict[ConsentScope, tuple[str, ...]]] = {
     "corrections": ("voice recording", "corrected transcript", "transcript by the model"),
     "voice_donation": ("voice recording", "script that was read"),
     "evaluation": ("voice recording", "transcript"),
+    "quality": ("one randomised class of a measurement, once a week",),
 }
 WITHDRAWAL: Final = "projectone consent withdraw {scope}, then projectone sync"
 
 
 def limits_of(receipt: ConsentReceipt) -> tuple[str, ...]:
     """What withdrawing this consent does not reach, and until when: dates once it is withdrawn, spans before."""
+    if receipt.scope in KEPT_HERE:
+        return ("What was sent bears nothing by which it could be found again: it stays in the sums.",)
     words = words_of(receipt.scope, receipt.text_version)
     return (
         _until(receipt, words.backups_days if words else None, "Backups of what was erased last"),

@@ -23,8 +23,13 @@ REVIEW_DECISIONS: Final = "/v1/review/decisions"
 RUNS: Final = "/v1/runs"
 HEALTH_TICKETS: Final = "/v1/health/tickets"
 HEALTH_REPORTS: Final = "/v1/health/reports"
+QUALITY_TICKETS: Final = "/v1/quality/tickets"
+QUALITY_REPORTS: Final = "/v1/quality/reports"
 LIVE: Final = "/health/live"
 READY: Final = "/health/ready"
+
+QUALITY_TICKET_HEADER: Final = "X-Quality-Ticket"
+"""The signature over a quality report's body (base64): the body is the whole report, as it was shown before."""
 
 DEVICE_ID_HEADER: Final = "X-Device-Id"
 SAMPLE_HEADER: Final = "X-Sample"
@@ -33,6 +38,11 @@ SAMPLE_HEADER: Final = "X-Sample"
 MAX_SAMPLE_HEADER_BYTES: Final = 24 * 1024
 MAX_BATCH_BYTES: Final = 256 * 1024 * 1024
 MAX_BATCH_ITEMS: Final = 10_000
+
+
+def quality_week(week: str) -> str:
+    """Path of what reports about a week are signed with: GET it."""
+    return f"/v1/quality/weeks/{week}"
 
 
 def sample(sample_id: UUID) -> str:

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from projectone.contracts.audio import MAX_CLIP_S, MODEL_SAMPLE_RATE_HZ, AudioClip
 from projectone.contracts.base import is_name
-from projectone.contracts.consent import ConsentReceipt, ConsentScope
+from projectone.contracts.consent import KEPT_HERE, ConsentReceipt, ConsentScope
 from projectone.contracts.corrections import SCOPE_OF_KIND, Correction
 from projectone.contracts.texts import clean_transcript
 from projectone.device.consent import ConsentLedger, ConsentMethod
@@ -180,6 +180,8 @@ class Corrections:
             receipt = self._consent.grant(
                 scope, contributor_id=self._contributor_id, method=method, now=self._clock(), is_adult=is_adult
             )
+            if scope in KEPT_HERE:
+                return Granted(receipt, 0)
             self._outbox.put(
                 "consent", receipt.receipt_id, scope=scope, receipt_id=receipt.receipt_id, payload=receipt.to_bytes()
             )

@@ -94,6 +94,7 @@ class Transport:
         media_type: str | None = None,
         sample_header: str = "",
         is_signed: bool = True,
+        extra_headers: Mapping[str, str] | None = None,
         before_bytes_leave: Callable[[], object] = lambda: None,
     ) -> Answer:
         """Send one request and give the good answer.
@@ -106,6 +107,7 @@ class Transport:
             media_type: What the body is.
             sample_header: Metadata that travels with a sample.
             is_signed: Whether to prove who sends it.
+            extra_headers: Sent beside the others; nothing covers them.
             before_bytes_leave: Called before each attempt; what it raises stops the call before anything is sent.
 
         Raises:
@@ -118,7 +120,7 @@ class Transport:
             if attempt:
                 self._pause(attempt, problem)
             before_bytes_leave()
-            headers = {"Content-Type": media_type} if media_type else {}
+            headers = ({"Content-Type": media_type} if media_type else {}) | dict(extra_headers or {})
             if is_signed:
                 headers |= self._sign(method=method, path=path, query=query, body=body, sample_header=sample_header)
             try:

@@ -81,4 +81,5 @@ FIRST_WORDS = {
     "corrections": "0e160ac8be97d83a",
     "voice_donation": "e6eb4f26c9b482a8",
     "evaluation": "55bab7c95f22eea2",
+    "quality": "47a0c807315b7235",
 }

@@ -16,6 +16,7 @@ from projectone.server.api import (
     devices,
     health,
     operators,
+    quality,
     releases,
     reports,
     samples,
@@ -138,7 +139,20 @@ def _bare_app() -> FastAPI:
         responses=PROBLEM,
         redirect_slashes=False,
     )
-    for room in (devices, consents, samples, uploads, scripts, releases, reports, audit, operators, webhooks, health):
+    for room in (
+        devices,
+        consents,
+        samples,
+        uploads,
+        scripts,
+        releases,
+        reports,
+        quality,
+        audit,
+        operators,
+        webhooks,
+        health,
+    ):
         app.include_router(room.router)
     require_policies(app)
     add_problems(app)

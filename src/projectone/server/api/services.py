@@ -22,8 +22,10 @@ from projectone.server.corpus.intake import Intake
 from projectone.server.corpus.review import Reviews
 from projectone.server.delivery.ledger import Ledger
 from projectone.server.delivery.tickets import Tickets
+from projectone.server.delivery.weekly_tickets import WeeklyTickets
 from projectone.server.devices.catalog import DeviceCatalog
 from projectone.server.devices.operators import OperatorTokens
+from projectone.server.monitoring.quality import QualityCells
 from projectone.server.monitoring.reports import HealthReports
 from projectone.server.runs import Runs
 from projectone.storage.blobs import FileBlobs
@@ -58,6 +60,8 @@ class Services:
         audit: What was done.
         tickets: Lets a device report on a release, once.
         health: What devices reported.
+        weekly_tickets: Lets a device say one thing a week.
+        quality: The sums of what devices said.
         hub_events: Takes what the Hub's webhook says; None where none is set up.
         quotas: How much anybody may ask for.
         bodies: How much of what is on its way in lies in memory.
@@ -80,6 +84,8 @@ class Services:
     audit: AuditLog
     tickets: Tickets
     health: HealthReports
+    weekly_tickets: WeeklyTickets
+    quality: QualityCells
     clock: Callable[[], datetime]
     erase_derived: Callable[[], object]
     erasure: Callable[[UUID, str], SignedErasure | None]

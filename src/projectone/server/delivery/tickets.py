@@ -49,6 +49,7 @@ class TicketKeys:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._loaded: dict[str, rsa.RSAPrivateKey] = {}
 
     def new(self) -> str:
         """Make a key; gives its public half, as it stands in a release's plan."""
@@ -76,6 +77,21 @@ class TicketKeys:
         assert isinstance(key, rsa.RSAPrivateKey), "no other kind is written here"
         return key
 
+    def sign(self, public: str, blinded: str) -> str:
+        """The signature over what somebody blinded, by the private half (base64).
+
+        Raises:
+            ContractError: if it is no number that can be signed.
+            SettingsError: if the key is not here.
+        """
+        key = self._loaded.get(public) or self.find(public)
+        self._loaded = {public: key}  # only the newest one is asked for again and again
+        return sign_blinded(key, blinded)
+
+    def remove(self, public: str) -> None:
+        """Destroy a private half that nobody asks for any more; nothing if it is gone."""
+        self._path(public).unlink(missing_ok=True)
+
     def _path(self, public: str) -> Path:
         return self._folder / f"{sha256_hex(base64.b64decode(public))[:32]}.pem"
 
@@ -86,7 +102,6 @@ class Tickets:
     def __init__(self, engine: Engine, keys: TicketKeys) -> None:
         self._engine = engine
         self._keys = keys
-        self._loaded: dict[str, rsa.RSAPrivateKey] = {}
 
     def give(self, request: TicketRequest, device_id: str, ticket_key: str) -> TicketAnswer:
         """Sign what a device blinded.
@@ -97,9 +112,7 @@ class Tickets:
             SettingsError: if the key is not here.
         """
         assert is_name(device_id), "the policy lets in only devices that are known"
-        key = self._loaded.get(ticket_key) or self._keys.find(ticket_key)
-        self._loaded = {ticket_key: key}  # only the newest release is asked about
-        answer = TicketAnswer(blind_signature=sign_blinded(key, request.blinded))
+        answer = TicketAnswer(blind_signature=self._keys.sign(ticket_key, request.blinded))
         row, where = HEALTH_TICKETS.c, canonical_json([request.channel, request.seq, device_id])
         device, blinded = sha256_hex(where), sha256_hex(request.blinded.encode())
         with writing(self._engine) as connection:

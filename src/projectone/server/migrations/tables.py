@@ -7,11 +7,11 @@ from sqlalchemy import MetaData
 from projectone.server import approvals, audit, leases, runs
 from projectone.server.corpus import catalog, clusters, exports, golden_set, quarantined, recalls, snapshots
 from projectone.server.database import METADATA
-from projectone.server.delivery import ledger, rollouts, tickets
+from projectone.server.delivery import ledger, rollouts, tickets, weekly_tickets
 from projectone.server.devices import catalog as devices
 from projectone.server.devices import operators
 from projectone.server.hubd import repos
-from projectone.server.monitoring import reports
+from projectone.server.monitoring import quality, reports
 from projectone.server.notifications import outbox
 
 OWNERS = (
@@ -29,6 +29,8 @@ OWNERS = (
     ledger,
     rollouts,
     tickets,
+    weekly_tickets,
+    quality,
     reports,
     devices,
     operators,

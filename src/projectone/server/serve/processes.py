@@ -40,6 +40,7 @@ from projectone.server.delivery.roles import SIGNED
 from projectone.server.delivery.signing import load_signer
 from projectone.server.delivery.tickets import FOLDER as TICKET_KEYS
 from projectone.server.delivery.tickets import TicketKeys, Tickets
+from projectone.server.delivery.weekly_tickets import WeeklyTickets
 from projectone.server.devices.catalog import DeviceCatalog
 from projectone.server.devices.operators import OperatorTokens
 from projectone.server.home import NEWEST_CHECKPOINT, RELEASE_KEY, SCRIPT_SHEET, open_catalog, require_home
@@ -47,6 +48,7 @@ from projectone.server.hubd.app import create_app as create_hub
 from projectone.server.hubd.repos import HubStore
 from projectone.server.hubd.settings import HubSettings
 from projectone.server.logs import logging_to
+from projectone.server.monitoring.quality import QualityCells
 from projectone.server.monitoring.reports import HealthReports
 from projectone.server.runs import Runs
 from projectone.server.sandbox.decode import decode_wav
@@ -145,6 +147,8 @@ def api_services(settings: ServerSettings, engine: Engine) -> Services:
         audit=AuditLog(engine),
         tickets=Tickets(engine, TicketKeys(settings.keys_folder / TICKET_KEYS)),
         health=HealthReports(engine),
+        weekly_tickets=WeeklyTickets(engine, TicketKeys(settings.keys_folder / TICKET_KEYS)),
+        quality=QualityCells(engine),
         intake=Intake(catalog, blobs, decode_wav, _now),
         ledger=ledger,
         packages=FileBlobs(settings.home / "packages"),

@@ -53,6 +53,8 @@ def test_rows_of_the_first_revision_are_kept_and_get_the_tables_that_came_since(
         connection.execute(text("DROP TABLE rollouts"))
         connection.execute(text("DROP TABLE health_tickets"))
         connection.execute(text("DROP TABLE health_reports"))
+        for name in ("quality_weeks", "quality_tickets", "quality_cells", "quality_counted"):
+            connection.execute(text(f"DROP TABLE {name}"))
         connection.execute(text("DROP TABLE deleted_samples"))
         connection.execute(text("ALTER TABLE hub_uploads DROP COLUMN uploaded_at_s"))
         connection.execute(text("ALTER TABLE devices DROP COLUMN revoked_because"))

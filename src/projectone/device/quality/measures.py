@@ -1,0 +1,46 @@
+"""From one recording, or one correction, to classes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+from projectone.contracts.quality import Histogram, bin_of
+from projectone.device.heard import Heard
+from projectone.waveform.quality import MIN_DURATION_S, RATE_HZ, level_spread_db
+
+Bins = dict[Histogram, int]
+
+
+def measure(heard: Heard, samples: npt.NDArray[np.float32]) -> Bins:
+    """The classes of one transcription; those that it tells nothing about are left out.
+
+    Args:
+        heard: What the model heard, and how long that took.
+        samples: The recording, 16 kHz mono.
+    """
+    duration_s = len(samples) / RATE_HZ
+    values: dict[Histogram, float] = {"duration": duration_s}
+    if duration_s >= MIN_DURATION_S:
+        values["signal_to_noise"] = level_spread_db(samples)
+        values["real_time"] = heard.computing_s / duration_s
+    if not heard.text.strip():
+        values["no_speech"] = 1.0  # the model wrote nothing: it says so more surely than by any probability
+    elif heard.signals is not None:
+        values["no_speech"] = heard.signals.no_speech_prob
+        values["log_probability"] = heard.signals.avg_logprob
+        values["compression"] = heard.signals.compression_ratio
+    return {histogram: bin_of(histogram, value) for histogram, value in values.items()}
+
+
+def measure_correction(heard: str, corrected: str, distance: Callable[[str, str], float]) -> Bins:
+    """The class of a correction: the share of words that it changed, at most all of them.
+
+    Args:
+        heard: What the model wrote.
+        corrected: What was said.
+        distance: Words wrong per word said.
+    """
+    return {"edit_rate": bin_of("edit_rate", min(1.0, distance(corrected, heard)))}

@@ -1,0 +1,102 @@
+"""The classes, the weeks, and the coin: what one report can give away."""
+
+from __future__ import annotations
+
+import math
+import random
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+
+from projectone.contracts.quality import (
+    EDGES,
+    EPSILON,
+    HISTOGRAMS,
+    MAX_RATIO,
+    N_BINS,
+    TITLES,
+    TRUTH_SHARE,
+    UNITS,
+    QualityReport,
+    bin_of,
+    class_names,
+    draw_answer,
+    estimated_shares,
+    monday_of,
+    quality_ticket_message,
+    week_of,
+    weeks_before,
+)
+from projectone.errors import ContractError
+
+REPORT = QualityReport(
+    week="2026-W46",
+    channel="stable",
+    model_version="1.2.0",
+    tier="float16",
+    app_version="0.1.0",
+    histogram="duration",
+    answer=3,
+    nonce="0" * 64,
+)
+
+
+def chances(counts: tuple[int, ...]) -> np.ndarray:
+    """The probability of each answer, counted exactly: over the coin, the class that is drawn, the recording."""
+    found = np.full(N_BINS, (1 - TRUTH_SHARE) / N_BINS)
+    return found + TRUTH_SHARE * (np.array(counts) / sum(counts) if any(counts) else np.full(N_BINS, 1 / N_BINS))
+
+
+@pytest.mark.parametrize("histogram", HISTOGRAMS)
+def test_every_histogram_has_eight_classes_in_words(histogram: str) -> None:
+    edges = EDGES[histogram]  # type: ignore[index]
+    assert sorted(edges) == list(edges) and len(edges) == N_BINS - 1
+    assert bin_of(histogram, edges[0] - 1) == 0 and bin_of(histogram, edges[-1]) == N_BINS - 1  # type: ignore[arg-type]
+    assert len(class_names(histogram)) == N_BINS and TITLES[histogram] and UNITS[histogram]  # type: ignore[index, arg-type]
+
+
+def test_no_week_makes_an_answer_more_than_nine_times_likelier_than_another_week_does() -> None:
+    weeks = [tuple(40 if place == one else 0 for place in range(N_BINS)) for one in range(N_BINS)]
+    weeks += [(0,) * N_BINS, (1,) * N_BINS, (5, 3, 0, 0, 0, 0, 0, 1)]
+    ratios = [np.max(chances(one) / chances(other)) for one in weeks for other in weeks]
+    assert max(ratios) == pytest.approx(MAX_RATIO) == pytest.approx(math.exp(EPSILON))
+    # The control: without the coin an answer rules weeks out altogether.
+    assert min(weeks[0]) == 0
+
+
+@pytest.mark.parametrize("counts", [(40, 0, 0, 0, 0, 0, 0, 0), (0,) * 8, (1, 1, 0, 0, 0, 0, 0, 2)])
+def test_answers_are_drawn_as_stated(counts: tuple[int, ...]) -> None:
+    source = random.Random(3)
+    n = 8_000
+    found = np.bincount([draw_answer(counts, source) for _ in range(n)], minlength=N_BINS)
+    expected = n * chances(counts)
+    assert np.sum((found - expected) ** 2 / expected) < 24.3  # chi-square, 7 degrees: once in a thousand
+
+
+def test_the_shares_of_many_are_found_again() -> None:
+    source, truth = random.Random(4), (8, 4, 2, 1, 1, 0, 0, 0)
+    answers = np.bincount([draw_answer(truth, source) for _ in range(20_000)], minlength=N_BINS)
+    assert np.allclose(estimated_shares([int(n) for n in answers]), np.array(truth) / 16, atol=0.02)
+    assert sum(estimated_shares([0] * N_BINS)) == pytest.approx(1)
+
+
+def test_weeks_are_those_of_the_calendar() -> None:
+    assert week_of(datetime(2026, 11, 22, 23, 59, tzinfo=UTC)) == "2026-W47"
+    assert week_of(datetime(2027, 1, 1, tzinfo=UTC)) == "2026-W53"
+    assert monday_of("2026-W47") == datetime(2026, 11, 16, tzinfo=UTC)
+    assert weeks_before("2027-W01", 1) == "2026-W53" and weeks_before("2026-W53", -1) == "2027-W01"
+    moments = [datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=n) for n in range(800)]
+    assert sorted(map(week_of, moments)) == list(map(week_of, moments))
+
+
+@pytest.mark.parametrize("week", ["2026-W00", "2026-W54", "2026-47", "W47", "2026-W47 ", "9" * 40])
+def test_what_is_no_week_is_refused(week: str) -> None:
+    with pytest.raises(ContractError):
+        QualityReport.from_bytes(REPORT.to_bytes().replace(b"2026-W46", week.encode()))
+
+
+def test_a_ticket_is_over_the_very_bytes() -> None:
+    body = REPORT.to_bytes()
+    assert QualityReport.from_bytes(body) == REPORT
+    assert quality_ticket_message(body) != quality_ticket_message(body.replace(b'"answer":3', b'"answer":4'))
