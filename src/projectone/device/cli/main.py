@@ -31,6 +31,7 @@ SUMMARIES: dict[str, str] = {
     "sync": "send what you allowed to be sent",
     "update": "bring the newest model, or go back to the one before",
     "health": "say, or say no more, how the model in use does: counts alone",
+    "ui": "open the app in the browser, on this machine alone",
     "status": "show model, recordings, consents and what waits",
 }
 

@@ -1,0 +1,58 @@
+"""The app: every page's routes behind the guard."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from projectone.device.client import DeviceClient
+from projectone.device.web import record, shelf
+from projectone.device.web.answers import json_answer
+from projectone.device.web.assets import Assets
+from projectone.device.web.context import WebContext
+from projectone.device.web.guard import Guard
+from projectone.device.web.jobs import Jobs
+from projectone.device.web.problems import problem_handlers
+
+Routes = Callable[[WebContext], list[Route]]
+
+# A page is one line here.
+PAGES: tuple[Routes, ...] = (
+    record.routes,
+    shelf.routes,
+)
+
+
+def create_app(client: DeviceClient, *, port: int, token: str, jobs: Jobs | None = None) -> Guard:
+    """The pages over `client`, for the browser window that knows `token`.
+
+    Args:
+        client: Everything they do.
+        port: Where the app listens: other `Host` headers are refused.
+        token: What the opened address holds.
+        jobs: Where long work runs; whoever starts the app may wait for it at the end.
+    """
+    return Guard(create_pages(client, jobs or Jobs()), port=port, token=token)
+
+
+def create_pages(client: DeviceClient, jobs: Jobs) -> Starlette:
+    """The pages without what keeps others out: never to be served as they are."""
+    assets = Assets()
+    context = WebContext(client, jobs, assets)
+    routes: list[BaseRoute] = [assets.route(), Route("/api/jobs/{job_id}", lambda request: _job(request, jobs))]
+    for page in PAGES:
+        routes += page(context)
+    context.know_paths(frozenset(route.path for route in routes if isinstance(route, Route)))
+    return Starlette(routes=routes, exception_handlers=problem_handlers(context))
+
+
+def _job(request: Request, jobs: Jobs) -> Response:
+    job = jobs.find(request.path_params["job_id"])
+    if job is None:
+        raise HTTPException(404)
+    return json_answer(job.document())

@@ -1,0 +1,42 @@
+"""The first page: say something, or drop files, and see the last recordings."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from projectone.device.client import MAX_RECORDING_BYTES
+from projectone.device.web.answers import job_answer
+from projectone.device.web.bodies import reads_bytes
+from projectone.device.web.context import WebContext
+from projectone.device.web.jobs import Report
+from projectone.device.web.shelf import recording_facts, shown
+
+_LATEST = 5
+
+
+def routes(context: WebContext) -> list[Route]:
+    """The page, and where files are dropped."""
+
+    def page(request: Request) -> Response:
+        latest = [shown(recording) for recording in context.client.recordings(_LATEST)]
+        return context.page(
+            request,
+            "record",
+            title="Record",
+            latest=latest,
+            has_model=context.client.status().model_version is not None,
+        )
+
+    def take_in(request: Request, wav: bytes) -> Response:
+        def transcribe(report: Report) -> dict[str, object]:
+            report(0, 0, "Listening to the file")
+            return recording_facts(context.client.transcribe(wav))
+
+        return job_answer(context.jobs.start("transcribe", transcribe, is_alone=False))
+
+    return [
+        Route("/", page),
+        Route("/api/recordings", reads_bytes(take_in, max_bytes=MAX_RECORDING_BYTES), methods=["POST"]),
+    ]

@@ -1,0 +1,130 @@
+"""Runs the app on loopback until it is told to stop. One at a time in a home; a second is told where the first is."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import socket
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import uvicorn
+
+from projectone.device.client import DeviceClient
+from projectone.device.web.app import create_app
+from projectone.device.web.guard import ENTRANCE
+from projectone.device.web.jobs import Jobs
+from projectone.errors import LeaseError, SettingsError
+from projectone.storage.files import write_atomically
+from projectone.storage.locks import exclusive_lock
+
+HOST = "127.0.0.1"
+# The same one each time: a browser keeps the permission for the microphone, and the colours, by address and port.
+USUAL_PORT = 7465
+_LOCK, _WHERE = "ui.lock", "ui.json"
+_PATIENCE_S = 5
+
+
+class RunningElsewhereError(LeaseError):
+    """Another process shows this home's pages already. Use its window.
+
+    Attributes:
+        url: The address to open; None if it is only just starting.
+    """
+
+    def __init__(self, url: str | None) -> None:
+        super().__init__(f"the app is running already: {url}" if url else "the app is starting in another process")
+        self.url = url
+
+
+@dataclass(frozen=True)
+class Opened:
+    """An app that listens.
+
+    Attributes:
+        url: What to open in a browser; it holds the token, so it is nobody else's.
+        port: Where it listens.
+    """
+
+    url: str
+    port: int
+
+
+def serve(client: DeviceClient, home: Path, *, port: int | None, on_open: Callable[[Opened], None]) -> None:
+    """Show the pages until Ctrl-C or SIGTERM.
+
+    Args:
+        client: What the pages show and do.
+        home: The folder of this device: one app for each.
+        port: Where to listen; None takes the usual one, or another if that is taken.
+        on_open: Called once, when a browser can come.
+
+    Raises:
+        RunningElsewhereError: if another process shows this home's pages.
+        SettingsError: if the port is taken.
+    """
+    with _only_one(home):
+        token, jobs = secrets.token_urlsafe(32), Jobs()
+        with _listening(port) as listener:
+            opened = _opened(listener, token)
+            # For whoever starts a second one; the home is readable by its owner alone.
+            write_atomically(home / _WHERE, json.dumps({"url": opened.url, "pid": os.getpid()}).encode())
+            try:
+                app = create_app(client, port=opened.port, token=token, jobs=jobs)
+                server = uvicorn.Server(
+                    uvicorn.Config(
+                        app,
+                        log_level="warning",
+                        access_log=False,
+                        ws="none",
+                        lifespan="off",
+                        server_header=False,
+                        timeout_graceful_shutdown=_PATIENCE_S,
+                    )
+                )
+                on_open(opened)
+                with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises it again once it has stopped
+                    server.run(sockets=[listener])
+            finally:
+                (home / _WHERE).unlink(missing_ok=True)
+                jobs.close(_PATIENCE_S)
+
+
+@contextlib.contextmanager
+def _only_one(home: Path) -> Iterator[None]:
+    with contextlib.ExitStack() as held:
+        try:
+            held.enter_context(exclusive_lock(home / _LOCK, what="projectone ui"))
+        except LeaseError as error:
+            raise RunningElsewhereError(_url_of_other(home)) from error
+        yield
+
+
+def _url_of_other(home: Path) -> str | None:
+    try:
+        url = json.loads((home / _WHERE).read_bytes())["url"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return url if isinstance(url, str) else None
+
+
+@contextlib.contextmanager
+def _listening(port: int | None) -> Iterator[socket.socket]:
+    with contextlib.closing(socket.socket(socket.AF_INET, socket.SOCK_STREAM)) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((HOST, USUAL_PORT if port is None else port))
+        except OSError as error:
+            if port is not None:
+                raise SettingsError(f"--port {port}: {error.strerror}; 0 takes any that is free") from error
+            listener.bind((HOST, 0))
+        listener.listen(128)
+        yield listener
+
+
+def _opened(listener: socket.socket, token: str) -> Opened:
+    port = int(listener.getsockname()[1])
+    return Opened(f"http://{HOST}:{port}{ENTRANCE}?token={token}", port)

@@ -1,0 +1,72 @@
+// Files dropped anywhere, or chosen: decoded here, written down by the app, one after the other.
+
+import { followJob, sendBytes } from "./api.js";
+import { h, icon } from "./dom.js";
+import { toWav } from "./sounds.js";
+import { say } from "./say.js";
+
+const list = document.getElementById("incoming");
+let line = Promise.resolve();
+
+async function wavFrom(file) {
+  if (/\.wav$/i.test(file.name)) return file;
+  try {
+    return await toWav(file);
+  } catch {
+    throw new Error("This browser cannot read that kind of file. WAV always works.");
+  }
+}
+
+async function takeIn(file, item) {
+  const what = item.querySelector("p");
+  try {
+    what.textContent = "Listening";
+    const heard = await followJob(await sendBytes("POST", "/api/recordings", await wavFrom(file)));
+    item.querySelector("progress").remove();
+    const words = heard.text || "(no speech was heard)";
+    what.replaceChildren(h("a", { class: "said", href: `/recordings/${heard.recording_id}` }, words));
+    say(`${file.name}: ${words}`);
+  } catch (error) {
+    item.querySelector("progress").remove();
+    item.classList.add("is-bad");
+    item.querySelector("svg").replaceWith(icon("warning"));
+    what.textContent = error.message;
+    say(`${file.name}: ${error.message}`);
+  }
+}
+
+/** Put files in line. */
+export function takeFiles(files) {
+  for (const file of files) {
+    const item = h(
+      "li",
+      { class: "notice" },
+      icon("clock"),
+      h("div", { class: "stack" }, h("strong", {}, file.name), h("progress", { "aria-label": `Taking in ${file.name}` }), h("p", {}, "Waiting")),
+    );
+    list.append(item);
+    line = line.then(() => takeIn(file, item));
+  }
+}
+
+document.getElementById("files").addEventListener("change", (event) => {
+  takeFiles(event.target.files);
+  event.target.value = "";
+});
+let inside = 0;
+addEventListener("dragenter", (event) => {
+  if (!event.dataTransfer?.types.includes("Files")) return;
+  inside += 1;
+  document.body.classList.add("is-dropping");
+});
+addEventListener("dragleave", () => {
+  inside = Math.max(0, inside - 1);
+  if (inside === 0) document.body.classList.remove("is-dropping");
+});
+addEventListener("dragover", (event) => event.preventDefault());
+addEventListener("drop", (event) => {
+  event.preventDefault();
+  inside = 0;
+  document.body.classList.remove("is-dropping");
+  if (event.dataTransfer?.files.length) takeFiles(event.dataTransfer.files);
+});
