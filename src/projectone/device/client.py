@@ -94,6 +94,17 @@ class DeviceClient:
         wav = self._rooms.recordings.audio(self._rooms.recordings.find(recording_id).audio_sha256)
         return self.transcribe_only(self._rooms.read_clip(wav).samples).text
 
+    def recording(self, recording_id: str) -> Recording:
+        """One recording.
+
+        Args:
+            recording_id: The id, a beginning of it that fits one only, or ``"last"``.
+
+        Raises:
+            DataError: if there is no such recording.
+        """
+        return self._rooms.recordings.find(recording_id)
+
     def recordings(self, limit: int = 50) -> list[Recording]:
         """The last recordings, newest first."""
         return self._rooms.recordings.newest(limit)

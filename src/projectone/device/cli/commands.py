@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from projectone.device.cli.consents import CONSENT
 from projectone.device.cli.donations import DONATE
+from projectone.device.cli.editor import edited, require_terminal
 from projectone.device.cli.health import HEALTH, turn_shown
 from projectone.device.cli.progress import ProgressLine
-from projectone.device.cli.results import Command, Result, add_others_present, kept_result
+from projectone.device.cli.record import RECORD
+from projectone.device.cli.results import Command, Result, add_others_present, kept_result, recording_facts, shown
 from projectone.device.cli.sent import SENT, UNDO
 from projectone.device.cli.ui import UI
 from projectone.device.client import DeviceClient
-from projectone.device.recordings import Recording
 from projectone.errors import DataError, SettingsError
 
 _MAX_LISTED = 1_000_000
@@ -35,10 +34,10 @@ def _transcribe(client: DeviceClient, arguments: argparse.Namespace) -> Result:
             errors.append((path, error))
             print(f"projectone transcribe: {error}", file=sys.stderr)
     facts = {
-        "recordings": [{"file": str(path), **_recording_facts(recording)} for path, recording in recordings],
+        "recordings": [{"file": str(path), **recording_facts(recording)} for path, recording in recordings],
         "errors": [{"file": str(path), "reason": error.reason, "message": str(error)} for path, error in errors],
     }
-    text = "\n".join(f"{recording.recording_id[:8]}  {_shown(recording)}" for _, recording in recordings)
+    text = "\n".join(f"{recording.recording_id[:8]}  {shown(recording)}" for _, recording in recordings)
     return Result(facts, text, is_done=not errors, problem="; ".join(str(error) for _, error in errors))
 
 
@@ -55,20 +54,28 @@ def _recordings(client: DeviceClient, arguments: argparse.Namespace) -> Result:
         said = f"  -> {item.corrected_text}" if item.corrected_text is not None else ""
         lines.append(
             f"{item.recording_id[:8]}  {item.recorded_at:%Y-%m-%d %H:%M}  {item.duration_s:5.1f} s  "
-            f"{item.model_version:8}  {_shown(item)}{said}"
+            f"{item.model_version:8}  {shown(item)}{said}"
         )
     text = "\n".join(lines) or "no recordings yet: projectone transcribe FILE"
-    return Result({"recordings": [_recording_facts(item) for item in recordings]}, text)
+    return Result({"recordings": [recording_facts(item) for item in recordings]}, text)
 
 
 def _correct_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("recording", metavar="ID", help="id of the recording, its beginning, or 'last'")
-    parser.add_argument("text", metavar="TEXT", help="what was really said")
+    parser.add_argument("text", metavar="TEXT", nargs="?", help="what was really said; without it, your editor opens")
     add_others_present(parser)
 
 
 def _correct(client: DeviceClient, arguments: argparse.Namespace) -> Result:
-    return kept_result(client.correct(arguments.recording, arguments.text, others_present=arguments.others_present))
+    named, text = arguments.recording, arguments.text
+    if text is None:
+        require_terminal()
+        recording = client.recording(named)
+        before = recording.text if recording.corrected_text is None else recording.corrected_text
+        named, text = recording.recording_id, edited(before, editor=arguments.editor, folder=client.status().home)
+        if text == " ".join(before.split()):
+            return Result({"sample_id": None}, "nothing was changed", is_done=False, problem="nothing was changed")
+    return kept_result(client.correct(named, text, others_present=arguments.others_present))
 
 
 def _sync_arguments(parser: argparse.ArgumentParser) -> None:
@@ -169,37 +176,21 @@ def _status(client: DeviceClient, arguments: argparse.Namespace) -> Result:
     return Result(facts, "\n".join(lines))
 
 
-def _shown(recording: Recording) -> str:
-    """For people; programs get the empty text as it is."""
-    return recording.text or "(no speech was heard)"
-
-
-def _recording_facts(recording: Recording) -> dict[str, Any]:
-    return {
-        "recording_id": recording.recording_id,
-        "text": recording.text,
-        "corrected_text": recording.corrected_text,
-        "model_version": recording.model_version,
-        "duration_s": round(recording.duration_s, 3),
-        "recorded_at": recording.recorded_at.isoformat(),
-        "words": [asdict(word) for word in recording.words],
-        "signals": None if recording.signals is None else asdict(recording.signals),
-    }
-
-
 COMMANDS: dict[str, Command] = {
     "transcribe": Command(
         "  projectone transcribe note.wav\n  projectone transcribe --json *.wav",
         _transcribe_arguments,
         _transcribe,
     ),
+    "record": RECORD,
     "recordings": Command(
         "  projectone recordings\n  projectone recordings --limit 5 --json",
         _recordings_arguments,
         _recordings,
     ),
     "correct": Command(
-        '  projectone correct last "call Ana at nine"\n  projectone correct 3f2a91c0 "nine one one"',
+        '  projectone correct last "call Ana at nine"\n  projectone correct 3f2a91c0 "nine one one"\n'
+        "  projectone correct last                  in your editor ($EDITOR)",
         _correct_arguments,
         _correct,
     ),

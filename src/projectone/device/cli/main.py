@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 # One line each for `--help`; `commands.COMMANDS` says the rest.
 SUMMARIES: dict[str, str] = {
     "transcribe": "say what is in recordings, on this machine",
+    "record": "speak, and see the text while you speak",
     "recordings": "list your recordings",
     "correct": "keep what was really said in a recording",
     "donate": "read a sentence aloud from which the model learns most",
@@ -131,6 +132,7 @@ def _run(words: list[str]) -> int:
 
     command = COMMANDS[words[0]]
     arguments = _parser_of(words[0], command).parse_args(words[1:])
+    arguments.editor = os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi"
     from projectone.device.settings import DeviceSettings
     from projectone.device.wiring import open_client
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from projectone.device.client import DeviceClient
 from projectone.device.corrections import Kept
+from projectone.device.recordings import Recording
 from projectone.device.sent import Undone
 
 
@@ -63,3 +64,22 @@ def undone_result(undone: Undone) -> Result:
         else "it never left this device"
     )
     return Result(facts, f"taken back: {undone.text!r}; {where}")
+
+
+def shown(recording: Recording) -> str:
+    """For people; programs get the empty text as it is."""
+    return recording.text or "(no speech was heard)"
+
+
+def recording_facts(recording: Recording) -> dict[str, Any]:
+    """A recording for programs."""
+    return {
+        "recording_id": recording.recording_id,
+        "text": recording.text,
+        "corrected_text": recording.corrected_text,
+        "model_version": recording.model_version,
+        "duration_s": round(recording.duration_s, 3),
+        "recorded_at": recording.recorded_at.isoformat(),
+        "words": [asdict(word) for word in recording.words],
+        "signals": None if recording.signals is None else asdict(recording.signals),
+    }
