@@ -47,6 +47,7 @@ class DeviceClient:
     def __init__(self, rooms: DeviceRooms) -> None:
         self._rooms = rooms
         self.live = rooms.live
+        self.quality = rooms.quality
         self.given = rooms.given
 
     def __enter__(self) -> DeviceClient:
@@ -123,6 +124,8 @@ class DeviceClient:
         kept = self._rooms.corrections.correct(recording_id, text, others_present=others_present)
         if not kept.is_again:
             self._rooms.windows.count_correction()
+            recording = self._rooms.recordings.find(recording_id)
+            self.quality.count_correction(recording.text, kept.text, model_version=recording.model_version)
         return kept
 
     def donate(
@@ -257,7 +260,10 @@ class DeviceClient:
 
     def withdraw(self, scope: ConsentScope) -> ConsentReceipt | None:
         """Take a consent back: nothing more leaves, and the server is told to erase what it has at the next `sync`."""
-        return self._rooms.corrections.withdraw(scope)
+        receipt = self._rooms.corrections.withdraw(scope)
+        if scope == "quality":
+            self.quality.forget()
+        return receipt
 
     def consents(self) -> dict[ConsentScope, ConsentReceipt | None]:
         """Every purpose, with the consent in force."""
@@ -313,6 +319,7 @@ class DeviceClient:
         """
         report = self._rooms.uploader.sync(only_due=only_due, on_progress=on_progress)
         self._rooms.reporter.report()
+        self.quality.report()
         return report
 
     def update(
@@ -333,6 +340,7 @@ class DeviceClient:
         report = self._rooms.updater.update(is_again=is_again, is_early=is_early, on_progress=on_progress)
         self._rooms.transcriber.reload()  # another process may have brought it before
         self._rooms.reporter.report()
+        self.quality.report()
         return report
 
     def report_health(self, *, is_on: bool) -> None:

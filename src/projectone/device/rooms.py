@@ -18,6 +18,7 @@ from projectone.device.installed import Installed
 from projectone.device.keys import DeviceKeys
 from projectone.device.live import Live
 from projectone.device.outbox import Outbox
+from projectone.device.quality import Quality
 from projectone.device.recordings import Clip, Recording, Recordings
 from projectone.device.scripts import Scripts
 from projectone.device.sent import Sent
@@ -57,6 +58,7 @@ class DeviceRooms:
     windows: Windows
     cohorts: Cohorts
     reporter: Reporter
+    quality: Quality
     distances: Callable[[], Distances]
     read_erasure: Callable[[SignedErasure], ErasureReceipt]
     read_uses: Callable[[SignedUses], LearnedFrom]

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from projectone import __version__
 from projectone.contracts.devices import Enrolment
+from projectone.contracts.endpoints import DEVICES
 from projectone.contracts.releases import ReleaseManifest
 from projectone.contracts.rollouts import Turn
 from projectone.device.client import DeviceClient
@@ -22,6 +23,8 @@ from projectone.device.installed import Installed
 from projectone.device.keys import DeviceKeys
 from projectone.device.live import Live, Partials, Spools
 from projectone.device.outbox import M003_OUTBOX, M006_DELETIONS, M009_LEFT_AT, Outbox
+from projectone.device.quality import M012_QUALITY, Counts, Quality
+from projectone.device.quality.quality import Sender
 from projectone.device.recordings import M001_RECORDINGS, M008_WORDS, Clip, Recording, Recordings
 from projectone.device.releases import SignedReleases
 from projectone.device.rooms import DeviceRooms, Distances
@@ -51,6 +54,7 @@ MIGRATIONS = (
     M007_HEALTH,
     M008_WORDS,
     M009_LEFT_AT,
+    M012_QUALITY,
 )
 
 MAX_RECORDING_S = 3600.0
@@ -82,7 +86,8 @@ def open_client(settings: DeviceSettings) -> DeviceClient:
     windows, cohorts = Windows(database), Cohorts(database)
     transcriber = _transcriber(installed, recordings, windows, settings)
     reporter = _reporter(windows, transport, installed, keys, settings)
-    keep = partial(_keep, transcriber, recordings)
+    quality = _quality(database, consent, transport, keys, settings)
+    keep = partial(_keep, transcriber, recordings, quality)
     return DeviceClient(
         DeviceRooms(
             home=settings.home,
@@ -122,6 +127,7 @@ def open_client(settings: DeviceSettings) -> DeviceClient:
             windows=windows,
             cohorts=cohorts,
             reporter=reporter,
+            quality=quality,
             distances=_distances,
             read_erasure=trust.read_erasure,
             read_uses=trust.read_uses,
@@ -165,9 +171,29 @@ def _uploader(
     )
 
 
-def _keep(transcriber: Transcriber, recordings: Recordings, clip: Clip, recorded_at: datetime) -> Recording:
+def _quality(
+    database: Database, consent: ConsentLedger, transport: Transport, keys: DeviceKeys, settings: DeviceSettings
+) -> Quality:
+    def introduce() -> None:
+        body = _introduction(keys, settings.enrolment_code).to_bytes()
+        transport.call("POST", DEVICES, body=body, media_type="application/json", is_signed=False)
+
+    sender = Sender(
+        channel=settings.channel,
+        tier=settings.tier,
+        app_version=__version__,
+        contributor_id=keys.contributor_id,
+        introduce=introduce,
+    )
+    return Quality(Counts(database), consent, transport, sender, word_distance=lambda: _distances()[0], clock=_now)
+
+
+def _keep(
+    transcriber: Transcriber, recordings: Recordings, quality: Quality, clip: Clip, recorded_at: datetime
+) -> Recording:
     """Whatever sound was taken in, from a file or while it was said: heard, then kept with what was heard in it."""
     heard = transcriber.transcribe(clip.samples)
+    quality.count_heard(heard, clip.samples)
     return recordings.add(
         clip,
         text=heard.text,

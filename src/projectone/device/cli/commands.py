@@ -12,6 +12,7 @@ from projectone.device.cli.editor import edited, require_terminal
 from projectone.device.cli.health import HEALTH, turn_shown
 from projectone.device.cli.progress import ProgressLine
 from projectone.device.cli.record import RECORD
+from projectone.device.cli.quality import QUALITY
 from projectone.device.cli.results import Command, Result, add_others_present, kept_result, recording_facts, shown
 from projectone.device.cli.sent import SENT, UNDO
 from projectone.device.cli.ui import UI
@@ -209,6 +210,7 @@ COMMANDS: dict[str, Command] = {
         _update,
     ),
     "health": HEALTH,
+    "quality": QUALITY,
     "ui": UI,
     "status": Command(
         "  projectone status\n  projectone status --json",

@@ -1,6 +1,6 @@
 """How well the model hears here: counted in classes on this device, and one drawn class a week for who allows it."""
 
-from projectone.device.quality.counts import QUALITY_TABLES as QUALITY_TABLES
+from projectone.device.quality.counts import M012_QUALITY as M012_QUALITY
 from projectone.device.quality.counts import Counts as Counts
 from projectone.device.quality.counts import WeekCounts as WeekCounts
 from projectone.device.quality.quality import Payload as Payload

@@ -20,7 +20,7 @@ KEPT_WEEKS: Final = 8
 TOLD_WEEKS: Final = 104
 """What was sent is shown for two years."""
 
-QUALITY_TABLES = """
+M012_QUALITY = """
 CREATE TABLE quality_counts (
     week TEXT NOT NULL,
     model_version TEXT NOT NULL,

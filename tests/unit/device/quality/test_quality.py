@@ -21,7 +21,7 @@ from projectone.contracts.health import TicketAnswer
 from projectone.contracts.quality import HISTOGRAMS, QualityReport, QualityTicketRequest, QualityWeek, bin_of, week_of
 from projectone.device.consent import M002_CONSENT, M005_PEOPLE, ConsentLedger
 from projectone.device.heard import Heard, Signals
-from projectone.device.quality import QUALITY_TABLES, Counts, Quality
+from projectone.device.quality import M012_QUALITY, Counts, Quality
 from projectone.device.quality.counts import KEPT_WEEKS
 from projectone.device.quality.measures import measure, measure_correction
 from projectone.device.quality.quality import LATEST, Sender
@@ -91,7 +91,7 @@ def key() -> rsa.RSAPrivateKey:
 
 @pytest.fixture
 def site(key: rsa.RSAPrivateKey, tmp_path: Path) -> Iterator[Site]:
-    database = Database(tmp_path / "device.sqlite", (M002_CONSENT, _DATA_POINTS + M005_PEOPLE, QUALITY_TABLES))
+    database = Database(tmp_path / "device.sqlite", (M002_CONSENT, _DATA_POINTS + M005_PEOPLE, M012_QUALITY))
     yield Site(key, database)
     database.close()
 

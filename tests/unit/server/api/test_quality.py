@@ -28,7 +28,7 @@ from projectone.contracts.quality import (
 )
 from projectone.device.consent import M002_CONSENT, M005_PEOPLE, ConsentLedger
 from projectone.device.heard import Heard, Signals
-from projectone.device.quality import QUALITY_TABLES, Counts, Quality
+from projectone.device.quality import M012_QUALITY, Counts, Quality
 from projectone.device.quality.quality import LATEST, Sender
 from projectone.device.transport import Transport
 from projectone.server.monitoring.quality import MIN_GROUP
@@ -190,7 +190,7 @@ def read_groups(site: Backend, clock: Clock) -> list[Any]:
 
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
-    database = Database(tmp_path / "device.sqlite", (M002_CONSENT, _DATA_POINTS + M005_PEOPLE, QUALITY_TABLES))
+    database = Database(tmp_path / "device.sqlite", (M002_CONSENT, _DATA_POINTS + M005_PEOPLE, M012_QUALITY))
     yield database
     database.close()
 
