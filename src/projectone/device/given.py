@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from projectone.device.outbox import Outbox
-from projectone.device.recordings import Recordings
+from projectone.device.recordings import FineTuningDataPoint, Recordings
+from projectone.errors import DataError
 
 
 @dataclass(frozen=True)
@@ -36,10 +37,16 @@ class Given:
             named: Its id, a beginning of it that fits one only, or ``"last"``.
 
         Raises:
-            DataError: if there is no such thing.
-            StorageError: if its sound is not here any more, as after it was taken back.
+            DataError: if there is no such thing, or its sound is not here any more, as after it was taken back.
         """
-        return self._recordings.audio(self._recordings.find_point(named).audio_sha256)
+        point = self._recordings.find_point(named)
+        if not self.is_audible(point):
+            raise DataError("sample-unknown", f"{named!r}: it was taken back, and its sound is not here any more")
+        return self._recordings.audio(point.audio_sha256)
+
+    def is_audible(self, point: FineTuningDataPoint) -> bool:
+        """Whether its sound is still here."""
+        return self._recordings.has_audio(point.audio_sha256)
 
     def letter(self, named: str) -> bytes:
         """What is sent beside the sound, to the byte: canonical JSON; empty where nothing is to be sent (any more).

@@ -136,6 +136,10 @@ class Recordings:
         """
         return self._audio.get(sha256)
 
+    def has_audio(self, sha256: str) -> bool:
+        """Whether a sound is still here: what was taken back is not, unless something else is the same."""
+        return self._audio.has(sha256)
+
     def add(
         self,
         clip: Clip,
