@@ -46,6 +46,7 @@ class DeviceClient:
 
     def __init__(self, rooms: DeviceRooms) -> None:
         self._rooms = rooms
+        self.vocabulary = rooms.vocabulary
         self.live = rooms.live
         self.quality = rooms.quality
         self.given = rooms.given

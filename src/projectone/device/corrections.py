@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from projectone.contracts.audio import MAX_CLIP_S, MODEL_SAMPLE_RATE_HZ, AudioClip
@@ -23,7 +23,7 @@ from projectone.storage.database import Database
 class Kept:
     """A data point is on this device. `is_queued` says whether it will be sent; `reason` why not.
 
-    `is_again` says that it was here before.
+    `is_again` says that it was here before; `learned` which names and words this device minds from now on.
     """
 
     sample_id: uuid.UUID
@@ -31,6 +31,7 @@ class Kept:
     is_queued: bool
     reason: str | None = None
     is_again: bool = False
+    learned: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,7 @@ class Corrections:
         contributor_id: str,
         language: str,
         clock: Callable[[], datetime],
+        learn: Callable[[uuid.UUID, str, str], tuple[str, ...]] = lambda sample_id, heard, corrected: (),
     ) -> None:
         self._database = database
         self._recordings = recordings
@@ -67,6 +69,7 @@ class Corrections:
         self._contributor_id = contributor_id
         self._language = language
         self._clock = clock
+        self._learn = learn
 
     def correct(self, recording_id: str, text: str, *, others_present: bool = False) -> Kept:
         """Keep what was really said. The same again changes nothing; anything else replaces the first.
@@ -107,11 +110,12 @@ class Corrections:
                 others_present=others_present,
             )
             self._recordings.add_point(point)
+            learned = self._learn(point.sample_id, recording.text, text)
             if others_present and earlier is not None and may_have_left:
                 # The server refuses what is marked, and would go on training on the one without the mark.
                 self._outbox.take_back(earlier.sample_id)
-                return Kept(point.sample_id, text, False, _MARKED_TOO_LATE)
-            return self._put_in_line(point)
+                return Kept(point.sample_id, text, False, _MARKED_TOO_LATE, learned=learned)
+            return replace(self._put_in_line(point), learned=learned)
 
     def donate(
         self, clip: Clip, script_text: str, *, script_id: str | None = None, others_present: bool = False

@@ -12,10 +12,12 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from projectone.speech.biasing import TermBias
     from projectone.speech.checkpoint import WhisperCheckpoint
     from projectone.speech.int8 import Numerics
     from projectone.speech.segments import Segment
     from projectone.speech.threads import MlxThread
+    from projectone.speech.tokenizer import Tokenizer
 
 
 class SpeechEngine:
@@ -25,6 +27,7 @@ class SpeechEngine:
         self._thread = thread
         self._checkpoint: WhisperCheckpoint | None = checkpoint
         self._language = language
+        self._bias: tuple[tuple[str, ...], TermBias | None] = ((), None)
 
     def transcribe(self, samples: npt.NDArray[np.float32], hints: Hints = NO_HINTS) -> EngineHeard:
         """What is said in 16 kHz mono samples.
@@ -47,10 +50,20 @@ class SpeechEngine:
         if known and self._language not in known:
             raise SettingsError(f"PROJECTONE_LANGUAGE: expected one of {', '.join(known)}, got {self._language!r}")
         options = TranscribeOptions(
-            language=self._language, temperatures=GREEDY_TEMPERATURES if hints.is_partial else TEMPERATURES
+            language=self._language,
+            temperatures=GREEDY_TEMPERATURES if hints.is_partial else TEMPERATURES,
+            bias=self._bias_of(hints.terms, self._checkpoint.tokenizer),
         )
         heard = transcribe(self._checkpoint, samples, options=options)
-        return EngineHeard(heard.text, signals=_signals(heard.segments))
+        return EngineHeard(heard.text, signals=_signals(heard.segments), terms=heard.terms)
+
+    def _bias_of(self, terms: tuple[str, ...], tokenizer: Tokenizer) -> TermBias | None:
+        """The list in this model's tokens; made anew only when it changed."""
+        from projectone.speech.biasing import TermBias
+
+        if terms != self._bias[0]:
+            self._bias = terms, TermBias(terms, tokenizer) if terms else None
+        return self._bias[1]
 
     def _forget(self) -> None:
         self._checkpoint = None

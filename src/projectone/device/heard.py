@@ -61,22 +61,27 @@ TEXT_ONLY = Hints(want_words=False)
 
 @dataclass(frozen=True)
 class EngineHeard:
-    """What an engine heard. `words` is empty where none were wanted or none was said."""
+    """What an engine heard. `words` is empty where none were wanted or none was said.
+
+    `terms` are those of the hints that were written because they were among them.
+    """
 
     text: str
     words: tuple[Word, ...] = ()
     signals: Signals | None = None
+    terms: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Heard:
-    """What was heard, by which model, and how long that took."""
+    """What was heard, by which model, how long that took, and what the user's list of terms brought."""
 
     text: str
     model_version: str
     words: tuple[Word, ...] = ()
     signals: Signals | None = None
     computing_s: float = 0.0
+    terms: tuple[str, ...] = ()
 
 
 def words_to_json(words: tuple[Word, ...]) -> str:

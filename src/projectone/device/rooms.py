@@ -26,6 +26,7 @@ from projectone.device.transcriber import Transcriber
 from projectone.device.transport import Transport
 from projectone.device.updater import Updater
 from projectone.device.uploader import Uploader
+from projectone.device.vocabulary import Vocabulary
 from projectone.storage.database import Database
 
 LearnedFrom = tuple[SampleUses, tuple[bool | None, ...]]
@@ -53,6 +54,7 @@ class DeviceRooms:
     uploader: Uploader
     updater: Updater
     transcriber: Transcriber
+    vocabulary: Vocabulary
     live: Live
     scripts: Scripts
     windows: Windows

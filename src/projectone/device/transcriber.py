@@ -105,7 +105,7 @@ class Transcriber:
         with self._engine() as held, held.decoding:
             began = self._timer()
             said = held.engine.transcribe(samples, hints)
-            heard = Heard(said.text, held.version, said.words, said.signals)
+            heard = Heard(said.text, held.version, said.words, said.signals, terms=said.terms)
             heard = replace(heard, computing_s=self._timer() - began)
         if not is_partial:
             self._on_heard(heard, len(samples) / SAMPLE_RATE_HZ)

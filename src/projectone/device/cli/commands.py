@@ -11,11 +11,12 @@ from projectone.device.cli.donations import DONATE
 from projectone.device.cli.editor import edited, require_terminal
 from projectone.device.cli.health import HEALTH, turn_shown
 from projectone.device.cli.progress import ProgressLine
-from projectone.device.cli.record import RECORD
 from projectone.device.cli.quality import QUALITY
+from projectone.device.cli.record import RECORD
 from projectone.device.cli.results import Command, Result, add_others_present, kept_result, recording_facts, shown
 from projectone.device.cli.sent import SENT, UNDO
 from projectone.device.cli.ui import UI
+from projectone.device.cli.vocabulary import VOCABULARY
 from projectone.device.client import DeviceClient
 from projectone.errors import DataError, SettingsError
 
@@ -195,6 +196,7 @@ COMMANDS: dict[str, Command] = {
         _correct_arguments,
         _correct,
     ),
+    "vocabulary": VOCABULARY,
     "donate": DONATE,
     "sent": SENT,
     "undo": UNDO,

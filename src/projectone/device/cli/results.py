@@ -47,6 +47,9 @@ def kept_result(kept: Kept) -> Result:
     if kept.is_again:
         text = "this recording of these words was given before; one is kept"
         text += f", here only: {kept.reason}" if kept.reason else ""
+    if kept.learned:
+        facts["learned"] = list(kept.learned)
+        text += f"; from now on this device minds: {', '.join(kept.learned)}"
     return Result(facts, text)
 
 
