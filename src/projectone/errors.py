@@ -18,6 +18,7 @@ ProjectOneError
         RollbackError           older than what is installed
         ExpiredReleaseError     the release information is too old to act on
     LeaseError          someone else holds the lease, or our token is stale: stop, write nothing
+    PostponedError      this is not the moment: nothing was decided, the same call goes on later
     StageError          a pipeline stage failed: quarantine, tell a human
         TrainingError, EvaluationError, ConversionError, RegistryError
         WithdrawnError          a sample was taken back: release nothing made from it
@@ -124,6 +125,10 @@ class ExpiredReleaseError(ArtifactError):
 
 class LeaseError(ProjectOneError):
     """Someone else holds the lease, or our token is stale. Stop, and write nothing."""
+
+
+class PostponedError(ProjectOneError):
+    """This is not the moment. Nothing was decided or lost; the same call goes on later."""
 
 
 class StageError(ProjectOneError):

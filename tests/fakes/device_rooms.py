@@ -12,10 +12,12 @@ import numpy as np
 import numpy.typing as npt
 from tests.fakes.release_server import FakeServer
 
+from projectone.contracts.releases import ReleaseManifest
+from projectone.contracts.rollouts import RolloutState, Turn, turn_of
 from projectone.device.heard import NO_HINTS, EngineHeard, Hints, Word
 from projectone.device.installed import Installed, Outcome
 from projectone.device.releases import SignedReleases
-from projectone.device.transcriber import Transcriber
+from projectone.device.transcriber import MayGoOn, Transcriber
 from projectone.device.transport import Transport
 from projectone.device.trust import Trust
 from projectone.device.updater import Updater, UpdateReport
@@ -80,7 +82,9 @@ def update(
     *,
     is_again: bool = False,
     transcriber: Transcriber | None = None,
-    try_new_model: Callable[[], Outcome[object] | None] | None = None,
+    try_new_model: Callable[[MayGoOn], Outcome[object] | None] | None = None,
+    may_try: MayGoOn = lambda: True,
+    budget_bytes: int | None = None,
 ) -> UpdateReport:
     """One update in `home`, with the real rooms and no pauses."""
     installed = Installed(home / "models")
@@ -95,10 +99,17 @@ def update(
             home / "staging",
             channel="stable",
             try_new_model=try_new_model or transcriber.try_new_model,
+            take_turn=_turn,
+            budget_bytes=budget_bytes,
             sleep=lambda _: None,
-        ).update(is_again=is_again)
+        ).update(is_again=is_again, may_try=may_try)
     finally:
         transport.close()
+
+
+def _turn(manifest: ReleaseManifest, share: bytes | None, is_early: bool) -> Turn:
+    known = None if share is None else RolloutState.from_bytes(share)
+    return turn_of("this", manifest.seq, manifest.rollout, known, datetime.now(UTC), is_asking_early=is_early)
 
 
 def heard_by(home: Path) -> str | None:

@@ -24,6 +24,10 @@ _N_SPEEDS: Final = len(SPEED_EDGES) + 1
 Phase = Literal["began", "tried", "used"]
 """The release was seen, and nothing was touched; its trial is over; it was in use for a day. Each is said once."""
 
+OwnVerdict = Literal["not-worse", "worse", "untold"]
+"""What became of trying a release on the user's own recordings: that alone, and no figure; `untold` where they were too
+few. A device that says `worse` kept the model before."""
+
 PHASES: Final[tuple[Phase, ...]] = ("began", "tried", "used")
 
 
@@ -32,11 +36,12 @@ class HealthCounts(Contract):
 
     Attributes:
         installs: Models that were put in use.
-        load_failures: Models that could not be loaded or heard nothing.
+        load_failures: Models that could not be loaded, heard nothing, or heard words in silence.
         crash_loops: Models that ended the app, twice.
         speeds: Transcriptions by seconds of computing for a second of sound (`SPEED_EDGES`).
         empty_transcripts: Transcriptions in which nothing was heard.
         corrections: Transcriptions that the user corrected.
+        verdict: What the user's own recordings said of the release; None before the trial, and from older apps.
     """
 
     installs: int = Field(default=0, ge=0, le=MAX_COUNT)
@@ -47,6 +52,7 @@ class HealthCounts(Contract):
     )
     empty_transcripts: int = Field(default=0, ge=0, le=MAX_COUNT)
     corrections: int = Field(default=0, ge=0, le=MAX_COUNT)
+    verdict: OwnVerdict | None = None
 
     @property
     def transcripts(self) -> int:

@@ -10,7 +10,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -18,12 +18,16 @@ import numpy as np
 import numpy.typing as npt
 
 from projectone.device.heard import NO_HINTS, TEXT_ONLY, EngineHeard, Heard, Hints
-from projectone.device.installed import Installed, Outcome
-from projectone.errors import ArtifactError, LeaseError
+from projectone.device.installed import Installed, Outcome, Slot
+from projectone.errors import LeaseError, PostponedError, SettingsError
 
 SAMPLE_RATE_HZ = 16_000
 Samples = npt.NDArray[np.float32]
 _SILENCE: Samples = np.zeros(SAMPLE_RATE_HZ, dtype=np.float32)
+_GAP_WAIT_S = 30.0  # an answer takes a second or two
+
+MayGoOn = Callable[[], bool]
+"""Whether this is still the moment for what nobody waits for."""
 
 
 class Engine(Protocol):
@@ -38,12 +42,54 @@ class Engine(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class TrialClip:
-    """A recording of this device's user and what the model in use made of it."""
+class ModelTrial(Protocol):
+    """What a new model must get through; see `acceptance`."""
 
-    samples: Samples
-    text: str
+    def hear_before(self, version: str, hear: Callable[[Samples], str]) -> None:
+        """Have the model in use hear what is to be heard."""
+        ...
+
+    def hear_after(self, hear: Callable[[Samples], str]) -> None:
+        """Have the new model hear it; raises what speaks against it."""
+        ...
+
+
+class Watch(Protocol):
+    """Told of what happens to the model in use; see `health.after`."""
+
+    def before_load(self, slot: Slot) -> object:
+        """It is about to be loaded: should the process end now, that speaks against it."""
+        ...
+
+    def load_failed(self, slot: Slot) -> object:
+        """It could not be loaded."""
+        ...
+
+    def settle(self) -> object:
+        """Go back to the model before if what was seen speaks strongly enough against this one."""
+        ...
+
+
+class _Warming:
+    """The least that a new model must do: decode something."""
+
+    def hear_before(self, version: str, hear: Callable[[Samples], str]) -> None:
+        """Nothing to compare with."""
+
+    def hear_after(self, hear: Callable[[Samples], str]) -> None:
+        """Whatever it raises speaks against the model."""
+        hear(_SILENCE)
+
+
+class _NoWatch:
+    def before_load(self, slot: Slot) -> None:
+        """Nobody counts."""
+
+    def load_failed(self, slot: Slot) -> None:
+        """Nobody counts."""
+
+    def settle(self) -> None:
+        """Nobody judges."""
 
 
 class _Held:
@@ -56,6 +102,17 @@ class _Held:
         self.users = 0
         self.is_retired = False
         self.decoding = threading.Lock()
+        self.is_closed = threading.Event()
+
+    def hear(self, samples: Samples) -> str:
+        """The text alone, for trials: whoever transcribes goes first between two calls."""
+        with self.decoding:
+            return self.engine.transcribe(samples, TEXT_ONLY).text
+
+    def close(self) -> None:
+        """Let go of the memory."""
+        self.engine.close()
+        self.is_closed.set()
 
 
 class Transcriber:
@@ -66,7 +123,9 @@ class Transcriber:
         installed: Installed,
         load: Callable[[Path], Engine],
         *,
-        trial_clips: Callable[[], Sequence[TrialClip]] = tuple,
+        begin_trial: Callable[[Slot, MayGoOn], ModelTrial] = lambda slot, may_go_on: _Warming(),
+        has_room: Callable[[Path], bool] = lambda folder: True,
+        watch: Watch | None = None,
         terms: Callable[[], Sequence[str]] = tuple,
         on_heard: Callable[[Heard, float], object] = lambda heard, sound_s: None,
         timer: Callable[[], float] = time.perf_counter,
@@ -76,20 +135,25 @@ class Transcriber:
         Args:
             installed: The models on this device.
             load: Makes an engine from a model's folder.
-            trial_clips: Some of the user's own recordings, to try a new model on.
+            begin_trial: What a new model must get through; it is given a release, and what to ask before each step.
+            has_room: Whether there is memory for the model in a folder beside the one that is loaded.
+            watch: Told of what happens to the model in use.
             terms: The user's own names and words, asked for before each transcription.
             on_heard: Told of each transcription, but of no partial one, what was heard and how many seconds it lasts.
             timer: Seconds, from anywhere.
         """
         self._installed = installed
         self._load = load
-        self._trial_clips = trial_clips
+        self._begin_trial = begin_trial
+        self._has_room = has_room
+        self._watch: Watch = watch or _NoWatch()
         self._terms = terms
         self._on_heard = on_heard
         self._timer = timer
         self._held: _Held | None = None
         self._pointer = threading.Lock()
-        self._loading = threading.Lock()
+        self._loading = threading.RLock()
+        self.is_in_gap = False
 
     def transcribe(self, samples: Samples, *, is_partial: bool = False) -> Heard:
         """What is said in 16 kHz mono samples.
@@ -111,18 +175,36 @@ class Transcriber:
             self._on_heard(heard, len(samples) / SAMPLE_RATE_HZ)
         return heard
 
-    def try_new_model(self) -> Outcome[object] | None:
+    def try_new_model(self, may_go_on: MayGoOn = lambda: True) -> Outcome[object] | None:
         """Load the model on trial, exercise it, and use it from now on. Only inside `Installed.changing`.
+
+        The model in use answers meanwhile. Where memory does not hold both, it is let go first, and who wants to
+        transcribe waits for the new one (`is_in_gap`).
+
+        Args:
+            may_go_on: Asked now and then; if not, the trial waits for another time.
 
         Returns:
             What became of the trial; None if there was none.
+
+        Raises:
+            PostponedError: if this is not the moment.
         """
-        outcome = self._installed.settle_trial(self._load_and_try)
-        if outcome is None:
-            return None
-        if outcome.result is not None:
-            self._swap(_Held(outcome.result, outcome.slot.version, outcome.slot.folder))
-        return Outcome(outcome.slot, None, outcome.reason)
+        with contextlib.ExitStack() as until_swapped:
+            made: list[Engine] = []
+            try:
+                outcome = self._installed.settle_trial(
+                    lambda folder: self._load_and_try(folder, may_go_on, until_swapped, made)
+                )
+            except BaseException:
+                for engine in made:  # the disk would not take the new state
+                    engine.close()
+                raise
+            if outcome is None:
+                return None
+            if outcome.result is not None:
+                self._swap(_Held(outcome.result, outcome.slot.version, outcome.slot.folder))
+            return Outcome(outcome.slot, None, outcome.reason)
 
     def reload(self) -> None:
         """Use the model that is current now, where another one is in use."""
@@ -156,7 +238,7 @@ class Transcriber:
             held.users -= 1
             is_last = held.is_retired and held.users == 0
         if is_last:
-            held.engine.close()
+            held.close()
 
     def _first(self) -> _Held:
         """The model in use, loaded by the first thread that needs it while the others wait."""
@@ -164,9 +246,11 @@ class Transcriber:
             held = self._acquire()
             if held is not None:
                 return held
-            # An update that was interrupted is brought to its end here, unless another process is at it.
-            with contextlib.suppress(LeaseError), self._installed.changing():
-                self.try_new_model()
+            if self._installed.state().current is None:
+                # A first model that was not tried yet, unless another process is at it. Any other one waits for its
+                # moment: somebody wants to transcribe now.
+                with contextlib.suppress(LeaseError), self._installed.changing():
+                    self.try_new_model()
             held = self._acquire()
             if held is None:
                 held = self._load_current()
@@ -175,7 +259,22 @@ class Transcriber:
             return held
 
     def _load_current(self) -> _Held:
+        self._watch.settle()
         slot = self._installed.usable()
+        try:
+            return self._load_slot(slot)
+        except SettingsError:
+            raise
+        except Exception:
+            self._watch.load_failed(slot)
+            self._watch.settle()
+            now = self._installed.usable()
+            if now == slot:
+                raise
+            return self._load_slot(now)
+
+    def _load_slot(self, slot: Slot) -> _Held:
+        self._watch.before_load(slot)
         return _Held(self._load(self._installed.path_of(slot)), slot.version, slot.folder)
 
     def _swap(self, new: _Held | None) -> None:
@@ -186,21 +285,61 @@ class Transcriber:
             old.is_retired = True
             is_unused = old.users == 0
         if is_unused:
-            old.engine.close()
+            old.close()
 
-    def _load_and_try(self, folder: Path) -> Engine:
-        """A new model's engine, if it can be loaded, decodes silence, and still hears this user.
-
-        Raises:
-            ArtifactError: if it hears nothing in recordings in which the model before it heard something.
-        """
+    def _load_and_try(
+        self, folder: Path, may_go_on: MayGoOn, until_swapped: contextlib.ExitStack, made: list[Engine]
+    ) -> Engine:
+        """A new model's engine, if nothing speaks against it; the model in use has heard the same before."""
+        state = self._installed.state()
+        assert state.trial is not None, "asked only where there is a trial"
+        trial = self._begin_trial(state.trial, may_go_on)
+        if state.current is not None:
+            self._hear_before(trial, state.current)
+        if self._held is not None and not self._has_room(folder):
+            until_swapped.enter_context(self._gap())
         engine = self._load(folder)
         try:
-            engine.transcribe(_SILENCE, TEXT_ONLY)
-            spoken = [clip for clip in self._trial_clips() if clip.text.strip()]
-            if spoken and not any(engine.transcribe(clip.samples, TEXT_ONLY).text.strip() for clip in spoken):
-                raise ArtifactError(f"it heard nothing in {len(spoken)} recordings of this user that hold speech")
+            trial.hear_after(lambda samples: engine.transcribe(samples, TEXT_ONLY).text)
         except BaseException:
             engine.close()
             raise
+        made.append(engine)
         return engine
+
+    def _hear_before(self, trial: ModelTrial, current: Slot) -> None:
+        held = self._acquire()
+        if held is not None:
+            try:
+                if held.folder == current.folder:
+                    trial.hear_before(held.version, held.hear)
+                    return
+            finally:
+                self._release(held)
+        try:
+            engine = self._load(self._installed.path_of(current))
+        except SettingsError:
+            raise
+        except Exception:  # a model in use that cannot be loaded is no measure for another
+            return
+        try:
+            trial.hear_before(current.version, lambda samples: engine.transcribe(samples, TEXT_ONLY).text)
+        finally:
+            engine.close()
+
+    @contextlib.contextmanager
+    def _gap(self) -> Iterator[None]:
+        """No model is loaded, and nobody loads one: memory holds one only."""
+        # Not for ever: who holds this lock may be waiting for the right to change the models, which is ours now.
+        if not self._loading.acquire(timeout=_GAP_WAIT_S):
+            raise PostponedError("the trial of the new model waits: the one in use is being loaded")
+        try:
+            self.is_in_gap = True
+            held = self._held
+            self._swap(None)
+            if held is not None and not held.is_closed.wait(_GAP_WAIT_S):
+                raise PostponedError("the trial of the new model waits: the one in use has much to do")
+            yield
+        finally:
+            self.is_in_gap = False
+            self._loading.release()

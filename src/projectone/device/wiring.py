@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -13,12 +13,14 @@ from projectone.contracts.devices import Enrolment
 from projectone.contracts.endpoints import DEVICES
 from projectone.contracts.releases import ReleaseManifest
 from projectone.contracts.rollouts import Turn
+from projectone.device import model_wiring
+from projectone.device.acceptance import M010_TRIALS, Acceptance
 from projectone.device.client import DeviceClient
 from projectone.device.consent import M002_CONSENT, M004_ERASURES, M005_PEOPLE, ConsentLedger
 from projectone.device.corrections import Corrections
 from projectone.device.engine import load_engine
 from projectone.device.given import Given
-from projectone.device.health import M007_HEALTH, Cohorts, Reporter, Windows
+from projectone.device.health import M007_HEALTH, M011_VERDICTS, Cohorts, Reporter, Windows
 from projectone.device.installed import Installed
 from projectone.device.keys import DeviceKeys
 from projectone.device.live import Live, Partials, Spools
@@ -31,13 +33,12 @@ from projectone.device.rooms import DeviceRooms, Distances
 from projectone.device.scripts import Scripts
 from projectone.device.sent import Sent
 from projectone.device.settings import DeviceSettings
-from projectone.device.transcriber import Engine, Transcriber, TrialClip
+from projectone.device.transcriber import Engine, Transcriber
 from projectone.device.transport import Transport
 from projectone.device.trust import Trust
 from projectone.device.updater import TakeTurn, Updater
 from projectone.device.uploader import Uploader
-from projectone.device.vocabulary import M013_VOCABULARY, Vocabulary
-from projectone.errors import ProjectOneError, SettingsError, StorageError
+from projectone.errors import SettingsError, StorageError
 from projectone.storage.blobs import FileBlobs
 from projectone.storage.database import Database
 from projectone.storage.files import make_folder
@@ -55,13 +56,12 @@ MIGRATIONS = (
     M007_HEALTH,
     M008_WORDS,
     M009_LEFT_AT,
+    M010_TRIALS,
+    M011_VERDICTS,
     M012_QUALITY,
-    M013_VOCABULARY,
 )
 
 MAX_RECORDING_S = 3600.0
-_TRIAL_CLIPS = 3
-_TRIAL_CLIP_S = 15.0
 
 
 def open_client(settings: DeviceSettings) -> DeviceClient:
@@ -86,11 +86,11 @@ def open_client(settings: DeviceSettings) -> DeviceClient:
     consent = ConsentLedger(database)
     outbox = Outbox(database)
     windows, cohorts = Windows(database), Cohorts(database)
-    vocabulary = Vocabulary(database, clock=_now)
-    transcriber = _transcriber(installed, recordings, windows, vocabulary, settings)
-    reporter = _reporter(windows, transport, installed, keys, settings)
+    acceptance = model_wiring.acceptance(database, recordings, outbox, settings.language, read_clip, _now)
+    transcriber = _transcriber(installed, acceptance, windows, settings)
+    reporter = _reporter(windows, transport, installed, acceptance, keys, settings)
     quality = _quality(database, consent, transport, keys, settings)
-    keep = partial(_keep, transcriber, recordings, quality, vocabulary)
+    keep = partial(_keep, transcriber, recordings, quality)
     return DeviceClient(
         DeviceRooms(
             home=settings.home,
@@ -109,7 +109,6 @@ def open_client(settings: DeviceSettings) -> DeviceClient:
                 contributor_id=keys.contributor_id,
                 language=settings.language,
                 clock=_now,
-                learn=vocabulary.learn,
             ),
             sent=Sent(database, recordings, outbox),
             given=Given(recordings, outbox),
@@ -124,7 +123,6 @@ def open_client(settings: DeviceSettings) -> DeviceClient:
                 take_turn=_turns(cohorts, windows, reporter),
             ),
             transcriber=transcriber,
-            vocabulary=vocabulary,
             live=_live(settings.home / "live", transcriber, recordings, keep),
             scripts=Scripts(
                 settings.home / "scripts", transport, trust.read_scripts, language=settings.language, clock=_now
@@ -145,13 +143,12 @@ def open_client(settings: DeviceSettings) -> DeviceClient:
 
 
 def _transcriber(
-    installed: Installed, recordings: Recordings, windows: Windows, vocabulary: Vocabulary, settings: DeviceSettings
+    installed: Installed, acceptance: Acceptance, windows: Windows, settings: DeviceSettings
 ) -> Transcriber:
     return Transcriber(
         installed,
         lambda folder: _load_engine(folder, settings),
-        terms=vocabulary.active,
-        trial_clips=lambda: _own_clips(recordings),
+        begin_trial=model_wiring.trials(installed, acceptance),
         on_heard=lambda heard, sound_s: windows.count_heard(sound_s, heard.computing_s, not heard.text.strip()),
     )
 
@@ -195,17 +192,11 @@ def _quality(
 
 
 def _keep(
-    transcriber: Transcriber,
-    recordings: Recordings,
-    quality: Quality,
-    vocabulary: Vocabulary,
-    clip: Clip,
-    recorded_at: datetime,
+    transcriber: Transcriber, recordings: Recordings, quality: Quality, clip: Clip, recorded_at: datetime
 ) -> Recording:
     """Whatever sound was taken in, from a file or while it was said: heard, then kept with what was heard in it."""
     heard = transcriber.transcribe(clip.samples)
     quality.count_heard(heard, clip.samples)
-    vocabulary.count_helped(heard.terms)
     return recordings.add(
         clip,
         text=heard.text,
@@ -229,12 +220,18 @@ def _live(
 
 
 def _reporter(
-    windows: Windows, transport: Transport, installed: Installed, keys: DeviceKeys, settings: DeviceSettings
+    windows: Windows,
+    transport: Transport,
+    installed: Installed,
+    acceptance: Acceptance,
+    keys: DeviceKeys,
+    settings: DeviceSettings,
 ) -> Reporter:
     return Reporter(
         windows,
         transport,
         state=installed.state,
+        verdict_of=acceptance.rows.told_of,
         introduce=lambda: _introduction(keys, settings.enrolment_code),
         app_version=__version__,
         clock=_now,
@@ -289,18 +286,6 @@ def _distances() -> Distances:
         lambda said, heard: word_errors(normalize_text(said), normalize_text(heard)).rate,
         lambda said, heard: character_errors(normalize_text(said), normalize_text(heard)).rate,
     )
-
-
-def _own_clips(recordings: Recordings) -> Sequence[TrialClip]:
-    """The user's last short recordings, for a new model to be tried on."""
-    clips: list[TrialClip] = []
-    for recording in recordings.newest(20):
-        if len(clips) < _TRIAL_CLIPS and recording.duration_s <= _TRIAL_CLIP_S and recording.text.strip():
-            try:
-                clips.append(TrialClip(read_clip(recordings.audio(recording.audio_sha256)).samples, recording.text))
-            except ProjectOneError:  # a damaged file says nothing about the model
-                continue
-    return clips
 
 
 def _now() -> datetime:

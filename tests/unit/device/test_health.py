@@ -16,10 +16,17 @@ from tests.fakes.releases import a_manifest
 from projectone.contracts import endpoints
 from projectone.contracts.blind_signatures import public_rsa_key, rsa_key_text, sign_blinded, verify_unblinded
 from projectone.contracts.devices import Enrolment
-from projectone.contracts.health import HealthReport, TicketAnswer, TicketRequest, ticket_message
+from projectone.contracts.health import (
+    HealthCounts,
+    HealthReport,
+    OwnVerdict,
+    TicketAnswer,
+    TicketRequest,
+    ticket_message,
+)
 from projectone.contracts.releases import ReleaseManifest
 from projectone.contracts.rollouts import RolloutPlan, RolloutState, bucket_of, stages_from
-from projectone.device.health import M007_HEALTH, Cohorts, Reporter, Windows
+from projectone.device.health import M007_HEALTH, M011_VERDICTS, Cohorts, Reporter, Windows
 from projectone.device.health.windows import JITTER_S, OBSERVED_S
 from projectone.device.installed import CRASH_LOOP, InstallState, SetAside, Slot
 from projectone.errors import RefusedError, TransportError
@@ -42,6 +49,7 @@ class Site:
     tickets: list[bytes] = field(default_factory=list)
     fails: list[Exception] = field(default_factory=list)
     is_known: bool = True
+    verdict: OwnVerdict | None = None
 
     @property
     def manifest(self) -> ReleaseManifest:
@@ -83,6 +91,7 @@ class Site:
             ),
             app_version="0.1.0",
             clock=lambda: self.now,
+            verdict_of=lambda seq: self.verdict,
         )
         return reporter.report()
 
@@ -103,7 +112,7 @@ def key() -> rsa.RSAPrivateKey:
 
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
-    database = Database(tmp_path / "device.sqlite", (M007_HEALTH,))
+    database = Database(tmp_path / "device.sqlite", (M007_HEALTH, M011_VERDICTS))
     yield database
     database.close()
 
@@ -170,6 +179,25 @@ def test_a_model_that_failed_its_trial_is_told_of(site: Site, reason: str, expec
         expected: 1,
     }
     assert reason not in site.reports[-1].to_bytes().decode()
+
+
+@pytest.mark.parametrize(
+    ("verdict", "state", "installs"),
+    [
+        ("worse", InstallState(set_aside=(SetAside(seq=7, version="1.1.0", reason="worse here"),)), 0),
+        ("not-worse", InstallState(current=NEW), 1),
+        ("untold", InstallState(current=NEW), 1),
+    ],
+)
+def test_of_a_trial_on_own_recordings_the_verdict_alone_is_told(
+    site: Site, verdict: OwnVerdict, state: InstallState, installs: int
+) -> None:
+    site.verdict = verdict
+    site.windows.begin(site.manifest, "treated", NOW.timestamp())
+    site.later()
+    site.installed = state
+    site.later()
+    assert site.reports[-1].counts == HealthCounts(installs=installs, verdict=verdict)
 
 
 def test_a_control_counts_the_model_before_and_says_so_when_its_own_turn_comes(site: Site) -> None:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.fakes.device_rooms import TextEngine, text_model, update
+from tests.fakes.device_rooms import VOICE, TextEngine, heard_by, text_model, update
 from tests.fakes.release_server import FakeServer
 
 from projectone.device.heard import NO_HINTS, EngineHeard, Heard, Hints
 from projectone.device.installed import Installed
-from projectone.device.transcriber import Transcriber, TrialClip
-from projectone.errors import ArtifactError
+from projectone.device.transcriber import Samples, Transcriber
+from projectone.errors import ArtifactError, PostponedError
 
 SILENCE = np.zeros(1600, dtype=np.float32)
 
@@ -130,18 +131,107 @@ def test_an_answer_under_way_keeps_its_engine(tmp_path: Path, server: FakeServer
     transcriber.close()
 
 
-def test_a_model_that_is_deaf_to_this_user_is_not_taken(tmp_path: Path, server: FakeServer) -> None:
-    clips = (TrialClip(SILENCE, "hello there"), TrialClip(SILENCE, "good bye"))
-    transcriber = Transcriber(Installed(tmp_path / "models"), TextEngine, trial_clips=lambda: clips)
-    server.release(text_model("hello"), seq=1)
+class Hearing:
+    """A trial that keeps what both models heard, and refuses a new one that hears `bad`."""
+
+    def __init__(self, bad: str = "") -> None:
+        self.bad = bad
+        self.heard: list[tuple[str, str]] = []
+
+    def hear_before(self, version: str, hear: Callable[[Samples], str]) -> None:
+        self.heard.append((version, hear(SILENCE)))
+
+    def hear_after(self, hear: Callable[[Samples], str]) -> None:
+        self.heard.append(("new", hear(SILENCE)))
+        if self.heard[-1][1] == self.bad:
+            raise ArtifactError("worse here")
+
+
+def test_the_model_in_use_is_heard_before_the_new_one_and_stays_if_that_is_worse(
+    tmp_path: Path, server: FakeServer
+) -> None:
+    trial = Hearing(bad="new")
+    transcriber = Transcriber(Installed(tmp_path / "models"), TextEngine, begin_trial=lambda slot, may_go_on: trial)
+    server.release(text_model("old"), seq=1, version="1.0.0")
     assert update(tmp_path, server, transcriber=transcriber).status == "updated"
-    server.release(text_model("deaf"), seq=2)
-    report = update(tmp_path, server, transcriber=transcriber)
-    assert report.status == "rejected"
-    assert "heard nothing" in (report.reason or "")
-    assert transcriber.transcribe(SILENCE).text == "hello"
+    server.release(text_model("new"), seq=2)
+    assert update(tmp_path, server, transcriber=transcriber).status == "rejected"
+    assert trial.heard == [("new", "old"), ("1.0.0", "old"), ("new", "new")]
+    assert transcriber.transcribe(SILENCE).text == "old"
     assert TextEngine.open_engines == 1
     transcriber.close()
+
+
+def test_a_process_that_has_loaded_nothing_loads_one_model_after_the_other(tmp_path: Path, server: FakeServer) -> None:
+    server.release(text_model("old"), seq=1, version="1.0.0")
+    update(tmp_path, server)
+    TextEngine.open_engines = 0
+    most = 0
+
+    class CountedEngine(TextEngine):
+        def __init__(self, folder: Path) -> None:
+            nonlocal most
+            super().__init__(folder)
+            most = max(most, TextEngine.open_engines)
+
+    trial = Hearing()
+    server.release(text_model("new"), seq=2)
+    transcriber = Transcriber(Installed(tmp_path / "models"), CountedEngine, begin_trial=lambda slot, may_go_on: trial)
+    assert update(tmp_path, server, transcriber=transcriber).status == "updated"
+    assert (trial.heard, most) == ([("1.0.0", "old"), ("new", "new")], 1)
+    transcriber.close()
+
+
+def test_without_memory_for_two_the_old_model_goes_first_and_who_asks_meanwhile_waits(
+    tmp_path: Path, server: FakeServer
+) -> None:
+    asked, waiting = threading.Event(), threading.Event()
+    answers: list[str] = []
+
+    class Loading(TextEngine):
+        def __init__(self, folder: Path) -> None:
+            if (folder / VOICE).read_text() == "new":
+                assert TextEngine.open_engines == 0
+                assert transcriber.is_in_gap
+                asked.set()
+                assert waiting.wait(120)
+            super().__init__(folder)
+
+    def ask() -> None:
+        assert asked.wait(120)
+        waiting.set()
+        answers.append(transcriber.transcribe(SILENCE).text)
+
+    transcriber = Transcriber(Installed(tmp_path / "models"), Loading, has_room=lambda folder: False)
+    server.release(text_model("old"), seq=1)
+    update(tmp_path, server, transcriber=transcriber)
+    thread = threading.Thread(target=ask)
+    thread.start()
+    server.release(text_model("new"), seq=2)
+    assert update(tmp_path, server, transcriber=transcriber).status == "updated"
+    thread.join()
+    assert answers == ["new"]
+    assert not transcriber.is_in_gap
+    transcriber.close()
+
+
+def test_a_model_that_waits_for_its_trial_does_not_hold_up_who_wants_to_transcribe(
+    tmp_path: Path, server: FakeServer
+) -> None:
+    server.release(text_model("old"), seq=1)
+    update(tmp_path, server)
+    server.release(text_model("new"), seq=2)
+
+    def postpone(may_go_on: Callable[[], bool]) -> None:
+        raise PostponedError("later")
+
+    report = update(tmp_path, server, try_new_model=postpone)
+    assert (report.status, "later" in (report.reason or "")) == ("staged", True)
+    assert heard_by(tmp_path) == "old"
+    fetched = len(server.ranges)
+    assert update(tmp_path, server).status == "updated"
+    assert heard_by(tmp_path) == "new"
+    assert len(server.ranges) == fetched
 
 
 def test_a_transcription_says_when_each_word_was_said_and_what_it_took(tmp_path: Path, server: FakeServer) -> None:

@@ -361,12 +361,16 @@ def test_an_interrupted_trial_is_brought_to_its_end(tmp_path: Path, server: Fake
     with_first_release(tmp_path, server)
     server.release(text_model("new"), seq=6, version="1.1.0")
 
-    def die() -> None:
+    def die(may_go_on: object) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         update(tmp_path, server, try_new_model=die)
+    assert heard_by(tmp_path) == "old"
+    fetched = len(server.ranges)
+    assert update(tmp_path, server).status == "updated"
     assert heard_by(tmp_path) == "new"
+    assert len(server.ranges) == fetched
     assert Installed(tmp_path / "models").state().floor == 6
 
 

@@ -8,9 +8,9 @@ from datetime import datetime
 from projectone.contracts import endpoints
 from projectone.contracts.blind_signatures import blind, public_rsa_key, unblind
 from projectone.contracts.devices import Enrolment
-from projectone.contracts.health import HealthReport, TicketAnswer, TicketRequest, ticket_message
+from projectone.contracts.health import HealthReport, OwnVerdict, TicketAnswer, TicketRequest, ticket_message
 from projectone.device.health.windows import Window, Windows
-from projectone.device.installed import CRASH_LOOP, InstallState
+from projectone.device.installed import CRASH_LOOP, USER_WENT_BACK, InstallState
 from projectone.device.transport import Transport
 from projectone.errors import ArtifactError, ContractError, RefusedError, SettingsError, TransportError
 
@@ -29,6 +29,7 @@ class Reporter:
         introduce: Callable[[], Enrolment],
         app_version: str,
         clock: Callable[[], datetime],
+        verdict_of: Callable[[int], OwnVerdict | None] = lambda seq: None,
     ) -> None:
         """Join what is needed.
 
@@ -39,6 +40,7 @@ class Reporter:
             introduce: What is said to a server that does not know this device yet.
             app_version: Of this app.
             clock: The time.
+            verdict_of: What the user's own recordings said of a release.
         """
         self._windows = windows
         self._transport = transport
@@ -46,6 +48,7 @@ class Reporter:
         self._introduce = introduce
         self._app_version = app_version
         self._clock = clock
+        self._verdict_of = verdict_of
 
     def report(self) -> int:
         """Say everything whose time has come; gives how many things were said."""
@@ -90,11 +93,14 @@ class Reporter:
     def _settle(self, window: Window) -> None:
         """How the trial ended, from what is installed: a crash leaves no time to count it."""
         state = self._state()
-        reason = state.why_set_aside(window.seq)
-        if reason is not None:
-            self._windows.set_outcome(window, "crash_loops" if reason == CRASH_LOOP else "load_failures")
-        elif state.current is not None and state.current.seq == window.seq:
+        reason, verdict = state.why_set_aside(window.seq), self._verdict_of(window.seq)
+        is_here = state.current is not None and state.current.seq == window.seq
+        if verdict is not None and (is_here or reason is not None):
+            self._windows.set_verdict(window, verdict)
+        if is_here or reason == USER_WENT_BACK:
             self._windows.set_outcome(window, "installs")
+        elif reason is not None and verdict != "worse":  # worse for this user alone is no failure of the model
+            self._windows.set_outcome(window, "crash_loops" if reason == CRASH_LOOP else "load_failures")
 
     def _report_of(self, window: Window) -> HealthReport:
         phase = window.next_phase
@@ -140,4 +146,4 @@ class Reporter:
 
 def _is_settled(window: Window) -> bool:
     counts = window.counts
-    return counts.installs + counts.load_failures + counts.crash_loops > 0
+    return counts.installs + counts.load_failures + counts.crash_loops > 0 or counts.verdict == "worse"

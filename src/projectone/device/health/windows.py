@@ -11,7 +11,16 @@ import secrets
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from projectone.contracts.health import MAX_COUNT, PHASES, SPEED_EDGES, HealthCounts, HealthTicket, Phase, speed_bin
+from projectone.contracts.health import (
+    MAX_COUNT,
+    PHASES,
+    SPEED_EDGES,
+    HealthCounts,
+    HealthTicket,
+    OwnVerdict,
+    Phase,
+    speed_bin,
+)
 from projectone.contracts.releases import ReleaseManifest
 from projectone.contracts.rollouts import Cohort
 from projectone.storage.database import Database
@@ -51,6 +60,8 @@ CREATE TABLE health_windows (
     PRIMARY KEY (channel, seq, side)
 ) STRICT;
 """
+
+M011_VERDICTS = "ALTER TABLE health_windows ADD COLUMN verdict TEXT;"
 
 _ON = "is_on"
 
@@ -164,6 +175,10 @@ class Windows:
         """How the trial ended."""
         self._set(window, f"{counted} = 1", ())
 
+    def set_verdict(self, window: Window, verdict: OwnVerdict) -> None:
+        """What the user's own recordings said of the release."""
+        self._set(window, "verdict = ?", (verdict,))
+
     def count_heard(self, sound_s: float, computing_s: float, is_empty: bool) -> None:
         """Count a transcription."""
         with self._database.transaction():
@@ -213,5 +228,6 @@ def _window(row: Row) -> Window:
             speeds=tuple(json.loads(row["speeds"])),
             empty_transcripts=row["empty_transcripts"],
             corrections=row["corrections"],
+            verdict=row["verdict"],
         ),
     )

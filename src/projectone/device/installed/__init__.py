@@ -10,6 +10,6 @@
 from __future__ import annotations
 
 from projectone.device.installed.folders import Installed, Outcome
-from projectone.device.installed.state import CRASH_LOOP, InstallState, SetAside, Slot
+from projectone.device.installed.state import CRASH_LOOP, USER_WENT_BACK, InstallState, SetAside, Slot
 
-__all__ = ["CRASH_LOOP", "InstallState", "Installed", "Outcome", "SetAside", "Slot"]
+__all__ = ["CRASH_LOOP", "USER_WENT_BACK", "InstallState", "Installed", "Outcome", "SetAside", "Slot"]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import itertools
 import shutil
-from collections.abc import Callable, Iterator
+import stat
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -13,10 +14,18 @@ from typing import Generic, TypeVar
 from projectone.contracts.base import sha256_hex
 from projectone.contracts.releases import ReleaseManifest, ReleaseUpdate
 from projectone.device.installed.bases import Bases
-from projectone.device.installed.package import find_damage, unpack
+from projectone.device.installed.package import MANIFEST_FILE, find_damage, unpack
 from projectone.device.installed.rebuilding import find_file, rebuild
-from projectone.device.installed.state import CRASH_LOOP, MAX_TRIES, InstallState, Slot
-from projectone.errors import ArtifactError, ContractError, LeaseError, SettingsError, StorageError
+from projectone.device.installed.state import CRASH_LOOP, MAX_TRIES, USER_WENT_BACK, InstallState, Slot
+from projectone.errors import (
+    ArtifactError,
+    ContractError,
+    LeaseError,
+    PostponedError,
+    ProjectOneError,
+    SettingsError,
+    StorageError,
+)
 from projectone.storage.files import building_directory, sweep_temporary, write_atomically
 from projectone.storage.locks import exclusive_lock
 
@@ -156,27 +165,77 @@ class Installed:
         """Try the model on trial, if there is one: in use from now on, or dropped. Only inside `changing`.
 
         The try is on the disk before the model is touched, so a model that ends the process is noticed at the next
-        start. `check` loads and exercises it; whatever it raises speaks against the model, but for a missing setting.
+        start. `check` loads and exercises it; whatever it raises speaks against the model, but for a missing setting, a
+        bad moment, and a disk or a machine that has no room for it just now.
 
         Raises:
             SettingsError: if no model could be tried with these settings; the trial waits.
+            PostponedError: if this is not the moment; the trial waits.
+            StorageError: if the disk refused; the trial waits.
         """
         state = self.state()
         if state.trial is None:
             return None
         slot, untried = state.trial, state
+        if state.tries >= MAX_TRIES:  # another process found out
+            self._collect(self._save(state.dropped(CRASH_LOOP)))
+            return Outcome(slot, None, CRASH_LOOP)
         state = self._save(state.with_try())
         try:
             result = check(self.path_of(slot))
-        except SettingsError:
+        except (SettingsError, PostponedError, StorageError):
             self._save(untried)
             raise
+        except MemoryError as error:
+            self._save(untried)
+            raise PostponedError("the trial of the new model waits: there is too little memory just now") from error
         except Exception as error:
-            reason = f"{type(error).__name__}: {error}"
+            reason = str(error) if isinstance(error, ProjectOneError) else f"{type(error).__name__}: {error}"
             self._collect(self._save(state.dropped(reason)))
             return Outcome(slot, None, reason)
         self._collect(self._save(state.promoted()))
         return Outcome(slot, result)
+
+    def manifest_of(self, slot: Slot) -> ReleaseManifest:
+        """What was signed of an installed model.
+
+        Raises:
+            ArtifactError: if its files are damaged.
+        """
+        try:
+            return ReleaseManifest.from_bytes((self.path_of(slot) / MANIFEST_FILE).read_bytes())
+        except (OSError, ContractError) as error:
+            raise ArtifactError(f"model {slot.version} is damaged ({error})") from error
+
+    def forget_trial(self) -> None:
+        """Let go of a model that waits for its trial; it may come again. Only inside `changing`."""
+        state = self.state()
+        if state.trial is not None:
+            self._collect(self._save(state.without_trial()))
+
+    def stop(self, slot: Slot, reason: str) -> None:
+        """Note that nobody is to go back to a model. Only inside `changing`."""
+        state = self.state()
+        if state.why_set_aside(slot.seq) != reason:
+            self._save(state.stopped(slot, reason))
+
+    def unstop(self, slot: Slot, reason: str) -> None:
+        """What was noted by `stop` for this reason holds no more. Only inside `changing`."""
+        state = self.state()
+        if state.why_set_aside(slot.seq) == reason:
+            self._save(state.without_aside(slot))
+
+    def let_go_of_previous(self) -> None:
+        """Make room: keep no model to go back to, until another one takes its place. Only inside `changing`."""
+        self._collect(self._save(self.state().without_previous()))
+
+    def used_bytes(self) -> int:
+        """What the models and their bases take on the disk; a file with two names counts once."""
+        return sum(_sizes([self._releases, *self._bases.folders()]).values())
+
+    def size_of(self, slot: Slot) -> int:
+        """What one model takes."""
+        return sum(_sizes([self.path_of(slot)]).values())
 
     def retire(self, min_seq: int) -> None:
         """Remove a model of before `min_seq` that is kept to go back to. Only inside `changing`."""
@@ -202,21 +261,29 @@ class Installed:
         problem = "; ".join(damages) or "no model is installed yet"
         raise ArtifactError(f"{problem}: run `projectone update`")
 
-    def roll_back(self) -> Slot:
+    def roll_back(self, reason: str = USER_WENT_BACK) -> Slot:
         """Use the model before from now on; a newer release can still come, this one only if asked for.
 
+        Args:
+            reason: Why the model in use is set aside.
+
         Raises:
-            ArtifactError: if there is no whole model to go back to.
+            ArtifactError: if there is no whole model to go back to, or that one was set aside itself.
             LeaseError: if another process is changing the models.
         """
         with self.changing():
             state = self.state()
             if state.current is None or state.previous is None:
                 raise ArtifactError("there is no earlier model on this device to go back to")
+            barred = state.barred(state.previous)
+            if barred is not None:
+                raise ArtifactError(
+                    f"there is no way back: the earlier model {state.previous.version} is set aside: {barred}"
+                )
             damage = self.damage(state.previous)
             if damage is not None:
                 raise ArtifactError(f"the earlier model {state.previous.version} is damaged ({damage})")
-            self._save(state.rolled_back())
+            self._save(state.rolled_back(reason))
             return state.previous
 
     def _fall_back(self, damaged: Slot) -> InstallState:
@@ -238,3 +305,14 @@ class Installed:
             if folder.name not in kept:
                 shutil.rmtree(folder, ignore_errors=True)
         self._bases.collect(self.path_of(slot) for slot in state.slots())
+
+
+def _sizes(folders: Iterable[Path]) -> dict[tuple[int, int], int]:
+    """Bytes of every file below these folders, by what the disk calls it."""
+    sizes = {}
+    for folder in folders:
+        for path in folder.rglob("*") if folder.is_dir() else ():
+            with contextlib.suppress(OSError):  # it may go while one looks
+                found = path.lstat()
+                sizes[found.st_dev, found.st_ino] = found.st_size if stat.S_ISREG(found.st_mode) else 0
+    return sizes

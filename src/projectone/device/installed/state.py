@@ -13,6 +13,9 @@ MAX_TRIES = 2
 CRASH_LOOP = "loading it ended the app, twice"
 """Why such a model is set aside."""
 
+USER_WENT_BACK = "the user went back from it"
+"""Why a model is set aside that its user may still go forward to again; nobody goes back to any other one."""
+
 
 class Slot(Contract):
     """One installed model."""
@@ -59,10 +62,18 @@ class InstallState(Contract):
         """Why a release is not installed again by itself; None if nothing speaks against it."""
         return next((item.reason for item in self.set_aside if item.seq == seq), None)
 
+    def barred(self, slot: Slot) -> str | None:
+        """Why nobody is to go back to a model; None if nothing speaks against it, or its user alone."""
+        reason = self.why_set_aside(slot.seq)
+        return None if reason == USER_WENT_BACK else reason
+
     def with_trial(self, slot: Slot) -> InstallState:
         """A new model is there and waits to be tried."""
-        kept = tuple(item for item in self.set_aside if item.seq != slot.seq)
-        return self._with(trial=slot, tries=0, set_aside=kept)
+        return self.without_aside(slot)._with(trial=slot, tries=0)
+
+    def without_aside(self, slot: Slot) -> InstallState:
+        """Nothing speaks against this model any more."""
+        return self._with(set_aside=tuple(item for item in self.set_aside if item.seq != slot.seq))
 
     def with_try(self) -> InstallState:
         """The trial begins once more."""
@@ -74,7 +85,9 @@ class InstallState(Contract):
             raise ValueError("promoted: expected a trial, got none")
         # A release that replaces its own broken files leaves the older previous in place.
         is_repair = self.current is not None and self.current.seq == self.trial.seq
-        previous = self.previous if is_repair else self.current
+        # Nor is a model kept to go back to that the server stopped, or that did badly here.
+        is_kept = self.current is not None and not is_repair and self.barred(self.current) is None
+        previous = self.current if is_kept else self.previous
         floor = max(self.floor, self.trial.seq)
         return self._with(current=self.trial, previous=previous, trial=None, tries=0, floor=floor)
 
@@ -85,7 +98,7 @@ class InstallState(Contract):
         return self._aside(self.trial, reason)._with(trial=None, tries=0)
 
     def without_trial(self) -> InstallState:
-        """The trial's files are damaged: forget it, so that it can be installed again."""
+        """Forget a trial that is damaged, or that nobody wants any more: it may be installed again."""
         return self._with(trial=None, tries=0)
 
     def without_retired(self, min_seq: int) -> InstallState:
@@ -98,11 +111,19 @@ class InstallState(Contract):
         """The model in use is damaged: the one before it takes over. The same release may be installed afresh."""
         return self._with(current=self.previous, previous=None)
 
-    def rolled_back(self) -> InstallState:
-        """The user wants the model before. The floor stays, so nothing else can use the way back."""
+    def without_previous(self) -> InstallState:
+        """There is no room for a model to go back to."""
+        return self._with(previous=None)
+
+    def stopped(self, slot: Slot, reason: str) -> InstallState:
+        """Nobody is to go back to this model; in use it stays until another one takes its place."""
+        return self._aside(slot, reason)
+
+    def rolled_back(self, reason: str = USER_WENT_BACK) -> InstallState:
+        """Back to the model before. The floor stays, so nothing else can use the way back."""
         if self.current is None or self.previous is None:
             raise ValueError("rolled_back: expected a current and a previous model")
-        aside = self._aside(self.current, "the user went back from it")
+        aside = self._aside(self.current, self.barred(self.current) or reason)
         kept = tuple(item for item in aside.set_aside if item.seq != self.previous.seq)
         return aside._with(current=self.previous, previous=self.current, set_aside=kept)
 

@@ -21,6 +21,7 @@ ByteProgress = Callable[[int, int], None]
 """Called with the bytes that are here and the bytes there will be."""
 
 _STALLS = 5  # attempts in a row that bring nothing
+_STALLS_BEFORE_DIRECT = 2  # then the server itself is asked, and not whom it sends us to
 _FIRST_PAUSE_S = 0.2
 _STALE_PART = {HTTPStatus.PRECONDITION_FAILED, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE}
 
@@ -51,6 +52,7 @@ class Download:
         self._part = folder / f"{wanted.sha256}.part"
         self._etag = folder / f"{wanted.sha256}.etag"
         self.received_bytes = 0
+        self._is_direct = False
 
     def fetch(self, on_progress: ByteProgress | None = None) -> Path:
         """The whole file, its digest checked.
@@ -62,12 +64,12 @@ class Download:
             StorageError: if the disk refused.
         """
         self._drop_others()
-        is_resumed = self._kept_bytes() > 0
         try:
             self._fetch_all(on_progress)
-            if self._actual() != self._wanted.sha256 and is_resumed:
-                # The part that was kept may be the bad one: once more from the start.
+            if self._actual() != self._wanted.sha256:
+                # The part that was kept may be the bad one, or the CDN that we were sent to: once more from the start.
                 self.discard()
+                self._is_direct = True
                 self._fetch_all(on_progress)
         except OSError as error:
             raise StorageError(f"the download could not be kept: {error}") from error
@@ -93,12 +95,15 @@ class Download:
                 self._fetch_some(on_progress)
                 problem = TransportError("the server ended the file early")
             except RefusedError as error:
-                if error.status not in _STALE_PART:
+                if error.status in _STALE_PART:
+                    self.discard()
+                elif self._is_direct:
                     raise
-                self.discard()
+                self._is_direct = True  # what a CDN does not have, the server has
                 problem = error
             except ContractError as error:
                 self.discard()
+                self._is_direct = True
                 problem = TransportError(str(error))
             except TransportError as error:
                 problem = error
@@ -106,6 +111,7 @@ class Download:
                 return
             # Further than ever, not just further: a server that begins anew and cuts every time would go on for ever.
             stalls = 0 if self._size() > furthest else stalls + 1
+            self._is_direct = self._is_direct or stalls >= _STALLS_BEFORE_DIRECT
             furthest = max(furthest, self._size())
             if stalls >= _STALLS:
                 raise problem
@@ -113,7 +119,7 @@ class Download:
 
     def _fetch_some(self, on_progress: ByteProgress | None) -> None:
         with self._transport.download(
-            self._wanted.path, offset=self._kept_bytes(), etag=self._known_etag()
+            self._wanted.path, offset=self._kept_bytes(), etag=self._known_etag(), is_direct=self._is_direct
         ) as download:
             if download.start == 0:
                 self.discard()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import quote
 
+from projectone.contracts.base import sha256_hex
 from projectone.contracts.endpoints import LATEST_MODEL_INFO, release_package, release_update
 from projectone.contracts.releases import BasePackage, LatestModelInfo, ReleaseManifest, ReleaseUpdate
 from projectone.contracts.rollouts import N_BUCKETS, Turn
@@ -18,17 +18,21 @@ from projectone.device.installed import Installed, InstallState, Outcome, Slot
 from projectone.device.releases import SignedReleases
 from projectone.device.transport import Transport
 from projectone.device.updater.download import ByteProgress, Download, Wanted
+from projectone.device.updater.room import OverBudgetError, Room
+from projectone.device.updater.stops import note_stopped, note_way_back
 from projectone.device.updater.ways import ways_to
-from projectone.errors import ArtifactError, ContractError, RefusedError, StorageError
+from projectone.errors import ArtifactError, ContractError, PostponedError, RefusedError
 
-UpdateStatus = Literal["updated", "current", "no-release", "set-aside", "rejected", "waiting", "halted"]
+UpdateStatus = Literal["updated", "current", "no-release", "set-aside", "rejected", "waiting", "halted", "staged"]
 """A new model is in use; there is none newer; there is none at all; the newest is not wanted here; it failed here; it
-is not this device's turn; the server stopped it."""
+is not this device's turn; the server stopped it; it is here and waits for a moment to be tried."""
+
+MayGoOn = Callable[[], bool]
+"""Whether this is the moment to try a model."""
 
 TakeTurn = Callable[[ReleaseManifest, bytes | None, bool], Turn]
 """Whose turn a release is, by what was signed about how far it has gone, and whether it is wanted before its turn."""
 
-_SPARE_BYTES = 32 * 1024 * 1024
 _NO_RELEASE = "no-release"
 _NOTHING_YET = "the server has released nothing yet"
 # Whoever answers for the server with "nothing new" holds a release back for a day, and no longer.
@@ -63,8 +67,9 @@ class Updater:
         staging: Path,
         *,
         channel: str,
-        try_new_model: Callable[[], Outcome[object] | None],
+        try_new_model: Callable[[MayGoOn], Outcome[object] | None],
         take_turn: TakeTurn = lambda manifest, share, is_early: Turn("treated", N_BUCKETS),
+        budget_bytes: int | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         """Join the rooms that an update needs.
@@ -75,8 +80,10 @@ class Updater:
             transport: The way to the server.
             staging: Folder for what is on its way.
             channel: What is followed.
-            try_new_model: Loads the model on trial, exercises it and puts it in use; called inside `changing`.
+            try_new_model: Loads the model on trial, exercises it and puts it in use; called inside `changing`, with
+                what it asks whether it may go on.
             take_turn: Whether a release is for this device now.
+            budget_bytes: What models, bases and what is on its way may take on the disk; None for no limit.
             sleep: Waits between attempts.
         """
         self._installed = installed
@@ -86,16 +93,23 @@ class Updater:
         self._channel = channel
         self._try_new_model = try_new_model
         self._take_turn = take_turn
+        self._room = Room(staging, installed, budget_bytes)
         self._sleep = sleep
 
     def update(
-        self, *, is_again: bool = False, is_early: bool = False, on_progress: ByteProgress | None = None
+        self,
+        *,
+        is_again: bool = False,
+        is_early: bool = False,
+        may_try: MayGoOn = lambda: True,
+        on_progress: ByteProgress | None = None,
     ) -> UpdateReport:
         """Get the newest model into use. Whatever happens, a model that works stays.
 
         Args:
             is_again: Also take a release that failed here before, or that the user went back from.
             is_early: Take a release that goes out in stages before it is this device's turn.
+            may_try: Whether a model may be tried at this moment; if not, it is fetched and waits.
             on_progress: Called while bytes arrive.
 
         Raises:
@@ -106,11 +120,10 @@ class Updater:
             StorageError: if there is too little space, or the disk refused.
         """
         with self._installed.changing():
-            if self._installed.state().trial is not None:  # an update that was interrupted before its trial ended
-                self._try_new_model()
             state = self._installed.state()
             from_version = state.current.version if state.current else None
-            if not is_again and self._releases.is_looked_at(within=_LOOK_ANYWAY) and not self._has_news(state):
+            is_quiet = state.trial is None and not is_again  # a model that waits may have been stopped meanwhile
+            if is_quiet and self._releases.is_looked_at(within=_LOOK_ANYWAY) and not self._has_news(state):
                 return _no_news(from_version)
             with self._releases.current() as trusted:
                 manifest, share = trusted.release(floor=state.floor), trusted.rollout()
@@ -120,9 +133,24 @@ class Updater:
             is_retired = state.current is not None and state.current.seq < manifest.min_seq
             settled = self._needs_nothing(state, manifest, is_again=is_again or is_retired)
             report = settled or self._not_yet(state, manifest, share, is_early or is_retired)
-            report = report or self._install(manifest, from_version, on_progress)
+            if report is None:
+                note_way_back(self._installed, manifest)
+                received = 0
+                if not self._is_staged(state, manifest):
+                    self._installed.forget_trial()
+                    received = self._fetch(manifest, on_progress)
+                report = self._try(manifest, from_version, may_try, received)
+            elif report.status != "waiting":
+                self._installed.forget_trial()
+            note_stopped(self._installed, share)
             self._installed.retire(manifest.min_seq)
             return report
+
+    def _is_staged(self, state: InstallState, manifest: ReleaseManifest) -> bool:
+        """Whether the release lies here whole, and was not tried to the end."""
+        waits = state.trial
+        is_it = waits is not None and waits.manifest_sha256 == sha256_hex(manifest.to_bytes())
+        return is_it and waits is not None and self._installed.damage(waits) is None
 
     def _not_yet(
         self, state: InstallState, manifest: ReleaseManifest, share: bytes | None, is_early: bool
@@ -165,9 +193,8 @@ class Updater:
             return UpdateReport("set-aside", from_version, from_version, f"{manifest.version} is set aside: {reason}")
         return None
 
-    def _install(
-        self, manifest: ReleaseManifest, from_version: str | None, on_progress: ByteProgress | None
-    ) -> UpdateReport:
+    def _fetch(self, manifest: ReleaseManifest, on_progress: ByteProgress | None) -> int:
+        """Bring the release here by the shortest way, ready for its trial; gives the bytes that were fetched."""
         slot, received = self._shortest_way(manifest, on_progress)
         if slot is None:
             package = release_package(manifest.package_sha256)
@@ -176,7 +203,17 @@ class Updater:
                 wanted, manifest, lambda file: self._installed.add(file, manifest), on_progress
             )
             received += n_bytes
-        outcome = self._try_new_model()
+        return received
+
+    def _try(
+        self, manifest: ReleaseManifest, from_version: str | None, may_try: MayGoOn, received: int
+    ) -> UpdateReport:
+        try:
+            if not may_try():
+                raise PostponedError("it is here and waits for a quiet moment to be tried")
+            outcome = self._try_new_model(may_try)
+        except PostponedError as error:
+            return UpdateReport("staged", from_version, from_version, f"{manifest.version}: {error}", received)
         if outcome is None or outcome.reason is not None:
             reason = outcome.reason if outcome else "it was not tried"
             return UpdateReport("rejected", from_version, from_version, f"{manifest.version}: {reason}", received)
@@ -191,7 +228,7 @@ class Updater:
         for way in ways_to(manifest, lambda way: self._installed.file_of(way.path, way.base_sha256) is not None):
             try:
                 slot, n_bytes = self._go(way, manifest, on_progress)
-            except (ArtifactError, RefusedError):
+            except (ArtifactError, RefusedError, OverBudgetError):
                 continue
             return slot, received + n_bytes
         return None, received
@@ -217,7 +254,7 @@ class Updater:
         wanted = Wanted(path=release_package(package.sha256), sha256=package.sha256, size_bytes=package.size_bytes)
         download = Download(self._transport, self._staging, wanted, sleep=self._sleep)
         # The base, and the release that is made from it.
-        self._check_space(download.missing_bytes() + 2 * sum(file.size_bytes for file in manifest.files))
+        self._room.check(download.missing_bytes() + 2 * sum(file.size_bytes for file in manifest.files))
         file = download.fetch(on_progress)
         try:
             self._installed.add_base(file, way, manifest)
@@ -233,7 +270,7 @@ class Updater:
         on_progress: ByteProgress | None,
     ) -> tuple[Slot, int]:
         download = Download(self._transport, self._staging, wanted, sleep=self._sleep)
-        self._check_space(download.missing_bytes() + sum(file.size_bytes for file in manifest.files))
+        self._room.check(download.missing_bytes() + sum(file.size_bytes for file in manifest.files))
         file = download.fetch(on_progress)
         try:
             slot = install(file)
@@ -243,12 +280,3 @@ class Updater:
         self._installed.begin_trial(slot)
         download.discard()
         return slot, download.received_bytes
-
-    def _check_space(self, needed_bytes: int) -> None:
-        self._staging.mkdir(parents=True, exist_ok=True)
-        free_bytes = shutil.disk_usage(self._staging).free
-        if free_bytes < needed_bytes + _SPARE_BYTES:
-            raise StorageError(
-                f"the update needs {(needed_bytes + _SPARE_BYTES) / 1e6:.0f} MB of disk space, "
-                f"there are {free_bytes / 1e6:.0f} MB: free some and run it again"
-            )

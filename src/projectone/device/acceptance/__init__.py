@@ -1,0 +1,16 @@
+"""Tries a downloaded model on the user's own recordings before it is in use, here and for nobody else's eyes.
+
+choosing    which recordings
+smoke       sounds in which nobody speaks
+trial       the old model hears them, then the new one
+judging     worse, or chance
+rows        what came of it, kept on this device
+"""
+
+from __future__ import annotations
+
+from projectone.device.acceptance.choosing import OwnRecording
+from projectone.device.acceptance.rows import M010_TRIALS, Comparison, TrialRows
+from projectone.device.acceptance.trial import Acceptance, Trial, WorseHereError
+
+__all__ = ["M010_TRIALS", "Acceptance", "Comparison", "OwnRecording", "Trial", "TrialRows", "WorseHereError"]
