@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from projectone.device.heard import NO_HINTS, EngineHeard, Hints, Signals
+from projectone.device.heard import NO_HINTS, EngineHeard, Hints, Signals, Word
 from projectone.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from projectone.speech.biasing import TermBias
     from projectone.speech.checkpoint import WhisperCheckpoint
     from projectone.speech.int8 import Numerics
-    from projectone.speech.segments import Segment
     from projectone.speech.threads import MlxThread
     from projectone.speech.tokenizer import Tokenizer
+    from projectone.speech.transcription import Window
 
 
 class SpeechEngine:
@@ -52,10 +52,18 @@ class SpeechEngine:
         options = TranscribeOptions(
             language=self._language,
             temperatures=GREEDY_TEMPERATURES if hints.is_partial else TEMPERATURES,
+            words=hints.want_words and not hints.is_partial,
             bias=self._bias_of(hints.terms, self._checkpoint.tokenizer),
+            # A third of the time, and as many words right (docs/live.md): models from here are trained on both.
+            short_context=hints.is_partial,
         )
         heard = transcribe(self._checkpoint, samples, options=options)
-        return EngineHeard(heard.text, signals=_signals(heard.segments), terms=heard.terms)
+        words = tuple(
+            Word(word.text, word.start_s, word.end_s, word.probability)
+            for segment in heard.segments
+            for word in segment.words
+        )
+        return EngineHeard(heard.text, words, _signals(heard.windows), heard.terms)
 
     def _bias_of(self, terms: tuple[str, ...], tokenizer: Tokenizer) -> TermBias | None:
         """The list in this model's tokens; made anew only when it changed."""
@@ -91,14 +99,11 @@ def load_engine(folder: Path, *, language: str, numerics: Numerics) -> SpeechEng
         raise
 
 
-def _signals(segments: tuple[Segment, ...]) -> Signals | None:
-    if not segments:
-        return None
-    lengths = [segment.end_s - segment.start_s for segment in segments]
-    weighted = sum(segment.avg_logprob * length for segment, length in zip(segments, lengths, strict=True))
+def _signals(windows: tuple[Window, ...]) -> Signals:
+    length_s = sum(window.duration_s for window in windows)
     return Signals(
-        weighted / sum(lengths),
-        max(segment.compression_ratio for segment in segments),
-        max(segment.no_speech_prob for segment in segments),
-        max(segment.temperature for segment in segments),
+        sum(window.avg_logprob * window.duration_s for window in windows) / length_s,
+        max(window.compression_ratio for window in windows),
+        max(window.no_speech_prob for window in windows),
+        max(window.temperature for window in windows),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import mlx.core as mx
 import numpy as np
@@ -13,10 +13,13 @@ from projectone.speech.biasing import BiasedRows, TermBias
 from projectone.speech.checkpoint import WhisperCheckpoint
 from projectone.speech.encoding import embed_windows
 from projectone.speech.generation import never_written
+from projectone.speech.kernels import Floats
 from projectone.speech.logit_rules import LogitRules, Scores, logsumexp
 from projectone.speech.prefix import decoder_prefix
 from projectone.speech.stepping import open_stepper
+from projectone.speech.timing import Trace
 from projectone.speech.tokenizer import Task
+from projectone.speech.watching import Head, Watch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +36,7 @@ class DecodingOptions:
         suppress_tokens: Ids never written, or None for the list of the checkpoint.
         suppress_blank: Forbid a blank or nothing as the first token.
         seed: Of the sampling; rows draw from streams of their own, so a batch gives what its rows give alone.
+        heads: Attention heads to watch meanwhile; with none there is no trace.
         bias: Terms to lean towards, at temperature 0.
         is_bias_watched: Write what would be written without `bias`, and only note where it would have changed that.
     """
@@ -46,6 +50,7 @@ class DecodingOptions:
     suppress_tokens: tuple[int, ...] | None = None
     suppress_blank: bool = True
     seed: int = 0
+    heads: tuple[Head, ...] = ()
     bias: TermBias | None = None
     is_bias_watched: bool = False
 
@@ -69,6 +74,7 @@ class DecodingResult:
         compression_ratio: Bytes of text over bytes compressed; repetition raises it.
         temperature: At which it was decoded.
         nothing_prob: Probability of no text at all, before the rules forbid that.
+        trace: What `heads` looked at while these tokens were written.
         is_turned: Whether the list of terms changed a token, or would have.
         terms: Of the list, those that are in the text because of it.
     """
@@ -81,6 +87,7 @@ class DecodingResult:
     compression_ratio: float
     temperature: float
     nothing_prob: float = 0.0
+    trace: Trace | None = field(default=None, compare=False, repr=False)
     is_turned: bool = False
     terms: tuple[str, ...] = ()
 
@@ -192,7 +199,9 @@ class _Run:
         self._streams = [np.random.default_rng([options.seed, row_id]) for row_id in row_ids]
         self._rows = list(range(len(prefixes)))  # the row that each line of the batch belongs to
         self._tokens: list[list[int]] = [[] for _ in prefixes]
-        self._logprobs = [0.0] * len(prefixes)
+        self._logprobs: list[list[float]] = [[] for _ in prefixes]
+        self._watch = Watch(options.heads) if options.heads else None
+        self._looks: list[list[Floats]] = [[] for _ in prefixes]  # of each row: (heads, tokens, positions)
         self._no_speech = [0.0] * len(prefixes)
         self._nothing = [0.0] * len(prefixes)
         self._forced = None if forced is None else [[*tokens, self._eot] for tokens in forced]
@@ -206,13 +215,16 @@ class _Run:
         # The last token needs no position of its own: nothing follows it.
         room = self._checkpoint.dims.n_text_ctx - len(prefixes[0]) + 1
         n_tokens = min(self._options.max_new_tokens, room)
+        start = prefixes[0].index(tokenizer.sot)
         opening, stepper = open_stepper(
             self._checkpoint.model,
             features,
             prefixes,
             n_steps=n_tokens - 1,
-            positions=(prefixes[0].index(tokenizer.sot), -1),
+            positions=(start, -1),
+            watch=self._watch,
         )
+        self._note_looks(slice(start, None))
         self._nothing = np.exp(opening[:, 1, self._eot] - logsumexp(opening[:, 1])).tolist()
         if tokenizer.no_speech is not None:
             at_start = opening[:, 0]
@@ -225,7 +237,15 @@ class _Run:
             if 2 * len(running) <= len(self._rows):
                 stepper.keep(running)
                 self._rows = [self._rows[line] for line in running]
-            self._choose(stepper.step([self._tokens[row][-1] for row in self._rows]))
+            scores = stepper.step([self._tokens[row][-1] for row in self._rows])
+            self._note_looks(slice(None))
+            self._choose(scores)
+
+    def _note_looks(self, which: slice) -> None:
+        """Of the tokens given last, those that are meant."""
+        if self._watch is not None:
+            for row, look in zip(self._rows, self._watch.take()[:, :, which], strict=True):
+                self._looks[row].append(look)
 
     def _choose(self, scores: Scores) -> None:
         """Append the next token to every row of the batch."""
@@ -242,7 +262,7 @@ class _Run:
             if self._biased is not None:
                 token = self._biased.choose(row, row_scores, float(total), token)
             self._tokens[row].append(token)
-            self._logprobs[row] += float(row_scores[token] - total)
+            self._logprobs[row].append(float(row_scores[token] - total))
 
     def _pick(self, scores: Scores, stream: np.random.Generator) -> int:
         if self._options.temperature == 0:
@@ -261,13 +281,21 @@ class _Run:
             tokens=tuple(tokens),
             text=text,
             language=language,
-            avg_logprob=self._logprobs[row] / (len(tokens) + 1),
+            avg_logprob=sum(self._logprobs[row]) / (len(tokens) + 1),
             no_speech_prob=self._no_speech[row],
             compression_ratio=compression_ratio(text),
             temperature=self._options.temperature,
             nothing_prob=self._nothing[row],
+            trace=self._trace(row, tokens),
             is_turned=self._biased is not None and self._biased.is_turned[row],
         )
+
+    def _trace(self, row: int, tokens: Sequence[int]) -> Trace | None:
+        if self._watch is None:
+            return None
+        n_before = self._looks[row][0].shape[1] - 1
+        shares = np.concatenate(self._looks[row], axis=1)[:, : n_before + len(tokens) + 1]
+        return Trace(tuple(tokens), tuple(self._logprobs[row][: len(tokens)]), shares, n_before)
 
 
 def _rules(checkpoint: WhisperCheckpoint, options: DecodingOptions) -> LogitRules:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import mlx.core as mx
 import numpy as np
 import numpy.typing as npt
 
 from projectone.speech.checkpoint import WhisperCheckpoint
 from projectone.speech.decoding import DecodingOptions, decode
+from projectone.speech.logit_rules import logsumexp
+from projectone.speech.prefix import decoder_prefix
+from projectone.speech.timing import Trace
+from projectone.speech.watching import Head, Watch
 
 Floats = npt.NDArray[np.float32]
 
@@ -45,3 +51,36 @@ def forced_scores(
             shares.append(np.array(mx.softmax(scores[0, head], axis=-1)))
     logits = np.array(decoder.token_embedding.as_linear(hidden))[0]
     return logits, np.asarray(np.mean(shares, axis=0), np.float32) if shares else None
+
+
+def forced_trace(
+    checkpoint: WhisperCheckpoint,
+    tokens: Sequence[int],
+    features: mx.array,
+    *,
+    language: str | None,
+    timestamps: bool = False,
+    heads: Sequence[Head],
+) -> Trace:
+    """What would have been noted had the model written these tokens itself.
+
+    Args:
+        checkpoint: The model.
+        tokens: Without prefix and end-of-text.
+        features: (positions, state).
+        language: Of the text.
+        timestamps: Whether they are among the tokens.
+        heads: To watch; at least one.
+
+    Source: `find_alignment` in whisper/timing.py.
+    """
+    prefix = decoder_prefix(checkpoint.tokenizer, language=language, timestamps=timestamps)
+    decoder = checkpoint.model.decoder
+    given = mx.array([[*prefix, *tokens]], dtype=mx.int32)
+    hidden, _, of_layers = decoder.hidden_states(given, features[None])
+    watch = Watch(heads)
+    watch.note_scores(of_layers)
+    n_before = len(prefix) - 1
+    scores = np.array(decoder.token_embedding.as_linear(hidden[0, n_before:-1]).astype(mx.float32))
+    logprobs = scores[np.arange(len(tokens)), list(tokens)] - logsumexp(scores)
+    return Trace(tuple(tokens), tuple(logprobs.tolist()), watch.take()[0], n_before)

@@ -9,6 +9,7 @@ import numpy as np
 from projectone.speech.int8 import DecoderSessions
 from projectone.speech.kernels import Floats
 from projectone.speech.logit_rules import Scores
+from projectone.speech.watching import Watch
 
 
 class Int8Stepper:
@@ -18,10 +19,12 @@ class Int8Stepper:
         sessions: The decoder.
         features: (rows, positions, state) of the encoder.
         n_room: Tokens of a row at most.
+        watch: Is told where the heads look in the sound.
     """
 
-    def __init__(self, sessions: DecoderSessions, features: Floats, *, n_room: int) -> None:
+    def __init__(self, sessions: DecoderSessions, features: Floats, *, n_room: int, watch: Watch | None = None) -> None:
         self._sessions = sessions
+        self._watch = watch
         n_rows, n_positions, n_state = features.shape
         n_blocks = len(sessions.after_own)
         n_head = sessions.n_head
@@ -63,8 +66,12 @@ class Int8Stepper:
             own, sound = self._own[2 * block : 2 * block + 2], self._sound[2 * block : 2 * block + 2]
             for kept, made in zip(own, new, strict=True):
                 kept[:, :, start:end] = self._heads(made)
-            x, query = after_own(x=x, gathered=self._gather(query, *own[:, :, :, :end], is_causal=True))
-            x, *given = after_sound(x=x, gathered=self._gather(query, *sound))
+            gathered, _ = self._gather(query, *own[:, :, :, :end], is_causal=True)
+            x, query = after_own(x=x, gathered=gathered)
+            gathered, shares = self._gather(query, *sound)
+            if self._watch is not None:
+                self._watch.note(block, shares)
+            x, *given = after_sound(x=x, gathered=gathered)
             if given:
                 query, *new = given
         return x
@@ -74,8 +81,8 @@ class Int8Stepper:
         n_rows, n_head = self._own.shape[1:3]
         return x.reshape(n_rows, -1, n_head, self._width).transpose(0, 2, 1, 3)
 
-    def _gather(self, query: Floats, keys: Floats, values: Floats, *, is_causal: bool = False) -> Floats:
-        """What each token attends to: all positions, or those up to itself."""
+    def _gather(self, query: Floats, keys: Floats, values: Floats, *, is_causal: bool = False) -> tuple[Floats, Floats]:
+        """What each token attends to, all positions or those up to itself, and the shares of these."""
         split = self._heads(query * self._scale)
         scores = split @ keys.transpose(0, 1, 3, 2)
         n_tokens, n_positions = scores.shape[2:]
@@ -85,4 +92,4 @@ class Int8Stepper:
         shares = np.exp(scores, out=scores)
         shares /= shares.sum(axis=-1, keepdims=True)
         gathered: Floats = (shares @ values).transpose(0, 2, 1, 3).reshape(query.shape)
-        return gathered
+        return gathered, shares

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from projectone.speech.audio import HOP_LENGTH, SAMPLE_RATE
 from projectone.speech.decoding import DecodingResult
 from projectone.speech.model_files import ENCODER_STRIDE
+from projectone.speech.timing import WordTiming
 from projectone.speech.tokenizer import Tokenizer
 
 SECONDS_PER_FRAME = HOP_LENGTH / SAMPLE_RATE
@@ -21,7 +23,8 @@ class Segment:
         end_s: From the start of the recording.
         text: With the leading blank that the model wrote.
         tokens: Ids, timestamps included.
-        avg_logprob: Of the window that the segment came from, as are the fields below.
+        avg_logprob: Of the window that the segment came from, as are the next three.
+        words: When each was said, from the start of the recording; empty if that was not asked for.
     """
 
     start_s: float
@@ -32,10 +35,16 @@ class Segment:
     no_speech_prob: float
     compression_ratio: float
     temperature: float
+    words: tuple[WordTiming, ...] = ()
 
 
 def split_window(
-    result: DecodingResult, tokenizer: Tokenizer, *, start_frame: int, n_frames: int
+    result: DecodingResult,
+    tokenizer: Tokenizer,
+    *,
+    start_frame: int,
+    n_frames: int,
+    words: Sequence[WordTiming] = (),
 ) -> tuple[list[Segment], int]:
     """Cut a decoded window where two timestamps meet.
 
@@ -44,6 +53,7 @@ def split_window(
         tokenizer: Of the model.
         start_frame: Where the window begins in the recording, in mel frames.
         n_frames: How many frames of the recording the window holds.
+        words: Of the window.
 
     Returns:
         Segments that have a text and a length, and the number of frames that are done with: all of them, or those up
@@ -58,14 +68,17 @@ def split_window(
     if not cuts:
         last = next((token for token in reversed(tokens) if token > begin), None)
         length_s = n_frames * SECONDS_PER_FRAME if last is None else tokenizer.timestamp_s(last)
-        return _kept([_segment(result, tokenizer, tokens, start_frame, 0.0, length_s)]), n_frames
+        whole = _segment(result, tokenizer, tokens, start_frame, 0.0, length_s)
+        return _kept([replace(whole, words=tuple(words))]), n_frames
     if ends_in_one:
         cuts.append(len(tokens))
     segments = []
     for first, end in zip([0, *cuts[:-1]], cuts, strict=True):
         part = tokens[first:end]
         start_s, end_s = tokenizer.timestamp_s(part[0]), tokenizer.timestamp_s(part[-1])
-        segments.append(_segment(result, tokenizer, part, start_frame, start_s, end_s))
+        segment = _segment(result, tokenizer, part, start_frame, start_s, end_s)
+        said = tuple(word for word in words if first <= word.first_token < end)
+        segments.append(replace(segment, words=said))
     if ends_in_one:  # nobody speaks after the last timestamp
         return _kept(segments), n_frames
     n_done = (tokens[cuts[-1] - 1] - begin) * ENCODER_STRIDE

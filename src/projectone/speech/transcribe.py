@@ -10,14 +10,16 @@ import mlx.core as mx
 import numpy as np
 
 from projectone.errors import DataError
+from projectone.speech.alignment_heads import alignment_heads_of
 from projectone.speech.audio import SAMPLE_RATE, log_mel_spectrogram
 from projectone.speech.biasing import TermBias
 from projectone.speech.checkpoint import WhisperCheckpoint
 from projectone.speech.decoding import DecodingOptions, DecodingResult, decode_features, detect_language
 from projectone.speech.encoding import embed_windows
-from projectone.speech.segments import Segment, split_window
+from projectone.speech.segments import Segment
 from projectone.speech.term_guard import write_terms
 from projectone.speech.tokenizer import Task
+from projectone.speech.transcription import Findings, Transcription
 from projectone.speech.windows import next_window
 
 __all__ = ["GREEDY", "Segment", "TranscribeOptions", "Transcription", "transcribe", "transcribe_many"]
@@ -51,6 +53,7 @@ class TranscribeOptions:
             times as fast; Whisper was trained on full windows and may do worse.
         seed: Of the sampling.
         bias: Terms that may be said; written where the sound allows it (see `term_guard`).
+        words: Say of each word when it was said and how sure the model is of it: `Segment.words`.
     """
 
     language: str | None = None
@@ -66,6 +69,7 @@ class TranscribeOptions:
     short_context: bool = False
     seed: int = 0
     bias: TermBias | None = None
+    words: bool = False
 
     def __post_init__(self) -> None:
         if not self.temperatures:
@@ -74,17 +78,6 @@ class TranscribeOptions:
 
 GREEDY = TranscribeOptions(temperatures=GREEDY_TEMPERATURES)
 """One greedy try: the same model and sound always give the same text. For evaluation."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Transcription:
-    """The text of a recording, and which terms of the list are in it because of the list."""
-
-    text: str
-    segments: tuple[Segment, ...]
-    language: str | None
-    duration_s: float
-    terms: tuple[str, ...] = ()
 
 
 def transcribe(
@@ -176,15 +169,16 @@ def _transcribe_batch(
     mels = mx.stack(
         [log_mel_spectrogram(clip, checkpoint.dims.n_mels, padding=n_samples - clip.size) for clip in clips]
     )
-    decoding = _decoding_options(options, _prompt(checkpoint, options))
-    results = _decode_with_fallback(checkpoint, embed_windows(checkpoint.model, mels), options, decoding)
+    decoding = _decoding_options(checkpoint, options, _prompt(checkpoint, options))
+    features = embed_windows(checkpoint.model, mels)
+    results = _decode_with_fallback(checkpoint, features, options, decoding)
     transcriptions = []
-    for clip, result in zip(clips, results, strict=True):
+    for row, (clip, result) in enumerate(zip(clips, results, strict=True)):
+        found = Findings(checkpoint, clip, timestamps=options.timestamps, words=options.words)
         n_frames = -(-clip.size // checkpoint.features.hop_length)
-        heard = not _is_silence(result, options)
-        segments, _ = split_window(result, checkpoint.tokenizer, start_frame=0, n_frames=n_frames)
-        terms = result.terms if heard else ()
-        transcriptions.append(_transcription(segments if heard else [], result.language, clip, terms))
+        is_silence = _is_silence(result, options)
+        found.take(result, features[row], start_frame=0, n_frames=n_frames, is_silence=is_silence)
+        transcriptions.append(found.transcription(result.language))
     return transcriptions
 
 
@@ -196,26 +190,23 @@ def _transcribe_long(checkpoint: WhisperCheckpoint, samples: Samples, options: T
     n_content = max(1, samples.size // checkpoint.features.hop_length)
     language = _language_of(checkpoint, mel[:n_window], options)
     prompt = initial = _prompt(checkpoint, options)
-    segments: list[Segment] = []
-    terms: list[str] = []
+    found = Findings(checkpoint, samples, timestamps=options.timestamps, words=options.words)
     start = 0
     while start < n_content:
         window, n_frames = next_window(mel, start, n_content, n_window, is_cut_freely=not options.timestamps)
-        decoding = replace(_decoding_options(options, prompt), language=language)
+        decoding = replace(_decoding_options(checkpoint, options, prompt), language=language)
         features = embed_windows(checkpoint.model, window[None])
         result = _decode_with_fallback(checkpoint, features, options, decoding, stream=start)[0]
-        if _is_silence(result, options):
-            start += n_frames
-            continue
-        found, n_done = split_window(result, checkpoint.tokenizer, start_frame=start, n_frames=n_frames)
-        segments += found
-        terms += result.terms
+        is_silence = _is_silence(result, options)
+        segments, n_done = found.take(result, features[0], start_frame=start, n_frames=n_frames, is_silence=is_silence)
         start += n_done
+        if is_silence:
+            continue
         # What was sampled at a high temperature would lead the next window astray.
-        said = [token for segment in found for token in segment.tokens if token < checkpoint.tokenizer.eot]
+        said = [token for segment in segments for token in segment.tokens if token < checkpoint.tokenizer.eot]
         is_shown = options.condition_on_previous_text and result.temperature <= 0.5
         prompt = (*prompt, *said) if is_shown else initial
-    return _transcription(segments, language, samples, terms)
+    return found.transcription(language)
 
 
 def _decode_with_fallback(
@@ -269,7 +260,9 @@ def _prompt(checkpoint: WhisperCheckpoint, options: TranscribeOptions) -> tuple[
     return tuple(checkpoint.tokenizer.encode(f" {prompt}")) if prompt else ()
 
 
-def _decoding_options(options: TranscribeOptions, previous_text: tuple[int, ...]) -> DecodingOptions:
+def _decoding_options(
+    checkpoint: WhisperCheckpoint, options: TranscribeOptions, previous_text: tuple[int, ...]
+) -> DecodingOptions:
     return DecodingOptions(
         language=options.language,
         task=options.task,
@@ -279,16 +272,5 @@ def _decoding_options(options: TranscribeOptions, previous_text: tuple[int, ...]
         seed=options.seed,
         bias=options.bias,
         is_bias_watched=True,
-    )
-
-
-def _transcription(
-    segments: list[Segment], language: str | None, samples: Samples, terms: Sequence[str]
-) -> Transcription:
-    return Transcription(
-        text="".join(segment.text for segment in segments).strip(),
-        segments=tuple(segments),
-        language=language,
-        duration_s=samples.size / SAMPLE_RATE,
-        terms=tuple(dict.fromkeys(terms)),
+        heads=alignment_heads_of(checkpoint) if options.words else (),
     )

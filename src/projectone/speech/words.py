@@ -1,0 +1,61 @@
+"""The words of a recording, window by window: when each was said, and how sure the model is of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import mlx.core as mx
+
+from projectone.speech.alignment_heads import alignment_heads_of
+from projectone.speech.audio import HOP_LENGTH, SAMPLE_RATE
+from projectone.speech.checkpoint import WhisperCheckpoint
+from projectone.speech.decoding import DecodingResult
+from projectone.speech.forced import forced_trace
+from projectone.speech.kernels import Floats
+from projectone.speech.model_files import ENCODER_STRIDE
+from projectone.speech.pauses import keep_out, loudness_of
+from projectone.speech.timing import WordTiming, find_alignment
+
+
+class WordFinder:
+    """Places the words of one recording in time."""
+
+    def __init__(self, checkpoint: WhisperCheckpoint, samples: Floats) -> None:
+        self._checkpoint = checkpoint
+        self._loudness = loudness_of(samples)
+        self._n_frames = max(1, samples.size // HOP_LENGTH)
+
+    def of_window(
+        self, result: DecodingResult, features: mx.array, *, start_frame: int, n_frames: int, timestamps: bool
+    ) -> list[WordTiming]:
+        """The words of a window, from the start of the recording.
+
+        Args:
+            result: Of the window, decoded with `alignment_heads_of` the model watched.
+            features: Of the window, (positions, state): a text that was put right afterwards is followed anew in them.
+            start_frame: Where the window begins, in mel frames.
+            n_frames: How many frames of the recording it holds.
+            timestamps: Whether it was decoded with them.
+        """
+        checkpoint, trace = self._checkpoint, result.trace
+        if not result.tokens:
+            return []
+        if trace is None or trace.tokens != result.tokens:
+            trace = forced_trace(
+                checkpoint,
+                result.tokens,
+                features,
+                language=result.language,
+                timestamps=timestamps,
+                heads=alignment_heads_of(checkpoint),
+            )
+        n_positions = max(1, min(n_frames, self._n_frames - start_frame) // ENCODER_STRIDE)
+        loudness = None if self._loudness is None else self._loudness.of_positions(start_frame, n_positions)
+        offset_s = start_frame * HOP_LENGTH / SAMPLE_RATE
+        words = [
+            replace(word, start_s=word.start_s + offset_s, end_s=word.end_s + offset_s)
+            for word in find_alignment(
+                trace, checkpoint.tokenizer, language=result.language, n_positions=n_positions, loudness=loudness
+            )
+        ]
+        return words if self._loudness is None else keep_out(words, self._loudness.pauses)
