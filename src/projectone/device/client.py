@@ -155,14 +155,16 @@ class DeviceClient:
         """
         self._rooms.consent.require(scope)
 
-    def next_script(self, *, is_skipping: bool = False) -> Offer | None:
+    def next_script(self, *, is_skipping: bool = False, is_asking: bool = True) -> Offer | None:
         """The sentence to read aloud now; None if all of them were read. Asks the server for new ones once a day.
 
         Args:
             is_skipping: Do not ask for the present one again.
+            is_asking: Whether to ask the server at all.
         """
         scripts = self._rooms.scripts
-        scripts.refresh()
+        if is_asking:
+            scripts.refresh()
         if is_skipping:
             scripts.skip()
         return scripts.offer(self._rooms.recordings.read_scripts())
