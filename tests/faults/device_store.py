@@ -29,7 +29,7 @@ from projectone.device.live import Live
 from projectone.device.settings import DeviceSettings
 from projectone.device.transcriber import Transcriber
 from projectone.device.transport import Answer
-from projectone.errors import RefusedError
+from projectone.errors import RefusedError, StorageError
 from projectone.storage.database import Database
 
 SOUNDS = {name: tone(0.2, pitch_hz=300 + 100 * number) for number, name in enumerate(("first", "second", "third"))}
@@ -188,7 +188,7 @@ def live_through(client: DeviceClient, say: Say, *, is_short: bool = False) -> N
         say(f"heard {name}")
         client.correct(recording.recording_id, name)
         say(f"corrected {name}")
-    assert client.sync().sent == 2
+    _send(client, 2)
     say("synced")
     if is_short:
         return
@@ -202,9 +202,16 @@ def live_through(client: DeviceClient, say: Say, *, is_short: bool = False) -> N
     client.correct(third.recording_id, "third")
     say("heard third")
     say("corrected third")
-    assert client.sync().sent == 1
+    _send(client, 1)
     say("synced again")
     client.withdraw("corrections")
     say("withdrawn")
-    client.sync()
+    _send(client, 0)
     say("erased")
+
+
+def _send(client: DeviceClient, expected: int) -> None:
+    report = client.sync()
+    if report.problem is not None:
+        raise StorageError(report.problem)
+    assert report.sent == expected

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from tests.conformance.portable.topics import Case, Mistake, Topic, Value
 
+import projectone.device.outbox.line as outbox_line
 from projectone.contracts.consent import ConsentScope
 from projectone.device.outbox import Outbox, OutboxEntry
 from projectone.device.wiring import MIGRATIONS
@@ -121,6 +122,8 @@ _STORIES: dict[str, list[Value]] = {
         _put("s1"), _put("s2"), _do("claim", at_s=0), _do("failed", at_s=0), _do("claim", at_s=0), _SENT,
         _do("claim", at_s=29), _do("claim", at_s=61), _do("failed", at_s=61), _do("claim", at_s=61 + 59),
         _do("claim", at_s=61 + 121), _SENT],
+    "the clock is set back by a year after a failure": [
+        _put("s1"), _do("claim", at_s=0), _do("failed", at_s=31_536_000), _do("claim", at_s=0), _SENT],
     "a refusal is final": [_put("s1"), _CLAIM, _do("refused"), _CLAIM, _put("s1"), _CLAIM],
     "withdrawn before anything left": [_put("c1", "consent"), _put("s1"), _do("withdraw", consent="c1"), _CLAIM],
     "withdrawn after the consent left": [
@@ -164,7 +167,8 @@ STATES = Topic(
         "and makes it `sending`, with one attempt more: consents first, then withdrawals and deletions, then samples, "
         "those with fewer attempts before others; with `at_s`, only what is due by then. `sent`, `refused`, "
         "`no_consent` and `failed` are about the last claimed one, and do nothing unless it is still `sending`. After "
-        "a failure it waits for 30 s times 2^attempts, times something between a half and one. `restart` makes "
+        "a failure it waits for 30 s times 2^attempts, times something between a half and one, but six hours at most; "
+        "what is due later than that was put off before the clock was set back, and is due. `restart` makes "
         "everything that is `sending` wait again. `withdraw` says whether the server may know of the consent; "
         "`take_back`, whether it may have the sample, and then puts a deletion in line. `forgotten` sends a consent "
         "once more."
@@ -175,6 +179,7 @@ STATES = Topic(
         Mistake("what was being sent is forgotten", Outbox, "recover", lambda self: 0),
         Mistake("a withdrawn one becomes sent", Outbox, "_leave_sending", _leave_anything),
         Mistake("sent before the answer", Outbox, "claim", _sent_at_once),
+        Mistake("never due", outbox_line, "_LONGEST_PAUSE_S", 1e9),
         Mistake("nothing is taken back", Outbox, "take_back", lambda self, sample_id: False),
     ),
 )

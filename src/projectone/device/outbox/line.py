@@ -91,8 +91,10 @@ class Outbox:
         """
         with self._database.transaction():
             rows = self._database.query(
-                f"SELECT * FROM outbox WHERE state = 'waiting' AND due_at <= ? ORDER BY {_IN_ORDER} LIMIT 1",
-                (due_before.timestamp() if due_before else _FOR_EVER,),
+                "SELECT * FROM outbox WHERE state = 'waiting' AND (due_at <= ?1 OR due_at > ?1 + ?2)"
+                f" ORDER BY {_IN_ORDER} LIMIT 1",
+                # No pause is so long: the clock was set back since.
+                (due_before.timestamp() if due_before else _FOR_EVER, _LONGEST_PAUSE_S),
             )
             if not rows:
                 return None
