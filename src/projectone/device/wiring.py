@@ -38,6 +38,7 @@ from projectone.device.transport import Transport
 from projectone.device.trust import Trust
 from projectone.device.updater import TakeTurn, Updater
 from projectone.device.uploader import Uploader
+from projectone.device.vocabulary import M013_VOCABULARY, Vocabulary
 from projectone.errors import SettingsError, StorageError
 from projectone.storage.blobs import FileBlobs
 from projectone.storage.database import Database
@@ -59,6 +60,7 @@ MIGRATIONS = (
     M010_TRIALS,
     M011_VERDICTS,
     M012_QUALITY,
+    M013_VOCABULARY,
 )
 
 MAX_RECORDING_S = 3600.0
@@ -86,11 +88,12 @@ def open_client(settings: DeviceSettings) -> DeviceClient:
     consent = ConsentLedger(database)
     outbox = Outbox(database)
     windows, cohorts = Windows(database), Cohorts(database)
+    vocabulary = Vocabulary(database, clock=_now)
     acceptance = model_wiring.acceptance(database, recordings, outbox, settings.language, read_clip, _now)
-    transcriber = _transcriber(installed, acceptance, windows, settings)
+    transcriber = _transcriber(installed, acceptance, windows, vocabulary, settings)
     reporter = _reporter(windows, transport, installed, acceptance, keys, settings)
     quality = _quality(database, consent, transport, keys, settings)
-    keep = partial(_keep, transcriber, recordings, quality)
+    keep = partial(_keep, transcriber, recordings, quality, vocabulary)
     return DeviceClient(
         DeviceRooms(
             home=settings.home,
@@ -109,6 +112,7 @@ def open_client(settings: DeviceSettings) -> DeviceClient:
                 contributor_id=keys.contributor_id,
                 language=settings.language,
                 clock=_now,
+                learn=vocabulary.learn,
             ),
             sent=Sent(database, recordings, outbox),
             given=Given(recordings, outbox),
@@ -123,6 +127,7 @@ def open_client(settings: DeviceSettings) -> DeviceClient:
                 take_turn=_turns(cohorts, windows, reporter),
             ),
             transcriber=transcriber,
+            vocabulary=vocabulary,
             live=_live(settings.home / "live", transcriber, recordings, keep),
             scripts=Scripts(
                 settings.home / "scripts", transport, trust.read_scripts, language=settings.language, clock=_now
@@ -143,11 +148,12 @@ def open_client(settings: DeviceSettings) -> DeviceClient:
 
 
 def _transcriber(
-    installed: Installed, acceptance: Acceptance, windows: Windows, settings: DeviceSettings
+    installed: Installed, acceptance: Acceptance, windows: Windows, vocabulary: Vocabulary, settings: DeviceSettings
 ) -> Transcriber:
     return Transcriber(
         installed,
         lambda folder: _load_engine(folder, settings),
+        terms=vocabulary.active,
         begin_trial=model_wiring.trials(installed, acceptance),
         on_heard=lambda heard, sound_s: windows.count_heard(sound_s, heard.computing_s, not heard.text.strip()),
     )
@@ -192,11 +198,17 @@ def _quality(
 
 
 def _keep(
-    transcriber: Transcriber, recordings: Recordings, quality: Quality, clip: Clip, recorded_at: datetime
+    transcriber: Transcriber,
+    recordings: Recordings,
+    quality: Quality,
+    vocabulary: Vocabulary,
+    clip: Clip,
+    recorded_at: datetime,
 ) -> Recording:
     """Whatever sound was taken in, from a file or while it was said: heard, then kept with what was heard in it."""
     heard = transcriber.transcribe(clip.samples)
     quality.count_heard(heard, clip.samples)
+    vocabulary.count_helped(heard.terms)
     return recordings.add(
         clip,
         text=heard.text,
