@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from projectone.device.client import DeviceClient
-from projectone.device.web import consents, departures, donate, privacy, proofs, record, shelf, sync
+from projectone.device.web import consents, departures, donate, privacy, proofs, record, shelf, speaking, sync
 from projectone.device.web.answers import json_answer
 from projectone.device.web.assets import Assets
 from projectone.device.web.context import WebContext
@@ -25,6 +25,7 @@ Routes = Callable[[WebContext], list[Route]]
 PAGES: tuple[Routes, ...] = (
     record.routes,
     shelf.routes,
+    speaking.routes,
     donate.routes,
     privacy.routes,
     consents.routes,

@@ -62,10 +62,10 @@ class WebContext:
         """Say which pages there are: the navigation leads to no other."""
         self._paths = paths
 
-    def page(self, request: Request, name: str, *, title: str, status: int = 200, **facts: object) -> Response:
+    def page(self, request: Request, name: str, *, title: str, http_status: int = 200, **facts: object) -> Response:
         """The page that `templates/NAME.html.j2` makes of `facts`."""
         shell = self._shell(request, title)
-        return HTMLResponse(self._templates.get_template(f"{name}.html.j2").render({**shell, **facts}), status)
+        return HTMLResponse(self._templates.get_template(f"{name}.html.j2").render({**shell, **facts}), http_status)
 
     def _shell(self, request: Request, title: str) -> Mapping[str, Any]:
         theme = request.cookies.get(THEME_COOKIE, "")

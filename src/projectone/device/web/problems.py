@@ -33,6 +33,7 @@ _STATUS_OF_REASON = {
     "sample-unknown": 404,
     "live-unknown": 404,
     "live-gap": 409,
+    "live-other": 409,
 }
 # The first that fits counts.
 _STATUS_OF: tuple[tuple[type[ProjectOneError], int], ...] = (
@@ -86,6 +87,6 @@ def problem_handlers(context: WebContext) -> dict[Any, Callable[[Request, Except
         problem = problem_of(error)
         if request.url.path.startswith("/api/"):
             return Response(problem.to_bytes(), problem.status, media_type=MEDIA_TYPE)
-        return context.page(request, "problem", title=problem.title, status=problem.status, problem=problem)
+        return context.page(request, "problem", title=problem.title, http_status=problem.status, problem=problem)
 
     return dict.fromkeys((HTTPException, ProjectOneError, OSError, Exception), answer)

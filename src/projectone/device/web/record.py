@@ -12,6 +12,7 @@ from projectone.device.web.bodies import reads_bytes
 from projectone.device.web.context import WebContext
 from projectone.device.web.jobs import Report
 from projectone.device.web.shelf import recording_facts, shown
+from projectone.device.web.speaking import unfinished_shown
 
 _LATEST = 5
 
@@ -20,13 +21,14 @@ def routes(context: WebContext) -> list[Route]:
     """The page, and where files are dropped."""
 
     def page(request: Request) -> Response:
-        latest = [shown(recording) for recording in context.client.recordings(_LATEST)]
+        client = context.client
         return context.page(
             request,
             "record",
             title="Record",
-            latest=latest,
-            has_model=context.client.status().model_version is not None,
+            latest=[shown(recording) for recording in client.recordings(_LATEST)],
+            unfinished=[unfinished_shown(item) for item in client.live.unfinished()],
+            has_model=client.status().model_version is not None,
         )
 
     def take_in(request: Request, wav: bytes) -> Response:

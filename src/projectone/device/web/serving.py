@@ -68,7 +68,7 @@ def serve(client: DeviceClient, home: Path, *, port: int | None, on_open: Callab
     """
     with _only_one(home):
         token, jobs = secrets.token_urlsafe(32), Jobs()
-        with _listening(port) as listener:
+        with listening(port) as listener:
             opened = _opened(listener, token)
             # For whoever starts a second one; the home is readable by its owner alone.
             write_atomically(home / _WHERE, json.dumps({"url": opened.url, "pid": os.getpid()}).encode())
@@ -112,7 +112,8 @@ def _url_of_other(home: Path) -> str | None:
 
 
 @contextlib.contextmanager
-def _listening(port: int | None) -> Iterator[socket.socket]:
+def listening(port: int | None) -> Iterator[socket.socket]:
+    """A socket on loopback: at this port, or at the usual one or any other if it is None."""
     with contextlib.closing(socket.socket(socket.AF_INET, socket.SOCK_STREAM)) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

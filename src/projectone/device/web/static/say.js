@@ -4,6 +4,7 @@ import { h } from "./dom.js";
 
 const TOAST_MS = 6000;
 const UNDO_MS = 12000;
+let latest = null; // one note at a time
 
 /** For screen readers alone; the same words twice are read twice. */
 export function say(text) {
@@ -12,23 +13,34 @@ export function say(text) {
   requestAnimationFrame(() => (region.textContent = text));
 }
 
-/** A passing note; with `undo` it waits longer, and while the pointer or the focus is on it, it stays. */
-export function toast(text, { undo, label = "Undo" } = {}) {
+/** A passing note; with `undo` it waits longer, and while the pointer or the focus is on it, it stays.
+ *
+ * `onEnd` is called once when it is gone, however it went.
+ */
+export function toast(text, { undo, label = "Undo", onEnd = () => {} } = {}) {
   const note = h("div", { class: "toast" }, h("span", {}, text));
   let timer;
-  const leave = () => note.remove();
+  let isGone = false;
+  const leave = () => {
+    if (isGone) return;
+    isGone = true;
+    note.remove();
+    onEnd();
+  };
   const wait = () => (timer = setTimeout(leave, undo ? UNDO_MS : TOAST_MS));
   if (undo) {
     const act = () => {
       clearTimeout(timer);
-      leave();
       undo();
+      leave();
     };
     note.append(h("button", { type: "button", class: "button", onclick: act }, label));
   } else note.style.paddingRight = "1.125rem";
   for (const name of ["pointerenter", "focusin"]) note.addEventListener(name, () => clearTimeout(timer));
   for (const name of ["pointerleave", "focusout"]) note.addEventListener(name, wait);
-  document.getElementById("toasts").replaceChildren(note);
+  latest?.();
+  latest = leave;
+  document.getElementById("toasts").append(note);
   wait();
   return leave;
 }

@@ -1,0 +1,82 @@
+"""Speaking to the Record page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from playwright.sync_api import Browser, Page, expect
+from tests.together.ui.conftest import SAID, Running
+
+
+def begin(page: Page) -> None:
+    page.get_by_role("button", name="Record", exact=True).click()
+    expect(page.locator("#recorder")).to_have_attribute("data-state", "recording")
+
+
+def wait_for_seconds(page: Page, seconds: int) -> None:
+    expect(page.locator("#time")).to_have_text(f"0:{seconds:02d}")
+
+
+def test_what_is_spoken_is_seen_while_it_is_spoken_and_kept_to_the_sample(
+    app: Running, browser: Browser, voice: Path
+) -> None:
+    page = app.open(browser)
+    begin(page)
+    expect(page.locator("#text")).to_contain_text("fellow Americans")
+    wait_for_seconds(page, 2)
+    page.get_by_role("button", name="Pause").click()
+    expect(page.locator("#recorder")).to_have_attribute("data-state", "paused")
+    page.get_by_role("button", name="Go on").click()
+    page.get_by_role("button", name="Stop and write it down").click()
+    expect(page.locator("#stable")).to_have_text(SAID)
+    recording = app.client.recordings()[0]
+    expect(page.get_by_role("link", name="Look at it")).to_have_attribute(
+        "href", f"/recordings/{recording.recording_id}"
+    )
+    assert page.locator("#latest-box li").first.inner_text().startswith(SAID)
+    page.context.close()
+
+
+def test_a_discarded_recording_can_be_had_back(app: Running, browser: Browser) -> None:
+    page = app.open(browser)
+    n_before = len(app.client.recordings())
+    begin(page)
+    wait_for_seconds(page, 1)
+    page.get_by_role("button", name="Discard").click()
+    page.get_by_role("button", name="Undo").click()
+    page.get_by_role("button", name="Write it down").click()
+    expect(page.locator("#stable")).to_have_text(SAID)
+    assert len(app.client.recordings()) == n_before + 1
+    page.context.close()
+
+
+def test_a_window_that_was_closed_while_recording_loses_nothing(app: Running, browser: Browser) -> None:
+    live_id = app.client.live.begin()
+    app.client.live.append(live_id, 0, np.full(16_000, 900, dtype="<i2").tobytes())
+    app.client.live.close()  # what the end of a process leaves
+    page = app.open(browser)
+    item = page.locator(f'[data-live="{live_id}"]')
+    expect(item).to_contain_text("0:01")
+    item.get_by_role("button", name="Write it down").click()
+    expect(page.locator("#stable")).to_have_text(SAID)
+    expect(item).to_have_count(0)
+    page.context.close()
+
+
+def test_a_refused_microphone_is_explained(app: Running, browser: Browser) -> None:
+    page = app.open(browser)
+    page.evaluate(
+        "void (navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException('', 'NotAllowedError')))"
+    )
+    page.get_by_role("button", name="Record", exact=True).click()
+    expect(page.get_by_role("alert")).to_contain_text("did not allow the microphone")
+    expect(page.locator("#recorder")).to_have_attribute("data-state", "idle")
+    page.context.close()
+
+
+def test_a_dropped_file_is_decoded_by_the_browser_and_written_down(app: Running, browser: Browser, voice: Path) -> None:
+    page = app.open(browser)
+    page.set_input_files("#files", [str(voice)])
+    expect(page.locator("#incoming a")).to_have_text(SAID)
+    page.context.close()
