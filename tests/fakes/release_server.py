@@ -107,6 +107,7 @@ class Faults:
     answer: Callable[[str, str], tuple[int, str] | None] = lambda method, path: None
     is_losing_replies: Callable[[str, str], bool] = lambda method, path: False
     before_storing: Callable[[], None] = lambda: None
+    elsewhere: str | None = None  # where packages are said to lie, unless asked for directly
 
 
 @dataclass
@@ -124,6 +125,7 @@ class FakeServer:
     samples: dict[UUID, tuple[Correction, bytes]] = field(default_factory=dict)
     deleted: set[UUID] = field(default_factory=set)
     requests: list[tuple[str, str]] = field(default_factory=list)
+    last_headers: dict[str, str] = field(default_factory=dict)
     ranges: list[str | None] = field(default_factory=list)
     sent_bytes: int = 0
     n_erased: int = 0
@@ -205,11 +207,15 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("content-length", 0)))
         path, _, query = self.path.partition("?")
         self.state.requests.append((self.command, path))
+        self.state.last_headers = dict(self.headers)
         try:
             planned = self.state.faults.answer(self.command, path)
             if planned is not None:
                 raise _Refused(*planned)
             if path.startswith(endpoints.RELEASES):
+                if self.state.faults.elsewhere is not None and query != "direct=1":
+                    self._send_elsewhere(self.state.faults.elsewhere + path)
+                    return
                 self._package(path)
                 return
             if path.startswith("/tuf/"):
@@ -227,6 +233,12 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(refusal.status, problem.to_bytes(), "application/problem+json")
         except (BrokenPipeError, ConnectionResetError):
             self.close_connection = True
+
+    def _send_elsewhere(self, address: str) -> None:
+        self.send_response(307)
+        self.send_header("Location", address)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
 
     def _send(self, status: int, body: bytes, media_type: str) -> None:
         self.send_response(status)

@@ -133,11 +133,18 @@ class Transport:
         raise problem
 
     @contextlib.contextmanager
-    def download(self, path: str, *, offset: int, etag: str | None) -> Iterator[Download]:
+    def download(self, path: str, *, offset: int, etag: str | None, is_direct: bool = False) -> Iterator[Download]:
         """Open the body behind `path` from `offset` on, if it is still the one that `etag` names.
 
-        The server decides: `start` of what is given is `offset` or 0. Reading `pieces` may raise TransportError; what
-        was read before is good and need not be fetched again.
+        The server decides: `start` of what is given is `offset` or 0, and it may send us elsewhere, once: to a CDN or a
+        bucket, which is told nothing of who asks. Whoever calls knows the digest of the whole and believes nobody.
+        Reading `pieces` may raise TransportError; what was read before is good and need not be fetched again.
+
+        Args:
+            path: Path on the server.
+            offset: Bytes that are here.
+            etag: Of what they are a part.
+            is_direct: Ask the server not to send us elsewhere.
 
         Raises:
             RefusedError: if the server said no; 412 and 416 mean that the part kept here is of no use.
@@ -148,7 +155,7 @@ class Transport:
         if offset and etag:
             # Some servers ignore the one, some the other (If-Range: Swift; If-Match: Starlette).
             headers |= {"Range": f"bytes={offset}-", "If-Range": etag, "If-Match": etag}
-        with self._open("GET", path, "", headers, b"") as response:
+        with self._open_body(path, headers, is_direct=is_direct) as response:
             if response.status_code not in (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT):
                 _good_answer(response)
                 raise ContractError(f"GET {path}: expected 200 or 206, got {response.status_code}")
@@ -157,6 +164,19 @@ class Transport:
                 start = offset
                 _check_continues(response, path, offset, etag)
             yield Download(start, _strong_etag(response), _pieces(response, path))
+
+    @contextlib.contextmanager
+    def _open_body(self, path: str, headers: dict[str, str], *, is_direct: bool) -> Iterator[httpx2.Response]:
+        with self._open("GET", path, "direct=1" if is_direct else "", headers, b"") as response:
+            if is_direct or response.status_code != HTTPStatus.TEMPORARY_REDIRECT:
+                yield response
+                return
+            address = _elsewhere(response)
+        try:
+            with self._client.stream("GET", address, headers=headers) as response:
+                yield response
+        except (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError) as error:
+            raise TransportError(f"GET {address.host}: {type(error).__name__}: {error}") from error
 
     @contextlib.contextmanager
     def _open(
@@ -181,6 +201,22 @@ def _certificates(server: str | None) -> ssl.SSLContext | bool:
     if server is not None and server.startswith("https:"):
         return True
     return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
+def _elsewhere(response: httpx2.Response) -> httpx2.URL:
+    """Where a redirect points: no less safe a place than the one that it comes from.
+
+    Raises:
+        ContractError: if it is one.
+    """
+    try:
+        address = httpx2.URL(response.headers.get("location", ""))
+    except httpx2.InvalidURL as error:
+        raise ContractError(f"{response.url.path}: expected an address to go on at: {error}") from error
+    is_safe = address.scheme == "https" or (address.scheme == "http" and response.url.scheme == "http")
+    if not is_safe or not address.host or address.userinfo:
+        raise ContractError(f"{response.url.path}: expected to go on at an https address, got {str(address)[:200]!r}")
+    return address
 
 
 def _pieces(response: httpx2.Response, path: str) -> Iterator[bytes]:

@@ -62,7 +62,7 @@ class ReleaseSettings:
     )
     packages_url: str | None = setting(
         "PACKAGES_URL",
-        "Where the CDN before that store answers; `/latest-model-info` then names its addresses",
+        "Where the CDN before that store answers: devices that ask for a package are sent there",
         address,
         default=None,
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
-from fastapi.responses import FileResponse
+from fastapi.responses import FileResponse, RedirectResponse
 
 from projectone.contracts import endpoints
 from projectone.contracts.base import sha256_hex
@@ -23,6 +23,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 _CHANNEL = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,95}$"
 _LATEST_MAX_AGE_S = 300
 _TIMESTAMP_MAX_AGE_S = 60
+_Direct = Annotated[bool, Query(description="From here, whoever else has it: for a device that got nowhere there")]
 _METADATA = re.compile(r"timestamp\.json|[1-9][0-9]{0,9}\.(root|targets|rollout|snapshot)\.json")
 _DOCUMENT = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]{0,95}/){1,2}[0-9a-f]{64}\.(release|rollout)\.json")
 
@@ -45,15 +46,19 @@ def latest_model_info(
 
 
 @router.get(endpoints.RELEASES + "/{sha256}.zip", response_class=FileResponse, summary="A released package")
-def get_release(sha256: str, request: Request, call: Annotated[Call, Depends(ANYONE)]) -> Response:
-    """The zip, whole or by Range; its name is its digest, so it never changes."""
-    return _by_digest(sha256, request, "application/zip")
+def get_release(
+    sha256: str, request: Request, call: Annotated[Call, Depends(ANYONE)], direct: _Direct = False
+) -> Response:
+    """The zip, whole or by Range; its name is its digest, so it never changes. 307 where a CDN or a bucket has it."""
+    return _by_digest(sha256, request, "application/zip", is_direct=direct)
 
 
 @router.get(endpoints.RELEASES + "/{sha256}.delta", response_class=FileResponse, summary="A short way to a release")
-def get_update(sha256: str, request: Request, call: Annotated[Call, Depends(ANYONE)]) -> Response:
-    """What turns an earlier release's weights into a later one's, whole or by Range."""
-    return _by_digest(sha256, request, "application/octet-stream")
+def get_update(
+    sha256: str, request: Request, call: Annotated[Call, Depends(ANYONE)], direct: _Direct = False
+) -> Response:
+    """What turns an earlier release's weights into a later one's, whole or by Range. 307 as for a package."""
+    return _by_digest(sha256, request, "application/octet-stream", is_direct=direct)
 
 
 @router.get(endpoints.SIGNED_METADATA + "/{name}", response_class=Response, summary="Signed metadata of releases")
@@ -85,14 +90,17 @@ def _signed(path: Path, request: Request, *, is_fixed: bool) -> Response:
     return Response(content, media_type="application/json", headers=headers)
 
 
-def _by_digest(sha256: str, request: Request, media_type: str) -> Response:
-    packages = services_of(request).packages
+def _by_digest(sha256: str, request: Request, media_type: str, *, is_direct: bool) -> Response:
+    services = services_of(request)
+    packages = services.packages
     if not _SHA256.fullmatch(sha256) or not packages.has(sha256):
         raise Refusal(404, "package-unknown", "no package of this name is here")
     etag = f'"{sha256}"'
     headers = {"ETag": etag, "Cache-Control": "public, max-age=31536000, immutable"}
     if _is_known(request, etag):
         return Response(status_code=304, headers=headers)
+    if not is_direct and (address := services.elsewhere(sha256)) is not None:
+        return RedirectResponse(address, headers={"Cache-Control": "no-store"})
     return FileResponse(packages.path_of(sha256), media_type=media_type, headers=headers)
 
 

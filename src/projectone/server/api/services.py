@@ -20,6 +20,7 @@ from projectone.server.corpus.catalog import Catalog
 from projectone.server.corpus.clusters import Clusters
 from projectone.server.corpus.intake import Intake
 from projectone.server.corpus.review import Reviews
+from projectone.server.delivery.elsewhere import Elsewhere, nowhere
 from projectone.server.delivery.ledger import Ledger
 from projectone.server.delivery.tickets import Tickets
 from projectone.server.delivery.weekly_tickets import WeeklyTickets
@@ -44,6 +45,7 @@ class Services:
         intake: Takes a sample in.
         ledger: What is released.
         packages: The released zips.
+        elsewhere: Where a released zip can be fetched besides.
         signed: Folder with the signed metadata of releases, and what it lists.
         staging: Folder on the disk for bodies on their way in that find no room in memory; nothing stays there.
         room: Whether the disk has room for more.
@@ -90,6 +92,7 @@ class Services:
     erase_derived: Callable[[], object]
     erasure: Callable[[UUID, str], SignedErasure | None]
     uses: Callable[[UUID], SignedUses]
+    elsewhere: Elsewhere = nowhere
     scripts: Callable[[], bytes | None] = lambda: None
     checkpoint: Callable[[], bytes | None] = lambda: None
     hub_events: HubEvents | None = None

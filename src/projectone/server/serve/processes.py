@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -35,6 +36,7 @@ from projectone.server.corpus.sealing import seal_what_lies_open
 from projectone.server.corpus.snapshots import Snapshots
 from projectone.server.corpus.uses import Uses
 from projectone.server.database import Engine, forget_freed_pages, open_engine
+from projectone.server.delivery.elsewhere import Elsewhere, behind_cdn, in_bucket, nowhere
 from projectone.server.delivery.ledger import Ledger
 from projectone.server.delivery.roles import SIGNED
 from projectone.server.delivery.signing import load_signer
@@ -58,6 +60,7 @@ from projectone.server.serve.initialise import initialise, with_secrets
 from projectone.server.serve.public_protocol import protocol_for
 from projectone.server.settings import ServerSettings
 from projectone.storage.blobs import FileBlobs
+from projectone.storage.objects import open_objects
 from projectone.storage.room import DiskRoom
 
 SUMMARY = "Answer devices (API) and publishers (Hub), each on its own port."
@@ -152,6 +155,7 @@ def api_services(settings: ServerSettings, engine: Engine) -> Services:
         intake=Intake(catalog, blobs, decode_wav, _now),
         ledger=ledger,
         packages=FileBlobs(settings.home / "packages"),
+        elsewhere=_elsewhere(settings),
         signed=settings.home / SIGNED,
         staging=settings.home / "staging",
         room=DiskRoom(settings.home, settings.min_free_share),
@@ -164,6 +168,13 @@ def api_services(settings: ServerSettings, engine: Engine) -> Services:
         checkpoint=lambda: _content(settings.home / NEWEST_CHECKPOINT),
         hub_events=_hub_events(settings),
     )
+
+
+def _elsewhere(settings: ServerSettings) -> Elsewhere:
+    """Where devices are sent for packages: to the CDN that is named, else to the bucket, else nowhere."""
+    if settings.packages_url is not None:
+        return behind_cdn(settings.packages_url)
+    return nowhere if settings.objects is None else in_bucket(partial(open_objects, settings.objects))
 
 
 def _hub_events(settings: ServerSettings) -> HubEvents | None:

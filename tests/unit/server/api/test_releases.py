@@ -1,9 +1,17 @@
 """The newest release, and its bytes by Range."""
 
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
 from tests.unit.server.api.conftest import Backend, reason
 
 from projectone.contracts.releases import LatestModelInfo, ReleaseManifest
+from projectone.server.api.app import create_app
+from projectone.server.delivery.elsewhere import behind_cdn, in_bucket
 from projectone.server.delivery.ledger import Ledger
+from projectone.storage.objects import FolderObjects, open_objects
 
 PACKAGE = b"".join(bytes([n]) * 100 for n in range(100))
 
@@ -102,3 +110,28 @@ def test_nothing_but_metadata_and_what_it_lists_is_handed_out(backend: Backend) 
         assert backend.http.get(f"/tuf/metadata/{name}").status_code == 404
     for path in ("stable/release.json", f"../../keys/{'0' * 64}.release.json", f"a/b/c/{'0' * 64}.release.json"):
         assert backend.http.get(f"/tuf/targets/{path}").status_code == 404
+
+
+def test_where_a_cdn_has_it_devices_are_sent_there_unless_they_ask_directly(backend: Backend) -> None:
+    sha256 = release(backend)
+    address = f"/v1/releases/{sha256}.zip"
+    there = replace(backend.services, elsewhere=behind_cdn("https://cdn.example.org/models"))
+    with TestClient(create_app(there), follow_redirects=False) as http:
+        answer = http.get(address)
+        assert (answer.status_code, answer.headers["location"]) == (307, f"https://cdn.example.org/models/{sha256}")
+        assert answer.headers["cache-control"] == "no-store"
+        assert http.get(address + "?direct=1").content == PACKAGE
+        assert http.get(address, headers={"If-None-Match": f'"{sha256}"'}).status_code == 304
+        assert http.get(f"/v1/releases/{'0' * 64}.zip").status_code == 404, "a CDN is not asked for what was never here"
+
+
+def test_a_bucket_that_signs_no_address_leaves_it_to_the_api(tmp_path: Path) -> None:
+    assert in_bucket(lambda: FolderObjects(tmp_path))("0" * 64) is None
+
+
+def test_a_bucket_signs_an_address_that_ends() -> None:
+    pytest.importorskip("obstore", reason="the extra objects")
+    known = {"aws_access_key_id": "test", "aws_secret_access_key": "test", "region": "eu-central-1"}
+    address = in_bucket(lambda: open_objects("s3://models/packages", known))("0" * 64)
+    assert address is not None and address.startswith("https://")
+    assert f"packages/{'0' * 64}" in address and "X-Amz-Expires=900" in address
