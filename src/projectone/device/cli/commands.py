@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
-from pathlib import Path
 
 from projectone.device.cli.consents import CONSENT
 from projectone.device.cli.donations import DONATE
@@ -15,32 +13,13 @@ from projectone.device.cli.quality import QUALITY
 from projectone.device.cli.record import RECORD
 from projectone.device.cli.results import Command, Result, add_others_present, kept_result, recording_facts, shown
 from projectone.device.cli.sent import SENT, UNDO
+from projectone.device.cli.transcribe import TRANSCRIBE
 from projectone.device.cli.ui import UI
 from projectone.device.cli.vocabulary import VOCABULARY
 from projectone.device.client import DeviceClient
-from projectone.errors import DataError, SettingsError
+from projectone.errors import SettingsError
 
 _MAX_LISTED = 1_000_000
-
-
-def _transcribe_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="PCM WAV files")
-
-
-def _transcribe(client: DeviceClient, arguments: argparse.Namespace) -> Result:
-    recordings, errors = [], []
-    for path in arguments.files:
-        try:
-            recordings.append((path, client.transcribe(path)))
-        except DataError as error:  # one bad file must not cost the others
-            errors.append((path, error))
-            print(f"projectone transcribe: {error}", file=sys.stderr)
-    facts = {
-        "recordings": [{"file": str(path), **recording_facts(recording)} for path, recording in recordings],
-        "errors": [{"file": str(path), "reason": error.reason, "message": str(error)} for path, error in errors],
-    }
-    text = "\n".join(f"{recording.recording_id[:8]}  {shown(recording)}" for _, recording in recordings)
-    return Result(facts, text, is_done=not errors, problem="; ".join(str(error) for _, error in errors))
 
 
 def _recordings_arguments(parser: argparse.ArgumentParser) -> None:
@@ -179,11 +158,7 @@ def _status(client: DeviceClient, arguments: argparse.Namespace) -> Result:
 
 
 COMMANDS: dict[str, Command] = {
-    "transcribe": Command(
-        "  projectone transcribe note.wav\n  projectone transcribe --json *.wav",
-        _transcribe_arguments,
-        _transcribe,
-    ),
+    "transcribe": TRANSCRIBE,
     "record": RECORD,
     "recordings": Command(
         "  projectone recordings\n  projectone recordings --limit 5 --json",

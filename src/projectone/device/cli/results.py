@@ -83,6 +83,6 @@ def recording_facts(recording: Recording) -> dict[str, Any]:
         "model_version": recording.model_version,
         "duration_s": round(recording.duration_s, 3),
         "recorded_at": recording.recorded_at.isoformat(),
-        "words": [asdict(word) for word in recording.words],
+        "words": [asdict(word) | {"is_doubtful": word.is_doubtful} for word in recording.words],
         "signals": None if recording.signals is None else asdict(recording.signals),
     }
