@@ -11,7 +11,19 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from projectone.device.client import DeviceClient
-from projectone.device.web import consents, departures, donate, privacy, proofs, record, shelf, speaking, sync
+from projectone.device.web import (
+    consents,
+    departures,
+    donate,
+    privacy,
+    proofs,
+    quality,
+    record,
+    shelf,
+    speaking,
+    sync,
+    vocabulary,
+)
 from projectone.device.web.answers import json_answer
 from projectone.device.web.assets import Assets
 from projectone.device.web.context import WebContext
@@ -32,6 +44,8 @@ PAGES: tuple[Routes, ...] = (
     departures.routes,
     proofs.routes,
     sync.routes,
+    vocabulary.routes,
+    quality.routes,
 )
 
 
