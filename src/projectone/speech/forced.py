@@ -76,11 +76,12 @@ def forced_trace(
     """
     prefix = decoder_prefix(checkpoint.tokenizer, language=language, timestamps=timestamps)
     decoder = checkpoint.model.decoder
-    given = mx.array([[*prefix, *tokens]], dtype=mx.int32)
+    # End-of-text looks at nothing that is asked for, but what is usual for a token is judged with it.
+    given = mx.array([[*prefix, *tokens, checkpoint.tokenizer.eot]], dtype=mx.int32)
     hidden, _, of_layers = decoder.hidden_states(given, features[None])
     watch = Watch(heads)
     watch.note_scores(of_layers)
     n_before = len(prefix) - 1
-    scores = np.array(decoder.token_embedding.as_linear(hidden[0, n_before:-1]).astype(mx.float32))
+    scores = np.array(decoder.token_embedding.as_linear(hidden[0, n_before:-2]).astype(mx.float32))
     logprobs = scores[np.arange(len(tokens)), list(tokens)] - logsumexp(scores)
     return Trace(tuple(tokens), tuple(logprobs.tolist()), watch.take()[0], n_before)

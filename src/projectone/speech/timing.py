@@ -43,7 +43,7 @@ class Trace:
         tokens: Those after the prefix, without end-of-text.
         logprobs: Of each of them, in nats, under the rules that held.
         shares: Of attention, (heads, rows, positions), from start-of-transcript on. Each row belongs to the token that
-            it led to; if anything was decoded after the last token, the last row led to that.
+            it led to; the one after the last token's, if there is one, led to what ended the text.
         n_before: Rows before the one that led to the first token.
     """
 
