@@ -18,8 +18,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from peers.turns import OURS, Seconds, UnsuitedError, Work, build_peers, conditions, ratios_to_ours, take_turns
-from peers.whispers import SIZES, random_checkpoint
+from peers.turns import OURS, Seconds, Work, build_peers, conditions, ratios_to_ours, take_turns
+from peers.whispers import SIZES, random_checkpoint, save_for_ctranslate2, save_for_mlx_whisper
 
 import mlx.core as mx  # isort: skip
 import numpy as np
@@ -28,7 +28,6 @@ from projectone.speech.checkpoint import WhisperCheckpoint, save_checkpoint
 from projectone.speech.decoding import DecodingOptions, decode_features
 from projectone.speech.encoding import embed_windows
 from projectone.speech.int8 import quantised
-from projectone.speech.mlx_whisper import save_mlx_whisper
 
 OUR_INT8 = "projectone int8"
 INT8 = "ctranslate2 int8"
@@ -124,10 +123,7 @@ def mlx_whisper_stages(checkpoint: WhisperCheckpoint, folder: Path, mel: np.ndar
     from mlx_whisper import decoding
     from mlx_whisper.load_models import load_model
 
-    if checkpoint.dims.n_vocab not in (51864, 51865, 51866):
-        raise UnsuitedError("it knows the published vocabularies only")
-    save_mlx_whisper(checkpoint, folder.parent / "mlx")
-    model: Any = load_model(str(folder.parent / "mlx"), dtype=mx.float32)
+    model: Any = load_model(str(save_for_mlx_whisper(checkpoint, folder.parent / "mlx")), dtype=mx.float32)
     windows = mx.array(mel)
     features = model.encoder(windows)
     mx.eval(features)
@@ -142,11 +138,8 @@ def ctranslate2_stages(
     compute_type: str, checkpoint: WhisperCheckpoint, folder: Path, mel: np.ndarray, n_tokens: int
 ) -> Stages:
     import ctranslate2
-    import torch  # noqa: F401  # the converter reads the folder through transformers
-    from ctranslate2.converters import TransformersConverter
 
-    converted = folder.parent / compute_type
-    TransformersConverter(str(folder)).convert(str(converted), quantization=compute_type)
+    converted = save_for_ctranslate2(folder, folder.parent / compute_type, compute_type)
     model = ctranslate2.models.Whisper(
         str(converted), device="cpu", compute_type=compute_type, inter_threads=1, intra_threads=1
     )

@@ -30,6 +30,15 @@ def test_a_benchmark_without_peers_reports_our_own_time_and_names_them(name: str
     assert result["conditions"]["threads"] == 1
 
 
+def test_the_wait_for_a_text_is_told_from_the_start_and_while_speaking() -> None:
+    result = result_of("device", "--size", "starter", "--feed-s", "0.8")
+    assert set(result["engines"]) == {"projectone", "projectone int8"}
+    assert all(row["first_s"] > row["ready_s"] > 0 for row in result["engines"].values())
+    assert result["partial_latency"]["starter"]["n_pieces"] > 0
+    assert result["partial_latency"]["starter"]["n_never"] == 0
+    assert "faster-whisper int8" in result["left_out"]
+
+
 def test_the_cost_of_packing_is_told_beside_a_clip_alone_in_its_window() -> None:
     costs = (
         "import json, packing as p\n"
