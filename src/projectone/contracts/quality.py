@@ -65,6 +65,17 @@ UNITS: Final[Mapping[Histogram, str]] = {
     "real_time": "s of computing per s of sound",
 }
 
+WORSE: Final[Mapping[Histogram, int]] = {
+    "log_probability": -1,
+    "compression": 1,
+    "no_speech": 1,
+    "duration": 0,
+    "signal_to_noise": 0,
+    "edit_rate": 1,
+    "real_time": 1,
+}
+"""On which side a model is worse: lower (-1) or higher (1) classes; 0 where the recordings decide, and no model."""
+
 TRUTH_SHARE: Final = 0.5
 """How often the coin lets the truth through. Else all classes are equally likely, the true one too."""
 

@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("projectone.server.work.request", "ask for a training run now"),
     "publish": ("projectone.server.work.publish", "put a model into production without training, such as the base"),
     "rollout": ("projectone.server.work.rollout", "how far a release has gone: pause, resume, halt, roll back"),
+    "drift": ("projectone.server.work.drift", "whether models in use hear differently than they did"),
     "status": ("projectone.server.work.status", "what runs, what is released, what waits"),
     "quarantine": ("projectone.server.work.quarantine", "what was set aside, and the way back for sound samples"),
     "corpus": ("projectone.server.work.corpus", "the samples: list them, audit a decision, check the disk"),

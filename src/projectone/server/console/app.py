@@ -18,6 +18,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from projectone.errors import DataError
 from projectone.server.approvals import Answer
 from projectone.server.console.decision_page import values_of
+from projectone.server.console.drift_page import drift_panel
 from projectone.server.console.guard import Guard
 from projectone.server.console.identity import Provider
 from projectone.server.console.rollouts import LABELS, WIDENING, may_turn, panel_of
@@ -26,6 +27,7 @@ from projectone.server.console.sign_in import COOKIE, enter, send_away, take_bac
 from projectone.server.corpus.review import Decision, Reviews
 from projectone.server.corpus.validation import EXPLAINED
 from projectone.server.decisions import DecisionDesk
+from projectone.server.monitoring.drift_desk import DriftDesk
 from projectone.server.rollout_desk import TURNINGS, RolloutDesk
 
 _MAX_FORM_BYTES = 16 * 1024
@@ -47,6 +49,7 @@ class ConsoleServices:
         clock: Now, with its zone.
         provider: Where people sign in, if not by a token alone.
         rollout: The release on its way.
+        drift: What devices say of models in use.
         decisions: Runs, what they were decided on, and what waits for a person.
     """
 
@@ -56,6 +59,7 @@ class ConsoleServices:
     clock: Callable[[], datetime]
     provider: Provider | None = None
     rollout: RolloutDesk | None = None
+    drift: DriftDesk | None = None
     decisions: DecisionDesk | None = None
 
 
@@ -127,6 +131,7 @@ def create_console(services: ConsoleServices, hosts: Collection[str]) -> Guard:
     app.post("/decisions")(decide)
     app.get("/rollout")(show_rollout)
     app.post("/rollout")(turn_rollout)
+    app.get("/drift")(show_drift)
     app.get("/runs")(show_runs)
     app.get("/runs/{run_id}")(show_decision)
     app.post("/runs/decisions")(answer)
@@ -211,6 +216,14 @@ def turn_rollout(request: Request, visit: _In) -> Response:
         return _page(request, "prove", 403, visit=visit, problem="Show your token again to widen a release.")
     services.rollout.turn(turning, by=visit.name)
     return RedirectResponse("/rollout", 303)
+
+
+def show_drift(request: Request, visit: _In) -> Response:
+    """Models in use: whether they hear differently than they did."""
+    desk = _services(request).drift
+    if desk is None:
+        raise DataError("no-reports", "this console was opened without the server's reports")
+    return _page(request, "drift", panel=drift_panel(desk), visit=visit)
 
 
 def show_runs(request: Request, visit: _In) -> Response:

@@ -27,6 +27,7 @@ from projectone.server.devices.operators import OperatorTokens
 from projectone.server.home import open_catalog, require_home
 from projectone.server.logs import logging_to
 from projectone.server.migrations.upgrade import upgrade_database
+from projectone.server.monitoring.drift_desk import DriftDesk
 from projectone.server.monitoring.evidence import Limits
 from projectone.server.rollout_desk import RolloutDesk
 from projectone.server.runs import Runs
@@ -125,6 +126,7 @@ def console_services(
         clock=clock,
         provider=_provider_of(settings, own_url, clock),
         decisions=DecisionDesk(runs=Runs(engine), reader=reader, approvals=approvals, open_golden=open_golden),
+        drift=DriftDesk(engine, channel=settings.channel, clock=clock),
         rollout=RolloutDesk(
             engine,
             Ledger(engine),

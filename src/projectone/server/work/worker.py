@@ -163,6 +163,7 @@ class Worker:
                     self._choose_scripts()
             self._retire_overdue()
             self._workshop.rollout.look()
+            self._workshop.drift.look_now_and_then()
             self._sign_checkpoint()
         except WorkStoppedError:
             self._workshop.line.say("stopped; the run goes on at the next start")

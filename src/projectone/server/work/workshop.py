@@ -49,6 +49,7 @@ from projectone.server.runs import Runs
 from projectone.server.settings import ServerSettings
 from projectone.server.training import TrainingConfig
 from projectone.server.work.copies import CopyFinder
+from projectone.server.work.drift_watch import DriftWatch, open_drift_watch
 from projectone.server.work.golden import SealedGolden
 from projectone.server.work.handout import Handout
 from projectone.server.work.looking import Looker
@@ -192,6 +193,11 @@ class Workshop:
     def rollout(self) -> RolloutWatch:
         """Looks after the release that is on its way."""
         return open_watch(self.settings, self.engine, self.ledger, self.publisher, self._tell)
+
+    @cached_property
+    def drift(self) -> DriftWatch:
+        """Looks after models in use."""
+        return open_drift_watch(self.settings, self.engine, self._tell)
 
     def _tell(self, message: Message) -> None:
         """Say something that waits for no run."""

@@ -1,0 +1,248 @@
+"""Whether a model hears differently than it did: two-sample tests with a stated rate of false alarms, and how far.
+
+A histogram's answers of a week, and of four weeks together, are held against those of a reference period: the model's
+own first weeks; in those, the last weeks of the model before. What is compared are the answers as they came, the drawn
+ones among them: both periods were drawn alike, so equal recordings give equal answers, and the test needs no model of
+the coin. An alarm takes two things: chance alone makes such a difference more seldom than stated, and the difference is
+large enough to matter (population stability index of the estimated shares). Whoever reports in both periods makes the
+test more careful, not less.
+
+The stated rate is that of any alarm at all, in any histogram, within a year in which nothing changes. It is spent in
+equal parts over its 52 weeks, the histograms and both windows (a bound by the sum: tests may depend on one another).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from projectone.contracts.quality import HISTOGRAMS, N_BINS, WORSE, Histogram, estimated_shares
+
+Answers = tuple[int, ...]
+WeekAnswers = Mapping[Histogram, Answers]
+
+WEEKS_A_YEAR: Final = 52
+_LEAST_EXPECTED: Final = 12.0  # with 5, the rule of thumb, the far tail is a third too heavy at 40 answers
+_LEAST_SHARE: Final = 0.01
+_MOVED_BY: Final = 0.05
+
+
+@dataclass(frozen=True, kw_only=True)
+class DriftLimits:
+    """When to speak up.
+
+    Attributes:
+        alpha: How likely a model that does not change raises any alarm within a year.
+        reference_weeks: The first weeks of a model, against which later ones are held.
+        windows: How many weeks are put together: one for what comes at once, more for what is small.
+        min_index: Population stability index from which a difference matters; 0.1 and 0.25 are its usual marks.
+        min_answers: Fewer in a window, or in the reference, are not judged.
+    """
+
+    alpha: float = 0.05
+    reference_weeks: int = 4
+    windows: tuple[int, ...] = (1, 4)
+    min_index: float = 0.1
+    min_answers: int = 40
+
+    @property
+    def alpha_each(self) -> float:
+        """What one test may spend."""
+        return self.alpha / (WEEKS_A_YEAR * len(HISTOGRAMS) * len(self.windows))
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One histogram, a window held against the reference.
+
+    Attributes:
+        histogram: Which.
+        week: The last one of the window.
+        n_weeks: How many are in it.
+        before: Answers of the reference, by class.
+        after: Answers of the window.
+        p_value: How likely chance alone makes such a difference.
+        index: Population stability index of the estimated shares.
+        is_release: Whether the reference is the model before.
+        is_drift: Whether both are beyond the limits; against the model before, only to the worse.
+    """
+
+    histogram: Histogram
+    week: str
+    n_weeks: int
+    before: Answers
+    after: Answers
+    p_value: float
+    index: float
+    is_release: bool
+    is_drift: bool
+
+
+@dataclass(frozen=True)
+class Drift:
+    """What moved.
+
+    Attributes:
+        comparison: The window that showed it first.
+        since: The week from which on the answers are least like the reference.
+        moved: Each class that moved, with its estimated shares before and after, what moved most first.
+    """
+
+    comparison: Comparison
+    since: str
+    moved: tuple[tuple[int, float, float], ...]
+
+
+@dataclass(frozen=True)
+class Watched:
+    """All there is to say of one model.
+
+    Attributes:
+        reference: Its weeks of reference.
+        judged: The weeks that were held against them.
+        comparisons: The newest ones, by histogram; none where there are too few answers.
+        drifts: Histograms that moved, each at the first week that showed it.
+    """
+
+    reference: tuple[str, ...]
+    judged: tuple[str, ...]
+    comparisons: tuple[Comparison, ...]
+    drifts: tuple[Drift, ...]
+
+
+@dataclass(frozen=True)
+class _Run:
+    """Weeks that are held against one reference."""
+
+    before: WeekAnswers
+    judged: Sequence[str]
+    is_release: bool
+
+
+def watch(
+    weeks: Mapping[str, WeekAnswers],
+    limits: DriftLimits | None = None,
+    *,
+    earlier: Mapping[str, WeekAnswers] | None = None,
+) -> Watched:
+    """Hold every week of a model against its first ones, and those against the model before.
+
+    Args:
+        weeks: The answers of each week, by name.
+        limits: When to speak up.
+        earlier: The weeks of the model before; None if there was none.
+    """
+    limits = limits or DriftLimits()
+    names, n_first = sorted(weeks), limits.reference_weeks
+    reference, judged = names[:n_first], names[n_first:]
+    runs = [_Run(_together([weeks[name] for name in reference]), judged, False)]
+    if earlier:
+        last = sorted(earlier)[-n_first:]
+        runs.insert(0, _Run(_together([earlier[name] for name in last]), reference, True))
+    newest: list[Comparison] = []
+    drifts: list[Drift] = []
+    for histogram in HISTOGRAMS:
+        compared = [(run, found) for run in runs for found in _compared_all(histogram, run, weeks, limits)]
+        newest += [found for _, found in compared[-1:]]
+        first = next(((run, found) for run, found in compared if found.is_drift), None)
+        drifts += [] if first is None else [_drift(first[1], first[0].judged, weeks)]
+    return Watched(tuple(reference), tuple(judged), tuple(newest), tuple(drifts))
+
+
+def _compared_all(
+    histogram: Histogram, run: _Run, weeks: Mapping[str, WeekAnswers], limits: DriftLimits
+) -> Iterator[Comparison]:
+    """Every window of every week, in the order of time."""
+    before = run.before[histogram]
+    for place in range(len(run.judged)):
+        for n_weeks in limits.windows:
+            window = run.judged[max(0, place + 1 - n_weeks) : place + 1]
+            after = _sum([weeks[name][histogram] for name in window])
+            if len(window) == n_weeks and min(sum(before), sum(after)) >= limits.min_answers:
+                yield _compared(histogram, window, before, after, run.is_release, limits)
+
+
+def _compared(
+    histogram: Histogram,
+    window: Sequence[str],
+    before: Answers,
+    after: Answers,
+    is_release: bool,
+    limits: DriftLimits,
+) -> Comparison:
+    p_value, index = two_sample_p(before, after), stability_index(before, after)
+    is_drift = p_value < limits.alpha_each and index >= limits.min_index
+    if is_release and WORSE[histogram]:  # a better model is no alarm
+        is_drift = is_drift and WORSE[histogram] * (_middle(after) - _middle(before)) > 0
+    return Comparison(histogram, window[-1], len(window), before, after, p_value, index, is_release, is_drift)
+
+
+def _drift(found: Comparison, judged: Sequence[str], weeks: Mapping[str, WeekAnswers]) -> Drift:
+    histogram, known = found.histogram, [name for name in judged if name <= found.week]
+    rests = [_sum([weeks[name][histogram] for name in known[place:]]) for place in range(len(known))]
+    odds = [two_sample_p(found.before, rest) for rest in rests]
+    first = min(range(len(known)), key=lambda place: odds[place])
+    before, after = estimated_shares(found.before), estimated_shares(found.after)
+    moved = [(place, old, new) for place, (old, new) in enumerate(zip(before, after, strict=True))]
+    moved = [item for item in moved if abs(item[2] - item[1]) >= _MOVED_BY]
+    return Drift(found, known[first], tuple(sorted(moved, key=lambda item: -abs(item[2] - item[1]))))
+
+
+def two_sample_p(before: Sequence[int], after: Sequence[int]) -> float:
+    """How likely two samples of one distribution differ as much: Pearson's chi-square test of homogeneity.
+
+    Neighbouring classes are put together until each is expected at least twelve times on either side.
+    """
+    n_before, n_after = sum(before), sum(after)
+    share = min(n_before, n_after) / (n_before + n_after)
+    cells = _merged([(old, new) for old, new in zip(before, after, strict=True)], share)
+    statistic = 0.0
+    for old, new in cells:
+        expected = (old + new) * n_before / (n_before + n_after), (old + new) * n_after / (n_before + n_after)
+        statistic += (old - expected[0]) ** 2 / expected[0] + (new - expected[1]) ** 2 / expected[1]
+    return chi_square_tail(statistic, len(cells) - 1) if len(cells) > 1 else 1.0
+
+
+def stability_index(before: Sequence[int], after: Sequence[int]) -> float:
+    """Population stability index of the shares that the answers speak for; no share counts as less than 1 %."""
+    old, new = ([max(share, _LEAST_SHARE) for share in estimated_shares(answers)] for answers in (before, after))
+    old, new = [share / sum(old) for share in old], [share / sum(new) for share in new]
+    return sum((b - a) * math.log(b / a) for a, b in zip(old, new, strict=True))
+
+
+def chi_square_tail(statistic: float, n_free: int) -> float:
+    """P(chi-square with `n_free` degrees of freedom >= statistic), by the incomplete gamma function's recurrence."""
+    half = statistic / 2
+    at, tail = (0.5, math.erfc(math.sqrt(half))) if n_free % 2 else (1.0, math.exp(-half))
+    while at < n_free / 2:
+        tail += math.exp(at * math.log(half) - half - math.lgamma(at + 1)) if half > 0 else 0.0
+        at += 1
+    return min(1.0, tail)
+
+
+def _merged(cells: Sequence[tuple[int, int]], share: float) -> list[tuple[int, int]]:
+    merged: list[tuple[int, int]] = []
+    for cell in cells:
+        if merged and sum(merged[-1]) * share < _LEAST_EXPECTED:
+            merged[-1] = (merged[-1][0] + cell[0], merged[-1][1] + cell[1])
+        else:
+            merged.append(cell)
+    if len(merged) > 1 and sum(merged[-1]) * share < _LEAST_EXPECTED:
+        last = merged.pop()
+        merged[-1] = (merged[-1][0] + last[0], merged[-1][1] + last[1])
+    return merged
+
+
+def _sum(rows: Sequence[Answers]) -> Answers:
+    return tuple(sum(column) for column in zip(*rows, strict=True)) if rows else (0,) * N_BINS
+
+
+def _together(weeks: Sequence[WeekAnswers]) -> WeekAnswers:
+    return {histogram: _sum([week[histogram] for week in weeks]) for histogram in HISTOGRAMS}
+
+
+def _middle(answers: Answers) -> float:
+    """The mean class."""
+    return sum(place * n for place, n in enumerate(answers)) / max(1, sum(answers))
