@@ -60,7 +60,11 @@ def open_database(path: Path, migrations: Sequence[str]) -> sqlite3.Connection:
         StorageError: if the file was written by newer code, or a migration fails (it is then rolled back).
     """
     connection = open_connection(path)
-    have = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    try:
+        have = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    except sqlite3.Error as error:  # the first look into the file itself
+        connection.close()
+        raise StorageError(f"{path.name!r}: {error}") from error
     if have > len(migrations):
         connection.close()
         raise StorageError(f"{path.name!r} is at version {have}, this code knows {len(migrations)}: update the app")
