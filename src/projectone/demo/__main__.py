@@ -153,6 +153,7 @@ def _conclude(story: Story, page: Path, screen: Screen) -> bool:
             f"report           {shown}",
             f"numbers          {shown.with_name('summary.json')}",
             f"server           PROJECTONE_SERVER_HOME={shown.parent / 'server'} projectone-server status",
+            f"somebody's app   PROJECTONE_HOME={shown.parent / 'devices' / 'device-2'} projectone ui",
             "next             README.md, and docs/map.md for where each thing lives",
         ]
     )
