@@ -37,6 +37,10 @@ class Pages:
         """Start a job; gives what it said at its end."""
         status, job = self.ask("POST", path)
         assert status == 202
+        return self.end(job)
+
+    def end(self, job: dict[str, Any]) -> dict[str, Any]:
+        """A job at its end."""
         found = self._jobs.find(job["id"])
         assert found is not None and found.ended.wait(30)
         document: dict[str, Any] = self.get(f"/api/jobs/{job['id']}")
