@@ -50,6 +50,7 @@ class DeviceClient:
         self.live = rooms.live
         self.quality = rooms.quality
         self.given = rooms.given
+        self.library = rooms.library
 
     def __enter__(self) -> DeviceClient:
         return self

@@ -16,6 +16,7 @@ from projectone.device.given import Given
 from projectone.device.health import Cohorts, Reporter, Windows
 from projectone.device.installed import Installed
 from projectone.device.keys import DeviceKeys
+from projectone.device.library import Library
 from projectone.device.live import Live
 from projectone.device.outbox import Outbox
 from projectone.device.quality import Quality
@@ -51,6 +52,7 @@ class DeviceRooms:
     corrections: Corrections
     sent: Sent
     given: Given
+    library: Library
     uploader: Uploader
     updater: Updater
     transcriber: Transcriber

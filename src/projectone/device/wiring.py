@@ -23,6 +23,7 @@ from projectone.device.given import Given
 from projectone.device.health import M007_HEALTH, M011_VERDICTS, Cohorts, Reporter, Windows
 from projectone.device.installed import Installed
 from projectone.device.keys import DeviceKeys
+from projectone.device.library import Library
 from projectone.device.live import Live, Partials, Spools
 from projectone.device.outbox import M003_OUTBOX, M006_DELETIONS, M009_LEFT_AT, Outbox
 from projectone.device.quality import M012_QUALITY, Counts, Quality
@@ -116,6 +117,7 @@ def open_client(settings: DeviceSettings) -> DeviceClient:
             ),
             sent=Sent(database, recordings, outbox),
             given=Given(recordings, outbox),
+            library=Library(recordings, outbox, read_clip),
             uploader=_uploader(database, outbox, consent, recordings, transport, keys, settings),
             updater=Updater(
                 installed,

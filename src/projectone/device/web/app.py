@@ -15,6 +15,7 @@ from projectone.device.web import (
     consents,
     departures,
     donate,
+    editor,
     privacy,
     proofs,
     quality,
@@ -37,6 +38,7 @@ Routes = Callable[[WebContext], list[Route]]
 PAGES: tuple[Routes, ...] = (
     record.routes,
     shelf.routes,
+    editor.routes,
     speaking.routes,
     donate.routes,
     privacy.routes,

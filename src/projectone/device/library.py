@@ -1,0 +1,103 @@
+"""The recordings as a person looks at them: found again by a word, heard again, with what becomes of each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+from projectone.device.outbox import Outbox
+from projectone.device.recordings import Clip, Recording, Recordings
+from projectone.waveform.peaks import peaks
+
+State = Literal["uncorrected", "kept", "waiting", "sent", "refused"]
+"""Of a recording: never corrected; corrected, and it stays here; it will be sent; it was; the server refused it."""
+
+_EVERY = 1_000_000_000
+
+
+@dataclass(frozen=True)
+class Fate:
+    """What becomes of a recording.
+
+    Attributes:
+        state: Where it is, or will be.
+        sample_id: Of the correction that counts; None if there is none.
+        left_at: When it was sent, if that was noted.
+        others_present: Whether the person marked that somebody else can be heard.
+        reason: Why the server refused it, or why it was not even sent.
+    """
+
+    state: State
+    sample_id: UUID | None = None
+    left_at: datetime | None = None
+    others_present: bool = False
+    reason: str | None = None
+
+
+class Library:
+    """It only reads; corrections are made by `DeviceClient.correct` and taken back by `undo`."""
+
+    def __init__(self, recordings: Recordings, outbox: Outbox, read_clip: Callable[[bytes], Clip]) -> None:
+        self._recordings = recordings
+        self._outbox = outbox
+        self._read_clip = read_clip
+
+    def search(self, words: str = "", limit: int = 50) -> list[Recording]:
+        """The last recordings in which all of these words are heard or were said, newest first.
+
+        Args:
+            words: With blanks between them, parts of words too; none finds everything.
+            limit: How many at most.
+        """
+        wanted = words.casefold().split()
+        if not wanted:
+            return self._recordings.newest(limit)
+        found = []
+        for recording in self._recordings.newest(_EVERY):
+            text = f"{recording.text}\n{recording.corrected_text or ''}".casefold()
+            if all(word in text for word in wanted):
+                found.append(recording)
+                if len(found) == limit:
+                    break
+        return found
+
+    def sound(self, recording_id: str) -> bytes:
+        """The WAV of a recording: 16 kHz, mono, 16 bits.
+
+        Raises:
+            DataError: if there is no such recording.
+            StorageError: if its sound is not readable any more.
+        """
+        return self._recordings.audio(self._recordings.find(recording_id).audio_sha256)
+
+    def peaks(self, recording_id: str, n_columns: int) -> list[int]:
+        """How far the sound swings in each of so many equal parts, 0 to 100.
+
+        Raises:
+            DataError: if there is no such recording.
+            StorageError: if its sound is not readable any more.
+        """
+        return peaks(self._read_clip(self.sound(recording_id)).samples, n_columns)
+
+    def fate(self, recording: Recording) -> Fate:
+        """What becomes of a recording, as far as this device knows."""
+        if recording.corrected_text is None:
+            return Fate("uncorrected")
+        point = self._recordings.point_of(recording.recording_id)
+        if point is None:  # taken back between the two questions
+            return Fate("uncorrected")
+        others = bool(point.others_present)
+        state = self._outbox.state_of(point.sample_id)
+        if state in ("waiting", "sending"):
+            return Fate("waiting", point.sample_id, None, others)
+        if state == "sent":
+            return Fate("sent", point.sample_id, self._left_at(point.sample_id), others)
+        if state == "refused":
+            return Fate("refused", point.sample_id, None, others, self._outbox.refusal_of(point.sample_id))
+        return Fate("kept", point.sample_id, None, others)
+
+    def _left_at(self, sample_id: UUID) -> datetime | None:
+        return next((item.left_at for item in self._outbox.left(_EVERY) if item.sample_id == sample_id), None)

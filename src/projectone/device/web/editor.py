@@ -1,0 +1,82 @@
+"""One recording: heard again, word by word, and corrected in place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from projectone.device.heard import DOUBT
+from projectone.device.recordings import Recording
+from projectone.device.web.answers import json_answer
+from projectone.device.web.bodies import reads_json, switch_field, text_field
+from projectone.device.web.context import WebContext
+from projectone.device.web.fates import fate_words
+from projectone.device.web.shelf import recording_facts, shown
+from projectone.device.web.sounds import sound_answer
+
+_COLUMNS = 480
+
+
+def routes(context: WebContext) -> list[Route]:
+    """The page of a recording, and /api/recordings/{id}: facts, sound, picture, correction."""
+    client = context.client
+
+    def facts_of(recording: Recording) -> dict[str, Any]:
+        fate = client.library.fate(recording)
+        return {
+            **recording_facts(recording),
+            "words": [[word.text, word.start_s, word.end_s, word.probability] for word in recording.words],
+            "doubt": DOUBT,
+            "others_present": fate.others_present,
+            "state": fate.state,
+            "fate": fate_words(fate, is_allowed=client.consents()["corrections"] is not None),
+        }
+
+    def page(request: Request) -> Response:
+        recording = client.recording(request.path_params["recording_id"])
+        facts = facts_of(recording)
+        facts["peaks"] = client.library.peaks(recording.recording_id, _COLUMNS)
+        return context.page(request, "recording", title=_title(recording), facts=facts, item=shown(recording))
+
+    def one(request: Request) -> Response:
+        return json_answer(facts_of(client.recording(request.path_params["recording_id"])))
+
+    def sound(request: Request) -> Response:
+        return sound_answer(request, client.library.sound(request.path_params["recording_id"]))
+
+    def waveform(request: Request) -> Response:
+        return json_answer({"peaks": client.library.peaks(request.path_params["recording_id"], _COLUMNS)})
+
+    def correct(request: Request, body: Mapping[str, Any]) -> Response:
+        recording_id = client.recording(request.path_params["recording_id"]).recording_id
+        text, others = text_field(body, "text"), switch_field(body, "others_present", default=False)
+        kept = client.correct(recording_id, text, others_present=others)
+        return json_answer({**facts_of(client.recording(recording_id)), "learned": list(kept.learned)})
+
+    def take_back(request: Request) -> Response:
+        recording = client.recording(request.path_params["recording_id"])
+        sample_id = client.library.fate(recording).sample_id
+        if sample_id is None:
+            raise HTTPException(404)
+        client.undo(str(sample_id))
+        return json_answer({**facts_of(client.recording(recording.recording_id)), "learned": []})
+
+    path = "/api/recordings/{recording_id}"
+    return [
+        Route("/recordings/{recording_id}", page),
+        Route(path, one),
+        Route(f"{path}/audio", sound),
+        Route(f"{path}/waveform", waveform),
+        Route(f"{path}/correction", reads_json(correct), methods=["PUT"]),
+        Route(f"{path}/correction", take_back, methods=["DELETE"]),
+    ]
+
+
+def _title(recording: Recording) -> str:
+    moment = recording.recorded_at.astimezone()
+    return f"{moment:%A} {moment.day} {moment:%B}, {moment:%H:%M}"

@@ -1,0 +1,65 @@
+"""Recordings as a person looks at them."""
+
+from __future__ import annotations
+
+import pytest
+from tests.unit.device.conftest import Rooms
+
+from projectone.device.library import Fate, Library
+from projectone.device.wiring import read_clip
+from projectone.errors import DataError
+
+
+@pytest.fixture
+def library(rooms: Rooms) -> Library:
+    return Library(rooms.recordings, rooms.outbox, read_clip)
+
+
+def test_recordings_are_found_by_what_was_heard_and_by_what_was_said(rooms: Rooms, library: Library) -> None:
+    first = rooms.record("Grüße an Ana", pitch_hz=300)
+    second = rooms.record("call me at nine", pitch_hz=400)
+    rooms.corrections.correct(second.recording_id, "call Ana at nine")
+    assert [item.recording_id for item in library.search()] == [second.recording_id, first.recording_id]
+    assert [item.text for item in library.search("ANA")] == ["call me at nine", "Grüße an Ana"]
+    assert [item.text for item in library.search("grüße ana")] == ["Grüße an Ana"]
+    assert [item.text for item in library.search("me nine")] == ["call me at nine"]
+    assert library.search("%") == []
+    assert len(library.search("a", limit=1)) == 1
+
+
+def test_the_fate_of_a_recording_follows_what_the_person_allows(rooms: Rooms, library: Library) -> None:
+    recording = rooms.record()
+
+    def fate() -> Fate:
+        return library.fate(rooms.recordings.find(recording.recording_id))
+
+    assert fate().state == "uncorrected"
+    rooms.corrections.correct(recording.recording_id, "one two three")
+    assert fate().state == "kept"
+    rooms.corrections.grant("corrections", "web", is_for_earlier=True)
+    assert fate().state == "waiting"
+    rooms.uploader.sync()
+    sent = fate()
+    assert sent.state == "sent"
+    assert sent.left_at is not None
+    rooms.corrections.withdraw("corrections")
+    assert fate().state == "kept"
+
+
+def test_what_somebody_else_can_be_heard_in_is_refused_here_with_its_reason(rooms: Rooms, library: Library) -> None:
+    recording = rooms.record()
+    rooms.corrections.grant("corrections", "web")
+    rooms.corrections.correct(recording.recording_id, "one two three", others_present=True)
+    found = library.fate(rooms.recordings.find(recording.recording_id))
+    assert (found.state, found.others_present) == ("refused", True)
+    assert found.reason
+
+
+def test_sound_and_picture_of_a_recording(rooms: Rooms, library: Library) -> None:
+    recording = rooms.record(seconds=0.5)
+    assert library.sound(recording.recording_id)[:4] == b"RIFF"
+    picture = library.peaks(recording.recording_id, 20)
+    assert len(picture) == 20
+    assert max(picture) == 100
+    with pytest.raises(DataError):
+        library.sound("ffff")

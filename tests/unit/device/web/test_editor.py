@@ -1,0 +1,88 @@
+"""/recordings/{id} and what lies below /api/recordings/{id}."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime
+
+import pytest
+from starlette.testclient import TestClient
+from tests.fakes.device_rooms import tone
+from tests.unit.device.web.conftest import Window
+
+from projectone.device.heard import Word
+from projectone.device.recordings import Recording
+from projectone.device.wiring import read_clip
+
+WORDS = (Word("won", 0.0, 0.2, 0.3), Word("two", 0.2, 0.4, 0.9), Word("<b>three", 0.4, 0.5, 0.95))
+
+
+@pytest.fixture
+def recording(window: Window) -> Recording:
+    clip = read_clip(tone(0.5))
+    return window.client._rooms.recordings.add(
+        clip, text="won two <b>three", model_version="1.0.0", recorded_at=datetime.now(UTC), words=WORDS
+    )
+
+
+@pytest.fixture
+def pages(window: Window) -> TestClient:
+    return window.unguarded
+
+
+def test_the_page_holds_the_words_the_doubt_and_the_picture(pages: TestClient, recording: Recording) -> None:
+    page = pages.get(f"/recordings/{recording.recording_id}").text
+    assert re.findall(r'<span class="word( is-doubtful)?" role="option">([^<]+)', page) == [
+        (" is-doubtful", "won"),
+        ("", "two"),
+        ("", "&lt;b&gt;three"),
+    ]
+    (facts,) = re.findall(r'<script type="application/json" id="facts">(.*)</script>', page)
+    found = json.loads(facts)
+    assert found["words"][0] == ["won", 0.0, 0.2, 0.3]
+    assert max(found["peaks"]) == 100
+    assert found["fate"] == "This stays on this device."
+
+
+def test_a_correction_is_kept_changed_and_taken_back(pages: TestClient, recording: Recording) -> None:
+    path = f"/api/recordings/{recording.recording_id}/correction"
+    kept = pages.put(path, json={"text": "one two three"}).json()
+    assert (kept["corrected_text"], kept["state"]) == ("one two three", "kept")
+    assert kept["fate"] == "Your correction is kept on this device, and is not sent."
+    again = pages.put(path, json={"text": "one two trees", "others_present": True}).json()
+    assert (again["corrected_text"], again["others_present"]) == ("one two trees", True)
+    undone = pages.delete(path).json()
+    assert (undone["corrected_text"], undone["state"]) == (None, "uncorrected")
+    assert pages.delete(path).status_code == 404
+
+
+@pytest.mark.parametrize("body", [{}, {"text": 3}, {"text": "a", "others_present": "no"}, [], {"text": " "}])
+def test_what_is_no_correction_is_refused(pages: TestClient, recording: Recording, body: object) -> None:
+    answer = pages.put(f"/api/recordings/{recording.recording_id}/correction", json=body)
+    assert answer.status_code in (400, 422)
+    assert pages.get(f"/api/recordings/{recording.recording_id}").json()["corrected_text"] is None
+
+
+def test_a_player_gets_the_part_of_the_sound_that_it_asks_for(pages: TestClient, recording: Recording) -> None:
+    path = f"/api/recordings/{recording.recording_id}/audio"
+    whole = pages.get(path)
+    size = len(whole.content)
+    assert (whole.status_code, whole.headers["accept-ranges"]) == (200, "bytes")
+    for asked, first, last in [
+        ("0-3", 0, 3),
+        ("10-", 10, size - 1),
+        ("-4", size - 4, size - 1),
+        (f"5-{size * 2}", 5, size - 1),
+    ]:
+        part = pages.get(path, headers={"range": f"bytes={asked}"})
+        assert (part.status_code, part.headers["content-range"]) == (206, f"bytes {first}-{last}/{size}")
+        assert part.content == whole.content[first : last + 1]
+    assert pages.get(path, headers={"range": f"bytes={size}-"}).status_code == 416
+    assert pages.get(path, headers={"range": "seconds=1-2"}).status_code == 200
+
+
+def test_a_recording_that_does_not_exist_is_said_so(pages: TestClient) -> None:
+    assert pages.get("/recordings/00000000-0000-0000-0000-000000000000").status_code == 404
+    assert pages.get("/api/recordings/00000000/audio").json()["reason"] == "recording-unknown"
+    assert len(pages.get("/api/recordings/last/waveform").json()["peaks"]) == 480
