@@ -1,0 +1,83 @@
+"""What the privacy page says never leaves: everything that goes out is looked through for it, and for what may go."""
+
+from __future__ import annotations
+
+import base64
+import re
+from typing import Any
+
+import pytest
+from tests.fakes.device_rooms import text_model, tone
+from tests.fakes.release_server import FakeServer
+from tests.unit.device.web.pages import Pages
+
+from projectone.contracts import endpoints
+from projectone.contracts.consent import CONSENT_TEXTS
+from projectone.device.client import DeviceClient
+
+HEARD = "only the model heard this"
+EARLIER, OTHERS, LONG, ALLOWED = "before consent", "somebody else spoke", "for a whole minute", "this was allowed"
+TERM = "Oluwaseun"
+NAME = b"somebody's place and telephone"
+
+
+@pytest.fixture
+def going_out(client: DeviceClient) -> list[bytes]:
+    """Every request of this device: address, headers and body, with what travels in a header opened."""
+    seen: list[bytes] = []
+
+    def look(request: Any) -> None:
+        headers = dict(request.headers)
+        letter = headers.get(endpoints.SAMPLE_HEADER.lower(), "")
+        lines = [f"{request.method} {request.url}", *(f"{name}: {value}" for name, value in headers.items())]
+        seen.append("\n".join(lines).encode() + b"\n" + base64.urlsafe_b64decode(letter) + b"\n" + request.read())
+
+    client._rooms.transport._client.event_hooks = {"request": [look]}
+    return seen
+
+
+def named(wav: bytes) -> bytes:
+    """The same sound in a file that says where it was recorded."""
+    chunk = b"LIST" + (len(NAME) + 4).to_bytes(4, "little") + b"INFO" + NAME
+    return wav[:4] + (len(wav) + len(chunk) - 8).to_bytes(4, "little") + wav[8:12] + chunk + wav[12:]
+
+
+def test_what_the_page_says_stays_is_in_nothing_that_goes_out(
+    client: DeviceClient, server: FakeServer, going_out: list[bytes]
+) -> None:
+    server.release(text_model(HEARD))
+    client.update()
+    sounds = {text: tone(0.5, pitch_hz=300 + 70 * n) for n, text in enumerate((HEARD, EARLIER, OTHERS, ALLOWED))}
+    sounds[LONG] = tone(61.0, pitch_hz=900)
+    client.transcribe(sounds[HEARD])
+    client.correct(client.transcribe(sounds[EARLIER]).recording_id, EARLIER)
+    client.vocabulary.add(TERM)
+    pages = Pages(client)
+    body = {"is_adult": True, "version": CONSENT_TEXTS["corrections"].version}
+    pages.ask("PUT", "/api/consents/corrections", body)
+    client.correct(client.transcribe(sounds[OTHERS]).recording_id, OTHERS, others_present=True)
+    client.correct(client.transcribe(sounds[LONG]).recording_id, LONG)
+    recording = client.transcribe(named(sounds[ALLOWED]))
+    client.correct(recording.recording_id, ALLOWED)
+    script_id = pages.get("/api/donation?ask=1")["script"]["script_id"]
+    sounds["read and not kept"] = tone(3.0, pitch_hz=1200)
+    assert pages.send("POST", f"/api/donation/{script_id}/check", sounds["read and not kept"])[0] == 200
+    pages.do("/api/sync")
+    pages.do("/api/model/update")
+    sent = b"\n".join(going_out)
+    for kept in (EARLIER, OTHERS, LONG, TERM):
+        assert kept.encode() not in sent, kept
+    for text in sounds.keys() - {ALLOWED}:
+        assert sounds[text][44:4044] not in sent, text
+    assert NAME not in sent
+    # And what was allowed did go, with what the page says goes with it: this search would have found the others.
+    assert sounds[ALLOWED][44:4044] in sent and ALLOWED.encode() in sent and HEARD.encode() in sent
+    assert server.samples and len(server.samples) == 1
+
+
+def test_every_claim_of_the_page_is_one_that_is_looked_for(client: DeviceClient) -> None:
+    page = Pages(client).get("/privacy")
+    claims = re.findall(
+        r"<li>(.*?)</li>", page[page.index("Never leaves this device") : page.index("Said to the server")]
+    )
+    assert len(claims) == 6, "a new claim needs its search above"
