@@ -16,7 +16,7 @@ from projectone.device.web.answers import json_answer
 from projectone.device.web.bodies import reads_json, switch_field, text_field
 from projectone.device.web.context import WebContext
 from projectone.device.web.fates import fate_words
-from projectone.device.web.shelf import recording_facts, shown
+from projectone.device.web.shelf import recording_facts
 from projectone.device.web.sounds import sound_answer
 
 _COLUMNS = 480
@@ -41,7 +41,7 @@ def routes(context: WebContext) -> list[Route]:
         recording = client.recording(request.path_params["recording_id"])
         facts = facts_of(recording)
         facts["peaks"] = client.library.peaks(recording.recording_id, _COLUMNS)
-        return context.page(request, "recording", title=_title(recording), facts=facts, item=shown(recording))
+        return context.page(request, "recording", title=_title(recording), facts=facts)
 
     def one(request: Request) -> Response:
         return json_answer(facts_of(client.recording(request.path_params["recording_id"])))

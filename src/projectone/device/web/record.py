@@ -26,7 +26,7 @@ def routes(context: WebContext) -> list[Route]:
             request,
             "record",
             title="Record",
-            latest=[shown(recording) for recording in client.recordings(_LATEST)],
+            latest=[shown(client.library, recording) for recording in client.recordings(_LATEST)],
             unfinished=[unfinished_shown(item) for item in client.live.unfinished()],
             has_model=client.status().model_version is not None,
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from itertools import groupby
@@ -12,16 +12,28 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from projectone.device.library import Library, State
 from projectone.device.recordings import Recording
 from projectone.device.web.answers import json_answer
 from projectone.device.web.context import WebContext
 
-_LISTED = 500
+_LISTED = 300
+_MOST_LETTERS = 200
+_SHOWN_AS: dict[str, Callable[[Shown], bool]] = {
+    "unsure": lambda item: item.n_doubtful > 0,
+    "corrected": lambda item: item.is_corrected,
+    "sent": lambda item: item.state == "sent",
+}
 
 
 @dataclass(frozen=True)
 class Shown:
-    """A recording as a line of a list."""
+    """A recording as a line of a list.
+
+    Attributes:
+        n_doubtful: Words that the model was not sure of and nobody has looked at.
+        state: What becomes of it.
+    """
 
     recording_id: str
     text: str
@@ -29,6 +41,8 @@ class Shown:
     day: date
     duration_s: float
     is_corrected: bool
+    n_doubtful: int
+    state: State
 
 
 @dataclass(frozen=True)
@@ -41,27 +55,46 @@ class Day:
 
 def routes(context: WebContext) -> list[Route]:
     """The list, as a page and as facts."""
+    library = context.client.library
 
     def page(request: Request) -> Response:
-        recordings = [shown(recording) for recording in context.client.recordings(_LISTED)]
-        return context.page(request, "recordings", title="Recordings", days=by_day(recordings, date.today()))
+        words = request.query_params.get("words", "")[:_MOST_LETTERS]
+        kind = request.query_params.get("show", "")
+        is_shown = _SHOWN_AS.get(kind)
+        listed = [shown(library, recording) for recording in library.search(words, _LISTED)]
+        found = [item for item in listed if is_shown is None or is_shown(item)]
+        return context.page(
+            request,
+            "recordings",
+            title="Recordings",
+            days=by_day(found, date.today()),
+            n_found=len(found),
+            is_cut=len(listed) == _LISTED,
+            words=words,
+            kind=kind if kind in _SHOWN_AS else "",
+            is_empty=not library.search(limit=1),
+        )
 
-    def listed(request: Request) -> Response:
-        return json_answer({"recordings": [recording_facts(item) for item in context.client.recordings(_LISTED)]})
+    def facts(request: Request) -> Response:
+        found = library.search(request.query_params.get("words", "")[:_MOST_LETTERS], _LISTED)
+        return json_answer({"recordings": [recording_facts(item) for item in found]})
 
-    return [Route("/recordings", page), Route("/api/recordings", listed, methods=["GET"])]
+    return [Route("/recordings", page), Route("/api/recordings", facts, methods=["GET"])]
 
 
-def shown(recording: Recording) -> Shown:
+def shown(library: Library, recording: Recording) -> Shown:
     """What a list says about a recording, in this machine's time."""
     moment: datetime = recording.recorded_at.astimezone()
+    is_corrected = recording.corrected_text is not None
     return Shown(
         recording_id=recording.recording_id,
         text=recording.text if recording.corrected_text is None else recording.corrected_text,
         time=f"{moment:%H:%M}",
         day=moment.date(),
         duration_s=recording.duration_s,
-        is_corrected=recording.corrected_text is not None,
+        is_corrected=is_corrected,
+        n_doubtful=0 if is_corrected else sum(word.is_doubtful for word in recording.words),
+        state=library.fate(recording).state,
     )
 
 
