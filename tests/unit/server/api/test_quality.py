@@ -13,6 +13,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
 from tests.fakes.caller import Caller
 from tests.fakes.releases import a_manifest
 from tests.unit.server.api.conftest import Backend, reason
@@ -186,6 +187,34 @@ def test_groups_that_are_too_small_are_put_together_or_dropped(site: Backend, cl
 
 def read_groups(site: Backend, clock: Clock) -> list[Any]:
     return site.services.quality.groups("stable", clock.now)
+
+
+def test_without_tickets_one_device_would_speak_for_many(site: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The control: what the ticket keeps out."""
+    bodies = [a_report(answer=number).to_bytes() for number in range(5)]
+    signature = ticket(site, site.caller(), bodies[0])
+    assert [send(site, body, signature).status_code for body in bodies] == [204, 401, 401, 401, 401]
+    monkeypatch.setattr("projectone.server.api.quality.verify_unblinded", lambda *_: None)
+    assert [send(site, body, signature).status_code for body in bodies] == [204] * 5
+    assert sum(row[-1] for row in cells(site)) == 5
+
+
+def test_without_a_least_group_three_devices_would_be_shown(
+    site: Backend, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The control: what the least group keeps back."""
+    for number in range(3):
+        site.services.quality.keep(a_report(answer=number), str(number))
+    clock.now += timedelta(weeks=1)
+    assert read_groups(site, clock) == []
+    monkeypatch.setattr("projectone.server.monitoring.quality.MIN_GROUP", 1)
+    assert [group.n_reports for group in read_groups(site, clock)] == [3]
+
+
+@pytest.mark.parametrize("table", ["quality_tickets", "quality_counted", "quality_cells"])
+def test_rows_have_no_number_that_tells_their_order(site: Backend, table: str) -> None:
+    with site.engine.connect() as connection, pytest.raises(OperationalError, match="no such column"):
+        connection.execute(text(f"SELECT rowid FROM {table}"))
 
 
 @pytest.fixture

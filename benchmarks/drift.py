@@ -1,0 +1,264 @@
+"""Made-up years of real speech: false alarms, the delay of planted drifts, and what a report gives away of a person.
+
+Clips of the collection in ../shared/data, as they are and harmed in ten ways, are heard by the starter model and put
+into classes by the device's own code (once; `--signals` keeps them). Simulated devices, each with one speaker's clips,
+say every week what a device would say of them, drawn by its own code; the server's own watch reads the sums.
+
+    python benchmarks/drift.py [--quick] [--json] [--devices N]... [--runs N] [--signals FILE]
+    python benchmarks/drift.py --attack          only what a report gives away, beside clipped counts
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import random
+import sys
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from drift_signals import Measured, measure_signals, read_signals
+
+from projectone.contracts import quality
+from projectone.contracts.quality import HISTOGRAMS, N_BINS, Histogram, draw_answer, weeks_before
+from projectone.server.monitoring.drift import DriftLimits, Watched, watch
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+FIRST_WEEK = "2026-W02"
+STABLE_WEEKS = 200
+PLANTED_AT = 12
+FOLLOWED_WEEKS = 26
+RECORDINGS_A_WEEK = 10
+_CAP = 20
+
+Answers = dict[Histogram, tuple[int, ...]]
+Pool = dict[Histogram, tuple[int, ...]]
+"""One speaker's clips: how many fall into each class."""
+Population = list[Pool]
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """Devices: each records the clips of one speaker."""
+
+    speakers: list[int]
+    source: random.Random
+
+    def week(self, people: Population, harmed: Population | None = None, share: float = 1.0) -> Answers:
+        """What all of them say of one week, each of one recording that is drawn from its speaker's clips.
+
+        Args:
+            people: The clips of each speaker.
+            harmed: The same clips, harmed, for a share of the devices.
+            share: Which share; the devices are the same ones every week.
+        """
+        found = {histogram: [0] * N_BINS for histogram in HISTOGRAMS}
+        for device, speaker in enumerate(self.speakers):
+            pools = harmed if harmed is not None and device < share * len(self.speakers) else people
+            histogram = self.source.choice(HISTOGRAMS)
+            found[histogram][draw_answer(pools[speaker % len(pools)][histogram], self.source)] += 1
+        return {histogram: tuple(counts) for histogram, counts in found.items()}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="few clips and runs, to see that it works")
+    parser.add_argument("--json", action="store_true", help="no table, only the last line")
+    parser.add_argument("--devices", type=int, action="append", help="reporting devices (default: 300, 700 and 2000)")
+    parser.add_argument("--runs", type=int, default=10, help="of each kind (default: %(default)s)")
+    parser.add_argument("--signals", type=Path, default=REPOSITORY / "out" / "drift-signals.jsonl", help="kept there")
+    parser.add_argument("--attack", action="store_true", help="only what a report gives away")
+    arguments = parser.parse_args()
+    say = (lambda _: None) if arguments.json else (lambda line: print(line, file=sys.stderr, flush=True))
+    if not arguments.signals.is_file():
+        arguments.signals.parent.mkdir(parents=True, exist_ok=True)
+        model, data = REPOSITORY / "models" / "starter", REPOSITORY.parent / "shared" / "data"
+        measure_signals(model, data, arguments.signals, n_speakers=2 if arguments.quick else None, say=say)
+    signals = read_signals(arguments.signals)
+    n_runs = 2 if arguments.quick else arguments.runs
+    sizes = arguments.devices or ([700] if arguments.quick else [300, 700, 2000])
+    report: dict[str, Any] = {"machine": platform.machine(), "clips": len(signals), "runs": n_runs}
+    report["attack"] = attack(signals, n_devices=100, n_weeks=4 if arguments.quick else 40)
+    if not arguments.attack:
+        report["fleets"] = {n: fleet_figures(signals, n, n_runs, say) for n in sizes}
+        report["coins"] = (
+            coin_figures(signals, sizes[0], n_runs) if arguments.quick else coin_figures(signals, 700, n_runs)
+        )
+    if not arguments.json:
+        print(table(report))
+    print(json.dumps(report))
+
+
+def populations(signals: Sequence[Measured]) -> dict[str, Population]:
+    """For each harm the clips of each speaker, as their classes by histogram; speakers in one order."""
+    by_harm: dict[str, dict[str, dict[Histogram, list[int]]]] = defaultdict(
+        lambda: defaultdict(lambda: defaultdict(list))
+    )
+    for row in signals:
+        pools = by_harm[row.harm][row.speaker]
+        for histogram in HISTOGRAMS:
+            if histogram in row.bins:
+                pools[histogram].append(row.bins[histogram])
+    return {
+        harm: [
+            {name: tuple(pools[name].count(bin_) for bin_ in range(N_BINS)) for name in HISTOGRAMS}
+            for _, pools in sorted(people.items())
+        ]
+        for harm, people in by_harm.items()
+    }
+
+
+def a_fleet(n_devices: int, n_speakers: int, seed: int) -> Fleet:
+    source = random.Random(seed)
+    return Fleet([source.randrange(n_speakers) for _ in range(n_devices)], source)
+
+
+def fleet_figures(signals: Sequence[Measured], n_devices: int, n_runs: int, say: Any) -> dict[str, Any]:  # noqa: ANN401
+    """Alarms of stable models, and the delay with which each planted drift is found."""
+    people = populations(signals)
+    usual = people["none"]
+    alarms = 0
+    for seed in range(n_runs):
+        fleet = a_fleet(n_devices, len(usual), seed)
+        years = [{_week(place): fleet.week(usual) for place in range(52)} for _ in range(-(-STABLE_WEEKS // 52))]
+        alarms += sum(len(watch(year).drifts) > 0 for year in years)
+    n_years = n_runs * -(-STABLE_WEEKS // 52)
+    say(f"{n_devices} devices: {alarms} of {n_years} stable years raised an alarm")
+    found: dict[str, Any] = {}
+    for harm in (name for name in people if name != "none"):
+        for share in (1.0, 1 / 3):
+            delays = [
+                planted(a_fleet(n_devices, len(usual), seed), usual, people[harm], share) for seed in range(n_runs)
+            ]
+            found[f"{harm}, {share:.0%} of devices"] = _delays(delays)
+        say(f"{n_devices} devices: {harm}: {found[f'{harm}, 100% of devices']}")
+    return {"stable_years": n_years, "years_with_an_alarm": alarms, "stated": DriftLimits().alpha, "drifts": found}
+
+
+def planted(fleet: Fleet, usual: Population, harmed: Population, share: float) -> tuple[int, str] | None:
+    """After how many weeks a drift is found, and in which histogram first; None if it is not."""
+    weeks = {_week(place): fleet.week(usual) for place in range(PLANTED_AT)}
+    for delay in range(1, FOLLOWED_WEEKS + 1):
+        weeks[_week(PLANTED_AT + delay - 1)] = fleet.week(usual, harmed, share)
+        found: Watched = watch(weeks)
+        if found.drifts:
+            clearest = min(found.drifts, key=lambda drift: drift.comparison.p_value)
+            return delay, clearest.comparison.histogram
+    return None
+
+
+def _delays(found: Sequence[tuple[int, str] | None]) -> dict[str, Any]:
+    delays = [item[0] for item in found if item is not None]
+    names = [item[1] for item in found if item is not None]
+    return {
+        "found": len(delays),
+        "of": len(found),
+        "weeks_median": float(np.median(delays)) if delays else None,
+        "weeks_longest": max(delays) if delays else None,
+        "first_seen_in": max(set(names), key=names.count) if names else None,
+    }
+
+
+def coin_figures(signals: Sequence[Measured], n_devices: int, n_runs: int) -> dict[str, Any]:
+    """The same drift (noise on a third of devices) under other coins: what privacy costs."""
+    people, stated = populations(signals), quality.TRUTH_SHARE
+    found: dict[str, Any] = {}
+    try:
+        for share in (0.25, 0.5, 0.75, 1.0):
+            quality.TRUTH_SHARE = share  # type: ignore[misc] # the device's own draw, under another coin
+            epsilon = float(np.log(1 + N_BINS * share / (1 - share))) if share < 1 else None
+            fleets = (a_fleet(n_devices, len(people["none"]), seed) for seed in range(n_runs))
+            delays = [planted(fleet, people["none"], people["noise, 10 dB"], 1 / 3) for fleet in fleets]
+            found[f"{share:.0%} true"] = {"epsilon": epsilon} | _delays(delays)
+    finally:
+        quality.TRUTH_SHARE = stated  # type: ignore[misc]
+    return found
+
+
+def attack(signals: Sequence[Measured], *, n_devices: int, n_weeks: int) -> dict[str, Any]:
+    """Who has last week's recordings of everybody, and this week's reports without names: whose is whose?
+
+    Beside it the same with clipped counts of all histograms, as an ordinary report would carry them.
+    """
+    people = populations(signals)["none"]
+    chance, source = np.random.default_rng(9), random.Random(9)
+    n_devices = min(n_devices, len(people))
+    names = chance.permutation(len(people))[:n_devices]
+    hits_counts = hits_coin = guesses = 0
+    n_right_class = 0
+    for _ in range(n_weeks):
+        before = [_counts(people[name], chance) for name in names]
+        after = [_counts(people[name], chance) for name in names]
+        for owner, counts in enumerate(after):
+            distance = [_distance(counts, known) for known in before]
+            hits_counts += int(np.argmin(distance)) == owner
+            histogram = source.choice(HISTOGRAMS)
+            answer = draw_answer(counts[histogram], source)
+            # The likeliest owner, by everybody's own shares and the coin; among equals any.
+            odds = np.array([_chance_of(answer, known[histogram]) for known in before])
+            likeliest = np.flatnonzero(odds == odds.max())
+            hits_coin += int(chance.choice(likeliest)) == owner
+            n_right_class += any(counts[histogram]) and answer == int(np.argmax(counts[histogram]))
+            guesses += 1
+    return {
+        "devices": n_devices,
+        "reports": guesses,
+        "by_chance": 1 / n_devices,
+        "named_by_clipped_counts": hits_counts / guesses,
+        "named_by_one_class": hits_coin / guesses,
+        "likeliest_class_is_said": n_right_class / guesses,
+        "epsilon": quality.EPSILON,
+    }
+
+
+def _counts(pool: Pool, chance: np.random.Generator) -> dict[Histogram, list[int]]:
+    """One week of a speaker: some of the clips, in clipped counts."""
+    n, found = 1 + chance.poisson(RECORDINGS_A_WEEK - 1), {}
+    for histogram in HISTOGRAMS:
+        classes = np.repeat(np.arange(N_BINS), pool[histogram])
+        drawn = chance.choice(classes, n) if len(classes) else classes
+        found[histogram] = [min(_CAP, int(count)) for count in np.bincount(drawn, minlength=N_BINS)]
+    return found
+
+
+def _distance(one: Mapping[Histogram, list[int]], other: Mapping[Histogram, list[int]]) -> float:
+    return sum(float(np.sum(np.square(np.array(one[name]) - np.array(other[name])))) for name in HISTOGRAMS)
+
+
+def _chance_of(answer: int, counts: Sequence[int]) -> float:
+    share = counts[answer] / sum(counts) if any(counts) else 1 / N_BINS
+    return quality.TRUTH_SHARE * share + (1 - quality.TRUTH_SHARE) / N_BINS
+
+
+def _week(place: int) -> str:
+    return weeks_before(FIRST_WEEK, -place)
+
+
+def table(report: Mapping[str, Any]) -> str:
+    found = report["attack"]
+    lines = [
+        f"whose report it is, among {found['devices']} devices: by clipped counts "
+        f"{found['named_by_clipped_counts']:.1%}, by one class {found['named_by_one_class']:.1%}, "
+        f"by chance {found['by_chance']:.1%}",
+    ]
+    for n_devices, fleet in report.get("fleets", {}).items():
+        lines.append(f"\n{n_devices} devices: {fleet['years_with_an_alarm']} of {fleet['stable_years']} stable years")
+        for name, delays in fleet["drifts"].items():
+            lines.append(
+                f"  {name:42} {delays['found']} of {delays['of']}, after {delays['weeks_median']} weeks (median), "
+                f"{delays['weeks_longest']} at most; {delays['first_seen_in']}"
+            )
+    for name, delays in report.get("coins", {}).items():
+        lines.append(
+            f"{name:10} epsilon {delays['epsilon']}: {delays['found']} of {delays['of']}, {delays['weeks_median']}"
+        )
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()
