@@ -1,4 +1,4 @@
-"""How often a device refuses a model that is as good for its user, and how often it finds one that is worse.
+"""How often a device refuses, or goes back from, a model that is as good for its user, and one that is worse.
 
     python -m benchmarks.acceptance [--runs 2000]
 
@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from projectone.device.acceptance.judging import REFUSED, Pair, judge
+from projectone.device.health.after import WATCHED_TRANSCRIPTS, is_far_worse
 
 # The spread of difficulty between recordings of one person: a Beta of this many pseudo-words.
 _STEADINESS = 6.0
@@ -63,6 +64,34 @@ def share_refused(
     return sum(rule(draw(person, generator)) for _ in range(n_runs)) / n_runs
 
 
+def share_gone_back(
+    rate_before: float, rate: float, *, n_before: int, n_runs: int, seed: int, n_most: int = WATCHED_TRANSCRIPTS
+) -> tuple[float, int]:
+    """The share of devices that go back from a model in use, looking after every recording, and when: the median."""
+    generator = np.random.default_rng(seed)
+    when = []
+    for _ in range(n_runs):
+        before, harmed = int(generator.binomial(n_before, rate_before)), 0
+        for total, is_harmed in enumerate(generator.random(n_most) < rate, start=1):
+            harmed += int(is_harmed)
+            if is_harmed and is_far_worse(harmed, total, before, n_before):
+                when.append(total)
+                break
+    return len(when) / n_runs, int(np.median(when)) if when else 0
+
+
+def _print_gone_back(n_runs: int) -> None:
+    print("\nshare of devices that go back from a model in use, and after how many recordings (median)")
+    print("recordings before  rate   " + "  ".join(f"x{factor:<12g}" for factor in (1.0, 1.5, 2.0, 4.0)))
+    for n_before in (20, 50, 200, 1000):
+        for rate in (0.02, 0.05, 0.1, 0.2):
+            found = [
+                share_gone_back(rate, rate * factor, n_before=n_before, n_runs=n_runs, seed=0)
+                for factor in (1.0, 1.5, 2.0, 4.0)
+            ]
+            print(f"{n_before:17}  {rate:.2f}   " + "  ".join(f"{share:6.1%} ({n:3})" for share, n in found))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=2000)
@@ -88,6 +117,7 @@ def main() -> None:
                 ]
                 what = "selected" if is_selected else "all"
                 print(f"{n_recordings:10}  {wer:.2f}  {what:10}  " + "  ".join(f"{share:6.1%}" for share in shares))
+    _print_gone_back(n_runs)
 
 
 if __name__ == "__main__":

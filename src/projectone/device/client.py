@@ -50,6 +50,7 @@ class DeviceClient:
         self.live = rooms.live
         self.quality = rooms.quality
         self.given = rooms.given
+        self.adoption = rooms.adoption
         self.library = rooms.library
 
     def __enter__(self) -> DeviceClient:
@@ -62,6 +63,7 @@ class DeviceClient:
 
     def close(self) -> None:
         """Let go of model, connections and rows."""
+        self.adoption.stop()
         self._rooms.live.close()
         self._rooms.transcriber.close()
         self._rooms.transport.close()
@@ -127,6 +129,7 @@ class DeviceClient:
         if not kept.is_again:
             self._rooms.windows.count_correction()
             recording = self._rooms.recordings.find(recording_id)
+            self.adoption.count_correction(recording.model_version)
             self.quality.count_correction(recording.text, kept.text, model_version=recording.model_version)
         return kept
 
@@ -341,9 +344,7 @@ class DeviceClient:
             LeaseError: if another process is updating.
             TransportError: if the server could not be reached; the next call goes on from here.
         """
-        report = self._rooms.updater.update(is_again=is_again, is_early=is_early, on_progress=on_progress)
-        self._rooms.transcriber.reload()  # another process may have brought it before
-        self._rooms.reporter.report()
+        report = self._rooms.bring(is_again=is_again, is_early=is_early, on_progress=on_progress)
         self.quality.report()
         return report
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from projectone.contracts.erasures import ErasureReceipt, SignedErasure
 from projectone.contracts.uses import SampleUses, SignedUses
+from projectone.device.adoption import Adoption, Bring
 from projectone.device.consent import ConsentLedger
 from projectone.device.corrections import Corrections
 from projectone.device.donation import Distance
@@ -25,7 +26,6 @@ from projectone.device.scripts import Scripts
 from projectone.device.sent import Sent
 from projectone.device.transcriber import Transcriber
 from projectone.device.transport import Transport
-from projectone.device.updater import Updater
 from projectone.device.uploader import Uploader
 from projectone.device.vocabulary import Vocabulary
 from projectone.storage.database import Database
@@ -54,7 +54,8 @@ class DeviceRooms:
     given: Given
     library: Library
     uploader: Uploader
-    updater: Updater
+    bring: Bring
+    adoption: Adoption
     transcriber: Transcriber
     vocabulary: Vocabulary
     live: Live

@@ -87,6 +87,25 @@ class DeviceSettings:
         },
     )
 
+    model_budget_bytes: int | None = field(
+        default=None,
+        metadata={
+            "variable": "PROJECTONE_MODEL_BUDGET_MB",
+            "help": "How many MB models may take on this disk, with their bases and what is on its way; an update that "
+            "would take more is refused before it is fetched",
+            "default": "no limit",
+        },
+    )
+    update_hours: tuple[int, int] = field(
+        default=(1, 6),
+        metadata={
+            "variable": "PROJECTONE_UPDATE_HOURS",
+            "help": "From which hour to which a new model is tried on a system that does not say whether it is in use "
+            "or charging; `0-0` for the whole day",
+            "default": "1-6",
+        },
+    )
+
     def __post_init__(self) -> None:
         if self.server is not None:
             _check_server(self.server)
@@ -118,6 +137,8 @@ class DeviceSettings:
             tier=_tier(environ.get("PROJECTONE_TIER", "") or DEFAULT_TIER),
             language=environ.get("PROJECTONE_LANGUAGE", "") or "en",
             numerics=_numerics(environ.get("PROJECTONE_NUMERICS", "") or "float32"),
+            model_budget_bytes=_budget_bytes(environ.get("PROJECTONE_MODEL_BUDGET_MB", "")),
+            update_hours=_hours(environ.get("PROJECTONE_UPDATE_HOURS", "") or "1-6"),
         )
 
 
@@ -140,6 +161,21 @@ def _numerics(name: str) -> Literal["float32", "int8"]:
     if name == "int8":
         return "int8"
     raise SettingsError(f"PROJECTONE_NUMERICS: expected float32 or int8, got {name!r}")
+
+
+def _budget_bytes(text: str) -> int | None:
+    if not text:
+        return None
+    if not text.isdecimal() or int(text) == 0:
+        raise SettingsError(f"PROJECTONE_MODEL_BUDGET_MB: expected a number of megabytes, such as 900, got {text!r}")
+    return int(text) * 1_000_000
+
+
+def _hours(text: str) -> tuple[int, int]:
+    found = re.fullmatch(r"(\d{1,2})-(\d{1,2})", text.strip())
+    if found is None or int(found[1]) > 23 or int(found[2]) > 23:
+        raise SettingsError(f"PROJECTONE_UPDATE_HOURS: expected two hours, such as 1-6 or 22-5, got {text!r}")
+    return int(found[1]), int(found[2])
 
 
 def _root(text: str) -> bytes:

@@ -65,6 +65,10 @@ class Watch(Protocol):
         """It could not be loaded."""
         ...
 
+    def ended_well(self, slot: Slot) -> object:
+        """The app is closed in an orderly way."""
+        ...
+
     def settle(self) -> object:
         """Go back to the model before if what was seen speaks strongly enough against this one."""
         ...
@@ -86,6 +90,9 @@ class _NoWatch:
         """Nobody counts."""
 
     def load_failed(self, slot: Slot) -> None:
+        """Nobody counts."""
+
+    def ended_well(self, slot: Slot) -> None:
         """Nobody counts."""
 
     def settle(self) -> None:
@@ -151,6 +158,7 @@ class Transcriber:
         self._on_heard = on_heard
         self._timer = timer
         self._held: _Held | None = None
+        self._loaded: Slot | None = None
         self._pointer = threading.Lock()
         self._loading = threading.RLock()
         self.is_in_gap = False
@@ -218,6 +226,8 @@ class Transcriber:
     def close(self) -> None:
         """Let go of the model; whoever is using it finishes first."""
         self._swap(None)
+        if self._loaded is not None:
+            self._watch.ended_well(self._loaded)
 
     @contextlib.contextmanager
     def _engine(self) -> Iterator[_Held]:
@@ -275,6 +285,7 @@ class Transcriber:
 
     def _load_slot(self, slot: Slot) -> _Held:
         self._watch.before_load(slot)
+        self._loaded = slot
         return _Held(self._load(self._installed.path_of(slot)), slot.version, slot.folder)
 
     def _swap(self, new: _Held | None) -> None:

@@ -21,15 +21,17 @@ from projectone.device.corrections import Corrections
 from projectone.device.engine import load_engine
 from projectone.device.given import Given
 from projectone.device.health import M007_HEALTH, M011_VERDICTS, Cohorts, Reporter, Windows
+from projectone.device.health.after import M014_USES, ModelUses
+from projectone.device.heard import Heard
 from projectone.device.installed import Installed
 from projectone.device.keys import DeviceKeys
 from projectone.device.library import Library
 from projectone.device.live import Live, Partials, Spools
+from projectone.device.memory import has_room_for
 from projectone.device.outbox import M003_OUTBOX, M006_DELETIONS, M009_LEFT_AT, Outbox
 from projectone.device.quality import M012_QUALITY, Counts, Quality
 from projectone.device.quality.quality import Sender
 from projectone.device.recordings import M001_RECORDINGS, M008_WORDS, Clip, Recording, Recordings
-from projectone.device.releases import SignedReleases
 from projectone.device.rooms import DeviceRooms, Distances
 from projectone.device.scripts import Scripts
 from projectone.device.sent import Sent
@@ -37,7 +39,7 @@ from projectone.device.settings import DeviceSettings
 from projectone.device.transcriber import Engine, Transcriber
 from projectone.device.transport import Transport
 from projectone.device.trust import Trust
-from projectone.device.updater import TakeTurn, Updater
+from projectone.device.updater import TakeTurn
 from projectone.device.uploader import Uploader
 from projectone.device.vocabulary import M013_VOCABULARY, Vocabulary
 from projectone.errors import SettingsError, StorageError
@@ -62,6 +64,7 @@ MIGRATIONS = (
     M011_VERDICTS,
     M012_QUALITY,
     M013_VOCABULARY,
+    M014_USES,
 )
 
 MAX_RECORDING_S = 3600.0
@@ -75,11 +78,7 @@ def open_client(settings: DeviceSettings) -> DeviceClient:
         SettingsError: if a release key is no key.
     """
     trust = Trust(settings.release_keys, channel=settings.channel, runtime=__version__, tier=settings.tier)
-    try:
-        make_folder(settings.home)
-        settings.home.chmod(0o700)  # recordings are nobody else's business
-    except OSError as error:
-        raise StorageError(f"{settings.home}: {error.strerror}; PROJECTONE_HOME chooses another folder") from error
+    _make_home(settings.home)
     keys = DeviceKeys.open(settings.home / "keys", clock_s=time.time)
     transport = Transport(settings.server, keys.sign)
     installed = Installed(settings.home / "models")
@@ -91,9 +90,14 @@ def open_client(settings: DeviceSettings) -> DeviceClient:
     windows, cohorts = Windows(database), Cohorts(database)
     vocabulary = Vocabulary(database, clock=_now)
     acceptance = model_wiring.acceptance(database, recordings, outbox, settings.language, read_clip, _now)
-    transcriber = _transcriber(installed, acceptance, windows, vocabulary, settings)
+    uses = ModelUses(database, installed, _now)
+    transcriber = _transcriber(installed, acceptance, windows, uses, vocabulary, settings)
     reporter = _reporter(windows, transport, installed, acceptance, keys, settings)
     quality = _quality(database, consent, transport, keys, settings)
+    updater = model_wiring.updater(
+        installed, trust, transport, transcriber, _turns(cohorts, windows, reporter), settings, _now
+    )
+    bring = model_wiring.bring(updater, transcriber, reporter, uses)
     keep = partial(_keep, transcriber, recordings, quality, vocabulary)
     return DeviceClient(
         DeviceRooms(
@@ -119,14 +123,9 @@ def open_client(settings: DeviceSettings) -> DeviceClient:
             given=Given(recordings, outbox),
             library=Library(recordings, outbox, read_clip),
             uploader=_uploader(database, outbox, consent, recordings, transport, keys, settings),
-            updater=Updater(
-                installed,
-                SignedReleases(settings.home / "releases", settings.release_root, trust, transport, clock=_now),
-                transport,
-                settings.home / "staging",
-                channel=settings.channel,
-                try_new_model=transcriber.try_new_model,
-                take_turn=_turns(cohorts, windows, reporter),
+            bring=bring,
+            adoption=model_wiring.adoption(
+                database, installed, transcriber, acceptance.rows, uses, bring, cohorts, settings, _now
             ),
             transcriber=transcriber,
             vocabulary=vocabulary,
@@ -149,15 +148,35 @@ def open_client(settings: DeviceSettings) -> DeviceClient:
     )
 
 
+def _make_home(home: Path) -> None:
+    try:
+        make_folder(home)
+        home.chmod(0o700)  # recordings are nobody else's business
+    except OSError as error:
+        raise StorageError(f"{home}: {error.strerror}; PROJECTONE_HOME chooses another folder") from error
+
+
 def _transcriber(
-    installed: Installed, acceptance: Acceptance, windows: Windows, vocabulary: Vocabulary, settings: DeviceSettings
+    installed: Installed,
+    acceptance: Acceptance,
+    windows: Windows,
+    uses: ModelUses,
+    vocabulary: Vocabulary,
+    settings: DeviceSettings,
 ) -> Transcriber:
+    def on_heard(heard: Heard, sound_s: float) -> None:
+        is_empty = not heard.text.strip()
+        windows.count_heard(sound_s, heard.computing_s, is_empty)
+        uses.count_heard(heard.model_version, is_empty=is_empty)
+
     return Transcriber(
         installed,
         lambda folder: _load_engine(folder, settings),
         terms=vocabulary.active,
         begin_trial=model_wiring.trials(installed, acceptance),
-        on_heard=lambda heard, sound_s: windows.count_heard(sound_s, heard.computing_s, not heard.text.strip()),
+        has_room=has_room_for,
+        watch=uses,
+        on_heard=on_heard,
     )
 
 

@@ -30,6 +30,8 @@ def test_every_variable_is_read(tmp_path: Path) -> None:
         "PROJECTONE_TIER": "int4",
         "PROJECTONE_LANGUAGE": "de",
         "PROJECTONE_NUMERICS": "int8",
+        "PROJECTONE_MODEL_BUDGET_MB": "900",
+        "PROJECTONE_UPDATE_HOURS": "22-5",
     }
     assert DeviceSettings.from_env(values) == DeviceSettings(
         home=Path("/a/b"),
@@ -41,6 +43,8 @@ def test_every_variable_is_read(tmp_path: Path) -> None:
         tier="int4",
         language="de",
         numerics="int8",
+        model_budget_bytes=900_000_000,
+        update_hours=(22, 5),
     )
     assert {field.metadata["variable"] for field in fields(DeviceSettings)} == set(values)
 
@@ -106,3 +110,19 @@ def test_a_tier_is_one_that_this_device_can_compute_with() -> None:
     assert DeviceSettings.from_env({"PROJECTONE_TIER": "auto"}).tier in ("float16", "int8", "int4")
     with pytest.raises(SettingsError, match="PROJECTONE_TIER"):
         DeviceSettings.from_env({"PROJECTONE_TIER": "coreml-int8"})
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("MODEL_BUDGET_MB", "much"),
+        ("MODEL_BUDGET_MB", "0"),
+        ("MODEL_BUDGET_MB", "-5"),
+        ("UPDATE_HOURS", "night"),
+        ("UPDATE_HOURS", "1-24"),
+        ("UPDATE_HOURS", "5"),
+    ],
+)
+def test_a_budget_and_hours_are_numbers(variable: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=f"PROJECTONE_{variable}: expected"):
+        DeviceSettings.from_env({"HOME": "/h", f"PROJECTONE_{variable}": value})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import zipfile
 from collections import namedtuple
@@ -15,7 +16,8 @@ from tests.fakes.release_server import FakeServer, zip_of
 
 from projectone.contracts.base import sha256_hex
 from projectone.contracts.releases import ReleaseFile
-from projectone.device.installed import Installed
+from projectone.device.installed import Installed, Outcome
+from projectone.device.updater.room import OverBudgetError
 from projectone.errors import (
     ArtifactError,
     ContractError,
@@ -401,3 +403,51 @@ def test_a_model_that_was_set_aside_is_taken_when_the_one_in_use_is_retired(tmp_
     assert update(tmp_path, server).status == "updated"
     assert heard_by(tmp_path) == "new"
     assert len(on_disk(tmp_path)) == 1
+
+
+def test_a_model_to_go_back_to_makes_room_before_an_update_is_refused(tmp_path: Path, server: FakeServer) -> None:
+    for seq in (1, 2):
+        server.release(text_model(f"model {seq}", padding=2000), seq=seq, version=f"1.{seq}.0")
+        update(tmp_path, server)
+    used = Installed(tmp_path / "models").used_bytes()
+    release = server.release(text_model("model 3", padding=2000), seq=3, version="1.3.0")
+    needed = len(release.package) + sum(file.size_bytes for file in release.manifest.files)
+    with pytest.raises(OverBudgetError, match=r"needs 2 MB beside the 2 MB .* allows 2 MB: set it to 3 or more"):
+        update(tmp_path, server, budget_bytes=used // 2 + needed - 1)
+    assert on_disk(tmp_path) == {"1", "2"}  # nothing was given up for nothing
+    assert len(server.ranges) == 2
+    assert update(tmp_path, server, budget_bytes=used // 2 + needed).status == "updated"
+    assert on_disk(tmp_path) == {"2", "3"}
+
+
+def test_a_budget_counts_what_has_two_names_once(tmp_path: Path, server: FakeServer) -> None:
+    server.release(text_model("model", padding=100), seq=1)
+    update(tmp_path, server)
+    installed = Installed(tmp_path / "models")
+    before, folder = installed.used_bytes(), tmp_path / "models/releases/1"
+    os.link(folder / VOICE, folder / "again")
+    assert installed.used_bytes() == before
+
+
+@pytest.mark.parametrize("is_disk_full", [True, False])
+def test_a_full_disk_during_a_trial_speaks_against_nobody(
+    is_disk_full: bool, tmp_path: Path, server: FakeServer
+) -> None:
+    with_first_release(tmp_path, server)
+    server.release(text_model("new"), seq=6, version="1.1.0")
+    installed = Installed(tmp_path / "models")
+
+    def check(folder: Path) -> object:
+        raise StorageError("the disk is full") if is_disk_full else MemoryError
+
+    def full(may_go_on: object) -> Outcome[object] | None:
+        return installed.settle_trial(check)
+
+    if is_disk_full:
+        with pytest.raises(StorageError):
+            update(tmp_path, server, try_new_model=full)
+    else:
+        assert update(tmp_path, server, try_new_model=full).status == "staged"
+    assert installed.state().tries == 0
+    assert heard_by(tmp_path) == "old"
+    assert update(tmp_path, server).status == "updated"

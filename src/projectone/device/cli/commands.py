@@ -8,6 +8,7 @@ from projectone.device.cli.consents import CONSENT
 from projectone.device.cli.donations import DONATE
 from projectone.device.cli.editor import edited, require_terminal
 from projectone.device.cli.health import HEALTH, turn_shown
+from projectone.device.cli.model import MODEL, UPDATE
 from projectone.device.cli.progress import ProgressLine
 from projectone.device.cli.quality import QUALITY
 from projectone.device.cli.record import RECORD
@@ -80,42 +81,6 @@ def _sync(client: DeviceClient, arguments: argparse.Namespace) -> Result:
     return Result(facts, text, is_done=report.problem is None, problem=report.problem)
 
 
-def _update_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--again", action="store_true", help="also take a release that was set aside")
-    parser.add_argument("--now", action="store_true", help="take a release before it is this device's turn")
-    parser.add_argument("--rollback", action="store_true", help="use the model before instead")
-
-
-def _update(client: DeviceClient, arguments: argparse.Namespace) -> Result:
-    if arguments.rollback:
-        version = client.roll_back()
-        return Result({"status": "rolled-back", "to_version": version}, f"model {version} is in use again")
-    with ProgressLine() as line:
-        report = client.update(
-            lambda have, total: line.show(f"{have / 1e6:.1f} of {total / 1e6:.1f} MB"),
-            is_again=arguments.again,
-            is_early=arguments.now,
-        )
-    facts = {
-        "status": report.status,
-        "from_version": report.from_version,
-        "to_version": report.to_version,
-        "reason": report.reason,
-        "received_bytes": report.received_bytes,
-    }
-    words = {
-        "updated": f"model {report.to_version} is in use"
-        + (f" (before: {report.from_version})" if report.from_version else ""),
-        "current": f"model {report.to_version} is the newest",
-        "no-release": "the server has released no model yet",
-        "set-aside": f"{report.reason}; --again installs it",
-        "waiting": f"{report.reason}; --now takes it",
-        "halted": f"{report.reason}; {report.from_version or 'no model'} stays in use",
-        "rejected": f"the new model was not taken: {report.reason}; {report.from_version or 'no model'} stays in use",
-    }
-    return Result(facts, words[report.status], is_done=report.status in ("updated", "current", "waiting", "halted"))
-
-
 def _no_arguments(parser: argparse.ArgumentParser) -> None:
     """Nothing to declare."""
 
@@ -181,11 +146,8 @@ COMMANDS: dict[str, Command] = {
         _sync_arguments,
         _sync,
     ),
-    "update": Command(
-        "  projectone update\n  projectone update --rollback\n  projectone update --now",
-        _update_arguments,
-        _update,
-    ),
+    "update": UPDATE,
+    "model": MODEL,
     "health": HEALTH,
     "quality": QUALITY,
     "ui": UI,

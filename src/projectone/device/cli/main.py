@@ -32,6 +32,7 @@ SUMMARIES: dict[str, str] = {
     "consent": "see, give or take back your consent",
     "sync": "send what you allowed to be sent",
     "update": "bring the newest model, or go back to the one before",
+    "model": "see which model is in use, and what it changed for you",
     "health": "say, or say no more, how the model in use does: counts alone",
     "quality": "say once a week, in one class of eight, how well the model hears; or say it no more",
     "ui": "open the app in the browser, on this machine alone",

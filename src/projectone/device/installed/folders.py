@@ -237,6 +237,18 @@ class Installed:
         """What one model takes."""
         return sum(_sizes([self.path_of(slot)]).values())
 
+    def bases(self) -> list[tuple[ReleaseManifest, int]]:
+        """What releases are made from: each with what it was unpacked with, and what it takes.
+
+        A base that is also an installed model shares its files, and takes no more room.
+        """
+        found = []
+        for folder in self._bases.folders():
+            with contextlib.suppress(OSError, ContractError):
+                manifest = ReleaseManifest.from_bytes((folder / MANIFEST_FILE).read_bytes())
+                found.append((manifest, sum(_sizes([folder]).values())))
+        return found
+
     def retire(self, min_seq: int) -> None:
         """Remove a model of before `min_seq` that is kept to go back to. Only inside `changing`."""
         state = self.state()

@@ -1,0 +1,100 @@
+"""Where a device stands with models, in words for people."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from projectone.contracts.rollouts import SeenTurn
+from projectone.device.acceptance import Comparison
+from projectone.device.installed import USER_WENT_BACK, Installed, InstallState, Slot
+
+Phase = Literal["none", "current", "waiting", "staged", "downloading", "trying", "swapping", "went-back", "problem"]
+"""No model yet; the newest that is known; not this device's turn; one is here and waits for its trial; one comes; one
+is tried; one takes the place of another; a newer one is set aside; something is in the way."""
+
+Role = Literal["current", "previous", "staged", "base"]
+
+
+@dataclass(frozen=True)
+class KeptModel:
+    """A model on this device's disk. A base may share its files with another one."""
+
+    version: str
+    seq: int
+    role: Role
+    size_bytes: int
+
+
+@dataclass(frozen=True)
+class AdoptionState:
+    """Where this device stands with models.
+
+    Attributes:
+        words: The phase in a sentence or two, for people.
+        version: The model in use; None before the first.
+        since: When it was first used here.
+        staged_version: A model that is here and was not tried yet.
+        is_automatic: Whether newer models are looked for without being asked.
+        waits_for: Why nothing happens just now, in plain words; empty if nothing is in the way.
+        last: What the last trial showed.
+        used_bytes: What models and bases take on the disk.
+        budget_bytes: What they may take; None for no limit.
+    """
+
+    phase: Phase
+    words: str
+    version: str | None
+    since: datetime | None
+    staged_version: str | None
+    is_automatic: bool
+    waits_for: tuple[str, ...]
+    last: Comparison | None
+    models: tuple[KeptModel, ...]
+    used_bytes: int
+    budget_bytes: int | None
+
+
+def models_on_disk(installed: Installed) -> tuple[KeptModel, ...]:
+    """Every model and every base that is here, with what it takes."""
+    state = installed.state()
+    roles: tuple[tuple[Role, Slot | None], ...] = (
+        ("current", state.current),
+        ("previous", state.previous),
+        ("staged", state.trial),
+    )
+    kept = [
+        KeptModel(slot.version, slot.seq, role, installed.size_of(slot)) for role, slot in roles if slot is not None
+    ]
+    kept += [KeptModel(manifest.version, manifest.seq, "base", size) for manifest, size in installed.bases()]
+    return tuple(kept)
+
+
+def at_rest(
+    state: InstallState, waits: tuple[str, ...], *, problem: str | None, seen: SeenTurn | None
+) -> tuple[Phase, str]:
+    """The phase while nothing is being done, and a sentence about it.
+
+    Args:
+        state: What is installed.
+        waits: What is waited for.
+        problem: What went wrong the last time.
+        seen: A release whose turn has not come.
+    """
+    if state.current is None:
+        return "none", "There is no model on this device yet."
+    version = state.current.version
+    if state.trial is not None:
+        why = f", because {waits[0]}" if waits else ""
+        return "staged", f"Model {state.trial.version} is here and waits for its trial{why}."
+    if problem is not None:
+        return "problem", f"{problem}. Model {version} works on."
+    newer = [item for item in state.set_aside if item.seq > state.current.seq]
+    if newer and newer[-1].reason == USER_WENT_BACK:
+        return "went-back", f"You went back to model {version} from model {newer[-1].version}."
+    if newer:
+        return "went-back", f"Model {version} stays. Model {newer[-1].version} is set aside: {newer[-1].reason}."
+    if seen is not None and not seen.is_halted:
+        return "waiting", f"Model {seen.version} goes out in stages, and it is not your turn yet."
+    return "current", f"Model {version} is the newest that is known here."

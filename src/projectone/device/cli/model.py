@@ -1,0 +1,171 @@
+"""`projectone update` and `projectone model`: bring a better model, wait for a quiet moment, see what it changed."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from projectone.device.acceptance import Comparison
+from projectone.device.adoption import AdoptionState
+from projectone.device.cli.progress import ProgressLine
+from projectone.device.cli.results import Command, Result
+from projectone.device.client import DeviceClient
+from projectone.device.updater import UpdateReport
+from projectone.errors import SettingsError
+
+_DONE = ("updated", "current", "waiting", "halted", "staged")
+_MAX_WAIT_MIN = 7 * 24 * 60
+_WAIT_MIN = 8 * 60
+
+
+def _update_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--again", action="store_true", help="also take a release that was set aside")
+    parser.add_argument("--now", action="store_true", help="take a release before it is this device's turn")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--rollback", action="store_true", help="use the model before instead")
+    what.add_argument("--status", action="store_true", help="say where this device stands; the server is not asked")
+    what.add_argument(
+        "--when-idle", action="store_true", help="fetch, and wait with the trial until nobody minds; for timers"
+    )
+    parser.add_argument(
+        "--max-wait",
+        type=int,
+        default=_WAIT_MIN,
+        metavar="MINUTES",
+        help=f"with --when-idle: how long to wait (default {_WAIT_MIN}); what was fetched stays for the next time",
+    )
+
+
+def _update(client: DeviceClient, arguments: argparse.Namespace) -> Result:
+    if arguments.rollback:
+        version = client.roll_back()
+        return Result({"status": "rolled-back", "to_version": version}, f"model {version} is in use again")
+    if arguments.status:
+        state = client.adoption.state()
+        return Result(_state_facts(state), _state_text(state))
+    if not 0 <= arguments.max_wait <= _MAX_WAIT_MIN:
+        raise SettingsError(f"--max-wait: expected 0 to {_MAX_WAIT_MIN} minutes, got {arguments.max_wait}")
+    if arguments.when_idle and (arguments.again or arguments.now):
+        raise SettingsError(
+            "--when-idle: expected neither --again nor --now with it: what cannot wait is not idle work"
+        )
+    with ProgressLine() as line:
+
+        def show(have: int, total: int) -> None:
+            line.show(f"{have / 1e6:.1f} of {total / 1e6:.1f} MB")
+
+        if arguments.when_idle:
+            report = client.adoption.update_when_idle(
+                arguments.max_wait * 60.0, lambda waits: line.show(f"waiting: {waits[0]}"), show
+            )
+        else:
+            report = client.update(show, is_again=arguments.again, is_early=arguments.now)
+    return _update_result(report)
+
+
+def _update_result(report: UpdateReport) -> Result:
+    facts = {
+        "status": report.status,
+        "from_version": report.from_version,
+        "to_version": report.to_version,
+        "reason": report.reason,
+        "received_bytes": report.received_bytes,
+    }
+    stays = f"{report.from_version or 'no model'} stays in use"
+    words = {
+        "updated": f"model {report.to_version} is in use"
+        + (f" (before: {report.from_version})" if report.from_version else ""),
+        "current": f"model {report.to_version} is the newest",
+        "no-release": "the server has released no model yet",
+        "set-aside": f"{report.reason}; --again installs it",
+        "waiting": f"{report.reason}; --now takes it",
+        "halted": f"{report.reason}; {stays}",
+        "rejected": f"the new model was not taken: {report.reason}; {stays}",
+        "staged": f"{report.reason}; {stays}",
+    }
+    return Result(facts, words[report.status], is_done=report.status in _DONE)
+
+
+def _model_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--automatic",
+        choices=("on", "off"),
+        help="look for newer models without being asked while the app in the browser runs, or do not",
+    )
+
+
+def _model(client: DeviceClient, arguments: argparse.Namespace) -> Result:
+    if arguments.automatic:
+        client.adoption.switch(arguments.automatic == "on")
+    state, comparisons = client.adoption.state(), client.adoption.comparisons()
+    manifest = client.adoption.manifest()
+    facts = _state_facts(state) | {
+        "since": state.since.isoformat() if state.since else None,
+        "tier": manifest.tier if manifest else None,
+        "comparisons": [_comparison_facts(item) for item in comparisons],
+    }
+    lines = [_state_text(state)]
+    if state.since is not None:
+        lines.insert(1, f"in use     since {state.since.astimezone():%Y-%m-%d %H:%M}")
+    lines += ["", "What changed for you:"] if comparisons else ["", "No new model was tried on your recordings yet."]
+    lines += [f"  {item.tried_at.astimezone():%Y-%m-%d}  {item.words}" for item in comparisons]
+    return Result(facts, "\n".join(lines))
+
+
+def _state_facts(state: AdoptionState) -> dict[str, Any]:
+    return {
+        "phase": state.phase,
+        "words": state.words,
+        "version": state.version,
+        "staged_version": state.staged_version,
+        "is_automatic": state.is_automatic,
+        "waits_for": list(state.waits_for),
+        "used_bytes": state.used_bytes,
+        "budget_bytes": state.budget_bytes,
+        "models": [
+            {"version": item.version, "seq": item.seq, "role": item.role, "size_bytes": item.size_bytes}
+            for item in state.models
+        ],
+        "last": None if state.last is None else _comparison_facts(state.last),
+    }
+
+
+def _state_text(state: AdoptionState) -> str:
+    budget = "" if state.budget_bytes is None else f" of {state.budget_bytes / 1e6:.0f} allowed"
+    lines = [
+        f"model      {state.words}",
+        f"disk       {state.used_bytes / 1e6:.1f} MB{budget}",
+        *(f"           {item.size_bytes / 1e6:.1f} MB  {item.version} ({item.role})" for item in state.models),
+        *(f"waits      {what}" for what in state.waits_for),
+        f"automatic  {'on' if state.is_automatic else 'off: projectone model --automatic on'}",
+    ]
+    return "\n".join(lines)
+
+
+def _comparison_facts(item: Comparison) -> dict[str, Any]:
+    return {
+        "version": item.version,
+        "against": item.against,
+        "tried_at": item.tried_at.isoformat(),
+        "verdict": item.verdict,
+        "n_recordings": item.n_recordings,
+        "n_words": item.n_words,
+        "wrong_before": item.wrong_before,
+        "wrong_after": item.wrong_after,
+        "n_maybe_learned": item.n_maybe_learned,
+        "words": item.words,
+    }
+
+
+UPDATE = Command(
+    "  projectone update\n  projectone update --rollback\n  projectone update --now\n"
+    "  projectone update --status --json\n  projectone update --when-idle --max-wait 120    for a timer",
+    _update_arguments,
+    _update,
+)
+MODEL = Command(
+    "  projectone model                    which one, and what changed for you\n"
+    "  projectone model --automatic off    look for newer ones only when asked\n  projectone model --json",
+    _model_arguments,
+    _model,
+)
