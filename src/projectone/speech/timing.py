@@ -182,11 +182,13 @@ def _words(
 
 def _attention(shares: Floats) -> Floats:
     """How much more than other tokens each looks at each position, smoothed, over all heads: (rows, positions)."""
-    # As if the softmax had seen the sound alone.
-    shares = shares / np.maximum(shares.sum(axis=-1, keepdims=True), np.finfo(np.float32).tiny)
-    spread = shares.std(axis=1, keepdims=True)
-    standard = (shares - shares.mean(axis=1, keepdims=True)) / np.where(spread > 0, spread, 1.0)
-    mean: Floats = median_filter(standard).mean(axis=0)
+    total = np.zeros(shares.shape[1:], np.float32)
+    for head in shares:  # one by one: they stay in the cache
+        # As if the softmax had seen the sound alone.
+        seen = head / np.maximum(head.sum(axis=-1, keepdims=True), np.finfo(np.float32).tiny)
+        spread = seen.std(axis=0)
+        total += median_filter((seen - seen.mean(axis=0)) / np.where(spread > 0, spread, 1.0))
+    mean: Floats = total / len(shares)
     return mean
 
 
