@@ -39,7 +39,7 @@ def assembled(
         stored = unpacked(stored, packing)
     embedding = stored[hf_name_of("decoder.token_embedding.weight")]
     projection = stored.pop(TIED_PROJECTION, embedding)
-    if not mx.array_equal(projection, embedding).item():
+    if projection is not embedding and not mx.array_equal(projection, embedding).item():
         raise ArtifactError(f"tensor {TIED_PROJECTION!r} differs from the token embedding it is tied to")
     target = {"float32": mx.float32, "float16": mx.float16, "bfloat16": mx.bfloat16}[dtype]
     weights: dict[str, mx.array] = {}

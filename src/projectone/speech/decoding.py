@@ -196,7 +196,8 @@ class _Run:
         self._options = options
         self._rules = _rules(checkpoint, options)
         self._eot = checkpoint.tokenizer.eot
-        self._streams = [np.random.default_rng([options.seed, row_id]) for row_id in row_ids]
+        self._row_ids = list(row_ids)
+        self._streams: dict[int, np.random.Generator] = {}  # made when they are drawn from: greedy needs none
         self._rows = list(range(len(prefixes)))  # the row that each line of the batch belongs to
         self._tokens: list[list[int]] = [[] for _ in prefixes]
         self._logprobs: list[list[float]] = [[] for _ in prefixes]
@@ -258,17 +259,19 @@ class _Run:
             if self._forced is not None:
                 token = self._forced[row][len(self._tokens[row])]
             else:
-                token = self._pick(row_scores, self._streams[row])
+                token = self._pick(row_scores, row)
             if self._biased is not None:
                 token = self._biased.choose(row, row_scores, float(total), token)
             self._tokens[row].append(token)
             self._logprobs[row].append(float(row_scores[token] - total))
 
-    def _pick(self, scores: Scores, stream: np.random.Generator) -> int:
+    def _pick(self, scores: Scores, row: int) -> int:
         if self._options.temperature == 0:
             return int(scores.argmax())
         # The largest of scores with Gumbel noise is a draw from their softmax.
-        noisy = scores / self._options.temperature + stream.gumbel(size=scores.shape)
+        if row not in self._streams:
+            self._streams[row] = np.random.default_rng([self._options.seed, self._row_ids[row]])
+        noisy = scores / self._options.temperature + self._streams[row].gumbel(size=scores.shape)
         return int(noisy.argmax())
 
     def result(self, row: int, language: str | None) -> DecodingResult:

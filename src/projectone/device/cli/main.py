@@ -6,6 +6,7 @@ What a command needs is imported when it is asked for: help comes at once, and C
 from __future__ import annotations
 
 import argparse
+import gc
 import io
 import json
 import os
@@ -38,6 +39,9 @@ SUMMARIES: dict[str, str] = {
     "ui": "open the app in the browser, on this machine alone",
     "status": "show model, recordings, consents and what waits",
 }
+
+# What a start makes stays. To look for garbage among it a hundred times takes a twentieth of the start.
+_NEW_OBJECTS = 20_000
 
 EXIT_OK, EXIT_NOT_DONE, EXIT_ERROR, EXIT_INTERRUPTED = 0, 1, 2, 130
 
@@ -131,6 +135,7 @@ def _explain_error(error: BaseException, words: list[str]) -> int:
 def _run(words: list[str]) -> int:
     if not words or words[0] not in SUMMARIES:
         words = [_parser_of_all().parse_args(words).command]
+    gc.set_threshold(_NEW_OBJECTS, 20, 50)
     from projectone.device.cli.commands import COMMANDS
 
     command = COMMANDS[words[0]]

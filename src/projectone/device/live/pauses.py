@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from projectone.device.live.spool import RATE_HZ
+from projectone.waveform.voice import quantile
 
 SILENCE_DB = -96.0
 """What sixteen bits can say at least; digital silence counts as this."""
@@ -43,7 +44,8 @@ class Loudness:
         power = np.square(samples[: n_frames * _FRAME].reshape(n_frames, _FRAME)).mean(axis=1)
         self._db = np.maximum(10 * np.log10(np.maximum(power, 1e-12)), SILENCE_DB)
         if n_frames:
-            quiet, loud = np.percentile(self._db, [10, 95])
+            ordered = np.sort(self._db)
+            quiet, loud = quantile(ordered, 0.10), quantile(ordered, 0.95)
             threshold = max(_NOBODY_DB, min(loud - _ABOVE_NOISE_DB, max(loud - _BELOW_SPEECH_DB, quiet + 6.0)))
             self._is_quiet = self._db < threshold
         else:
