@@ -16,10 +16,11 @@ def contract_response(value: Contract, *, status: int = 200, headers: dict[str, 
 
 
 def contract_body(kind: type[Contract]) -> dict[str, Any]:
-    """What OpenAPI says of a request body that the route reads itself, because it is signed byte by byte."""
-    schema = kind.model_json_schema(ref_template="#/components/schemas/{model}")
-    schema.pop("$defs", None)
-    return raw_body("application/json", schema)
+    """What OpenAPI says of a request body that the route reads itself, because it is signed byte by byte.
+
+    `described` puts its `$defs` where the others are.
+    """
+    return raw_body("application/json", kind.model_json_schema(ref_template="#/components/schemas/{model}"))
 
 
 def raw_body(media_type: str, schema: dict[str, Any] | None = None) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from projectone.server.api import (
 )
 from projectone.server.api.answers import PROBLEM
 from projectone.server.api.auth import Policy
+from projectone.server.api.described import describe
 from projectone.server.api.problems import add_problems
 from projectone.server.api.public import PublicAnswers, PublicMemory
 from projectone.server.api.requests import RequestLog
@@ -118,6 +119,16 @@ def require_policies(app: FastAPI) -> None:
             raise ValueError(f"{route!r}: only plain routes with a Policy are served")
 
 
+def _callers(app: FastAPI) -> dict[tuple[str, str], frozenset[str]]:
+    """Who may call which route."""
+    found: dict[tuple[str, str], frozenset[str]] = {}
+    for route in _flat(app.routes):
+        if isinstance(route, APIRoute):
+            (policy,) = (item.call for item in route.dependant.dependencies if isinstance(item.call, Policy))
+            found |= {(method, route.path_format): frozenset[str](policy.who) for method in route.methods or ()}
+    return found
+
+
 def _flat(routes: Sequence[object]) -> Iterator[object]:
     """The routes, those of included routers too; what is neither is given as it is, and then refused."""
     for route in routes:
@@ -155,6 +166,7 @@ def _bare_app() -> FastAPI:
     ):
         app.include_router(room.router)
     require_policies(app)
+    describe(app, _callers(app))
     add_problems(app)
     app.add_middleware(SafeAnswers)
     app.add_middleware(PublicAnswers)
