@@ -8,7 +8,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from projectone.contracts.consent import CONSENT_SCOPES, CONSENT_TEXTS, ConsentScope, words_of
+from projectone.contracts.consent import CONSENT_SCOPES, CONSENT_TEXTS, KEPT_HERE, ConsentScope, words_of
 from projectone.contracts.consent_records import consent_record, limits_of
 from projectone.contracts.erasures import ErasureReceipt
 from projectone.device.accounts import ConsentAccount
@@ -55,7 +55,12 @@ def _consent(client: DeviceClient, arguments: argparse.Namespace) -> Result:
         told = "there was no consent" if last is None else f"withdrawn already, on {last:%Y-%m-%d %H:%M} UTC"
         facts = {"scope": arguments.scope, "is_granted": False, "withdrawn_at": last and last.isoformat()}
         return Result(facts, f"{arguments.scope}: {told}; nothing leaves")
-    text = f"{arguments.scope}: withdrawn; nothing more leaves. `projectone sync` makes the server erase what it has."
+    text = f"{arguments.scope}: withdrawn; nothing more leaves. "
+    text += (
+        "What was counted here is gone; what was sent bears nothing by which it could be found."
+        if arguments.scope in KEPT_HERE
+        else "`projectone sync` makes the server erase what it has."
+    )
     return Result({"scope": arguments.scope, "is_granted": False, "receipt_id": str(receipt.receipt_id)}, text)
 
 
@@ -69,7 +74,7 @@ def _grant(client: DeviceClient, arguments: argparse.Namespace) -> Result:
         print("Do you agree? [y/N] ", end="", file=sys.stderr, flush=True)
         if sys.stdin.readline().strip().lower() not in ("y", "yes"):
             return Result({"scope": scope, "is_granted": False}, f"{scope}: not granted", is_done=False)
-        if is_adult:
+        if is_adult and scope not in KEPT_HERE:  # nothing of it is trained on
             print("Are you an adult? [y/N] ", end="", file=sys.stderr, flush=True)
             is_adult = sys.stdin.readline().strip().lower() in ("y", "yes")
     granted = client.grant(scope, "cli", is_for_earlier=arguments.include_earlier, is_adult=is_adult)
