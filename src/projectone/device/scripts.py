@@ -36,11 +36,15 @@ class _Reading(Contract):
 
 @dataclass(frozen=True)
 class Offer:
-    """The sentence to read now. `n_read` of `n_scripts` of the sheet were read before it."""
+    """The sentence to read now. `n_read` of `n_scripts` of the sheet were read before it.
+
+    `is_listed` is False if it was shown before a newer sheet came, which lacks it.
+    """
 
     script: PromptScript
     n_read: int
     n_scripts: int
+    is_listed: bool = True
 
 
 class Scripts:
@@ -140,7 +144,10 @@ class Scripts:
             left = (s for s in sheet.scripts if s.script_id not in read and s.script_id not in reading.skipped)
             script = next(left, None)
             self._keep(reading.model_copy(update={"offered": script}))
-        return None if script is None else Offer(script, n_read, len(sheet.scripts))
+        if script is None:
+            return None
+        is_listed = any(script.script_id == other.script_id for other in sheet.scripts)
+        return Offer(script, n_read, len(sheet.scripts), is_listed)
 
     def skip(self) -> None:
         """Do not ask for the sentence that was shown last again."""

@@ -88,6 +88,7 @@ def state_of(client: DeviceClient, *, is_asking: bool = False) -> dict[str, Any]
         "script": None,
         "n_read": 0,
         "n_scripts": 0,
+        "is_listed": True,
         "problem": None,
         "today": {"n": today.n, "seconds": round(today.seconds, 1), "goal": GOAL},
         "ever": {"n": ever.n, "seconds": round(ever.seconds, 1)},
@@ -100,7 +101,8 @@ def state_of(client: DeviceClient, *, is_asking: bool = False) -> dict[str, Any]
     if offer is None:
         return facts
     script = {"script_id": offer.script.script_id, "text": offer.script.text, "why": why_shown(offer.script)}
-    return facts | {"script": script, "n_read": offer.n_read, "n_scripts": offer.n_scripts}
+    counts = {"n_read": offer.n_read, "n_scripts": offer.n_scripts, "is_listed": offer.is_listed}
+    return facts | {"script": script, **counts}
 
 
 def why_shown(script: PromptScript) -> str:

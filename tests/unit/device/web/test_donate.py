@@ -121,6 +121,22 @@ def test_a_page_from_before_cannot_give_the_wrong_sentence(pages: Pages, client:
     assert client.given.donations().n == 0
 
 
+def test_a_sentence_from_before_the_servers_list_is_said_to_be_one(
+    client: DeviceClient, server: FakeServer, pages: Pages
+) -> None:
+    assert pages.get("/api/donation")["is_listed"] is True
+    sheet = ScriptSheet(
+        language="en",
+        made_at=datetime(2026, 11, 22, tzinfo=UTC),
+        scripts=(PromptScript(script_id="s-9", text=SECOND, why="'seven' is misheard 5 of 12 times"),),
+    )
+    server.scripts = sign_scripts(server.key, sheet)
+    (client.status().home / "scripts" / "sheet.json").write_bytes(server.scripts.to_bytes())
+    state = pages.get("/api/donation")
+    assert (state["script"]["text"], state["is_listed"]) == (FIRST, False)  # it stays until it is read or skipped
+    assert pages.ask("POST", "/api/donation/skip")[1]["script"]["script_id"] == "s-9"
+
+
 def test_no_request_leaves_before_the_page_is_there(pages: Pages, server: FakeServer) -> None:
     asked = len(server.requests)
     pages.get("/donate")

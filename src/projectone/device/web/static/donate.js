@@ -267,14 +267,15 @@ function startReading() {
   enter("off");
   draw();
   // The page is there; whether the server has new sentences may take as long as it likes.
-  getJson("/api/donation?ask=1").then(
-    (fresh) => {
-      if (mode() !== "off" && mode() !== "ready") return;
-      state = fresh;
-      draw();
-    },
-    () => {},
-  );
+  async function askForNew() {
+    let fresh = await getJson("/api/donation?ask=1");
+    if (mode() !== "off") return;
+    // What was shown before a newer list came is no longer among those that teach most.
+    if (!fresh.is_listed) fresh = await sendJson("POST", "/api/donation/skip");
+    state = fresh;
+    draw();
+  }
+  askForNew().catch(() => {});
 }
 
 if ($("stage")) startReading();

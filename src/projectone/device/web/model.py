@@ -1,0 +1,137 @@
+"""The model in use: which one, since when, what it changed for this person, and the ways forward and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from projectone.device.acceptance import Comparison
+from projectone.device.client import DeviceClient
+from projectone.device.updater import UpdateReport
+from projectone.device.web.answers import job_answer, json_answer
+from projectone.device.web.bodies import reads_json, switch_field
+from projectone.device.web.context import WebContext
+from projectone.device.web.jobs import Report
+from projectone.device.web.moments import when_shown
+
+_ROLES: Final[dict[str, str]] = {
+    "current": "In use",
+    "previous": "Kept to go back to",
+    "staged": "Waits for its trial",
+    "base": "What updates are built from",
+}
+_MOST_COMPARED: Final = 6
+
+
+def routes(context: WebContext) -> list[Route]:
+    """The page, and under /api/model what it does: look, update, go back, automatic updates on and off."""
+    client = context.client
+
+    def page(request: Request) -> Response:
+        return context.page(request, "model", title="Model", when=when_shown, size=size_shown, **model_facts(client))
+
+    def show(request: Request) -> Response:
+        return json_answer(_document(client))
+
+    def update(request: Request, body: Mapping[str, Any]) -> Response:
+        is_again, is_early = switch_field(body, "is_again", False), switch_field(body, "is_early", False)
+
+        def work(report: Report) -> dict[str, Any]:
+            done = client.update(
+                lambda have, total: report(have, total, f"{have / 1e6:.1f} of {total / 1e6:.1f} MB"),
+                is_again=is_again,
+                is_early=is_early,
+            )
+            return {"status": done.status, "words": update_words(done), "received_bytes": done.received_bytes}
+
+        return job_answer(context.jobs.start("update", work))
+
+    def go_back(request: Request) -> Response:
+        return json_answer({"version": client.roll_back()})
+
+    def switch(request: Request, body: Mapping[str, Any]) -> Response:
+        client.adoption.switch(switch_field(body, "is_on"))
+        return json_answer(_document(client))
+
+    return [
+        Route("/model", page),
+        Route("/api/model", show),
+        Route("/api/model/update", reads_json(update), methods=["POST"]),
+        Route("/api/model/back", go_back, methods=["POST"]),
+        Route("/api/model/automatic", reads_json(switch), methods=["PUT"]),
+    ]
+
+
+def model_facts(client: DeviceClient) -> dict[str, Any]:
+    """What the page shows."""
+    device, state = client.status(), client.adoption.state()
+    comparisons = client.adoption.comparisons()[:_MOST_COMPARED]
+    return {
+        "device": device,
+        "state": state,
+        "manifest": client.adoption.manifest(),
+        "comparisons": comparisons,
+        "most_wrong": max(
+            (max(item.wrong_before, item.wrong_after) / max(1, item.n_words) for item in comparisons), default=0
+        ),
+        "models": [(model, _ROLES[model.role]) for model in state.models],
+    }
+
+
+def size_shown(n_bytes: int) -> str:
+    """Megabytes, or gigabytes from a thousand of them on."""
+    return f"{n_bytes / 1e9:.1f} GB" if n_bytes >= 1e9 else f"{n_bytes / 1e6:.1f} MB"
+
+
+def update_words(report: UpdateReport) -> str:
+    """What an update did, as a sentence."""
+    stays = f"Model {report.from_version} stays in use." if report.from_version else "There is no model in use."
+    return {
+        "updated": f"Model {report.to_version} is in use.",
+        "current": f"Model {report.to_version} is the newest there is.",
+        "no-release": "The server has released no model yet.",
+        "staged": f"{report.reason}. {stays}",
+        "set-aside": f"The newest model was set aside here: {report.reason}. {stays}",
+        "waiting": f"{report.reason}. {stays}",
+        "halted": f"The server stopped the newest model: {report.reason}. {stays}",
+        "rejected": f"The new model was not taken: {report.reason}. {stays}",
+    }[report.status]
+
+
+def _document(client: DeviceClient) -> dict[str, Any]:
+    device, state = client.status(), client.adoption.state()
+    return {
+        "version": state.version,
+        "since": state.since and state.since.isoformat(),
+        "phase": state.phase,
+        "words": state.words,
+        "previous_version": device.previous_version,
+        "is_automatic": state.is_automatic,
+        "waits_for": list(state.waits_for),
+        "used_bytes": state.used_bytes,
+        "budget_bytes": state.budget_bytes,
+        "models": [
+            {"version": item.version, "seq": item.seq, "role": item.role, "size_bytes": item.size_bytes}
+            for item in state.models
+        ],
+        "set_aside": [item.model_dump() for item in device.set_aside],
+        "comparisons": [_comparison(item) for item in client.adoption.comparisons()],
+    }
+
+
+def _comparison(item: Comparison) -> dict[str, Any]:
+    return {
+        "version": item.version,
+        "against": item.against,
+        "tried_at": item.tried_at.isoformat(),
+        "verdict": item.verdict,
+        "n_recordings": item.n_recordings,
+        "n_words": item.n_words,
+        "wrong_before": item.wrong_before,
+        "wrong_after": item.wrong_after,
+        "words": item.words,
+    }

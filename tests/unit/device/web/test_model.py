@@ -1,0 +1,119 @@
+"""The model page: which one, what changed for this person, forward, back, and by itself or not."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.fakes.device_rooms import text_model, tone
+from tests.fakes.release_server import FakeServer
+from tests.unit.device.web.pages import Pages
+
+from projectone.device.client import DeviceClient
+from projectone.device.settings import DeviceSettings
+from projectone.device.wiring import open_client
+
+SAID = "the quick brown fox jumps over the lazy dog"
+
+
+@pytest.fixture
+def pages(client: DeviceClient, server: FakeServer) -> Iterator[Pages]:
+    yield Pages(client)
+
+
+def shown(pages: Pages) -> str:
+    return re.sub(r"\s+", " ", html.unescape(pages.get("/model")))
+
+
+def test_before_the_first_model_the_page_says_what_to_do(pages: Pages) -> None:
+    assert "No model yet" in shown(pages) and "Bring a model" in shown(pages)
+    assert pages.do("/api/model/update")["result"]["words"] == "The server has released no model yet."
+
+
+def test_the_model_in_use_is_shown_with_where_it_came_from(
+    pages: Pages, client: DeviceClient, server: FakeServer
+) -> None:
+    release = server.release(text_model("one"), version="1.0.0")
+    result = pages.do("/api/model/update")["result"]
+    assert (result["status"], result["words"]) == ("updated", "Model 1.0.0 is in use.")
+    page = shown(pages)
+    assert "Model 1.0.0" in page and "In use since" in page
+    assert release.manifest.weights_sha256[:12] in page and "projectone/whisper" in page
+    facts = pages.get("/api/model")
+    assert facts["since"] is not None and facts["used_bytes"] >= sum(item["size_bytes"] for item in facts["models"])
+
+
+def test_what_a_new_model_changed_is_drawn_and_said(pages: Pages, client: DeviceClient, server: FakeServer) -> None:
+    server.release(text_model("the quick brown box jumps over lazy"), version="1.0.0")
+    client.update()
+    for n in range(6):
+        client.correct(client.transcribe(tone(pitch_hz=400 + 30 * n)).recording_id, f"{SAID} {n}")
+    server.release(text_model(SAID), seq=2, version="1.1.0")
+    assert pages.do("/api/model/update")["result"]["status"] == "updated"
+    (compared,) = pages.get("/api/model")["comparisons"]
+    assert compared["wrong_after"] < compared["wrong_before"] and compared["n_recordings"] == 6
+    page = shown(pages)
+    label = f"model 1.0.0 {compared['wrong_before']}, model 1.1.0 {compared['wrong_after']}"
+    assert f'aria-label="Words wrong of {compared["n_words"]}: {label}"' in page
+    assert compared["words"] in page
+
+
+def test_a_model_that_is_worse_for_this_person_is_not_taken_and_it_says_why(
+    pages: Pages, client: DeviceClient, server: FakeServer
+) -> None:
+    server.release(text_model(SAID), version="1.0.0")
+    client.update()
+    for n in range(6):
+        client.correct(client.transcribe(tone(pitch_hz=400 + 30 * n)).recording_id, f"{SAID} {n}")
+    server.release(text_model("nothing like it at all"), seq=2, version="1.1.0")
+    result = pages.do("/api/model/update")["result"]
+    assert result["status"] == "rejected" and "Model 1.0.0 stays in use." in result["words"]
+    page = shown(pages)
+    assert "Not in use, and why" in page and "Model 1.1.0" in page and "not taken" in page
+
+
+def test_the_way_back_says_to_which_and_forward_again_is_offered(
+    pages: Pages, client: DeviceClient, server: FakeServer
+) -> None:
+    server.release(text_model("one"), version="1.0.0")
+    client.update()
+    server.release(text_model("two"), seq=2, version="1.1.0")
+    client.update()
+    assert "Go back to 1.0.0" in shown(pages)
+    assert pages.ask("POST", "/api/model/back")[1] == {"version": "1.0.0"}
+    page = shown(pages)
+    assert "Model 1.0.0" in page and "The user went back from it." in page
+    assert "set aside here" in pages.do("/api/model/update")["result"]["words"]
+    job = pages.ask("POST", "/api/model/update", {"is_again": True})[1]
+    assert pages.end(job)["result"]["words"] == "Model 1.1.0 is in use."
+
+
+def test_nothing_to_go_back_to_is_said(pages: Pages) -> None:
+    status, problem = pages.ask("POST", "/api/model/back")
+    assert status == 409 and "no earlier model" in problem["detail"]
+
+
+def test_updates_come_by_themselves_or_not(pages: Pages, client: DeviceClient) -> None:
+    assert pages.get("/api/model")["is_automatic"] is True
+    assert pages.ask("PUT", "/api/model/automatic", {"is_on": False})[1]["is_automatic"] is False
+    assert client.adoption.is_automatic is False
+    assert not re.search(r'id="automatic"[^>]*checked', shown(pages))
+
+
+def test_when_the_server_is_away_the_job_says_so_and_the_model_stays(
+    pages: Pages, client: DeviceClient, server: FakeServer
+) -> None:
+    server.release(text_model("one"), version="1.0.0")
+    client.update()
+    server.faults.answer = lambda method, path: (403, "closed")
+    failed = pages.do("/api/model/update")
+    assert failed["state"] == "failed"
+    assert client.transcribe(tone()).text == "one"
+
+
+def test_without_a_server_the_page_says_what_to_set(tmp_path: Path) -> None:
+    with open_client(DeviceSettings(home=tmp_path / "offline")) as client:
+        assert "PROJECTONE_SERVER" in shown(Pages(client))
