@@ -31,6 +31,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "consent": ("consent", "grant", "evaluation", "--yes"),
     "sync": ("sync",),
     "update": ("update",),
+    "model": ("model",),
     "health": ("health", "on"),
     "quality": ("quality", "on", "--yes"),
     "status": ("status",),
