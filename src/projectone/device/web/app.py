@@ -16,7 +16,6 @@ from projectone.device.web import (
     departures,
     donate,
     editor,
-    model,
     privacy,
     proofs,
     quality,
@@ -49,7 +48,6 @@ PAGES: tuple[Routes, ...] = (
     sync.routes,
     vocabulary.routes,
     quality.routes,
-    model.routes,
 )
 
 
@@ -62,14 +60,20 @@ def create_app(client: DeviceClient, *, port: int, token: str, jobs: Jobs | None
         token: What the opened address holds.
         jobs: Where long work runs; whoever starts the app may wait for it at the end.
     """
-    return Guard(create_pages(client, jobs or Jobs()), port=port, token=token)
+    context = WebContext(client, jobs or Jobs(), Assets())
+    return Guard(_pages(context), port=port, token=token, locked=context.locked_page())
 
 
 def create_pages(client: DeviceClient, jobs: Jobs) -> Starlette:
     """The pages without what keeps others out: never to be served as they are."""
-    assets = Assets()
-    context = WebContext(client, jobs, assets)
-    routes: list[BaseRoute] = [assets.route(), Route("/api/jobs/{job_id}", lambda request: _job(request, jobs))]
+    return _pages(WebContext(client, jobs, Assets()))
+
+
+def _pages(context: WebContext) -> Starlette:
+    routes: list[BaseRoute] = [
+        context.assets.route(),
+        Route("/api/jobs/{job_id}", lambda request: _job(request, context.jobs)),
+    ]
     for page in PAGES:
         routes += page(context)
     context.know_paths(frozenset(route.path for route in routes if isinstance(route, Route)))

@@ -50,7 +50,7 @@ class WebContext:
     def __init__(self, client: DeviceClient, jobs: Jobs, assets: Assets) -> None:
         self.client = client
         self.jobs = jobs
-        self._assets = assets
+        self.assets = assets
         self._paths: frozenset[str] = frozenset()
         self._templates = Environment(
             loader=PackageLoader("projectone.device.web"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
@@ -66,6 +66,10 @@ class WebContext:
         """The page that `templates/NAME.html.j2` makes of `facts`."""
         shell = self._shell(request, title)
         return HTMLResponse(self._templates.get_template(f"{name}.html.j2").render({**shell, **facts}), http_status)
+
+    def locked_page(self) -> str:
+        """What a window sees that was not let in: nothing of this device."""
+        return self._templates.get_template("locked.html.j2").render()
 
     def _shell(self, request: Request, title: str) -> Mapping[str, Any]:
         theme = request.cookies.get(THEME_COOKIE, "")

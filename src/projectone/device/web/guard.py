@@ -15,7 +15,7 @@ import hmac
 import secrets
 from collections.abc import Awaitable, Callable, MutableMapping
 from http.cookies import CookieError, SimpleCookie
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import parse_qs
 
 _Scope = MutableMapping[str, Any]
@@ -42,10 +42,6 @@ _FIXED = {
     "permissions-policy": "camera=(), geolocation=(), microphone=(self)",
 }
 _KEEP_NOTHING = "no-store"
-_LOCKED = (
-    "This window was not opened by `projectone ui`. Open the address that it printed; "
-    "it is a new one each time the app starts."
-)
 
 
 class Guard:
@@ -55,11 +51,13 @@ class Guard:
         app: The pages.
         port: Where we listen, on this machine alone.
         token: What the opened address has to hold; a new one at each start.
+        locked: The page for a window that has no cookie.
     """
 
-    def __init__(self, app: Application, *, port: int, token: str) -> None:
+    def __init__(self, app: Application, *, port: int, token: str, locked: str) -> None:
         self._app = app
         self._token = token
+        self._locked = locked
         self._hosts = frozenset({f"127.0.0.1:{port}", f"localhost:{port}"})
         # Two apps on two ports share one jar of cookies.
         self._cookie = f"projectone-{port}"
@@ -83,7 +81,7 @@ class Guard:
         elif scope["path"].startswith(_STATIC) or self._is_known(headers):
             await self._app(scope, receive, send_guarded)
         else:
-            await _say(send_guarded, 401, _LOCKED)
+            await _say(send_guarded, 401, self._locked, kind="html")
 
     def _refusal(self, method: str, headers: dict[str, list[str]]) -> str | None:
         host = headers.get("host", [])
@@ -102,7 +100,7 @@ class Guard:
         """The cookie for the token."""
         given = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])
         if len(given) != 1 or not hmac.compare_digest(given[0].encode(), self._token.encode()):
-            await _say(send, 401, _LOCKED)
+            await _say(send, 401, self._locked, kind="html")
             return
         cookie = f"{self._cookie}={self._session}; Path=/; HttpOnly; SameSite=Strict"
         headers = [(b"location", b"/"), (b"set-cookie", cookie.encode())]
@@ -134,7 +132,7 @@ def _guarded(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
     return kept + [(name.encode(), value.encode()) for name, value in ours.items()]
 
 
-async def _say(send: _Send, status: int, why: str) -> None:
-    headers = [(b"content-type", b"text/plain; charset=utf-8")]
+async def _say(send: _Send, status: int, why: str, *, kind: Literal["plain", "html"] = "plain") -> None:
+    headers = [(b"content-type", f"text/{kind}; charset=utf-8".encode())]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": why.encode()})
