@@ -26,7 +26,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from peers.ears import ENGINES
+from peers.starts import ENGINES
 from peers.turns import OURS, UnsuitedError, conditions
 from peers.whispers import SIZES, random_checkpoint, save_for_ctranslate2, save_for_mlx_whisper
 
@@ -166,7 +166,7 @@ def starts(
 
 
 def start(folder: Path, engine: str, n_tokens: int, n_runs: int) -> Row:
-    command = [sys.executable, str(Path(__file__).parent / "peers" / "ears.py"), engine, str(folder)]
+    command = [sys.executable, str(Path(__file__).parent / "peers" / "starts.py"), engine, str(folder)]
     command += [str(folder / "audio.npy"), str(n_tokens), str(n_runs), repr(time.time())]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
