@@ -16,6 +16,7 @@ from projectone.device.web import (
     departures,
     donate,
     editor,
+    model,
     privacy,
     proofs,
     quality,
@@ -48,6 +49,7 @@ PAGES: tuple[Routes, ...] = (
     sync.routes,
     vocabulary.routes,
     quality.routes,
+    model.routes,
 )
 
 
