@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import pairwise
 
 import mlx.core as mx
 import numpy as np
 import pytest
 
 from projectone.speech import stepping
-from projectone.speech.alignment_heads import alignment_heads_of, estimate_alignment_heads, guessed_heads
+from projectone.speech.alignment_heads import alignment_heads_of, guessed_heads
 from projectone.speech.checkpoint import WhisperCheckpoint
 from projectone.speech.decoding import DecodingOptions, decode_features
 from projectone.speech.forced import forced_trace
-from projectone.speech.timing import Trace
 from projectone.speech.transcribe import GREEDY, TranscribeOptions, transcribe, transcribe_many
 from projectone.speech.whisper import ModelDimensions
 from projectone.speech.words import WordFinder
@@ -117,24 +115,6 @@ def test_a_model_that_names_no_head_or_impossible_ones_uses_its_later_layers(che
     assert alignment_heads_of(naming((0, 1), (7, 3))) == ((1, 0), (1, 1))  # those of the model it was distilled from
     large = ModelDimensions(128, 1500, 1280, 20, 32, 51866, 448, 1280, 20, 32)
     assert 16 <= len(guessed_heads(large)) <= 32
-
-
-def test_heads_that_follow_the_sound_are_told_from_those_that_do_not() -> None:
-    random, n_positions, eot = np.random.default_rng(0), 100, 1000
-    traces = []
-    for seed in range(4):
-        edges = np.sort(random.choice(np.arange(5, 95), 6, replace=False))
-        shares = random.uniform(0.0, 1.0, (6, 9, n_positions)).astype(np.float32)  # at random
-        shares[1, :, 90:] += 50.0  # at the end, whatever is said
-        for row, (first, end) in enumerate(pairwise(edges), start=3):
-            shares[2, row, first:end] += 50.0
-            shares[4, row, first] += 50.0
-        shares /= shares.sum(axis=-1, keepdims=True)
-        traces.append((Trace(tuple(range(5)), (0.0,) * 5, shares, 3), noise(2.0, seed)))
-    heads = [(0, head) for head in range(6)]
-    assert sorted(estimate_alignment_heads(traces, heads, eot=eot)) == [(0, 2), (0, 4)]
-    with pytest.raises(ValueError, match="several words"):
-        estimate_alignment_heads([], heads, eot=eot)
 
 
 def test_eight_bits_look_where_float32_looks(checkpoint: WhisperCheckpoint) -> None:

@@ -13,11 +13,14 @@ from projectone.server.conversion.coreml.compiling import compile_folder
 from projectone.server.conversion.coreml.contract import DECODER, MANIFEST
 from projectone.server.conversion.package import write_package
 from projectone.server.conversion.tiers import require_coremltools
+from projectone.server.corpus.manifests import read_manifest
 from projectone.server.settings import ServerSettings
+from projectone.server.work.clips import open_decoder
 from projectone.server.work.references import resolve_model
 from projectone.speech.checkpoint import WhisperCheckpoint, load_checkpoint, save_checkpoint, save_packed
 from projectone.speech.mlx_whisper import has_published_vocabulary, save_mlx_whisper
 from projectone.speech.quantize import Packing
+from projectone.speech.realignment import MOST_CLIPS, realigned
 from projectone.storage.files import building_directory
 
 SUMMARY = "Write a model in the layout of transformers (and of this project), packed, of mlx-whisper or of WhisperKit."
@@ -26,7 +29,8 @@ EXAMPLES = """  projectone-server convert --model out/tuned --to mlx-whisper --o
   projectone-server convert --model starter --to transformers --dtype float32 --out out/starter-f32
   projectone-server convert --model starter --to whisperkit --variant int8 --out out/starter-int8
   projectone-server convert --model out/starter-int8 --to transformers --out out/what-phones-compute-with
-  projectone-server convert --model out/starter-int8 --to compiled --out out/starter-mlmodelc     # on a Mac"""
+  projectone-server convert --model out/starter-int8 --to compiled --out out/starter-mlmodelc     # on a Mac
+  projectone-server convert --model out/tuned --to whisperkit --align corpus/ --out out/phone  # with times of words"""
 TARGETS = ("transformers", "packed", "mlx-whisper", "whisperkit", "compiled")
 
 
@@ -49,6 +53,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         choices=(8, 4),
         help="of each number of the matrices, packed as mlx does; `packed` is our own layout, for devices (8)",
+    )
+    parser.add_argument(
+        "--align",
+        type=Path,
+        metavar="MANIFEST",
+        help="recordings (a manifest.jsonl, or its folder) that say which attention heads follow the sound, where the"
+        " model names none or was trained away from those it names; word times, WhisperKit's too, come from them",
     )
     parser.add_argument("--zip", type=Path, help="also all of it as one file, whose bytes depend on the model alone")
     parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
@@ -75,6 +86,8 @@ def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
             f"{arguments.model!r} has a vocabulary of its own ({checkpoint.dims.n_vocab} tokens); mlx-whisper reads "
             "only those of the published models. Start from a published Whisper checkpoint to use it there"
         )
+    if arguments.align is not None:
+        checkpoint = _aligned(checkpoint, arguments.align)
     with building_directory(arguments.out) as folder:
         _writer(arguments)(checkpoint, folder)
     return _report(arguments)
@@ -100,6 +113,16 @@ def _report(arguments: argparse.Namespace) -> int:
         decibels = ", ".join(f"{stage} {value} dB" for stage, value in notes["decibels"].items())
         print(f"  compared with the model: {decibels}; not run by Core ML itself", file=sys.stderr)
     return 0
+
+
+def _aligned(checkpoint: WhisperCheckpoint, manifest: Path) -> WhisperCheckpoint:
+    rows = [row for row in read_manifest(manifest) if len(row.text.split()) > 1]
+    with open_decoder() as decode:
+        clips = [decode(row.audio) for row in rows[:: max(1, len(rows) // MOST_CLIPS)][:MOST_CLIPS]]
+    try:
+        return realigned(checkpoint, clips)
+    except ValueError as error:
+        raise ConversionError(f"--align: {error}; give recordings of several words that the model knows") from error
 
 
 def _load(folder: Path) -> WhisperCheckpoint:

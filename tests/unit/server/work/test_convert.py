@@ -3,10 +3,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.fakes.tiny_whisper import save_tiny
+from tests.fakes.tiny_whisper import save_tiny, say
 
 from projectone.server.cli import main
 from projectone.speech.checkpoint import load_checkpoint, model_tensors
+from projectone.waveform.wav import encode_wav
 
 
 def test_a_converted_model_is_the_same_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -103,3 +104,19 @@ def test_bits_without_a_layout_that_packs_are_refused(tmp_path: Path, capsys: py
     arguments = ["convert", "--model", str(tmp_path / "model"), "--to", "transformers", "--bits", "4"]
     assert main([*arguments, "--out", str(tmp_path / "out")]) == 2
     assert "only --to packed" in capsys.readouterr().err
+
+
+def test_recordings_say_which_heads_follow_the_sound(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model, out = save_tiny(tmp_path / "model"), tmp_path / "out"
+    rows = []
+    for seed in range(3):
+        (tmp_path / f"{seed}.wav").write_bytes(encode_wav(say("red green blue", seed=seed)))
+        rows.append(json.dumps({"audio": f"{seed}.wav", "text": "red green blue"}))
+    (tmp_path / "manifest.jsonl").write_text("\n".join(rows))
+    command = ["convert", "--model", str(model), "--to", "transformers", "--align", str(tmp_path), "--out", str(out)]
+    assert main(command) == 0
+    assert set(load_checkpoint(out).generation.alignment_heads) <= {(0, 0), (0, 1)}
+    assert load_checkpoint(out).generation.alignment_heads
+    (tmp_path / "0.wav").write_bytes(b"not a sound")
+    assert main([*command[:-1], str(tmp_path / "other")]) == 2
+    assert "0.wav" in capsys.readouterr().err
