@@ -19,7 +19,7 @@ from tests.conformance.portable.proofs import MEMBERSHIP, TREES
 from tests.conformance.portable.rollouts import BUCKETS, TURNS
 from tests.conformance.portable.signing import DOCUMENTS, REQUESTS
 from tests.conformance.portable.texts_and_sound import PATHS, SOUND, TEXT
-from tests.conformance.portable.tickets import BLINDING, TICKETS
+from tests.conformance.portable.tickets import BLINDING, TICKETS, WEEKLY
 from tests.conformance.portable.topics import Topic, text_of
 
 FOLDER = Path(__file__).parent / "vectors"
@@ -31,6 +31,7 @@ TOPICS: tuple[Topic, ...] = (
     MEMBERSHIP,
     BLINDING,
     TICKETS,
+    WEEKLY,
     ROUNDING,
     FUSE,
     FILES,

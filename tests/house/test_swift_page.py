@@ -16,7 +16,7 @@ NEEDED = {
     "Enrolment", "EnrolmentReceipt", "ConsentReceipt", "ConsentText", "Correction", "AudioClip", "UploadReceipt",
     "Problem", "SampleDeletion", "SampleState", "SignedScripts", "SignedErasure", "SignedUses", "MembershipProof",
     "ReleaseManifest", "ReleaseOffer", "ReleaseUpdate", "LatestModelInfo", "RolloutPlan", "RolloutState",
-    "HealthReport", "TicketRequest", "TicketAnswer",
+    "HealthReport", "TicketRequest", "TicketAnswer", "QualityReport", "QualityTicketRequest", "QualityWeek",
 }  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 import re
 from datetime import UTC, datetime
@@ -46,10 +47,27 @@ def sha256_hex(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
+_FIELD = re.compile(r"^(\w+): (.*)")
+
+
+def _describe_fields(schema: dict[str, Any], kind: type[BaseModel]) -> None:
+    """What the docstring says under "Attributes" stands with each field, where readers of a JSON Schema look."""
+    text, _, attributes = inspect.cleandoc(kind.__doc__ or "").partition("\n\nAttributes:\n")
+    schema["description"] = text
+    name = ""
+    for line in attributes.splitlines():
+        begun = _FIELD.match(line.removeprefix("    "))
+        if begun is not None and begun[1] in schema.get("properties", {}):
+            name = begun[1]
+            schema["properties"][name]["description"] = begun[2]
+        elif name and line.strip():
+            schema["properties"][name]["description"] += f" {line.strip()}"
+
+
 class Contract(BaseModel):
     """A value that crosses a wire or a disk: frozen, strangers refused, one byte form."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, json_schema_extra=_describe_fields)
 
     def to_bytes(self) -> bytes:
         """Canonical JSON, the bytes that are digested and signed."""

@@ -175,12 +175,17 @@ function encodePss(message, bits, salt) {
 
 const messageOf = ({ channel, seq, serial }) => `projectone-health-ticket-v1:${channel}:${seq}:${serial}`;
 
-function blind(given) {
+function blind(given, message = messageOf(given)) {
   const { n, e } = rsa(given.ticket_key);
   const length = n.toString(16).length / 2;
-  const encoded = toNumber(encodePss(Buffer.from(messageOf(given)), length * 8 - 1, fromHex(given.salt)));
+  const encoded = toNumber(encodePss(Buffer.from(message), length * 8 - 1, fromHex(given.salt)));
   const blinded = (encoded * power(BigInt(`0x${given.factor}`), e, n)) % n;
-  return { message: messageOf(given), blinded: toBytes(blinded, length).toString("base64") };
+  return { message, blinded: toBytes(blinded, length).toString("base64") };
+}
+
+function weekly(given) {
+  const body = canonicalBytes("QualityReport", given.report);
+  return { body: body.toString(), ...blind(given, `projectone-quality-ticket-v1:${hash(body).toString("hex")}`) };
 }
 
 function unblind(given) {
@@ -203,6 +208,7 @@ export const topics = {
     return { root: rootOf(bytes).toString("hex"), paths };
   },
   "proofs/membership": isMember,
-  "health/blinding": blind,
+  "health/blinding": (given) => blind(given),
+  "quality/tickets": weekly,
   "health/tickets": unblind,
 };

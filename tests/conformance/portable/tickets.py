@@ -8,8 +8,10 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateNumbers, RSA
 from tests.conformance.portable.topics import Case, Mistake, Topic, Value
 
 import projectone.contracts.blind_signatures as blind_signatures
+import projectone.contracts.quality as quality
 from projectone.contracts.blind_signatures import blind, public_rsa_key, rsa_key_text, sign_blinded, unblind
 from projectone.contracts.health import ticket_message
+from projectone.contracts.quality import QualityReport
 from projectone.errors import ContractError, SignatureError
 
 _P = int(
@@ -111,5 +113,50 @@ TICKETS = Topic(
         Mistake("kept unseen", blind_signatures, "verify_unblinded", lambda *_: None),
         Mistake("any number", blind_signatures, "_number", lambda text, key: int.from_bytes(
             base64.b64decode(text), "big") % key.public_numbers().n),
+    ),
+)  # fmt: skip
+
+
+def weekly(given: Value) -> Value:
+    """The body of a report, and what is signed for it."""
+    body = QualityReport.model_validate(given["report"]).to_bytes()
+    message = quality.quality_ticket_message(body)
+    salt, factor = bytes.fromhex(given["salt"]), int(given["factor"], 16)
+    blinded, _ = blind(public_rsa_key(given["ticket_key"]), message, salt=salt, factor=factor)
+    return {"body": body.decode(), "message": message.decode(), "blinded": blinded}
+
+
+def _report(name: str, **changes: object) -> Case:
+    report: Value = {
+        "week": "2026-W47", "channel": "stable", "model_version": "1.2.0", "tier": "float16", "app_version": "0.1.0",
+        "histogram": "duration", "answer": 3, "nonce": "0f" * 32,
+    }  # fmt: skip
+    asked = {key: _asked()[key] for key in ("ticket_key", "salt", "factor")}
+    return Case(name, {"report": report | changes} | asked)
+
+
+def _over_the_week(body: bytes) -> bytes:
+    return f"projectone-quality-ticket-v1:{QualityReport.from_bytes(body).week}".encode()
+
+
+WEEKLY = Topic(
+    name="quality/tickets",
+    about=(
+        "A report of one week (QualityReport) goes without a name, behind a ticket that was signed blindly over its "
+        "very bytes: the message is `projectone-quality-ticket-v1:` and SHA-256 of the body in hex. Blinding as in "
+        "health/blinding."
+    ),
+    run=weekly,
+    cases=(
+        _report("a week"),
+        _report("another answer is another ticket", answer=4),
+        _report("another question", histogram="real_time"),
+        _report("another nonce", nonce="0e" * 32),
+    ),
+    mistakes=(
+        Mistake("the week alone", quality, "quality_ticket_message", _over_the_week),
+        Mistake("the bytes themselves", quality, "quality_ticket_message", lambda body: body),
+        Mistake("as a health ticket", quality, "quality_ticket_message", lambda body: ticket_message(
+            "stable", 7, quality.sha256_hex(body))),
     ),
 )  # fmt: skip
