@@ -26,6 +26,7 @@ from drift_signals import Measured, measure_signals, read_signals
 
 from projectone.contracts import quality
 from projectone.contracts.quality import HISTOGRAMS, N_BINS, Histogram, draw_answer, weeks_before
+from projectone.server.monitoring import two_samples
 from projectone.server.monitoring.drift import DriftLimits, Watched, watch
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -170,13 +171,13 @@ def coin_figures(signals: Sequence[Measured], n_devices: int, n_runs: int) -> di
     found: dict[str, Any] = {}
     try:
         for share in (0.25, 0.5, 0.75, 1.0):
-            quality.TRUTH_SHARE = share  # type: ignore[misc] # the device's own draw, under another coin
+            quality.TRUTH_SHARE = two_samples.TRUTH_SHARE = share  # type: ignore[misc] # under another coin
             epsilon = float(np.log(1 + N_BINS * share / (1 - share))) if share < 1 else None
             fleets = (a_fleet(n_devices, len(people["none"]), seed) for seed in range(n_runs))
             delays = [planted(fleet, people["none"], people["noise, 10 dB"], 1 / 3) for fleet in fleets]
             found[f"{share:.0%} true"] = {"epsilon": epsilon} | _delays(delays)
     finally:
-        quality.TRUTH_SHARE = stated  # type: ignore[misc]
+        quality.TRUTH_SHARE = two_samples.TRUTH_SHARE = stated  # type: ignore[misc]
     return found
 
 

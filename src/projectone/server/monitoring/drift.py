@@ -13,19 +13,17 @@ equal parts over its 52 weeks, the histograms and the windows (a bound by the su
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from projectone.contracts.quality import HISTOGRAMS, N_BINS, WORSE, Histogram, estimated_shares
+from projectone.server.monitoring.two_samples import middle_class, stability_index, two_sample_p
 
 Answers = tuple[int, ...]
 WeekAnswers = Mapping[Histogram, Answers]
 
 WEEKS_A_YEAR: Final = 52
-_LEAST_EXPECTED: Final = 12.0  # with 5, the rule of thumb, the far tail is a third too heavy at 40 answers
-_LEAST_SHARE: Final = 0.01
 _MOVED_BY: Final = 0.05
 
 
@@ -175,7 +173,7 @@ def _compared(
     p_value, index = two_sample_p(before, after), stability_index(before, after)
     is_drift = p_value < limits.alpha_each and index >= limits.min_index
     if is_release and WORSE[histogram]:  # a better model is no alarm
-        is_drift = is_drift and WORSE[histogram] * (_middle(after) - _middle(before)) > 0
+        is_drift = is_drift and WORSE[histogram] * (middle_class(after) - middle_class(before)) > 0
     return Comparison(histogram, window[-1], len(window), before, after, p_value, index, is_release, is_drift)
 
 
@@ -190,79 +188,9 @@ def _drift(found: Comparison, judged: Sequence[str], weeks: Mapping[str, WeekAns
     return Drift(found, known[first], tuple(sorted(moved, key=lambda item: -abs(item[2] - item[1]))))
 
 
-def two_sample_p(before: Sequence[int], after: Sequence[int]) -> float:
-    """How likely two samples of one distribution differ as much: the smaller of two chances, doubled.
-
-    The one asks whether the classes differ anyhow, the other whether answers lie higher or lower: most harm moves all
-    classes one way, and a test that asks for that alone sees it with half as many answers.
-    """
-    return min(1.0, 2 * min(_homogeneity_p(before, after), _shift_p(before, after)))
-
-
-def _homogeneity_p(before: Sequence[int], after: Sequence[int]) -> float:
-    """Pearson's chi-square test; neighbours are put together until each is expected twelve times on either side."""
-    n_before, n_after = sum(before), sum(after)
-    share = min(n_before, n_after) / (n_before + n_after)
-    cells = _merged(list(zip(before, after, strict=True)), share)
-    statistic = 0.0
-    for old, new in cells:
-        expected = (old + new) * n_before / (n_before + n_after), (old + new) * n_after / (n_before + n_after)
-        statistic += (old - expected[0]) ** 2 / expected[0] + (new - expected[1]) ** 2 / expected[1]
-    return chi_square_tail(statistic, len(cells) - 1) if len(cells) > 1 else 1.0
-
-
-def _shift_p(before: Sequence[int], after: Sequence[int]) -> float:
-    """A test of the mean class, from both sides, with the variance of both samples together."""
-    both = [old + new for old, new in zip(before, after, strict=True)]
-    variance = _mean([place**2 for place in range(len(both))], both) - _middle(both) ** 2
-    if variance <= 0:
-        return 1.0
-    z = (_middle(after) - _middle(before)) / math.sqrt(variance * (1 / sum(before) + 1 / sum(after)))
-    return math.erfc(abs(z) / math.sqrt(2))
-
-
-def stability_index(before: Sequence[int], after: Sequence[int]) -> float:
-    """Population stability index of the shares that the answers speak for; no share counts as less than 1 %."""
-    old, new = ([max(share, _LEAST_SHARE) for share in estimated_shares(answers)] for answers in (before, after))
-    old, new = [share / sum(old) for share in old], [share / sum(new) for share in new]
-    return sum((b - a) * math.log(b / a) for a, b in zip(old, new, strict=True))
-
-
-def chi_square_tail(statistic: float, n_free: int) -> float:
-    """P(chi-square with `n_free` degrees of freedom >= statistic), by the incomplete gamma function's recurrence."""
-    half = statistic / 2
-    at, tail = (0.5, math.erfc(math.sqrt(half))) if n_free % 2 else (1.0, math.exp(-half))
-    while at < n_free / 2:
-        tail += math.exp(at * math.log(half) - half - math.lgamma(at + 1)) if half > 0 else 0.0
-        at += 1
-    return min(1.0, tail)
-
-
-def _merged(cells: Sequence[tuple[int, int]], share: float) -> list[tuple[int, int]]:
-    merged: list[tuple[int, int]] = []
-    for cell in cells:
-        if merged and sum(merged[-1]) * share < _LEAST_EXPECTED:
-            merged[-1] = (merged[-1][0] + cell[0], merged[-1][1] + cell[1])
-        else:
-            merged.append(cell)
-    if len(merged) > 1 and sum(merged[-1]) * share < _LEAST_EXPECTED:
-        last = merged.pop()
-        merged[-1] = (merged[-1][0] + last[0], merged[-1][1] + last[1])
-    return merged
-
-
 def _sum(rows: Sequence[Answers]) -> Answers:
     return tuple(sum(column) for column in zip(*rows, strict=True)) if rows else (0,) * N_BINS
 
 
 def _together(weeks: Sequence[WeekAnswers]) -> WeekAnswers:
     return {histogram: _sum([week[histogram] for week in weeks]) for histogram in HISTOGRAMS}
-
-
-def _middle(answers: Sequence[int]) -> float:
-    """The mean class."""
-    return _mean(range(len(answers)), answers)
-
-
-def _mean(values: Sequence[float], weights: Sequence[int]) -> float:
-    return sum(value * n for value, n in zip(values, weights, strict=True)) / max(1, sum(weights))

@@ -9,14 +9,8 @@ import pytest
 from tests.fakes.quality_weeks import USUAL, Shares, answers, moved
 
 from projectone.contracts.quality import HISTOGRAMS, N_BINS, TRUTH_SHARE, Histogram, weeks_before
-from projectone.server.monitoring.drift import (
-    DriftLimits,
-    Watched,
-    chi_square_tail,
-    stability_index,
-    two_sample_p,
-    watch,
-)
+from projectone.server.monitoring.drift import DriftLimits, Watched, watch
+from projectone.server.monitoring.two_samples import chi_square_tail, stability_index, two_sample_p
 
 FULL = bool(os.environ.get("PROJECTONE_FULL_DRIFT"))
 LIMITS = DriftLimits()
@@ -97,7 +91,12 @@ def test_few_answers_are_not_judged() -> None:
     assert watch({}).reference == ()
 
 
-def test_the_index_is_nought_for_equal_shares_and_large_for_others() -> None:
-    same = (100, 200, 300, 200, 100, 50, 30, 20)
-    assert stability_index(same, tuple(10 * n for n in same)) == pytest.approx(0)
-    assert stability_index(same, same[::-1]) > 0.25
+def test_the_index_is_that_of_the_true_shares_and_nought_where_chance_alone_speaks() -> None:
+    source, n = np.random.default_rng(5), 200
+    for share, low, high in ((0.0, 0.0, 0.12), (0.3, 0.5, 0.8), (0.6, 1.7, 2.2)):
+        shares = (1 - share) * np.array(USUAL["duration"]) + share * np.eye(N_BINS)[0]
+        sides = [TRUTH_SHARE * side + (1 - TRUTH_SHARE) / N_BINS for side in (np.array(USUAL["duration"]), shares)]
+        drawn = zip(
+            *(source.multinomial(k, side, n).tolist() for k, side in zip((400, 100), sides, strict=True)), strict=True
+        )
+        assert low <= np.mean([stability_index(a, b) for a, b in drawn]) <= high  # true: 0, 0.64, 1.96
