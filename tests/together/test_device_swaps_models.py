@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
+from benchmarks.swap import swap_under_load
 from tests.fakes.release_server import FakeServer, running
 from tests.fakes.tiny_whisper import save_tiny, say
 
@@ -51,3 +52,10 @@ def test_models_are_swapped_under_threads_that_transcribe(tmp_path: Path) -> Non
             for thread in threads:
                 thread.join()
     assert wrong == []
+
+
+def test_swaps_under_load_lose_no_answer_mix_none_and_close_every_engine(tmp_path: Path) -> None:
+    """Each answer is compared with what its model hears alone; `python -m benchmarks.swap` swaps forty times."""
+    swapped = swap_under_load(tmp_path, n_swaps=2, n_threads=4)
+    assert (swapped.n_failed, swapped.n_mixed, swapped.n_left_open) == (0, 0, 0)
+    assert len(swapped.answers_by_model) == 2
