@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -57,12 +58,17 @@ def routes(context: WebContext) -> list[Route]:
         client.adoption.switch(switch_field(body, "is_on"))
         return json_answer(_document(client))
 
+    def say_how_it_does(request: Request, body: Mapping[str, Any]) -> Response:
+        client.report_health(is_on=switch_field(body, "is_on"))
+        return json_answer(_document(client))
+
     return [
         Route("/model", page),
         Route("/api/model", show),
         Route("/api/model/update", reads_json(update), methods=["POST"]),
         Route("/api/model/back", go_back, methods=["POST"]),
         Route("/api/model/automatic", reads_json(switch), methods=["PUT"]),
+        Route("/api/model/health", reads_json(say_how_it_does), methods=["PUT"]),
     ]
 
 
@@ -79,6 +85,7 @@ def model_facts(client: DeviceClient) -> dict[str, Any]:
             (max(item.wrong_before, item.wrong_after) / max(1, item.n_words) for item in comparisons), default=0
         ),
         "models": [(model, _ROLES[model.role]) for model in state.models],
+        "said": [(item.seq, json.dumps(item.counts.model_dump(), indent=2)) for item in client.health()],
     }
 
 
@@ -111,6 +118,7 @@ def _document(client: DeviceClient) -> dict[str, Any]:
         "words": state.words,
         "previous_version": device.previous_version,
         "is_automatic": state.is_automatic,
+        "is_reporting": device.is_reporting,
         "waits_for": list(state.waits_for),
         "used_bytes": state.used_bytes,
         "budget_bytes": state.budget_bytes,

@@ -103,6 +103,13 @@ def test_updates_come_by_themselves_or_not(pages: Pages, client: DeviceClient) -
     assert not re.search(r'id="automatic"[^>]*checked', shown(pages))
 
 
+def test_how_a_new_model_does_is_said_only_if_the_person_switches_it_on(pages: Pages, client: DeviceClient) -> None:
+    assert pages.get("/api/model")["is_reporting"] is False
+    assert "Nothing is counted, and nothing is said." in shown(pages)
+    assert pages.ask("PUT", "/api/model/health", {"is_on": True})[1]["is_reporting"] is True
+    assert client.status().is_reporting
+
+
 def test_when_the_server_is_away_the_job_says_so_and_the_model_stays(
     pages: Pages, client: DeviceClient, server: FakeServer
 ) -> None:

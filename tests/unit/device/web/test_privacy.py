@@ -90,6 +90,21 @@ def test_off_says_before_and_after_what_stays_here_and_what_is_erased(
     assert pages.get("/api/erasures")["erasures"][0]["n_samples"] == 1
 
 
+def test_after_the_words_changed_what_was_agreed_to_before_can_be_withdrawn(
+    pages: Pages, client: DeviceClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pages.ask("PUT", "/api/consents/corrections", YES)
+    correct(client, "one two three")
+    pages.do("/api/sync")
+    newer = CONSENT_TEXTS["corrections"].model_copy(update={"version": VERSION + 1, "text": "Other words."})
+    monkeypatch.setitem(CONSENT_TEXTS, "corrections", newer)
+    shown = re.sub(r"\s+", " ", pages.get("/privacy"))
+    assert f"The words have changed since you agreed to version {VERSION}." in shown
+    assert f"1 that you sent under version {VERSION} is still on the server." in shown
+    assert pages.ask("DELETE", "/api/consents/corrections")[1]["n_to_erase"] == 1
+    assert "still on the server" not in pages.get("/privacy")
+
+
 def test_a_receipt_of_somebody_else_is_said_to_be_none(pages: Pages, client: DeviceClient, server: FakeServer) -> None:
     pages.ask("PUT", "/api/consents/corrections", YES)
     correct(client, "one two three")

@@ -40,6 +40,18 @@ async function bring(body) {
   return result;
 }
 
+async function change(input, path, on, off) {
+  const isOn = input.checked;
+  try {
+    await sendJson("PUT", path, { is_on: isOn });
+  } catch (error) {
+    input.checked = !isOn;
+    throw error;
+  }
+  await refresh("#model");
+  outcome("good", isOn ? on : off, `.card:has(#${input.id})`);
+}
+
 listen(
   {
     update: () => update({}),
@@ -66,16 +78,11 @@ listen(
       outcome("good", `Model ${version} is in use again.`, ".now");
     },
 
-    async automatic(input) {
-      try {
-        await sendJson("PUT", "/api/model/automatic", { is_on: input.checked });
-      } catch (error) {
-        input.checked = !input.checked;
-        throw error;
-      }
-      await refresh("#model");
-      outcome("good", document.getElementById("automatic").checked ? "New models come by themselves." : "No model comes unless you ask for it.", "#h-auto + .card");
-    },
+    automatic: (input) =>
+      change(input, "/api/model/automatic", "New models come by themselves.", "No model comes unless you ask for it."),
+
+    health: (input) =>
+      change(input, "/api/model/health", "The server is told how a new model does.", "Nothing more is said, and what was counted is deleted."),
   },
   complain,
 );

@@ -126,6 +126,8 @@ listen(
       }
     },
 
+    withdraw: ({ dataset }) => withdraw(dataset.scope),
+
     earlier: ({ dataset }) =>
       grant(dataset.scope, dataset.version, { isAdult: dataset.adult === "true", isForEarlier: true }),
 
