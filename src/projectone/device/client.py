@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
+import numpy as np
+
 from projectone.contracts.consent import ConsentReceipt, ConsentScope
 from projectone.contracts.erasures import ErasureReceipt
 from projectone.contracts.uses import SignedUses
@@ -28,6 +30,7 @@ from projectone.storage.given_files import read_given
 
 # An hour of 48 kHz stereo at 32 bits, and a header.
 MAX_RECORDING_BYTES = 3600 * 48_000 * 2 * 4 + 4096
+_SILENCE = 8_000
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,14 @@ class DeviceClient:
             ArtifactError: if no model is installed.
         """
         return self._rooms.transcriber.transcribe(samples)
+
+    def prepare(self) -> None:
+        """Load the model before it is needed, so that the first words come at once. It is not counted as a use.
+
+        Raises:
+            ArtifactError: if no model is installed.
+        """
+        self._rooms.transcriber.transcribe(np.zeros(_SILENCE, dtype=np.float32), is_partial=True)
 
     def retranscribe(self, recording_id: str) -> str:
         """What the model installed now hears in an earlier recording. The recording's row stays as it is.

@@ -80,6 +80,8 @@ def test_the_whole_way_from_a_recording_to_a_better_model(
     status = run(capsys, "status")[1]
     assert (status["model_version"], status["uploaded"], status["waiting"]) == ("1.0.0", 1, 0)
     assert [item["corrected_text"] for item in run(capsys, "recordings")[1]["recordings"]] == [None, "one two"]
+    assert len(run(capsys, "recordings", "--search", "ONE")[1]["recordings"]) == 2
+    assert run(capsys, "recordings", "--search", "three")[1]["recordings"] == []
     assert run(capsys, "consent", "withdraw", "corrections")[1]["is_granted"] is False
     assert run(capsys, "sync")[0] == 0
     assert server.samples == {}

@@ -13,7 +13,7 @@ from projectone.device.client import DeviceClient
 from projectone.device.recordings import Recordings
 from projectone.device.settings import DeviceSettings
 from projectone.device.wiring import MIGRATIONS, open_client, read_clip
-from projectone.errors import DataError
+from projectone.errors import ArtifactError, DataError
 from projectone.storage.blobs import FileBlobs
 from projectone.storage.database import Database
 from projectone.waveform.wav import encode_wav
@@ -122,3 +122,16 @@ def test_a_model_that_another_process_brought_is_taken_up(client: DeviceClient, 
     assert client.transcribe(tone()).text == "won"
     assert client.update().status == "current"
     assert client.transcribe(tone()).text == "one"
+
+
+def test_the_model_is_loaded_before_it_is_needed_and_that_counts_as_no_use(
+    client: DeviceClient, server: FakeServer
+) -> None:
+    with pytest.raises(ArtifactError):
+        client.prepare()
+    server.release(text_model("hello"))
+    client.update()
+    before = client.health()
+    client.prepare()
+    assert client.health() == before
+    assert client.recordings() == []

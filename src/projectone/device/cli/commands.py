@@ -25,12 +25,13 @@ _MAX_LISTED = 1_000_000
 
 def _recordings_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--limit", type=int, default=20, metavar="N", help="how many, newest first (default 20)")
+    parser.add_argument("--search", default="", metavar="WORDS", help="those in which all of these words are")
 
 
 def _recordings(client: DeviceClient, arguments: argparse.Namespace) -> Result:
     if not 1 <= arguments.limit <= _MAX_LISTED:
         raise SettingsError(f"--limit: expected 1 to {_MAX_LISTED}, got {arguments.limit}")
-    recordings = client.recordings(arguments.limit)
+    recordings = client.library.search(arguments.search, arguments.limit)
     lines = []
     for item in recordings:
         said = f"  -> {item.corrected_text}" if item.corrected_text is not None else ""
@@ -38,7 +39,8 @@ def _recordings(client: DeviceClient, arguments: argparse.Namespace) -> Result:
             f"{item.recording_id[:8]}  {item.recorded_at:%Y-%m-%d %H:%M}  {item.duration_s:5.1f} s  "
             f"{item.model_version:8}  {shown(item)}{said}"
         )
-    text = "\n".join(lines) or "no recordings yet: projectone transcribe FILE"
+    nothing = "no recording has these words" if arguments.search else "no recordings yet: projectone transcribe FILE"
+    text = "\n".join(lines) or nothing
     return Result({"recordings": [recording_facts(item) for item in recordings]}, text)
 
 
@@ -126,7 +128,8 @@ COMMANDS: dict[str, Command] = {
     "transcribe": TRANSCRIBE,
     "record": RECORD,
     "recordings": Command(
-        "  projectone recordings\n  projectone recordings --limit 5 --json",
+        "  projectone recordings\n  projectone recordings --limit 5 --json\n"
+        "  projectone recordings --search 'call Ana'",
         _recordings_arguments,
         _recordings,
     ),

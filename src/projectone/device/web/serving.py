@@ -7,7 +7,7 @@ import json
 import os
 import secrets
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from projectone.device.client import DeviceClient
 from projectone.device.web.app import create_app
 from projectone.device.web.guard import ENTRANCE
 from projectone.device.web.jobs import Jobs
-from projectone.errors import LeaseError, SettingsError
+from projectone.errors import ArtifactError, LeaseError, SettingsError
 from projectone.storage.files import write_atomically
 from projectone.storage.locks import exclusive_lock
 
@@ -86,11 +86,21 @@ def serve(client: DeviceClient, home: Path, *, port: int | None, on_open: Callab
                     )
                 )
                 on_open(opened)
+                jobs.start("prepare", lambda report: _prepare(client))
+                client.adoption.start_background()
                 with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises it again once it has stopped
                     server.run(sockets=[listener])
             finally:
+                client.adoption.stop()
                 (home / _WHERE).unlink(missing_ok=True)
                 jobs.close(_PATIENCE_S)
+
+
+def _prepare(client: DeviceClient) -> Mapping[str, object]:
+    """Whoever opens the app speaks soon; without a model the page says so itself."""
+    with contextlib.suppress(ArtifactError, SettingsError):
+        client.prepare()
+    return {}
 
 
 @contextlib.contextmanager

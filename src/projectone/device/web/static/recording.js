@@ -143,6 +143,10 @@ $("hear").addEventListener("click", () => editor.on.hear(editor.tokens[editor.ch
 $("change").addEventListener("click", () => editor.edit());
 $("delete").addEventListener("click", () => editor.remove());
 $("undo").addEventListener("click", () => editor.undo());
+$("copy").addEventListener("click", async () => {
+  await navigator.clipboard.writeText(textNow());
+  toast("Copied.");
+});
 $("as-text").addEventListener("click", turnPlain);
 $("plain").addEventListener("input", show);
 $("plain").addEventListener("keydown", (event) => {
