@@ -188,8 +188,7 @@ def _attention(shares: Floats) -> Floats:
         seen = head / np.maximum(head.sum(axis=-1, keepdims=True), np.finfo(np.float32).tiny)
         spread = seen.std(axis=0)
         total += median_filter((seen - seen.mean(axis=0)) / np.where(spread > 0, spread, 1.0))
-    mean: Floats = total / len(shares)
-    return mean
+    return np.asarray(total / len(shares), np.float32)
 
 
 def _entered(x: Floats, toll: Floats | None = None, is_slanted: Sequence[bool] | None = None) -> list[int]:
