@@ -29,6 +29,7 @@ def check(folder: Path) -> tuple[int, dict[str, dict[str, Any]]]:
 def test_a_reader_that_knows_the_vectors_alone_agrees_with_every_case() -> None:
     status, found = check(FOLDER)
     assert status == 0
+    assert found.pop("updates")["same"] == len(list((FOLDER / "updates").glob("*/*.json")))
     assert set(found) == {topic.name for topic in TOPICS}
     for topic in TOPICS:
         said = found[topic.name]
@@ -37,12 +38,16 @@ def test_a_reader_that_knows_the_vectors_alone_agrees_with_every_case() -> None:
 
 
 def test_the_reader_believes_no_lie(tmp_path: Path) -> None:
+    told = Path(shutil.copytree(FOLDER, tmp_path / "vectors"))
     for topic in TOPICS:
-        document = json.loads((FOLDER / f"{topic.name}.json").read_text())
+        document = json.loads((told / f"{topic.name}.json").read_text())
         for case in document["cases"]:
             case["expected"] |= {"lie": True}
-        (tmp_path / f"{topic.name}.json").parent.mkdir(exist_ok=True)
-        (tmp_path / f"{topic.name}.json").write_text(json.dumps(document))
-    status, found = check(tmp_path)
+        (told / f"{topic.name}.json").write_text(json.dumps(document))
+    for path in (told / "updates").glob("*/*.json"):
+        vector = json.loads(path.read_text())
+        vector["expected"]["seq"] += 1
+        path.write_text(json.dumps(vector))
+    status, found = check(told)
     assert status == 1
     assert {said["same"] for said in found.values()} == {0}

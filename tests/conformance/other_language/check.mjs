@@ -4,7 +4,7 @@
 //
 // One line per topic: how many cases agree, and how many need a library that this Node lacks. Ends with 1 if one differs.
 
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { isDeepStrictEqual } from "node:util";
@@ -14,6 +14,7 @@ import { LeftOut, topics as numbers } from "./numbers.mjs";
 import { topics as outside } from "./outside.mjs";
 import { topics as signing } from "./signing.mjs";
 import { topics as states } from "./states.mjs";
+import { follows } from "./updates.mjs";
 
 const TOPICS = { ...canonical, ...signing, ...numbers, ...outside, ...states };
 const folder = process.argv[2] ?? fileURLToPath(new URL("../vectors", import.meta.url));
@@ -51,4 +52,21 @@ for (const [topic, run] of Object.entries(TOPICS)) {
   }
   console.log(JSON.stringify({ topic, cases: cases.length, same, left_out: leftOut }));
 }
+const updates = join(folder, "updates");
+const pool = JSON.parse(readFileSync(join(updates, "pool.json"), "utf8"));
+let [cases, same, words] = [0, 0, 0];
+for (const attack of readdirSync(updates, { withFileTypes: true }).filter((entry) => entry.isDirectory())) {
+  for (const file of readdirSync(join(updates, attack.name))) {
+    const vector = JSON.parse(readFileSync(join(updates, attack.name, file), "utf8"));
+    const found = follows(vector, pool);
+    cases += 1;
+    words += found.isSameWord ? 1 : 0;
+    if (found.isSame) same += 1;
+    else {
+      differing += 1;
+      console.log(`updates/${attack.name}/${file}: expected ${JSON.stringify(vector.expected)}, got ${found.problem}`);
+    }
+  }
+}
+console.log(JSON.stringify({ topic: "updates", cases, same, left_out: 0, same_word: words }));
 process.exitCode = differing ? 1 : 0;
