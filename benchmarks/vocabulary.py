@@ -53,6 +53,8 @@ TUNED = {
     "floor 0.05": BiasOptions(floor=0.05),
     "floor 0.0005": BiasOptions(floor=0.0005),
     "no floor": BiasOptions(floor=0.0),
+    "no near terms": BiasOptions(max_near=0),
+    "8 near terms": BiasOptions(max_near=8),
     "margin 0.5": BiasOptions(margin=0.5),
     "margin 2": BiasOptions(margin=2.0, max_margin=16.0),
     "margin 4": BiasOptions(margin=4.0, max_margin=32.0),
@@ -141,6 +143,7 @@ def measure(ears: Ears, material: Material) -> dict[str, Any]:
             "version": __version__,
             "machine": platform.machine(),
             "n_terms": len(material.terms),
+            "n_taught": material.n_taught,
             "n_unsaid": len(material.unsaid),
             "n_again": {title: len(clips) for title, clips in material.again.items()},
             "n_others": {title: len(clips) for title, clips in material.others.items()},
@@ -219,7 +222,11 @@ def table_of(report: dict[str, Any]) -> str:
     """The figures for people, in Markdown."""
     conditions = report["conditions"]
     titles = list(report["recall"]["before"])
-    lines = [f"| names written right ({conditions['n_terms']} terms) | " + " | ".join(titles) + " |"]
+    lines = [
+        f"| names written right (a list of {conditions['n_terms']}, {conditions['n_taught']} taught) | "
+        + " | ".join(titles)
+        + " |"
+    ]
     lines.append("|---" * (len(titles) + 1) + "|")
     for row, found in report["recall"].items():
         lines.append(f"| {row} | " + " | ".join(_percent(found[title]) for title in titles) + " |")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from peers.ears import Ears
 from peers.spelling import Letters, Utterance, letters_of, spell
-
+from projectone.contracts.base import sha256_hex
 from projectone.device.vocabulary import learned_terms
 from projectone.server.corpus.manifests import ManifestRow, read_manifest
 from projectone.server.training import TrainingClip
@@ -29,8 +29,10 @@ class Material:
 
     Attributes:
         corrected: The recordings that were heard wrong, and corrected; each of another name.
-        again: Other recordings of the same names, by the same person and by another one.
-        terms: What the corrections taught.
+        again: Other recordings of the same names, by the same person and by another one; and recordings as they are,
+            of names that were added by hand.
+        terms: What the corrections taught, and what was added by hand.
+        n_taught: How many of the terms corrections taught.
         others: Speech without any of the terms, by kind.
         unsaid: Terms that are said nowhere.
         replay: General speech that a release is trained on besides.
@@ -39,6 +41,7 @@ class Material:
     corrected: list[Utterance]
     again: dict[str, list[Utterance]]
     terms: list[str]
+    n_taught: int
     others: dict[str, list[Utterance]]
     unsaid: list[str]
     replay: list[TrainingClip]
@@ -55,7 +58,7 @@ def read_material(ears: Ears, data: Path, people: frozenset[str], *, n_terms: in
         n_others: At most so many clips of each kind of other speech from outside AN4.
     """
     an4, digits, read = (read_manifest(data / name) for name in ("an4", "fsdd", "speechocean762"))
-    names = sorted({row.text for row in an4 if _NAME.fullmatch(row.text)})
+    names = sorted({row.text for row in an4 if _NAME.fullmatch(row.text)}, key=lambda name: sha256_hex(name.encode()))
     own = [row for row in an4 if row.speaker in people]
     heard = sorted((row for row in an4 if row.speaker not in WATCHED | JUDGED), key=lambda row: row.clip_id)
     george = [row for row in digits if row.speaker == UNHEARD_DIGITS]
@@ -65,7 +68,10 @@ def read_material(ears: Ears, data: Path, people: frozenset[str], *, n_terms: in
             return [Utterance(row.text, row.speaker, decode(row.audio)) for row in rows]
 
         letters = letters_of(ears.checkpoint, own, [decode(row.audio) for row in own])
-        corrected, again, terms = _corrections(ears, names, letters, n_terms)
+        corrected, again, taught = _corrections(ears, names, letters, n_terms)
+        natural = [row for row in own if _NAME.fullmatch(row.text)][:n_terms]
+        again["as they were recorded, added by hand"] = said(natural)
+        terms = list(dict.fromkeys([*taught, *(row.text for row in natural)]))
         others = {
             "real clips of the same people": said([row for row in own if not any(holds(row.text, t) for t in terms)]),
             "digits of a stranger": said(george[:n_others]),
@@ -75,7 +81,7 @@ def read_material(ears: Ears, data: Path, people: frozenset[str], *, n_terms: in
             TrainingClip(row.clip_id, decode(row.audio), row.text, row.speaker) for row in heard[::_EVERY_REPLAYED]
         ]
     texts = [clip.text for clips in others.values() for clip in clips] + names
-    return Material(corrected, again, terms, others, _unsaid(data, texts), replay)
+    return Material(corrected, again, terms, len(taught), others, _unsaid(data, texts), replay)
 
 
 def holds(text: str, term: str) -> bool:

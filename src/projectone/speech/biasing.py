@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from projectone.speech.logit_rules import Scores
+from projectone.speech.near_terms import NearTerms
 from projectone.speech.tokenizer import Tokenizer
 
 Ids = np.ndarray[Any, np.dtype[np.int64]]
@@ -40,6 +41,7 @@ class BiasOptions:
         floor: A continuation that the model gives less than this probability is left alone.
         margin: What a term may cost afterwards, in nats of the model's own opinion for each of its tokens.
         max_margin: The most that one term may cost.
+        max_near: For so many terms that a text comes near to, the model is asked as well.
         max_terms: Longer lists are cut: the first terms count.
         is_guarded: Whether a text with terms is held against the one without. Off only to show what that is worth.
     """
@@ -49,6 +51,7 @@ class BiasOptions:
     floor: float = 0.005
     margin: float = 1.0
     max_margin: float = 8.0
+    max_near: int = 4
     max_terms: int = 1000
     is_guarded: bool = True
 
@@ -171,6 +174,7 @@ class TermBias:
         cleaned.pop("", None)
         self.terms = tuple(cleaned)[: self.options.max_terms]
         spelled = [spelling for term in self.terms for spelling in spellings(term)]
+        self.near = NearTerms(self.terms)
         self.trie = TermTrie(
             [tokenizer.encode(f" {spelling}") for spelling in spelled],
             [tokenizer.encode(spelling) for spelling in spelled],

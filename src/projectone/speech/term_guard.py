@@ -53,20 +53,32 @@ def write_terms(
         decoding: The options of that, with a `bias`.
     """
     bias = decoding.bias
-    done = list(results)
     # What was sampled was doubtful to begin with: a list would make it look like something.
+    if bias is None or decoding.temperature != 0:
+        return list(results)
+    done = list(results)
     rows = [row for row, result in enumerate(results) if result.is_turned and result.temperature == 0]
-    if bias is None or not rows:
-        return done
-    options = replace(decoding, temperature=0.0, is_bias_watched=False)
-    leaning = decode_features(checkpoint, features[mx.array(rows)], options)
-    for row, biased in zip(rows, leaning, strict=True):
-        if not bias.options.is_guarded:
-            done[row] = replace(biased, terms=tuple(_terms_in(biased.text, bias.terms)))
-        elif not decoding.timestamps:
-            done[row] = _with_terms(checkpoint, features[row : row + 1], results[row], biased, decoding)
-        elif _is_allowed(results[row], biased, bias, checkpoint.tokenizer):
-            done[row] = replace(biased, terms=tuple(_terms_in(biased.text, bias.terms)))
+    leaning = {}
+    if rows:
+        options = replace(decoding, is_bias_watched=False)
+        picked = features[mx.array(rows)]
+        leaning = dict(zip(rows, decode_features(checkpoint, picked, options), strict=True))
+    for row, plain in enumerate(results):
+        biased = leaning.get(row)
+        if plain.temperature != 0:
+            continue
+        if decoding.timestamps or not bias.options.is_guarded:
+            if biased is not None and (
+                not bias.options.is_guarded or _is_allowed(plain, biased, bias, checkpoint.tokenizer)
+            ):
+                done[row] = replace(biased, terms=tuple(_terms_in(biased.text, bias.terms)))
+            continue
+        places = propose(plain.text, biased.text, bias.terms) if biased is not None else []
+        places += [
+            [Proposal(near.term, near.start, near.end)]
+            for near in bias.near.find(plain.text.split(), bias.options.max_near)
+        ]
+        done[row] = _with_terms(checkpoint, features[row : row + 1], plain, places, decoding)
     return done
 
 
@@ -111,14 +123,13 @@ def _with_terms(
     checkpoint: WhisperCheckpoint,
     features: mx.array,
     plain: DecodingResult,
-    biased: DecodingResult,
+    places: Sequence[Sequence[Proposal]],
     decoding: DecodingOptions,
 ) -> DecodingResult:
     """One window's text with those terms that cost no more than they may."""
     bias = decoding.bias
     assert bias is not None
-    places = propose(plain.text, biased.text, bias.terms)
-    proposals = [proposal for choices in places for proposal in choices]
+    proposals = list(dict.fromkeys(proposal for choices in places for proposal in choices))
     if not proposals or "\ufffd" in plain.text:  # half a letter cannot be written again
         return plain
     words = plain.text.split()
