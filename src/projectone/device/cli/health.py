@@ -22,9 +22,10 @@ _STOPPED: dict[StopReason, str] = {
 }
 _WORDS = """\
 What is reported, while a release goes out and only then: whether the new model was installed, could not be loaded or
-ended the app; how many recordings were transcribed, how fast (in six classes), how many came out empty and how many
-you corrected. No sound, no text, no name, no device. A report carries a ticket that the server signed without seeing
-it, so that each device counts once and nobody can tell whose report it is."""
+ended the app; whether it was worse on your own recordings, not worse, or they were too few (that word alone); how many
+recordings were transcribed, how fast (in six classes), how many came out empty and how many you corrected. No sound,
+no text, no name, no device. A report carries a ticket that the server signed without seeing it, so that each device
+counts once and nobody can tell whose report it is."""
 
 
 def turn_shown(seen: SeenTurn) -> str:
@@ -59,6 +60,7 @@ def _counts(counts: HealthCounts) -> str:
         f"{counts.installs} installed, {counts.load_failures} not loaded, {counts.crash_loops} crash loops, "
         f"{counts.transcripts} transcribed{f' (seconds for a second: {speeds})' if speeds else ''}, "
         f"{counts.empty_transcripts} empty, {counts.corrections} corrected"
+        + (f", on your own recordings: {counts.verdict}" if counts.verdict else "")
     )
 
 

@@ -65,6 +65,7 @@ class Panel:
     n_control: int
     n_canary: int
     rows: tuple[Row, ...]
+    worse_here: str | None
     caution: str
     is_told: bool
     turns: tuple[Turning, ...]
@@ -91,6 +92,7 @@ def panel_of(found: Look, role: Role) -> Panel:
         n_control=devices.get("control", 0),
         n_canary=devices.get("canary", 0),
         rows=tuple(_row(finding) for finding in found.judgement.findings),
+        worse_here=_side(found.reported.worse_here) if found.reported.worse_here.total else None,
         caution=found.caution,
         is_told=rollout.told == rollout.state.to_bytes().decode(),
         turns=tuple(turn for turn in turns if may_turn(role, turn)),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -29,7 +29,7 @@ from sqlalchemy import (
 from projectone.contracts.health import PHASES, HealthCounts, HealthReport
 from projectone.contracts.rollouts import Cohort
 from projectone.server.database import METADATA, reading, writing
-from projectone.server.monitoring.evidence import METRICS, Arms, Metric, Tally
+from projectone.server.monitoring.evidence import METRICS, NOBODY, Arms, Metric, Tally
 
 SILENT_AFTER: Final = timedelta(hours=48)
 """A device that saw the release and has not been heard of since counts as one that failed."""
@@ -62,6 +62,7 @@ HEALTH_REPORTS = Table(
     Column("is_slow", Boolean),
     Column("is_empty", Boolean),
     Column("is_corrected", Boolean),
+    Column("is_worse_here", Boolean),  # None: not tried on the user's own recordings, or on too few
     Index("ix_health_reports_release", "channel", "seq"),
 )
 
@@ -75,12 +76,15 @@ class Reported:
         devices: How many were heard of in each cohort.
         early_crash_loops: Crash loops among the first devices that have it.
         newest: The newest report: what a person who overrules has seen.
+        worse_here: Devices that kept the model before, because their users' own recordings said that it hears them
+            better, of those whose recordings said anything.
     """
 
     strata: Mapping[Metric, Sequence[Arms]]
     devices: Mapping[Cohort, int]
     early_crash_loops: int
     newest: int
+    worse_here: Tally = NOBODY
 
 
 class HealthReports:
@@ -138,12 +142,15 @@ class HealthReports:
             columns += [func.count(row[name]), func.sum(case((row[name].is_(True), 1), else_=0))]
         grouped = (row.tier, row.app_version, row.cohort)
         has_it = row.cohort.in_(("treated", "canary"))
+        own = select(func.count(row.is_worse_here), func.sum(case((row.is_worse_here.is_(True), 1), else_=0)))
         early = select(row.is_crash_looped).where(ours, has_it).order_by(row.id).limit(first)
         with reading(self._engine) as connection:
             found = connection.execute(select(*grouped, *columns).where(ours).group_by(*grouped)).all()
             crashes = sum(bool(value) for value in connection.execute(early).scalars())
             newest = connection.execute(select(func.max(row.id)).where(row.channel == channel)).scalar()
-        return _reported(found, crashes, int(newest or 0))
+            n_tried, n_worse = connection.execute(own.where(ours, has_it)).one()
+        reported = _reported(found, crashes, int(newest or 0))
+        return replace(reported, worse_here=Tally(int(n_worse or 0), int(n_tried or 0)))
 
     def forget(self, channel: str, below_seq: int, before: datetime) -> None:
         """Drop what was reported of releases before this one, before a moment."""
@@ -159,6 +166,8 @@ def _flags(report: HealthReport) -> dict[str, bool]:
     if report.phase != "began" and report.cohort != "control":
         flags["is_load_failed"] = counts.load_failures > 0
         flags["is_crash_looped"] = counts.crash_loops > 0
+        if counts.verdict in ("worse", "not-worse"):
+            flags["is_worse_here"] = counts.verdict == "worse"
     if report.phase == "used" and counts.transcripts >= MIN_TRANSCRIPTS:
         flags |= _use_flags(counts)
     return flags

@@ -155,6 +155,7 @@ def _facts(found: Look | None) -> dict[str, Any]:
         "stage_began_at": rollout.stage_began_at.isoformat(),
         "stages": stages,
         "devices": dict(found.reported.devices),
+        "worse_here": _tally(found.reported.worse_here),
         "metrics": {finding.metric: _metric(finding) for finding in found.judgement.findings},
         "finds": {"harm_x2_at_1_percent": least_devices(0.01, 2), "harm_x5_at_1_percent": least_devices(0.01, 5)},
     }
@@ -192,5 +193,8 @@ def _text(found: Look | None) -> str:
         f"{devices.get('canary', 0)} asked for it"
     )
     lines += [f"  {finding_shown(item)}" for item in found.judgement.findings if item.treated.total]
+    own = found.reported.worse_here
+    if own.total:
+        lines.append(f"  kept the model before, which hears their own recordings better: {own.failures} of {own.total}")
     lines.append(f"caution     {found.caution}")
     return "\n".join(lines)

@@ -107,6 +107,15 @@ def test_it_shows_both_sides_with_what_they_may_be_and_what_so_few_cannot_show(p
     assert "Devices are told within half a minute" in shown
 
 
+def test_it_shows_who_kept_the_model_before_and_stops_nothing_for_it(page: Page) -> None:
+    page.report(3, "treated", verdict="worse")
+    page.report(9, "treated", verdict="not-worse")
+    page.report(5, "treated", verdict="untold")
+    page.signed_in()
+    assert "3 of 12 (8.9% to 53.2%) kept the model before" in page.http.get("/rollout").text
+    assert page.status == "running"
+
+
 @pytest.mark.parametrize(
     ("role", "expected"), [("reviewer", ["pause", "halt"]), ("admin", ["pause", "advance", "halt"])]
 )
