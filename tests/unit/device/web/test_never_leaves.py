@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+from importlib import resources
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from tests.unit.device.web.pages import Pages
 
 from projectone.contracts import endpoints
 from projectone.contracts.consent import CONSENT_TEXTS
+from projectone.contracts.corrections import Correction
 from projectone.device.client import DeviceClient
 
 HEARD = "only the model heard this"
@@ -81,3 +83,20 @@ def test_every_claim_of_the_page_is_one_that_is_looked_for(client: DeviceClient)
         r"<li>(.*?)</li>", page[page.index("Never leaves this device") : page.index("Said to the server")]
     )
     assert len(claims) == 6, "a new claim needs its search above"
+
+
+def test_everything_that_goes_beside_a_recording_is_named_on_the_page() -> None:
+    named = {
+        "its words": {"text"},
+        "its length": {"audio"},
+        "what the model heard and which model it was": {"heard", "heard_by"},
+        "the number of the sentence you read": {"script_id", "kind"},
+        "the language": {"language", "accent"},
+        "the moment": {"recorded_at"},
+        "whether you are of age and alone in it": {"is_adult", "others_present"},
+        "your consent's number": {"consent_receipt_id"},
+        "random numbers in place of your name": {"contributor_id", "sample_id"},
+    }
+    page = resources.files("projectone.device.web").joinpath("templates/privacy.html.j2").read_text()
+    assert all(words in page for words in named)
+    assert set().union(*named.values()) == set(Correction.model_fields) - {"schema_version"}
