@@ -18,7 +18,10 @@ def loaded_by(statement: str) -> set[str]:
         ("import projectone", {"pydantic", "numpy", "mlx"}),
         ("import projectone.contracts.releases", {"numpy", "mlx", "sqlite3"}),
         ("import projectone.device.cli", {"pydantic", "numpy", "httpx2", "sqlite3", "mlx"}),  # help comes at once
-        ("import projectone.device.cli.commands", {"mlx", "httpx2", "numpy.ma", "tokenizers", "fastapi", "sqlalchemy", "langgraph"}),
+        (
+            "import projectone.device.cli.commands",
+            {"mlx", "httpx2", "numpy.ma", "tokenizers", "fastapi", "sqlalchemy", "langgraph"},
+        ),
         ("import projectone.server.cli", {"mlx", "langgraph", "fastapi", "huggingface_hub"}),
         ("import projectone.server.serve.processes", {"mlx", "langgraph", "huggingface_hub", "torch"}),
     ],
