@@ -1,10 +1,7 @@
 // float16, the exact merge, and the files of short ways to a model.
 
-import zlib from "node:zlib";
-
 import { Refused, sha256 } from "./canonical.mjs";
-
-export class LeftOut extends Error {}
+import { Damaged, unpacked } from "./zstd.mjs";
 
 const halfEven = (number) => {
   const low = Math.floor(number);
@@ -74,37 +71,15 @@ class Reader {
   }
 
   frame(size) {
-    const content = unpacked(this.take(this.take(4).readUInt32LE()));
-    if (content.length !== size) throw new Refused("artifact");
-    return content;
-  }
-}
-
-// RFC 8878. Blocks that are compressed need a library: newer Nodes have one.
-function unpacked(frame) {
-  if (zlib.zstdDecompressSync) {
+    const frame = this.take(this.take(4).readUInt32LE());
     try {
-      return zlib.zstdDecompressSync(frame);
-    } catch {
-      throw new Refused("artifact");
+      const content = unpacked(frame);
+      if (content.length === size) return content;
+    } catch (error) {
+      if (!(error instanceof Damaged)) throw error;
     }
+    throw new Refused("artifact");
   }
-  const reader = new Reader(frame);
-  if (reader.take(4).readUInt32LE() !== 0xfd2fb528) throw new Refused("artifact");
-  const descriptor = reader.take(1)[0];
-  const isSingle = (descriptor >> 5) & 1;
-  reader.take((isSingle ? 0 : 1) + [0, 1, 2, 4][descriptor & 3]);
-  reader.take([isSingle, 2, 4, 8][descriptor >> 6]);
-  const pieces = [];
-  for (let isLast = 0; !isLast; ) {
-    const header = reader.take(3).readUIntLE(0, 3);
-    isLast = header & 1;
-    const [kind, size] = [(header >> 1) & 3, header >> 3];
-    if (kind === 0) pieces.push(reader.take(size));
-    else if (kind === 1) pieces.push(Buffer.alloc(size, reader.take(1)[0]));
-    else throw new LeftOut("a compressed block: zstd is in Node from 22.15 on");
-  }
-  return Buffer.concat(pieces);
 }
 
 function factsOf(reader, magic, formats) {
