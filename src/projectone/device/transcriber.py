@@ -216,9 +216,11 @@ class Transcriber:
 
     def reload(self) -> None:
         """Use the model that is current now, where another one is in use."""
-        with self._loading:
+        with contextlib.ExitStack() as until_swapped, self._loading:
             current = self._installed.state().current
             if self._held is not None and current is not None and self._held.folder != current.folder:
+                if not self._has_room(self._installed.path_of(current)):
+                    until_swapped.enter_context(self._gap())
                 held = self._load_current()
                 held.engine.transcribe(_SILENCE, TEXT_ONLY)  # warm before anybody waits for it
                 self._swap(held)

@@ -21,7 +21,7 @@ from projectone.device.conditions import Conditions
 from projectone.device.installed import CRASH_LOOP, InstallState, SetAside, Slot
 from projectone.device.settings import DeviceSettings
 from projectone.device.wiring import open_client
-from projectone.errors import StorageError
+from projectone.errors import LeaseError, StorageError
 
 FREE = Conditions(is_quiet=True, is_away=True, is_on_mains=True)
 IN_USE = Conditions(is_quiet=True, is_away=False, is_on_mains=True)
@@ -296,6 +296,35 @@ def test_a_first_bad_hour_is_no_reason_to_go_back(client: DeviceClient, server: 
     corrections(client, 4, each=2)
     adoption.step()
     assert client.transcribe(tone()).model_version == "1.2.0"
+
+
+def test_a_model_that_another_process_brought_is_taken_up(
+    homes: Callable[[], DeviceClient], server: FakeServer
+) -> None:
+    with homes() as app:
+        adoption = with_first_model(app, server)
+        assert app.transcribe(tone()).model_version == "1.1.0"
+        release(server, 2)
+        with homes() as other:
+            assert other.update().status == "updated"
+        adoption.switch(False)
+        adoption.step()
+        assert app.transcribe(tone()).model_version == "1.2.0"
+
+
+def test_two_processes_do_not_bring_the_same_model_at_once(
+    homes: Callable[[], DeviceClient], server: FakeServer, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with homes() as app:
+        adoption = with_first_model(app, server)
+        release(server, 2)
+        with app._rooms.installed.changing(), pytest.raises(LeaseError):
+            adoption.step()
+        assert adoption.state().phase == "current"
+        assert adoption.step() is None
+        later = datetime.now(UTC) + adopting.ASK_AGAIN
+        monkeypatch.setattr(adoption, "_clock", lambda: later)
+        assert adoption.step() is not None
 
 
 def slot(seq: int) -> Slot:

@@ -215,6 +215,26 @@ def test_without_memory_for_two_the_old_model_goes_first_and_who_asks_meanwhile_
     transcriber.close()
 
 
+def test_going_back_holds_one_model_at_a_time_where_memory_is_short(tmp_path: Path, server: FakeServer) -> None:
+    most: list[int] = []
+
+    class Counted(TextEngine):
+        def __init__(self, folder: Path) -> None:
+            super().__init__(folder)
+            most.append(TextEngine.open_engines)
+
+    installed = Installed(tmp_path / "models")
+    transcriber = Transcriber(installed, Counted, has_room=lambda folder: False)
+    for seq in (1, 2):
+        server.release(text_model(f"model {seq}"), seq=seq, version=f"1.{seq}.0")
+        update(tmp_path, server, transcriber=transcriber)
+    installed.roll_back()
+    transcriber.reload()
+    assert transcriber.transcribe(SILENCE).text == "model 1"
+    assert max(most) == 1
+    transcriber.close()
+
+
 def test_a_model_that_waits_for_its_trial_does_not_hold_up_who_wants_to_transcribe(
     tmp_path: Path, server: FakeServer
 ) -> None:

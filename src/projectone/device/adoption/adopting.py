@@ -28,6 +28,7 @@ from projectone.storage.database import Database
 
 STEP_S: Final = 60.0
 ASK_EVERY: Final = timedelta(hours=6)
+ASK_AGAIN: Final = timedelta(minutes=15)
 PATIENCE: Final = timedelta(days=7)
 """A model that has waited so long is tried as soon as the machine has little to do."""
 
@@ -158,10 +159,9 @@ class Adoption:
         Raises:
             ProjectOneError: as `DeviceClient.update`.
         """
-        if self._uses.settle() is not None:
-            self._reload()
-            return None
-        if not self.is_automatic:
+        went_back = self._uses.settle()
+        self._reload()  # after going back, or because another process brought a model or went back
+        if went_back is not None or not self.is_automatic:
             return None
         installed, seen = self._installed.state(), self._look()
         if installed.trial is not None:
@@ -171,7 +171,11 @@ class Adoption:
         if not is_due or may_fetch(seen):
             return None
         self._asked_at = now
-        return self._run()
+        try:
+            return self._run()
+        except (LeaseError, TransportError):  # another process is at it, or there is no network
+            self._asked_at = now - ASK_EVERY + ASK_AGAIN
+            raise
 
     def update_when_idle(
         self,
