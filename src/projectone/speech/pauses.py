@@ -15,8 +15,9 @@ from projectone.waveform.voice import quantile
 
 _FRAME_S = HOP_LENGTH / SAMPLE_RATE
 _SHORTEST_S = 0.08  # the closure before a stop consonant is mostly shorter
+_BREATH_S = 0.3  # longer than the closure before any consonant
 _FLOOR_DB = -60.0  # below the loudest: digital silence is no quieter than a quiet room
-_LEAST_RANGE_DB = 15.0  # from the quietest tenth to speech; with less there is no telling them apart
+_LEAST_RANGE_DB = 8.0  # from the quietest tenth to speech; with less there is no telling them apart
 _QUIET = 0.25  # of that range
 _REACH_S = 0.1  # from a boundary between words to the pause that it is moved to
 
@@ -67,6 +68,17 @@ def loudness_of(samples: Floats) -> Loudness | None:
         return None
     frames = np.clip((loud_db - quiet_db) / range_db, 0.0, 1.0).astype(np.float32)
     return Loudness(frames, _pauses(frames < _QUIET))
+
+
+def middles_of_pauses(samples: Floats) -> list[float]:
+    """Where somebody pauses between sentences, or for breath: the middles in seconds, in order.
+
+    Args:
+        samples: One channel at 16 kHz.
+    """
+    loudness = loudness_of(samples)
+    pauses = () if loudness is None else loudness.pauses
+    return [(begin_s + end_s) / 2 for begin_s, end_s in pauses if end_s - begin_s >= _BREATH_S]
 
 
 def keep_out(words: Sequence[WordTiming], pauses: Sequence[tuple[float, float]]) -> list[WordTiming]:

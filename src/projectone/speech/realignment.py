@@ -60,6 +60,21 @@ def realigned(
     return replace(checkpoint, generation=replace(checkpoint.generation, alignment_heads=tuple(chosen)))
 
 
+def still_aligned(
+    checkpoint: WhisperCheckpoint, clips: Sequence[Floats], *, language: str | None = None
+) -> WhisperCheckpoint:
+    """A model that was trained, naming heads that follow the sound if it named any before; see `realigned`.
+
+    Where too little is heard in the clips, it stays as it is.
+    """
+    if not checkpoint.generation.alignment_heads:
+        return checkpoint
+    try:
+        return realigned(checkpoint, clips, language=language)
+    except ValueError:
+        return checkpoint
+
+
 def traces_of(
     checkpoint: WhisperCheckpoint, clips: Sequence[Floats], heads: Sequence[Head], *, language: str | None
 ) -> list[tuple[Trace, Floats]]:

@@ -11,7 +11,7 @@ from tests.fakes.tiny_whisper import say
 
 from projectone.speech import realignment
 from projectone.speech.checkpoint import WhisperCheckpoint
-from projectone.speech.realignment import follow_scores, realigned
+from projectone.speech.realignment import follow_scores, realigned, still_aligned
 from projectone.speech.timing import Trace
 
 EOT = 1000
@@ -69,3 +69,13 @@ def test_a_model_listens_to_the_clips_itself(checkpoint: WhisperCheckpoint) -> N
     heads = realigned(checkpoint, clips, language="en").generation.alignment_heads
     assert heads
     assert set(heads) <= {(0, 0), (0, 1), (1, 0), (1, 1)}
+
+
+def test_after_training_named_heads_are_looked_at_again_and_no_others(
+    checkpoint: WhisperCheckpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stale = replace(checkpoint, generation=replace(checkpoint.generation, alignment_heads=((0, 0),)))
+    assert still_aligned(stale, []) is stale  # nothing to go by
+    monkeypatch.setattr(realignment, "traces_of", lambda *_, **__: traces())
+    assert still_aligned(stale, []).generation.alignment_heads == ((1, 0), (1, 1))
+    assert still_aligned(checkpoint, []) is checkpoint

@@ -53,6 +53,26 @@ def test_the_same_call_gives_the_same_bytes(base: Path, tmp_path: Path) -> None:
     assert digests != {digest_of(base / "model.safetensors")}
 
 
+def test_a_base_that_names_alignment_heads_has_them_looked_at_again(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(base, tmp_path / "named")
+    settings = json.loads((base / "generation_config.json").read_text())
+    (tmp_path / "named" / "generation_config.json").write_text(json.dumps(settings | {"alignment_heads": [[0, 1]]}))
+    looked_at = []
+
+    def scores(traces: list[object], n_heads: int, *, eot: int) -> np.ndarray:
+        looked_at.append(len(traces))
+        return np.array([0.9, 0.1], np.float32)
+
+    monkeypatch.setattr("projectone.speech.realignment.follow_scores", scores)
+    for name, heads in (("named", ((0, 0),)), ("base", ())):
+        folder = tmp_path / "named" if name == "named" else base
+        finetune(folder, clips(12), QUICK, work_folder=tmp_path / f"{name}-work", out=tmp_path / f"{name}-out")
+        assert load_checkpoint(tmp_path / f"{name}-out").generation.alignment_heads == heads
+    assert len(looked_at) == 1
+
+
 def test_the_base_is_never_written_to(base: Path, tmp_path: Path) -> None:
     before = {path.name: digest_of(path) for path in base.iterdir()}
     finetune(base, clips(10), QUICK, work_folder=tmp_path / "work", out=tmp_path / "out")

@@ -41,6 +41,7 @@ from projectone.server.training.sequence_guard import SequenceOutcome
 from projectone.server.training.state import DevScore, StateFolder, TrainingState
 from projectone.server.training.trainer import LoopParts, train
 from projectone.speech.checkpoint import WhisperCheckpoint, load_checkpoint, save_checkpoint
+from projectone.speech.realignment import still_aligned
 from projectone.speech.weight_grid import UNIT
 from projectone.storage.files import TEMPORARY_PREFIX, building_directory, digest_of, write_atomically
 
@@ -257,6 +258,8 @@ class _Run:
     def _save(self, trained: Tensors, out: Path) -> str:
         """Put the model at `out`, or find the same one there; gives the digest of its weights."""
         self._checkpoint.model.update(tree_unflatten(list(self._method.model_weights(trained).items())))
+        heard = [example.clip.samples for example in self._material.held_back or self._material.own]
+        self._checkpoint = still_aligned(self._checkpoint, heard, language=self._config.language)
         digest = self._save_model(out)
         self._method.save_beside(trained, out, adapter_folder(out))
         return digest
