@@ -117,9 +117,9 @@ def test_a_word_that_is_clicked_is_heard_alone_and_marked_while_it_is(
 
 
 def test_the_text_can_be_written_as_a_whole_and_keeps_its_times(page: Page) -> None:
-    page.get_by_role("button", name="As plain text").click()
+    page.get_by_role("button", name="Plain text").click()
     page.get_by_label("What was said, as plain text").fill("Author of the danger trail, Philip Steels, et cetera")
-    page.get_by_role("button", name="As plain text").click()
+    page.get_by_role("button", name="Plain text").click()
     assert now(page) == "Author of the danger trail, Philip Steels, et cetera"
     assert page.locator("#diff ins").all_inner_texts() == ["Author", "the", "Philip Steels,"]
 

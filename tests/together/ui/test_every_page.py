@@ -25,6 +25,10 @@ _RULES = {
     "narrow": {"runOnly": ["color-contrast", "target-size"]},
 }
 
+_WATCH = """window.shift = 0; new PerformanceObserver((list) => {
+    for (const entry of list.getEntries()) window.shift += entry.value; })
+    .observe({ type: "layout-shift", buffered: true });"""
+
 
 @pytest.fixture(scope="module", autouse=True)
 def _a_recording(app: Running) -> None:
@@ -41,6 +45,7 @@ def _a_recording(app: Running) -> None:
 @pytest.fixture(scope="module")
 def page(app: Running, browser: Browser) -> Iterator[Page]:
     opened = app.open(browser)
+    opened.add_init_script(_WATCH)
     yield opened
     opened.context.close()
 
@@ -59,6 +64,7 @@ def test_a_page_is_usable_by_everybody_and_complains_of_nothing(app: Running, pa
     page.set_viewport_size({"width": 1280, "height": 860})
     page.goto(app.origin + path)
     found = _findings(page, "light")
+    assert page.evaluate("window.shift") < 0.01  # nothing jumps away under the pointer
     page.emulate_media(color_scheme="dark")
     found |= _findings(page, "dark")
     page.set_viewport_size({"width": 390, "height": 844})

@@ -39,7 +39,7 @@ export class Waveform {
       pen.fill();
     }
     pen.globalAlpha = 1;
-    pen.fillStyle = style.getPropertyValue("--warn");
+    pen.fillStyle = style.outlineColor;
     for (const [start, end] of this.marks) pen.fillRect(start * width, height - 3, Math.max(4, (end - start) * width), 3);
   }
 }
