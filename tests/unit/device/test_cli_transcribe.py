@@ -78,3 +78,16 @@ def test_where_it_cannot_be_written_is_said_before_anything_is_heard(
         assert problem in out_of(capsys, *arguments, code=2)
     assert main(["recordings"]) == 0
     assert "no recordings yet" in capsys.readouterr().out
+
+
+def test_an_earlier_recording_is_shown_in_the_same_forms(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out_of(capsys, tmp_path / "one.wav")
+    assert main(["recordings", "last", "--words"]) == 0
+    assert capsys.readouterr().out.splitlines()[1] == "      0.00     0.25   50%  call ?"
+    target = tmp_path / "one.srt"
+    assert main(["recordings", "last", "--format", "srt", "-o", str(target)]) == 0
+    assert "--> 00:00:00,800" in target.read_text()
+    capsys.readouterr()
+    for arguments in (["--words"], ["--format", "srt"], ["last", "-o", "x.srt"]):
+        assert main(["recordings", *arguments]) == 2
+        assert "expected" in capsys.readouterr().err

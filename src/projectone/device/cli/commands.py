@@ -12,36 +12,13 @@ from projectone.device.cli.model import MODEL, UPDATE
 from projectone.device.cli.progress import ProgressLine
 from projectone.device.cli.quality import QUALITY
 from projectone.device.cli.record import RECORD
-from projectone.device.cli.results import Command, Result, add_others_present, kept_result, recording_facts, shown
+from projectone.device.cli.recordings import RECORDINGS
+from projectone.device.cli.results import Command, Result, add_others_present, kept_result
 from projectone.device.cli.sent import SENT, UNDO
 from projectone.device.cli.transcribe import TRANSCRIBE
 from projectone.device.cli.ui import UI
 from projectone.device.cli.vocabulary import VOCABULARY
 from projectone.device.client import DeviceClient
-from projectone.errors import SettingsError
-
-_MAX_LISTED = 1_000_000
-
-
-def _recordings_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--limit", type=int, default=20, metavar="N", help="how many, newest first (default 20)")
-    parser.add_argument("--search", default="", metavar="WORDS", help="those in which all of these words are")
-
-
-def _recordings(client: DeviceClient, arguments: argparse.Namespace) -> Result:
-    if not 1 <= arguments.limit <= _MAX_LISTED:
-        raise SettingsError(f"--limit: expected 1 to {_MAX_LISTED}, got {arguments.limit}")
-    recordings = client.library.search(arguments.search, arguments.limit)
-    lines = []
-    for item in recordings:
-        said = f"  -> {item.corrected_text}" if item.corrected_text is not None else ""
-        lines.append(
-            f"{item.recording_id[:8]}  {item.recorded_at:%Y-%m-%d %H:%M}  {item.duration_s:5.1f} s  "
-            f"{item.model_version:8}  {shown(item)}{said}"
-        )
-    nothing = "no recording has these words" if arguments.search else "no recordings yet: projectone transcribe FILE"
-    text = "\n".join(lines) or nothing
-    return Result({"recordings": [recording_facts(item) for item in recordings]}, text)
 
 
 def _correct_arguments(parser: argparse.ArgumentParser) -> None:
@@ -127,12 +104,7 @@ def _status(client: DeviceClient, arguments: argparse.Namespace) -> Result:
 COMMANDS: dict[str, Command] = {
     "transcribe": TRANSCRIBE,
     "record": RECORD,
-    "recordings": Command(
-        "  projectone recordings\n  projectone recordings --limit 5 --json\n"
-        "  projectone recordings --search 'call Ana'",
-        _recordings_arguments,
-        _recordings,
-    ),
+    "recordings": RECORDINGS,
     "correct": Command(
         '  projectone correct last "call Ana at nine"\n  projectone correct 3f2a91c0 "nine one one"\n'
         "  projectone correct last                  in your editor ($EDITOR)",
