@@ -47,7 +47,8 @@ UNGUARDED = BiasOptions(is_guarded=False)
 TUNED = {
     "as it is": BiasOptions(),
     "no guard": UNGUARDED,
-    "boost 1": BiasOptions(boost=1.0, max_boost=4.0),
+    "no boost": BiasOptions(boost=0.0),
+    "boost 2": BiasOptions(boost=2.0, max_boost=8.0),
     "boost 4": BiasOptions(boost=4.0, max_boost=16.0),
     "boost without a cap": BiasOptions(max_boost=100.0),
     "floor 0.05": BiasOptions(floor=0.05),
@@ -95,6 +96,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             print(f"{title:20}", json.dumps(tuned(ears, material, options)), flush=True)
         return
     report = measure(ears, material)
+    if not arguments.json and not arguments.no_release:
+        print(table_of(report), "\n\nwith a release:\n", flush=True)
     if not arguments.no_release:
         with tempfile.TemporaryDirectory() as scratch:
             released = Ears(release(arguments.base, material, size, Path(scratch)))

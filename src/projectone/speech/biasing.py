@@ -46,8 +46,8 @@ class BiasOptions:
         is_guarded: Whether a text with terms is held against the one without. Off only to show what that is worth.
     """
 
-    boost: float = 2.0
-    max_boost: float = 8.0
+    boost: float = 1.0
+    max_boost: float = 4.0
     floor: float = 0.005
     margin: float = 1.0
     max_margin: float = 8.0

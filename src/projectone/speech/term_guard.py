@@ -22,6 +22,8 @@ from projectone.speech.tokenizer import Tokenizer
 from projectone.speech.wer import align
 
 _STUB = 2
+_MOST_ASKED = 12  # texts about one window
+_AT_ONCE = 4  # each holds the keys and values of the sound once more: 36 MB with whisper-base
 _MOST_WAYS = 256
 _OUTER = "\"'.,;:!?()[]«»“”„…-"
 
@@ -92,7 +94,7 @@ def propose(plain: str, biased: str, terms: Sequence[str]) -> list[list[Proposal
 
     Returns:
         For each place, proposals that differ in how many words beside it the term swallows: those that the second text
-        left out, and up to two more, since what is misheard often leaves a stub.
+        left out, and up to two more behind it, since what is misheard often leaves a stub.
     """
     before, after = [_bare(word) for word in plain.split()], [_bare(word) for word in biased.split()]
     # For each word of `after`, where it stands in `before`, and how many words are left out right before it.
@@ -109,8 +111,8 @@ def propose(plain: str, biased: str, terms: Sequence[str]) -> list[list[Proposal
     found = []
     for term, first, last in _occurrences(after, terms):
         start, end = places[first][0], places[last - 1][1]
-        most_left, most_right = min(start, left_out[first] + _STUB), min(len(before) - end, left_out[last] + _STUB)
-        options = {(start - left, end + right) for left in range(most_left + 1) for right in range(most_right + 1)}
+        most_right = min(len(before) - end, left_out[last] + _STUB)
+        options = {(start - left, end + right) for left in {0, left_out[first]} for right in range(most_right + 1)}
         said, n_most = after[first:last], 2 * (last - first) + _STUB
         # A term in place of nothing was not heard as anything: too little to go by.
         choices = [Proposal(term, a, b) for a, b in sorted(options) if 0 < b - a <= n_most and before[a:b] != said]
@@ -129,19 +131,23 @@ def _with_terms(
     """One window's text with those terms that cost no more than they may."""
     bias = decoding.bias
     assert bias is not None
-    proposals = list(dict.fromkeys(proposal for choices in places for proposal in choices))
+    proposals = list(dict.fromkeys(proposal for choices in places for proposal in choices))[:_MOST_ASKED]
     if not proposals or "\ufffd" in plain.text:  # half a letter cannot be written again
         return plain
     words = plain.text.split()
 
     def opinions(texts: Sequence[str]) -> list[DecodingResult]:
-        tokens = [checkpoint.tokenizer.encode(f" {text}") for text in texts]
-        rows = mx.broadcast_to(features, (len(texts), *features.shape[1:]))
-        return decode_features(checkpoint, rows, replace(decoding, temperature=0.0, bias=None), forced=tokens)
+        options = replace(decoding, temperature=0.0, bias=None)
+        results = []
+        for first in range(0, len(texts), _AT_ONCE):
+            tokens = [checkpoint.tokenizer.encode(f" {text}") for text in texts[first : first + _AT_ONCE]]
+            rows = mx.broadcast_to(features, (len(tokens), *features.shape[1:]))
+            results += decode_features(checkpoint, rows, options, forced=tokens)
+        return results
 
     of_one = dict(zip(proposals, opinions([_replaced(words, [proposal]) for proposal in proposals]), strict=True))
     cost = {proposal: _nats(plain) - _nats(result) for proposal, result in of_one.items()}
-    cheapest = [min(choices, key=lambda choice: cost[choice]) for choices in places]
+    cheapest = [min(asked, key=cost.__getitem__) for choices in places if (asked := [c for c in choices if c in cost])]
     chosen: list[Proposal] = []
     for choice in sorted(cheapest, key=lambda choice: cost[choice]):
         n_tokens = len(checkpoint.tokenizer.encode(f" {choice.term}"))
