@@ -16,7 +16,8 @@ from projectone.speech.biasing import TermBias
 from projectone.speech.checkpoint import WhisperCheckpoint
 from projectone.speech.decoding import DecodingOptions, DecodingResult, decode_features, detect_language
 from projectone.speech.encoding import embed_windows
-from projectone.speech.segments import Segment
+from projectone.speech.pauses import middles_of_pauses
+from projectone.speech.segments import SECONDS_PER_FRAME, Segment
 from projectone.speech.term_guard import write_terms
 from projectone.speech.tokenizer import Task
 from projectone.speech.transcription import Findings, Transcription
@@ -191,9 +192,12 @@ def _transcribe_long(checkpoint: WhisperCheckpoint, samples: Samples, options: T
     language = _language_of(checkpoint, mel[:n_window], options)
     prompt = initial = _prompt(checkpoint, options)
     found = Findings(checkpoint, samples, timestamps=options.timestamps, words=options.words)
+    pauses = [round(middle_s / SECONDS_PER_FRAME) for middle_s in middles_of_pauses(samples)]
     start = 0
     while start < n_content:
-        window, n_frames = next_window(mel, start, n_content, n_window, is_cut_freely=not options.timestamps)
+        window, n_frames = next_window(
+            mel, start, n_content, n_window, is_cut_freely=not options.timestamps, pauses=pauses
+        )
         decoding = replace(_decoding_options(checkpoint, options, prompt), language=language)
         features = embed_windows(checkpoint.model, window[None])
         result = _decode_with_fallback(checkpoint, features, options, decoding, stream=start)[0]

@@ -58,4 +58,10 @@ class WordFinder:
                 trace, checkpoint.tokenizer, language=result.language, n_positions=n_positions, loudness=loudness
             )
         ]
-        return words if self._loudness is None else keep_out(words, self._loudness.pauses)
+        return words if self._loudness is None else keep_out(words, self._pauses_in(offset_s, n_positions))
+
+    def _pauses_in(self, offset_s: float, n_positions: int) -> list[tuple[float, float]]:
+        """The pauses of a window. One that it ends in is cut there: no word is moved into the next window."""
+        end_s = offset_s + n_positions * ENCODER_STRIDE * HOP_LENGTH / SAMPLE_RATE
+        pauses = () if self._loudness is None else self._loudness.pauses
+        return [(max(begin, offset_s), min(end, end_s)) for begin, end in pauses if begin < end_s and end > offset_s]

@@ -15,7 +15,7 @@ from projectone.speech.decoding import DecodingOptions, DecodingResult, compress
 from projectone.speech.encoding import embed_windows
 from projectone.speech.transcribe import GREEDY, TranscribeOptions, transcribe, transcribe_many
 from projectone.speech.whisper import Whisper
-from projectone.speech.windows import quietest_frame
+from projectone.speech.windows import next_window, quietest_frame
 
 Answer = Callable[[DecodingOptions], DecodingResult]
 
@@ -161,6 +161,27 @@ def test_a_long_recording_is_cut_in_its_pauses() -> None:
     assert 155 <= quietest_frame(loud) <= 170
     loud[40:80] = -2  # quieter, but too early: windows would get too short
     assert 155 <= quietest_frame(loud) <= 170
+
+
+@pytest.mark.parametrize(
+    ("pauses", "left", "length"),
+    [
+        ([30, 60, 90, 150], 500, 90),  # the last one of the first half
+        ([30, 150, 190, 260], 500, 150),  # too early is no pause: the first one of the second half
+        ([30, 150, 190], 180, 180),  # what is left fits, and nothing is gained by cutting it late
+        ([60, 90], 150, 90),
+        ([60], 90, 90),  # half a window is left as it is
+        ([], 150, 150),
+    ],
+)
+def test_a_window_ends_in_a_pause_between_sentences(pauses: list[int], left: int, length: int) -> None:
+    mel, start = mx.random.normal((1000, 20)), 100
+    moments = [start + pause for pause in pauses]
+    window, n_frames = next_window(mel, start, start + left, 200, is_cut_freely=True, pauses=moments)
+    assert n_frames == length
+    assert window.shape == (200, 20)
+    assert mx.array_equal(window[:length], mel[start : start + length])
+    assert next_window(mel, start, start + left, 200, is_cut_freely=False, pauses=moments)[1] == min(left, 200)
 
 
 def test_the_language_is_detected_once_for_a_recording(
