@@ -40,7 +40,7 @@ def complaint(before: dict[str, int] | None, after: dict[str, int]) -> str | Non
     if before is None:
         return None
     if after["silence"] and not before["silence"]:
-        return f"it writes {after['silence']} words for silence, and the model before wrote none"
+        return f"it writes words for silence ({after['silence']}), and the model before wrote none"
     for name, n_words in after.items():
         if n_words > MOST_WORDS >= before[name]:
             return f"it writes {n_words} words for {_LENGTH_S} seconds of {name}"

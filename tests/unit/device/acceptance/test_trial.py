@@ -109,8 +109,8 @@ def test_the_first_model_has_nothing_to_be_compared_with(rows: TrialRows) -> Non
 @pytest.mark.parametrize(
     ("before", "after", "complaint"),
     [
-        ("", "thank you", "2 words for silence"),
-        ("", "so " * 40, "words for silence"),
+        ("", "thank you", r"words for silence \(2\)"),
+        ("", "so " * 40, r"words for silence \(40\)"),
         ("thank you", "so " * 40, "40 words for 3 seconds"),
         ("thank you", "thank you very much", None),
         ("so " * 40, "so " * 50, None),
