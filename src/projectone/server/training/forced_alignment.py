@@ -16,6 +16,8 @@ import mlx.core as mx
 import numpy as np
 import numpy.typing as npt
 
+from projectone.speech.timing import dtw
+
 POSITION_S = 0.02
 
 Float32 = npt.NDArray[np.float32]
@@ -43,21 +45,5 @@ def attention_of(scores: Sequence[mx.array | None], row: int, places: Sequence[i
 
 def stretches(attention: Float32) -> npt.NDArray[np.int64]:
     """How many positions each token has on the best path through both, in order; shape (tokens,)."""
-    n_tokens, n_positions = attention.shape
-    best = np.full((n_tokens + 1, n_positions + 1), -np.inf)
-    best[0, 0] = 0.0
-    step = np.zeros((n_tokens + 1, n_positions + 1), np.int8)
-    for position in range(1, n_positions + 1):
-        # On from the token before, or still the same one; two tokens may share a position.
-        for token in range(1, n_tokens + 1):
-            ways = (best[token - 1, position - 1], best[token, position - 1], best[token - 1, position])
-            step[token, position] = int(np.argmax(ways))
-            best[token, position] = attention[token - 1, position - 1] + ways[step[token, position]]
-    lengths = np.zeros(n_tokens, np.int64)
-    token, position = n_tokens, n_positions
-    while token > 0 and position > 0:
-        lengths[token - 1] += 1
-        way = step[token, position]
-        token -= way != 1
-        position -= way != 2
-    return lengths
+    rows, _ = dtw(-attention)
+    return np.bincount(rows, minlength=len(attention))
