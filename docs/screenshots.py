@@ -184,7 +184,7 @@ def _take(page: Page, path: Path, *, is_settled: bool = True) -> None:
 @contextlib.contextmanager
 def _app(home: Path) -> Iterator[tuple[str, DeviceClient]]:
     """The app over a home with recordings, corrections and consents, and where it listens."""
-    wiring._load_engine = lambda folder, settings: TextEngine(folder)  # type: ignore[assignment]
+    wiring._load_engine = lambda folder, settings: TextEngine(folder)
     with running(FakeServer()) as backend, listening(0) as listener:
         settings = DeviceSettings(
             home=home / "device",

@@ -20,6 +20,7 @@ THEME_COOKIE = "projectone-theme"
 _LEAVING: dict[ConsentScope, str] = {
     "corrections": "your corrections",
     "voice_donation": "your donations",
+    "quality": "one count a week",
 }
 
 
@@ -87,7 +88,9 @@ def leaving_shown(client: DeviceClient) -> str:
     """What leaves this device now, in one line for the foot of every page."""
     consents = client.consents()
     allowed = [words for scope, words in _LEAVING.items() if consents[scope] is not None]
-    return f"Sent as you allowed: {' and '.join(allowed)}" if allowed else "Nothing leaves this device"
+    if client.status().is_reporting:
+        allowed.append("how a new model does")
+    return f"Sent as you allowed: {', '.join(allowed)}" if allowed else "Nothing leaves this device"
 
 
 def duration_shown(duration_s: float) -> str:

@@ -100,3 +100,19 @@ def test_what_stops_a_job_is_said_without_inner_parts(error: Exception, kind: st
     assert job.error is not None
     assert job.error["kind"] == kind
     assert "secret" not in job.error["message"]
+
+
+def test_the_foot_of_every_page_names_all_that_leaves(window: Window) -> None:
+    def foot() -> str:
+        (words,) = re.findall(r'<p class="leaving">.*?<span>([^<]*)</span>', window.browser.get("/").text)
+        return words
+
+    assert foot() == "Nothing leaves this device"
+    window.client.grant("corrections", "web")
+    window.client.quality.switch(is_on=True, method="web")
+    window.client.report_health(is_on=True)
+    assert foot() == "Sent as you allowed: your corrections, one count a week, how a new model does"
+    window.client.withdraw("corrections")
+    window.client.quality.switch(is_on=False, method="web")
+    window.client.report_health(is_on=False)
+    assert foot() == "Nothing leaves this device"
