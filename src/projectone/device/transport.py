@@ -35,6 +35,15 @@ _TRY_AGAIN = {
 }
 
 
+# What somebody answers to whom we were sent: the bytes, or that those kept here are a part of others.
+_HAS_IT = {
+    HTTPStatus.OK,
+    HTTPStatus.PARTIAL_CONTENT,
+    HTTPStatus.PRECONDITION_FAILED,
+    HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,
+}
+
+
 class Sign(Protocol):
     """Makes the headers that prove who sends a request."""
 
@@ -187,9 +196,13 @@ class Transport:
 
         try:
             with self._client.stream("GET", address, headers=headers) as response:
-                yield response
+                if response.status_code in _HAS_IT:
+                    yield response
+                    return
         except (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError) as error:
             raise TransportError(f"GET {address.host}: {type(error).__name__}: {error}") from error
+        with self._open("GET", path, "direct=1", headers, b"") as response:  # what is not there is here
+            yield response
 
     @contextlib.contextmanager
     def _open(

@@ -112,4 +112,4 @@ def test_a_second_redirect_is_not_followed() -> None:
         transport.download(endpoints.RELEASES + "/x.zip", offset=0, etag=None),
     ):
         pass
-    assert asked == ["speech.example.org", "number-1.example.org"]
+    assert asked == ["speech.example.org", "number-1.example.org", "speech.example.org"]

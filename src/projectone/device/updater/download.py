@@ -95,11 +95,9 @@ class Download:
                 self._fetch_some(on_progress)
                 problem = TransportError("the server ended the file early")
             except RefusedError as error:
-                if error.status in _STALE_PART:
-                    self.discard()
-                elif self._is_direct:
+                if error.status not in _STALE_PART:
                     raise
-                self._is_direct = True  # what a CDN does not have, the server has
+                self.discard()
                 problem = error
             except ContractError as error:
                 self.discard()
