@@ -30,20 +30,20 @@ pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:Use 'content=
 STOPPED_IN_TRAINING = """
 import os, signal, sys, time
 from projectone.server.cli import main
-from projectone.server.work.workshop import Workshop
+from projectone.server.work.run_ports import _RunPorts
 
-show = Workshop._progress
+show = _RunPorts._progress
 
-def show_until_asked(self, run_id, progress, permit):
+def show_until_asked(self, run_id, progress):
     if progress.step > 10:
         os.kill(os.getpid(), signal.SIGTERM)
         for _ in range(3000):
-            permit.pause_point()  # raises as soon as the signal was heard
+            self._permit.pause_point()  # raises as soon as the signal was heard
             time.sleep(0.02)
         sys.exit("the worker is deaf")
-    show(self, run_id, progress, permit)
+    show(self, run_id, progress)
 
-Workshop._progress = show_until_asked
+_RunPorts._progress = show_until_asked
 sys.exit(main(["work", "--interval-s", "0.2"]))
 """
 
