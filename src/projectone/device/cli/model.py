@@ -52,7 +52,8 @@ def _update(client: DeviceClient, arguments: argparse.Namespace) -> Result:
     with ProgressLine() as line:
 
         def show(have: int, total: int) -> None:
-            line.show(f"{have / 1e6:.1f} of {total / 1e6:.1f} MB")
+            is_here = have >= total
+            line.show("checking and trying it" if is_here else f"{have / 1e6:.1f} of {total / 1e6:.1f} MB")
 
         if arguments.when_idle:
             report = client.adoption.update_when_idle(
