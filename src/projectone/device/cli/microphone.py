@@ -95,7 +95,6 @@ class Microphone:
                 self._pieces.put(bytes(piece), timeout=_PATIENCE_S)
                 is_taken = True
             if not is_taken and self._is_stopping:  # who stops us does not read
-                self.n_gaps += 1
                 return
 
     def _choice(self) -> str:
