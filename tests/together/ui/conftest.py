@@ -6,6 +6,7 @@ hears is a recording of a person, played once.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import pytest
 import uvicorn
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_playwright
 from tests.fakes.device_rooms import TextEngine, text_model
 from tests.fakes.release_server import ENROLMENT_CODE, FakeServer
 from tests.fakes.release_server import running as running_server
@@ -45,22 +46,33 @@ def voice(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def browser(voice: Path) -> Iterator[Browser]:
-    """Chromium with a microphone that hears `voice`; one for all tests of a process."""
+def playwright() -> Iterator[Playwright]:
+    """One driver for all tests of a process: it allows no second one."""
     if not CHROMIUM.exists():
         pytest.skip(f"no Chromium at {CHROMIUM}")
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(
-            executable_path=CHROMIUM,
-            args=[
-                "--no-sandbox",
-                "--use-fake-device-for-media-stream",
-                f"--use-file-for-fake-audio-capture={voice}%noloop",
-                "--use-fake-ui-for-media-stream",
-            ],
-        )
-        yield opened
-        opened.close()
+    with sync_playwright() as started:
+        yield started
+
+
+def launch(playwright: Playwright, voice: Path) -> Browser:
+    """Chromium with a microphone that hears `voice` once, from the moment it is opened."""
+    return playwright.chromium.launch(
+        executable_path=CHROMIUM,
+        args=[
+            "--no-sandbox",
+            "--use-fake-device-for-media-stream",
+            f"--use-file-for-fake-audio-capture={voice}%noloop",
+            "--use-fake-ui-for-media-stream",
+        ],
+    )
+
+
+@pytest.fixture(scope="session")
+def browser(playwright: Playwright, voice: Path) -> Iterator[Browser]:
+    """One for all tests of a process."""
+    opened = launch(playwright, voice)
+    yield opened
+    opened.close()
 
 
 @dataclass
@@ -90,12 +102,28 @@ class Running:
         return page
 
 
+@contextlib.contextmanager
+def serving(client: DeviceClient) -> Iterator[str]:
+    """The app over a client, on a thread of its own; gives where it listens."""
+    with listening(0) as listener:
+        port = listener.getsockname()[1]
+        pages = create_app(client, port=port, token=TOKEN)
+        server = uvicorn.Server(uvicorn.Config(pages, log_level="warning", lifespan="off", ws="none"))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
 @pytest.fixture(scope="module")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """The app of one test module."""
     patch = pytest.MonkeyPatch()
     patch.setattr("projectone.device.wiring._load_engine", lambda folder, settings: TextEngine(folder))
-    with running_server(FakeServer()) as backend, listening(0) as listener:
+    with running_server(FakeServer()) as backend:
         backend.release(text_model(SAID))
         settings = DeviceSettings(
             home=tmp_path_factory.mktemp("device"),
@@ -104,14 +132,8 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
             release_keys=(backend.public_key,),
             release_root=backend.root,
         )
-        port = listener.getsockname()[1]
         with open_client(settings) as client:
             client.update()
-            pages = create_app(client, port=port, token=TOKEN)
-            server = uvicorn.Server(uvicorn.Config(pages, log_level="warning", lifespan="off", ws="none"))
-            thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-            thread.start()
-            yield Running(f"http://127.0.0.1:{port}", client, backend)
-            server.should_exit = True
-            thread.join()
+            with serving(client) as origin:
+                yield Running(origin, client, backend)
     patch.undo()
