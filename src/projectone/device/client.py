@@ -228,6 +228,14 @@ class DeviceClient:
         self._rooms.sent.forget_sound(undone)
         return undone
 
+    def undo_recording(self, recording_id: str) -> list[Undone]:
+        """Take every correction of a recording back, as `undo` does for one: also earlier ones that were sent.
+
+        Raises:
+            DataError: if there is no such recording.
+        """
+        return self._rooms.sent.undo_recording(self.recording(recording_id).recording_id)
+
     def undo_all(self) -> list[Undone]:
         """Take back everything that was sent, as `undo` does for one."""
         undone = self._rooms.sent.undo_all()

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
-from projectone.device.outbox import Outbox
+from projectone.device.outbox import EntryState, Outbox, Whereabouts
 from projectone.device.recordings import Clip, Recording, Recordings
 from projectone.waveform.peaks import peaks
 
@@ -16,6 +16,13 @@ State = Literal["uncorrected", "kept", "waiting", "sent", "refused"]
 """Of a recording: never corrected; corrected, and it stays here; it will be sent; it was; the server refused it."""
 
 _EVERY = 1_000_000_000
+_STATES: dict[EntryState | None, State] = {
+    "waiting": "waiting",
+    "sending": "waiting",
+    "sent": "sent",
+    "refused": "refused",
+}
+_THERE: tuple[Whereabouts, ...] = ("sent", "maybe sent")
 
 
 @dataclass(frozen=True)
@@ -28,6 +35,9 @@ class Fate:
         left_at: When it was sent, if that was noted.
         others_present: Whether the person marked that somebody else can be heard.
         reason: Why the server refused it, or why it was not even sent.
+        is_there: Whether the server has, or may have, any correction of it.
+        is_earlier_there: Whether that is so of one that counts no more.
+        is_to_be_deleted: Whether the server is yet to be told to delete one.
     """
 
     state: State
@@ -35,10 +45,13 @@ class Fate:
     left_at: datetime | None = None
     others_present: bool = False
     reason: str | None = None
+    is_there: bool = False
+    is_earlier_there: bool = False
+    is_to_be_deleted: bool = False
 
 
 class Library:
-    """It only reads; corrections are made by `DeviceClient.correct` and taken back by `undo`."""
+    """It only reads; `DeviceClient.correct` makes corrections, `undo_recording` takes them back."""
 
     def __init__(self, recordings: Recordings, outbox: Outbox, read_clip: Callable[[bytes], Clip]) -> None:
         self._recordings = recordings
@@ -82,22 +95,27 @@ class Library:
         """
         return peaks(self._read_clip(self.sound(recording_id)).samples, n_columns)
 
+    def state(self, recording: Recording) -> State:
+        """Where a recording is, or will be: `fate` in a word."""
+        if recording.corrected_text is None:
+            return "uncorrected"
+        point = self._recordings.point_of(recording.recording_id)
+        # None: taken back between the two questions.
+        return "uncorrected" if point is None else _STATES.get(self._outbox.state_of(point.sample_id), "kept")
+
     def fate(self, recording: Recording) -> Fate:
         """What becomes of a recording, as far as this device knows."""
-        if recording.corrected_text is None:
-            return Fate("uncorrected")
-        point = self._recordings.point_of(recording.recording_id)
-        if point is None:  # taken back between the two questions
-            return Fate("uncorrected")
-        others = bool(point.others_present)
-        state = self._outbox.state_of(point.sample_id)
-        if state in ("waiting", "sending"):
-            return Fate("waiting", point.sample_id, None, others)
-        if state == "sent":
-            return Fate("sent", point.sample_id, self._left_at(point.sample_id), others)
-        if state == "refused":
-            return Fate("refused", point.sample_id, None, others, self._outbox.refusal_of(point.sample_id))
-        return Fate("kept", point.sample_id, None, others)
-
-    def _left_at(self, sample_id: UUID) -> datetime | None:
-        return next((item.left_at for item in self._outbox.left(_EVERY) if item.sample_id == sample_id), None)
+        state, point = self.state(recording), self._recordings.point_of(recording.recording_id)
+        ids = {item.sample_id for item in self._recordings.every_point_of(recording.recording_id)}
+        departures = [item for item in self._outbox.left(_EVERY) if item.sample_id in ids]
+        now = None if point is None else point.sample_id
+        return Fate(
+            state,
+            sample_id=now,
+            left_at=next((item.left_at for item in departures if item.sample_id == now), None),
+            others_present=point is not None and bool(point.others_present),
+            reason=self._outbox.refusal_of(now) if now is not None and state == "refused" else None,
+            is_there=any(item.whereabouts in _THERE for item in departures),
+            is_earlier_there=any(item.whereabouts in _THERE and item.sample_id != now for item in departures),
+            is_to_be_deleted=any(item.whereabouts == "to be deleted" for item in departures),
+        )

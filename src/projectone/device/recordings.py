@@ -258,6 +258,11 @@ class Recordings:
         )
         return _to_point(rows[0]) if rows else None
 
+    def every_point_of(self, recording_id: str) -> list[FineTuningDataPoint]:
+        """Every correction that a recording ever had, oldest first, also those that count no more."""
+        rows = self._database.query("SELECT * FROM data_points WHERE recording_id = ? ORDER BY rowid", (recording_id,))
+        return [_to_point(row) for row in rows]
+
     def points(self, kind: SampleKind | None = None) -> list[FineTuningDataPoint]:
         """Every data point that counts, oldest first."""
         rows = self._database.query(

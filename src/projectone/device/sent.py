@@ -61,6 +61,14 @@ class Sent:
         with self._database.transaction():
             return self._take_back(self._recordings.find_point(named))
 
+    def undo_recording(self, recording_id: str) -> list[Undone]:
+        """Take back what was ever corrected in a recording: what counts now, and what the server has of before."""
+        with self._database.transaction():
+            there = {left.sample_id for left in self._outbox.left(_EVERYTHING) if left.whereabouts in _THERE}
+            now = self._recordings.point_of(recording_id)
+            points = self._recordings.every_point_of(recording_id)
+            return [self._take_back(point) for point in points if point.sample_id in there or point == now]
+
     def undo_all(self) -> list[Undone]:
         """Take back everything that the server has or may have, in one step. What waits is left alone."""
         with self._database.transaction():

@@ -6,6 +6,7 @@ import pytest
 from tests.unit.device.conftest import Rooms
 
 from projectone.device.library import Fate, Library
+from projectone.device.sent import Sent
 from projectone.device.wiring import read_clip
 from projectone.errors import DataError
 
@@ -44,6 +45,27 @@ def test_the_fate_of_a_recording_follows_what_the_person_allows(rooms: Rooms, li
     assert sent.left_at is not None
     rooms.corrections.withdraw("corrections")
     assert fate().state == "kept"
+
+
+def test_taking_a_correction_back_takes_back_what_was_sent_before_it(rooms: Rooms, library: Library) -> None:
+    recording = rooms.record()
+    sent = Sent(rooms.database, rooms.recordings, rooms.outbox)
+
+    def fate() -> Fate:
+        return library.fate(rooms.recordings.find(recording.recording_id))
+
+    rooms.corrections.grant("corrections", "web")
+    first = rooms.corrections.correct(recording.recording_id, "one two three").sample_id
+    rooms.uploader.sync()
+    rooms.corrections.correct(recording.recording_id, "one two trees")
+    assert (fate().state, fate().is_there, fate().is_earlier_there) == ("waiting", True, True)
+    undone = sent.undo_recording(recording.recording_id)
+    assert [(item.text, item.may_have_left) for item in undone] == [("one two three", True), ("one two trees", False)]
+    assert (fate().state, fate().is_there, fate().is_to_be_deleted) == ("uncorrected", False, True)
+    assert sent.undo_recording(recording.recording_id) == []
+    rooms.uploader.sync()
+    assert not fate().is_to_be_deleted
+    assert [item.departure.whereabouts for item in sent.newest(9) if item.point.sample_id == first] == ["deleted"]
 
 
 def test_what_somebody_else_can_be_heard_in_is_refused_here_with_its_reason(rooms: Rooms, library: Library) -> None:

@@ -34,6 +34,7 @@ def routes(context: WebContext) -> list[Route]:
             "doubt": DOUBT,
             "others_present": fate.others_present,
             "state": fate.state,
+            "is_there": fate.is_there,
             "fate": fate_words(fate, is_allowed=client.consents()["corrections"] is not None),
         }
 
@@ -60,10 +61,8 @@ def routes(context: WebContext) -> list[Route]:
 
     def take_back(request: Request) -> Response:
         recording = client.recording(request.path_params["recording_id"])
-        sample_id = client.library.fate(recording).sample_id
-        if sample_id is None:
+        if not client.undo_recording(recording.recording_id):
             raise HTTPException(404)
-        client.undo(str(sample_id))
         return json_answer({**facts_of(client.recording(recording.recording_id)), "learned": []})
 
     path = "/api/recordings/{recording_id}"

@@ -12,6 +12,15 @@ def fate_words(fate: Fate, *, is_allowed: bool) -> str:
         fate: Of the recording.
         is_allowed: Whether corrections may be sent now.
     """
+    words = _words_of_now(fate, is_allowed=is_allowed)
+    if fate.is_to_be_deleted:
+        words += " What the server has of it is deleted at the next sync."
+    elif fate.is_earlier_there:
+        words += " An earlier correction of it is on the server; taking the correction back deletes that too."
+    return words
+
+
+def _words_of_now(fate: Fate, *, is_allowed: bool) -> str:
     if fate.state == "uncorrected":
         if is_allowed:
             return "This stays on this device. If you correct it, it will be sent, because you allowed that."

@@ -94,7 +94,7 @@ def shown(library: Library, recording: Recording) -> Shown:
         duration_s=recording.duration_s,
         is_corrected=is_corrected,
         n_doubtful=0 if is_corrected else sum(word.is_doubtful for word in recording.words),
-        state=library.fate(recording).state,
+        state=library.state(recording),
     )
 
 

@@ -113,8 +113,8 @@ async function restore({ text, others }) {
 }
 
 async function takeBack() {
-  const wasSent = item.state === "sent";
-  const body = wasSent ? "It was sent. The server is told to delete it at the next sync." : "What was heard stays as it was.";
+  const wasSent = item.is_there;
+  const body = wasSent ? "It was sent, or an earlier one was. The server is told to delete it at the next sync." : "What was heard stays as it was.";
   if (await confirmDialog({ title: "Take the correction back?", body, yes: "Take back", isDangerous: wasSent })) await restore({ text: null });
 }
 
