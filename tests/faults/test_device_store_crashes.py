@@ -27,6 +27,9 @@ from projectone.waveform.wav import PCM16_HEADER_BYTES
 
 State = tuple[Image, frozenset[str]]
 TEARS = tuple(n / 12 for n in range(1, 12))
+full = pytest.mark.skipif(
+    "PROJECTONE_FULL_KILLS" not in os.environ, reason="PROJECTONE_FULL_KILLS=1 tears at all places"
+)
 
 
 @pytest.fixture
@@ -117,7 +120,7 @@ def explore(
     return violations
 
 
-@pytest.mark.parametrize(("tears", "every"), [pytest.param(TEARS, 1, marks=pytest.mark.slow), ((0.5,), 4)])
+@pytest.mark.parametrize(("tears", "every"), [pytest.param(TEARS, 1, marks=full), ((0.5,), 4)])
 def test_no_power_cut_loses_or_doubles_what_a_person_gave(
     tears: tuple[float, ...], every: int, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
