@@ -198,7 +198,7 @@ def _app(home: Path) -> Iterator[tuple[str, DeviceClient]]:
             backend.release(text_model(SAID))
             client.update()
             _fill(client)
-            pages = create_app(client, port=port, token=TOKEN)
+            pages = create_app(client, port=port, token=TOKEN, renew=lambda: TOKEN)
             server = uvicorn.Server(uvicorn.Config(pages, log_level="warning", lifespan="off", ws="none"))
             thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
             thread.start()

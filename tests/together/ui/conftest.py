@@ -107,7 +107,7 @@ def serving(client: DeviceClient) -> Iterator[str]:
     """The app over a client, on a thread of its own; gives where it listens."""
     with listening(0) as listener:
         port = listener.getsockname()[1]
-        pages = create_app(client, port=port, token=TOKEN)
+        pages = create_app(client, port=port, token=TOKEN, renew=lambda: TOKEN)
         server = uvicorn.Server(uvicorn.Config(pages, log_level="warning", lifespan="off", ws="none"))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()

@@ -5,13 +5,15 @@ from __future__ import annotations
 import http.server
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import uvicorn
-from playwright.sync_api import Browser
-from tests.together.ui.conftest import Running
+from playwright.sync_api import Browser, expect
+from tests.together.ui.conftest import TOKEN, Running
 
 from projectone.device.web.app import create_pages
+from projectone.device.web.guard import onward_page
 from projectone.device.web.jobs import Jobs
 from projectone.device.web.serving import listening
 
@@ -99,3 +101,13 @@ def test_without_the_guard_it_would(app: Running, browser: Browser, website: int
     """The control."""
     reached, begun = attack(app, browser, f"http://127.0.0.1:{website}", unguarded)
     assert (reached, begun) == (["load a picture"], ["a recording"])
+
+
+def test_the_page_that_the_command_opens_leads_into_the_app(app: Running, browser: Browser, tmp_path: Path) -> None:
+    """From a file, so that no other account reads the token among the arguments of a browser."""
+    (tmp_path / "ui.html").write_text(onward_page(f"{app.origin}/enter?token={TOKEN}"))
+    page = browser.new_page()
+    page.goto((tmp_path / "ui.html").as_uri())
+    expect(page.get_by_role("heading", name="Say something")).to_be_visible()
+    assert page.url == f"{app.origin}/"
+    page.context.close()

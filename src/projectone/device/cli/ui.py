@@ -29,15 +29,19 @@ def _execute(client: DeviceClient, arguments: argparse.Namespace) -> Result:
         # At once, not at the end: whoever started us waits for it.
         shown = {"state": "running", "url": opened.url, "port": opened.port}
         print(
-            json.dumps(shown) if arguments.json else f"open {opened.url}\nOnly this machine can. Ctrl-C stops it.",
+            json.dumps(shown)
+            if arguments.json
+            else f"open {opened.url}\nIt works here, and once; another window: run it again. Ctrl-C stops.",
             flush=True,
         )
         if not arguments.no_browser:
-            webbrowser.open(opened.url)
+            webbrowser.open(opened.page.as_uri())
 
     try:
         serve(client, client.status().home, port=arguments.port, on_open=on_open)
     except RunningElsewhereError as error:
+        if error.page is not None and not arguments.no_browser:
+            webbrowser.open(error.page.as_uri())
         return Result({"state": "running-elsewhere", "url": error.url}, str(error), is_done=False, problem=str(error))
     return Result({"state": "stopped"}, "stopped")
 

@@ -29,7 +29,7 @@ from projectone.device.web import (
 from projectone.device.web.answers import json_answer
 from projectone.device.web.assets import Assets
 from projectone.device.web.context import WebContext
-from projectone.device.web.guard import Guard
+from projectone.device.web.guard import Guard, new_token
 from projectone.device.web.jobs import Jobs
 from projectone.device.web.problems import problem_handlers
 
@@ -53,17 +53,20 @@ PAGES: tuple[Routes, ...] = (
 )
 
 
-def create_app(client: DeviceClient, *, port: int, token: str, jobs: Jobs | None = None) -> Guard:
+def create_app(
+    client: DeviceClient, *, port: int, token: str, renew: Callable[[], str] = new_token, jobs: Jobs | None = None
+) -> Guard:
     """The pages over `client`, for the browser window that knows `token`.
 
     Args:
         client: Everything they do.
         port: Where the app listens: other `Host` headers are refused.
-        token: What the opened address holds.
+        token: What the opened address holds; good for one window.
+        renew: Gives the token for the next window.
         jobs: Where long work runs; whoever starts the app may wait for it at the end.
     """
     context = WebContext(client, jobs or Jobs(), Assets())
-    return Guard(_pages(context), port=port, token=token, locked=context.locked_page())
+    return Guard(_pages(context), port=port, token=token, renew=renew, locked=context.locked_page())
 
 
 def create_pages(client: DeviceClient, jobs: Jobs) -> Starlette:

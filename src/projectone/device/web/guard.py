@@ -3,7 +3,7 @@
 The pages hold somebody's voice, and any website that is open in the same browser can send requests to this machine.
 So, in this order: the `Host` must be ours (a name that was pointed at this machine is none), the browser must say
 that the request comes from our own pages or from the address bar, what changes something must name our own origin,
-and the session's cookie must be there. The cookie is given for the token in the address that `projectone ui` opens.
+and the session's cookie must be there. It is given once for the token in the address that `projectone ui` opens.
 
 Cookies know no ports: a server of somebody else on this machine, once visited at the same host, sees the cookie.
 Requests from its pages are refused all the same; a second user of the machine could send it from a program.
@@ -12,6 +12,7 @@ Requests from its pages are refused all the same; a second user of the machine c
 from __future__ import annotations
 
 import hmac
+import html
 import secrets
 from collections.abc import Awaitable, Callable, MutableMapping
 from http.cookies import CookieError, SimpleCookie
@@ -50,18 +51,20 @@ class Guard:
     Args:
         app: The pages.
         port: Where we listen, on this machine alone.
-        token: What the opened address has to hold; a new one at each start.
+        token: What the opened address has to hold.
+        renew: Gives the next token once one was used: whoever reads an address later reads one that is spent.
         locked: The page for a window that has no cookie.
     """
 
-    def __init__(self, app: Application, *, port: int, token: str, locked: str) -> None:
+    def __init__(self, app: Application, *, port: int, token: str, renew: Callable[[], str], locked: str) -> None:
         self._app = app
         self._token = token
+        self._renew = renew
         self._locked = locked
         self._hosts = frozenset({f"127.0.0.1:{port}", f"localhost:{port}"})
         # Two apps on two ports share one jar of cookies.
         self._cookie = f"projectone-{port}"
-        self._session = secrets.token_urlsafe(32)
+        self._session = new_token()
 
     async def __call__(self, scope: _Scope, receive: _Receive, send: _Send) -> None:
         """Refuse, let in, or pass on."""
@@ -74,7 +77,7 @@ class Guard:
             await send(message)
 
         headers = _headers(scope)
-        if (why := self._refusal(scope["method"], headers)) is not None:
+        if (why := self._refusal(scope["method"], scope["path"], headers)) is not None:
             await _say(send_guarded, 403, why)
         elif scope["path"] == ENTRANCE:
             await self._enter(scope, send_guarded)
@@ -83,13 +86,13 @@ class Guard:
         else:
             await _say(send_guarded, 401, self._locked, kind="html")
 
-    def _refusal(self, method: str, headers: dict[str, list[str]]) -> str | None:
+    def _refusal(self, method: str, path: str, headers: dict[str, list[str]]) -> str | None:
         host = headers.get("host", [])
         if len(host) != 1 or host[0] not in self._hosts:
             return "expected one Host header with the address of this app"
-        # `none`: somebody typed the address, or `projectone ui` opened it.
+        # `none`: somebody typed the address. Into the entrance anybody may be sent: the token decides.
         site = headers.get("sec-fetch-site", ["none"])
-        if site not in (["same-origin"], ["none"]):
+        if site not in (["same-origin"], ["none"]) and not (path == ENTRANCE and method in _SAFE):
             return "another website sent this request; this app answers its own pages only"
         if method in _SAFE:
             return None
@@ -102,10 +105,12 @@ class Guard:
         if len(given) != 1 or not hmac.compare_digest(given[0].encode(), self._token.encode()):
             await _say(send, 401, self._locked, kind="html")
             return
+        self._token = self._renew()
         cookie = f"{self._cookie}={self._session}; Path=/; HttpOnly; SameSite=Strict"
-        headers = [(b"location", b"/"), (b"set-cookie", cookie.encode())]
-        await send({"type": "http.response.start", "status": 303, "headers": headers})
-        await send({"type": "http.response.body", "body": b""})
+        # A page, not a redirection: a Strict cookie is not sent along a way that began elsewhere, as in a file.
+        headers = [(b"content-type", b"text/html; charset=utf-8"), (b"set-cookie", cookie.encode())]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": onward_page("/").encode()})
 
     def _is_known(self, headers: dict[str, list[str]]) -> bool:
         jar: SimpleCookie = SimpleCookie()
@@ -116,6 +121,20 @@ class Guard:
             return False
         given = jar[self._cookie].value if self._cookie in jar else ""
         return hmac.compare_digest(given.encode(), self._session.encode())
+
+
+def new_token() -> str:
+    """One that nobody guesses."""
+    return secrets.token_urlsafe(32)
+
+
+def onward_page(address: str) -> str:
+    """A page that leads to another at once, without a script."""
+    shown = html.escape(address, quote=True)
+    return (
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><meta http-equiv="refresh" content="0;url={shown}">'
+        f'<title>ProjectOne</title><p><a href="{shown}">Open the app</a></p></html>'
+    )
 
 
 def _headers(scope: _Scope) -> dict[str, list[str]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import secrets
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ import uvicorn
 
 from projectone.device.client import DeviceClient
 from projectone.device.web.app import create_app
-from projectone.device.web.guard import ENTRANCE
+from projectone.device.web.guard import ENTRANCE, new_token, onward_page
 from projectone.device.web.jobs import Jobs
 from projectone.errors import ArtifactError, LeaseError, SettingsError
 from projectone.storage.files import write_atomically
@@ -24,7 +23,7 @@ from projectone.storage.locks import exclusive_lock
 HOST = "127.0.0.1"
 # The same one each time: a browser keeps the permission for the microphone, and the colours, by address and port.
 USUAL_PORT = 7465
-_LOCK, _WHERE = "ui.lock", "ui.json"
+_LOCK, _WHERE, _PAGE = "ui.lock", "ui.json", "ui.html"
 _PATIENCE_S = 5
 
 
@@ -33,11 +32,13 @@ class RunningElsewhereError(LeaseError):
 
     Attributes:
         url: The address to open; None if it is only just starting.
+        page: A file that leads there, as `Opened.page`.
     """
 
-    def __init__(self, url: str | None) -> None:
+    def __init__(self, url: str | None, page: Path) -> None:
         super().__init__(f"the app is running already: {url}" if url else "the app is starting in another process")
         self.url = url
+        self.page = page if url else None
 
 
 @dataclass(frozen=True)
@@ -45,12 +46,15 @@ class Opened:
     """An app that listens.
 
     Attributes:
-        url: What to open in a browser; it holds the token, so it is nobody else's.
+        url: What to open in a browser, once; it holds the token, so it is nobody else's.
         port: Where it listens.
+        page: A file that only its owner can read, and that leads there: the arguments of a program, such as a browser
+            that is started with an address, can be read by everybody on the machine.
     """
 
     url: str
     port: int
+    page: Path
 
 
 def serve(client: DeviceClient, home: Path, *, port: int | None, on_open: Callable[[Opened], None]) -> None:
@@ -67,13 +71,12 @@ def serve(client: DeviceClient, home: Path, *, port: int | None, on_open: Callab
         SettingsError: if the port is taken.
     """
     with _only_one(home):
-        token, jobs = secrets.token_urlsafe(32), Jobs()
+        jobs = Jobs()
         with listening(port) as listener:
-            opened = _opened(listener, token)
-            # For whoever starts a second one; the home is readable by its owner alone.
-            write_atomically(home / _WHERE, json.dumps({"url": opened.url, "pid": os.getpid()}).encode())
+            where = _Where(home, int(listener.getsockname()[1]))
+            token = where.renew()
             try:
-                app = create_app(client, port=opened.port, token=token, jobs=jobs)
+                app = create_app(client, port=where.port, token=token, renew=where.renew, jobs=jobs)
                 server = uvicorn.Server(
                     uvicorn.Config(
                         app,
@@ -85,14 +88,14 @@ def serve(client: DeviceClient, home: Path, *, port: int | None, on_open: Callab
                         timeout_graceful_shutdown=_PATIENCE_S,
                     )
                 )
-                on_open(opened)
+                on_open(where.opened)
                 jobs.start("prepare", lambda report: _prepare(client))
                 client.adoption.start_background()
                 with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises it again once it has stopped
                     server.run(sockets=[listener])
             finally:
                 client.adoption.stop()
-                (home / _WHERE).unlink(missing_ok=True)
+                where.forget()
                 jobs.close(_PATIENCE_S)
 
 
@@ -109,7 +112,7 @@ def _only_one(home: Path) -> Iterator[None]:
         try:
             held.enter_context(exclusive_lock(home / _LOCK, what="projectone ui"))
         except LeaseError as error:
-            raise RunningElsewhereError(_url_of_other(home)) from error
+            raise RunningElsewhereError(_url_of_other(home), home / _PAGE) from error
         yield
 
 
@@ -136,6 +139,25 @@ def listening(port: int | None) -> Iterator[socket.socket]:
         yield listener
 
 
-def _opened(listener: socket.socket, token: str) -> Opened:
-    port = int(listener.getsockname()[1])
-    return Opened(f"http://{HOST}:{port}{ENTRANCE}?token={token}", port)
+class _Where:
+    """The address for the next window: in a file for a second process, and in one for a browser."""
+
+    def __init__(self, home: Path, port: int) -> None:
+        self._home = home
+        self.port = port
+        self.opened = Opened("", port, home / _PAGE)
+
+    def renew(self) -> str:
+        """Make a new token and write down the address with it; gives the token."""
+        token = new_token()
+        url = f"http://{HOST}:{self.port}{ENTRANCE}?token={token}"
+        self.opened = Opened(url, self.port, self._home / _PAGE)
+        for name, content in ((_WHERE, json.dumps({"url": url, "pid": os.getpid()})), (_PAGE, onward_page(url))):
+            write_atomically(self._home / name, content.encode())
+            (self._home / name).chmod(0o600)  # beside the home's own mode, which somebody may have widened
+        return token
+
+    def forget(self) -> None:
+        """Nobody listens any more."""
+        for name in (_WHERE, _PAGE):
+            (self._home / name).unlink(missing_ok=True)

@@ -30,7 +30,9 @@ class Window:
 @pytest.fixture(scope="module")
 def window(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Window]:
     with open_client(DeviceSettings(home=tmp_path_factory.mktemp("device"))) as client:
-        browser = TestClient(create_app(client, port=PORT, token=TOKEN), base_url=ORIGIN, follow_redirects=False)
+        browser = TestClient(
+            create_app(client, port=PORT, token=TOKEN, renew=lambda: TOKEN), base_url=ORIGIN, follow_redirects=False
+        )
         browser.get(f"/enter?token={TOKEN}")
         pages = create_pages(client, Jobs())
         yield Window(browser, TestClient(pages, base_url=ORIGIN), client)

@@ -38,13 +38,18 @@ def test_one_app_runs_until_ctrl_c_and_a_second_one_is_told_where(tmp_path: Path
         connection = http.client.HTTPConnection("127.0.0.1", address.port or 0, timeout=LIMIT_S)
         connection.request("GET", f"{address.path}?{address.query}")
         answer = connection.getresponse()
-        assert (answer.status, answer.getheader("location")) == (303, "/")
+        assert answer.status == 200
         connection.close()
+        page = tmp_path / "ui.html"
+        assert page.stat().st_mode & 0o077 == 0
+        next_address = json.loads((tmp_path / "ui.json").read_bytes())["url"]
+        assert next_address != started["url"]  # the first one is spent
+        assert next_address in page.read_text()
         environment = {**os.environ, "PROJECTONE_HOME": str(tmp_path)}
         second = subprocess.run(COMMAND, env=environment, capture_output=True, text=True, check=False, timeout=LIMIT_S)
         assert second.returncode == 1
         told = json.loads(second.stdout)
-        assert (told["state"], told["url"]) == ("running-elsewhere", started["url"])
+        assert (told["state"], told["url"]) == ("running-elsewhere", next_address)
         process.send_signal(signal.SIGINT)
         said, _ = process.communicate(timeout=LIMIT_S)
         assert (json.loads(said), process.returncode) == ({"state": "stopped"}, 0)
