@@ -20,7 +20,7 @@ import json
 import os
 import platform
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -37,9 +37,10 @@ from peers.turns import take_turns  # noqa: E402
 from projectone import __version__  # noqa: E402
 from projectone.server.evaluation.bootstrap import Interval, ratio_interval  # noqa: E402
 from projectone.server.training import TrainingClip, TrainingConfig, finetune  # noqa: E402
-from projectone.speech.biasing import BiasOptions  # noqa: E402
+from projectone.speech.biasing import BiasOptions, TermBias  # noqa: E402
 from projectone.speech.checkpoint import WhisperCheckpoint, load_checkpoint  # noqa: E402
 from projectone.speech.decoding import DecodingOptions, decode_features  # noqa: E402
+from projectone.speech.transcribe import GREEDY, transcribe  # noqa: E402
 from projectone.speech.wer import word_errors  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -134,7 +135,7 @@ def measure(ears: Ears, material: Material) -> dict[str, Any]:
         "name": "vocabulary",
         "ratios": {
             "names_wrong_after": round(wrong["right after"] / max(1e-9, wrong["before"]), 3),
-            **{f"cpu_1000_terms_{kind}": value for kind, value in costs.items()},
+            **{f"cpu_{kind}": value for kind, value in costs.items()},
         },
         "recall": recall,
         "harm": {
@@ -195,19 +196,33 @@ def tuned(ears: Ears, material: Material, options: BiasOptions) -> dict[str, Any
 
 
 def cost(ears: Ears, material: Material) -> dict[str, float]:
-    """CPU seconds with 1,000 terms over those without, of the same tokens: the decoder alone, and with the guard."""
+    """CPU seconds over those without a list.
+
+    `steps`: the decoder alone, the same tokens, with 1,000 terms. Whole recordings, one by one, with the guard: under a
+    list that is as much like what is said as can be.
+    """
     clips = next(iter(material.others.values()))[:16]
     features, biased = ears.features(clips), ears.bias(material.unsaid)
     plain = replace(OPTIONS, bias=None)
-    seconds = take_turns(
+
+    def whole(n_terms: int) -> Callable[[], object]:
+        terms = TermBias(material.unsaid[:n_terms], ears.checkpoint.tokenizer) if n_terms else None
+        options = replace(GREEDY, language="en", bias=terms)
+        return lambda: [transcribe(ears.checkpoint, clip.samples, options=options) for clip in clips]
+
+    steps = take_turns(
         {
             "without": lambda: decode_features(ears.checkpoint, features, plain),
-            "steps": lambda: decode_features(ears.checkpoint, features, biased),
-            "guarded": lambda: ears.texts(clips, biased),
+            "with": lambda: decode_features(ears.checkpoint, features, biased),
         },
         n_runs=7,
     )
-    return {kind: round(seconds[kind] / seconds["without"], 3) for kind in ("steps", "guarded")}
+    wholes = take_turns({f"{n}": whole(n) for n in (0, 100, MOST_TERMS)}, n_runs=3)
+    return {
+        "1000_terms_steps": round(steps["with"] / steps["without"], 3),
+        "100_terms_whole": round(wholes["100"] / wholes["0"], 3),
+        "1000_terms_whole": round(wholes["1000"] / wholes["0"], 3),
+    }
 
 
 def release(base: Path, material: Material, size: Size, folder: Path) -> WhisperCheckpoint:

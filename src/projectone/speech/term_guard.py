@@ -14,15 +14,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import mlx.core as mx
+import numpy as np
 
 from projectone.speech.biasing import BiasOptions, TermBias
 from projectone.speech.checkpoint import WhisperCheckpoint
 from projectone.speech.decoding import DecodingOptions, DecodingResult, decode_features
+from projectone.speech.logit_rules import logsumexp
+from projectone.speech.prefix import decoder_prefix
 from projectone.speech.tokenizer import Tokenizer
 from projectone.speech.wer import align
 
 _STUB = 2
 _MOST_ASKED = 12  # texts about one window
+_MOST_IN_PREFIX = 6  # with the one that opens previous text, and end-of-text
 _AT_ONCE = 4  # each holds the keys and values of the sound once more: 36 MB with whisper-base
 _MOST_WAYS = 256
 _OUTER = "\"'.,;:!?()[]«»“”„…-"
@@ -136,17 +140,13 @@ def _with_terms(
         return plain
     words = plain.text.split()
 
-    def opinions(texts: Sequence[str]) -> list[DecodingResult]:
-        options = replace(decoding, temperature=0.0, bias=None)
-        results = []
-        for first in range(0, len(texts), _AT_ONCE):
-            tokens = [checkpoint.tokenizer.encode(f" {text}") for text in texts[first : first + _AT_ONCE]]
-            rows = mx.broadcast_to(features, (len(tokens), *features.shape[1:]))
-            results += decode_features(checkpoint, rows, options, forced=tokens)
-        return results
-
-    of_one = dict(zip(proposals, opinions([_replaced(words, [proposal]) for proposal in proposals]), strict=True))
-    cost = {proposal: _nats(plain) - _nats(result) for proposal, result in of_one.items()}
+    encode = checkpoint.tokenizer.encode
+    texts = [encode(f" {_replaced(words, [proposal])}") for proposal in proposals]
+    room = checkpoint.dims.n_text_ctx - _MOST_IN_PREFIX - len(decoding.previous_text)
+    if max(map(len, texts)) > min(room, decoding.max_new_tokens - 1):
+        return plain
+    own, *others = _nats_of(checkpoint, features, [plain.tokens, *texts], plain.language, decoding)
+    cost = dict(zip(proposals, (own - other for other in others), strict=True))
     cheapest = [min(asked, key=cost.__getitem__) for choices in places if (asked := [c for c in choices if c in cost])]
     chosen: list[Proposal] = []
     for choice in sorted(cheapest, key=lambda choice: cost[choice]):
@@ -158,10 +158,43 @@ def _with_terms(
         return plain
     chosen.sort(key=lambda choice: choice.start)
     text = _replaced(words, chosen)
-    written = of_one[chosen[0]] if len(chosen) == 1 else opinions([text])[0]
-    if written.text != text:  # no room for the rest of it
+    options = replace(decoding, temperature=0.0, bias=None)
+    written = decode_features(checkpoint, features, options, forced=[encode(f" {text}")])[0]
+    if written.text != text:
         return plain
     return replace(written, temperature=plain.temperature, terms=tuple(choice.term for choice in chosen))
+
+
+def _nats_of(
+    checkpoint: WhisperCheckpoint,
+    features: mx.array,
+    texts: Sequence[Sequence[int]],
+    language: str | None,
+    decoding: DecodingOptions,
+) -> list[float]:
+    """What each text is worth to the model, end-of-text included: all its tokens at once, which steps could not."""
+    eot = checkpoint.tokenizer.eot
+    prefix = decoder_prefix(
+        checkpoint.tokenizer,
+        language=language,
+        task=decoding.task,
+        timestamps=False,
+        previous_text=decoding.previous_text,
+        n_text_ctx=checkpoint.dims.n_text_ctx,
+    )
+    nats = []
+    for first in range(0, len(texts), _AT_ONCE):
+        some = texts[first : first + _AT_ONCE]
+        rows = np.full((len(some), len(prefix) + max(map(len, some))), eot, np.int32)
+        for row, tokens in zip(rows, some, strict=True):
+            row[: len(prefix) + len(tokens)] = [*prefix, *tokens]
+        shared = mx.broadcast_to(features, (len(some), *features.shape[1:]))
+        logits = checkpoint.model.logits(mx.array(rows), shared)[:, len(prefix) - 1 :]
+        for scores, tokens in zip(np.array(logits.astype(mx.float32)), some, strict=True):
+            targets = np.array([*tokens, eot])
+            scores = scores[: len(targets)]
+            nats.append(float((scores[np.arange(len(targets)), targets] - logsumexp(scores)).sum()))
+    return nats
 
 
 def _nats(result: DecodingResult) -> float:
