@@ -152,6 +152,7 @@ def _window(browser: Browser, origin: str, scheme: str, size: tuple[int, int]) -
     context = browser.new_context(viewport={"width": size[0], "height": size[1]}, color_scheme=wanted)
     page = context.new_page()
     page.goto(f"{origin}/enter?token={TOKEN}")
+    page.wait_for_url(f"{origin}/")
     return page
 
 

@@ -97,6 +97,7 @@ class Running:
         page = context.new_page()
         page.set_default_timeout(20_000)
         page.goto(f"{self.origin}/enter?token={TOKEN}")
+        page.wait_for_url(f"{self.origin}/")
         if path != "/":
             page.goto(self.origin + path)
         return page

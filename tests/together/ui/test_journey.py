@@ -156,6 +156,7 @@ def test_what_was_misheard_and_corrected_is_heard_by_the_next_model(
         page = browser.new_page()
         page.set_default_timeout(PATIENCE_MS)
         page.goto(f"{origin}/enter?token={TOKEN}")
+        page.wait_for_url(f"{origin}/")
 
         backend.run("publish", "--model", str(tmp_path / "worse"), "--version", "1.0.0")
         page.goto(f"{origin}/model")
