@@ -26,16 +26,14 @@ _REFUSED_CATEGORIES = {
 }
 
 
-def clean_transcript(text: str) -> str:
+def clean_transcript(text: str, *, max_characters: int = MAX_TRANSCRIPT_CHARACTERS) -> str:
     """`text` in NFC with single spaces, if it is something a person could have said.
 
     Raises:
         DataError: with the reason ``text-empty``, ``text-too-long`` or ``text-characters``.
     """
-    if len(text) > MAX_TRANSCRIPT_CHARACTERS:
-        raise DataError(
-            "text-too-long", f"transcript: expected at most {MAX_TRANSCRIPT_CHARACTERS} characters, got {len(text)}"
-        )
+    if len(text) > max_characters:
+        raise DataError("text-too-long", f"transcript: expected at most {max_characters} characters, got {len(text)}")
     marks = 0
     for position, character in enumerate(text):
         category = unicodedata.category(character)

@@ -236,6 +236,17 @@ class DeviceClient:
         """
         return self._rooms.sent.undo_recording(self.recording(recording_id).recording_id)
 
+    def delete_recording(self, recording_id: str) -> list[Undone]:
+        """Forget a recording for good, sound and words. Gives what is taken back from the server by that.
+
+        Args:
+            recording_id: The id, a beginning of it that fits one only, or ``"last"``.
+
+        Raises:
+            DataError: if there is no such recording.
+        """
+        return self._rooms.sent.delete_recording(self.recording(recording_id))
+
     def undo_all(self) -> list[Undone]:
         """Take back everything that was sent, as `undo` does for one."""
         undone = self._rooms.sent.undo_all()

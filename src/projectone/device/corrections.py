@@ -11,7 +11,7 @@ from projectone.contracts.audio import MAX_CLIP_S, MODEL_SAMPLE_RATE_HZ, AudioCl
 from projectone.contracts.base import is_name
 from projectone.contracts.consent import KEPT_HERE, ConsentReceipt, ConsentScope
 from projectone.contracts.corrections import SCOPE_OF_KIND, Correction
-from projectone.contracts.texts import clean_transcript
+from projectone.contracts.texts import MAX_TRANSCRIPT_CHARACTERS, clean_transcript
 from projectone.device.consent import ConsentLedger, ConsentMethod
 from projectone.device.outbox import Outbox
 from projectone.device.recordings import Clip, FineTuningDataPoint, Recordings
@@ -42,6 +42,7 @@ class Granted:
     n_queued: int
 
 
+_LONGEST_TEXT = 200_000  # more than anybody says in an hour
 _MARKED_TOO_LATE = (
     "it was sent before it was marked, or may have been; the next `projectone sync` makes the server delete it"
 )
@@ -82,8 +83,10 @@ class Corrections:
         Raises:
             DataError: if there is no such recording, or the text is none a person could have said.
         """
-        text = clean_transcript(text)
         recording = self._recordings.find(recording_id)
+        # What is too long to be sent is bounded by its length alone.
+        is_long = recording.duration_s > MAX_CLIP_S
+        text = clean_transcript(text, max_characters=_LONGEST_TEXT if is_long else MAX_TRANSCRIPT_CHARACTERS)
         with self._database.transaction():
             earlier = self._recordings.point_of(recording.recording_id)
             if earlier is not None and (earlier.text, bool(earlier.others_present)) == (text, others_present):

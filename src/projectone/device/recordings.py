@@ -1,12 +1,13 @@
 """The user's recordings, what was heard in them and what was really said. Nothing here leaves by itself.
 
 Audio lies in a blob store under its digest, as canonical 16 kHz mono WAV: what else a file carried (names, places,
-software) was left behind when it was taken in. Nothing in this project removes it but its owner.
+software) was left behind when it was taken in. Its owner alone removes it.
 """
 
 from __future__ import annotations
 
 import uuid
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import cast
@@ -315,6 +316,23 @@ class Recordings:
     def take_back(self, sample_id: uuid.UUID) -> None:
         """A data point counts no more."""
         self._database.execute("UPDATE data_points SET is_superseded = 1 WHERE sample_id = ?", (str(sample_id),))
+
+    def delete(self, recording_id: str, *, left: Collection[uuid.UUID]) -> None:
+        """Forget a recording and all that was heard and written of it.
+
+        Args:
+            recording_id: Of it. Its corrections were taken back before.
+            left: Data points that left this device: their words stay, in the list of what was sent.
+        """
+        with self._database.transaction():
+            for point in self.every_point_of(recording_id):
+                text = point.text if point.sample_id in left else ""
+                self._database.execute(
+                    "UPDATE data_points SET recording_id = NULL, heard = NULL, heard_by = NULL, text = ?"
+                    " WHERE sample_id = ?",
+                    (text, str(point.sample_id)),
+                )
+            self._database.execute("DELETE FROM recordings WHERE recording_id = ?", (recording_id,))
 
     def remove_audio(self, sha256: str) -> bool:
         """Remove a sound that was taken back; False if something else on this device is the same."""

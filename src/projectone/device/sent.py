@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from projectone.device.outbox import Departure, Outbox, Whereabouts
-from projectone.device.recordings import FineTuningDataPoint, Recordings
+from projectone.device.recordings import FineTuningDataPoint, Recording, Recordings
 from projectone.storage.database import Database
 
 _EVERYTHING = 1_000_000_000
@@ -68,6 +68,15 @@ class Sent:
             now = self._recordings.point_of(recording_id)
             points = self._recordings.every_point_of(recording_id)
             return [self._take_back(point) for point in points if point.sample_id in there or point == now]
+
+    def delete_recording(self, recording: Recording) -> list[Undone]:
+        """Forget a recording, sound and words; what the server has of it is to be erased there. Gives what that was."""
+        with self._database.transaction():
+            undone = self.undo_recording(recording.recording_id)
+            left = {item.sample_id for item in self._outbox.left(_EVERYTHING)}
+            self._recordings.delete(recording.recording_id, left=left)
+        self._recordings.remove_audio(recording.audio_sha256)  # after the commit, as in `forget_sound`
+        return undone
 
     def undo_all(self) -> list[Undone]:
         """Take back everything that the server has or may have, in one step. What waits is left alone."""

@@ -82,6 +82,8 @@ def test_the_whole_way_from_a_recording_to_a_better_model(
     assert [item["corrected_text"] for item in run(capsys, "recordings")[1]["recordings"]] == [None, "one two"]
     assert len(run(capsys, "recordings", "--search", "ONE")[1]["recordings"]) == 2
     assert run(capsys, "recordings", "--search", "three")[1]["recordings"] == []
+    assert run(capsys, "recordings", "--delete", "last")[1]["may_have_left"] is False
+    assert len(run(capsys, "recordings")[1]["recordings"]) == 1
     assert run(capsys, "consent", "withdraw", "corrections")[1]["is_granted"] is False
     assert run(capsys, "sync")[0] == 0
     assert server.samples == {}

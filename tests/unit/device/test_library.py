@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+from datetime import UTC, datetime
+
 import pytest
+from tests.fakes.device_rooms import tone
 from tests.unit.device.conftest import Rooms
 
 from projectone.device.library import Fate, Library
@@ -66,6 +70,36 @@ def test_taking_a_correction_back_takes_back_what_was_sent_before_it(rooms: Room
     rooms.uploader.sync()
     assert not fate().is_to_be_deleted
     assert [item.departure.whereabouts for item in sent.newest(9) if item.point.sample_id == first] == ["deleted"]
+
+
+def test_a_deleted_recording_leaves_nothing_here_but_the_list_of_what_was_sent(rooms: Rooms) -> None:
+    recording, kept = rooms.record("private words", pitch_hz=300), rooms.record("other words", pitch_hz=400)
+    sent = Sent(rooms.database, rooms.recordings, rooms.outbox)
+    rooms.corrections.grant("corrections", "web")
+    rooms.corrections.correct(recording.recording_id, "sent words")
+    rooms.uploader.sync()
+    rooms.corrections.correct(recording.recording_id, "unsent words")
+    assert [item.may_have_left for item in sent.delete_recording(recording)] == [True, False]
+    assert [item.recording_id for item in rooms.recordings.newest()] == [kept.recording_id]
+    assert not rooms.recordings.has_audio(recording.audio_sha256)
+    assert rooms.recordings.has_audio(kept.audio_sha256)
+    words = json.dumps([list(map(str, row)) for row in rooms.database.query("SELECT * FROM data_points")])
+    assert "private" not in words
+    assert "unsent" not in words
+    assert [(item.point.text, item.departure.whereabouts) for item in sent.newest(9)] == [
+        ("sent words", "to be deleted")
+    ]
+    rooms.uploader.sync()
+    assert sent.newest(9)[0].departure.whereabouts == "deleted"
+
+
+def test_the_text_of_a_long_recording_may_be_long(rooms: Rooms) -> None:
+    text = "word " * 999 + "word"
+    long = rooms.recordings.add(read_clip(tone(61)), text=text, model_version="1.0.0", recorded_at=datetime.now(UTC))
+    kept = rooms.corrections.correct(long.recording_id, text)
+    assert (kept.text, kept.is_queued) == (text, False)
+    with pytest.raises(DataError, match="at most 2000"):
+        rooms.corrections.correct(rooms.record().recording_id, text)
 
 
 def test_what_somebody_else_can_be_heard_in_is_refused_here_with_its_reason(rooms: Rooms, library: Library) -> None:

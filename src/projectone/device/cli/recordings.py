@@ -28,6 +28,9 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("recording", metavar="ID", nargs="?", help="one alone: its id, a beginning of that, or 'last'")
     parser.add_argument("--limit", type=int, default=20, metavar="N", help="how many, newest first (default 20)")
     parser.add_argument("--search", default="", metavar="WORDS", help="those in which all of these words are")
+    parser.add_argument(
+        "--delete", metavar="ID", help="delete this one for good, sound and words, also from the server"
+    )
     add_format_arguments(parser)
 
 
@@ -52,6 +55,11 @@ def _one(client: DeviceClient, arguments: argparse.Namespace) -> Result:
 def _list(client: DeviceClient, arguments: argparse.Namespace) -> Result:
     if not 1 <= arguments.limit <= _MAX_LISTED:
         raise SettingsError(f"--limit: expected 1 to {_MAX_LISTED}, got {arguments.limit}")
+    if arguments.delete is not None:
+        recording = client.recording(arguments.delete)
+        may_have_left = any(item.may_have_left for item in client.delete_recording(recording.recording_id))
+        told = "; the next `projectone sync` makes the server delete what it has" if may_have_left else ""
+        return Result({"deleted": recording.recording_id, "may_have_left": may_have_left}, f"deleted{told}")
     recordings = client.library.search(arguments.search, arguments.limit)
     lines = []
     for item in recordings:

@@ -13,7 +13,8 @@ from starlette.responses import Response
 
 from projectone.errors import DataError
 
-_MAX_JSON_BYTES = 64 * 1024
+# An hour of speech as text, with room.
+_MAX_JSON_BYTES = 1024 * 1024
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 

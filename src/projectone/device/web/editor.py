@@ -65,10 +65,15 @@ def routes(context: WebContext) -> list[Route]:
             raise HTTPException(404)
         return json_answer({**facts_of(client.recording(recording.recording_id)), "learned": []})
 
+    def delete(request: Request) -> Response:
+        undone = client.delete_recording(request.path_params["recording_id"])
+        return json_answer({"may_have_left": any(item.may_have_left for item in undone)})
+
     path = "/api/recordings/{recording_id}"
     return [
         Route("/recordings/{recording_id}", page),
         Route(path, one),
+        Route(path, delete, methods=["DELETE"]),
         Route(f"{path}/audio", sound),
         Route(f"{path}/waveform", waveform),
         Route(f"{path}/correction", reads_json(correct), methods=["PUT"]),

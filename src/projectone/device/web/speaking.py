@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict
 
 from starlette.requests import Request
@@ -29,7 +30,7 @@ def routes(context: WebContext) -> list[Route]:
 
     def append(request: Request, piece: bytes) -> Response:
         offset = request.query_params.get("offset", "")
-        if not offset.isascii() or not offset.isdigit():
+        if re.fullmatch("[0-9]{1,15}", offset) is None:
             raise DataError("bad-request", f"offset: expected the number of bytes before this piece, got {offset!r}")
         return json_answer(asdict(live.append(request.path_params["live_id"], int(offset), piece)))
 

@@ -86,3 +86,16 @@ def test_a_recording_that_does_not_exist_is_said_so(pages: TestClient) -> None:
     assert pages.get("/recordings/00000000-0000-0000-0000-000000000000").status_code == 404
     assert pages.get("/api/recordings/00000000/audio").json()["reason"] == "recording-unknown"
     assert len(pages.get("/api/recordings/last/waveform").json()["peaks"]) == 480
+
+
+def test_a_recording_is_deleted_for_good(pages: TestClient, recording: Recording) -> None:
+    path = f"/api/recordings/{recording.recording_id}"
+    assert pages.delete(path).json() == {"may_have_left": False}
+    assert [pages.get(path).status_code, pages.delete(path).status_code] == [404, 404]
+
+
+def test_numbers_without_end_are_refused(pages: TestClient, recording: Recording) -> None:
+    digits = "9" * 5000
+    assert pages.put(f"/api/live/x?offset={digits}", content=b"").status_code == 400
+    audio = f"/api/recordings/{recording.recording_id}/audio"
+    assert pages.get(audio, headers={"range": f"bytes={digits}-"}).status_code == 200

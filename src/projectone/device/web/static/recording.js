@@ -11,6 +11,7 @@ import { WordEditor } from "./words.js";
 const EDGE_S = 0.04; // a word alone sounds cut off without a little of what surrounds it
 const $ = (id) => document.getElementById(id);
 let item = facts();
+let isGone = false;
 const address = `/api/recordings/${item.recording_id}`;
 const split = (text) => text.split(/\s+/u).filter(Boolean);
 
@@ -118,6 +119,20 @@ async function takeBack() {
   if (await confirmDialog({ title: "Take the correction back?", body, yes: "Take back", isDangerous: wasSent })) await restore({ text: null });
 }
 
+/** For good: sound, words and corrections. */
+async function deleteRecording() {
+  const body = ["Its sound and its text are deleted from this device. This cannot be undone."];
+  if (item.is_there) body.push("What was sent of it is deleted on the server at the next sync.");
+  if (!(await confirmDialog({ title: "Delete this recording?", body, yes: "Delete", isDangerous: true }))) return;
+  try {
+    await sendJson("DELETE", address);
+    isGone = true;
+    location.assign("/recordings");
+  } catch (error) {
+    complain(error);
+  }
+}
+
 function turnPlain() {
   const wanted = !isPlain();
   if (wanted) $("plain").value = editor.texts.join(" ");
@@ -156,7 +171,8 @@ $("keys").addEventListener("click", () => $("help").showModal());
 $("others").addEventListener("change", show);
 $("save").addEventListener("click", save);
 $("take-back").addEventListener("click", takeBack);
+$("delete-recording").addEventListener("click", deleteRecording);
 addEventListener("beforeunload", (event) => {
-  if (isChanged()) event.preventDefault();
+  if (isChanged() && !isGone) event.preventDefault();
 });
 show();
