@@ -22,6 +22,10 @@ def loaded_by(statement: str) -> set[str]:
             "import projectone.device.cli.commands",
             {"mlx", "httpx2", "numpy.ma", "tokenizers", "fastapi", "sqlalchemy", "langgraph"},
         ),
+        (
+            "import projectone.assist.classifiers",
+            {"mlx.core", "onnx", "onnxruntime", "sqlite3"},
+        ),  # a device without mlx
         ("import projectone.server.cli", {"mlx", "langgraph", "fastapi", "huggingface_hub"}),
         ("import projectone.server.serve.processes", {"mlx", "langgraph", "huggingface_hub", "torch"}),
     ],
@@ -30,7 +34,9 @@ def test_an_import_stays_light(statement: str, absent: set[str]) -> None:
     assert loaded_by(statement) & absent == set()
 
 
-@pytest.mark.parametrize("module", ["projectone.speech.whisper", "projectone.server.training"])
+@pytest.mark.parametrize(
+    "module", ["projectone.speech.whisper", "projectone.server.training", "projectone.assist.encoder.bert"]
+)
 def test_the_blas_is_loaded_before_mlx(module: str) -> None:
     modules = list(loaded_by(f"import {module}"))
     assert "mlx.core" in modules
