@@ -211,9 +211,9 @@ class DeviceClient:
             self._rooms.sent.forget_sound(undone)
         return undone
 
-    def sent(self, limit: int = 50) -> list[SentPoint]:
-        """What left this device, or may have, the last first."""
-        return self._rooms.sent.newest(limit)
+    def sent(self, limit: int = 50, *, skip: int = 0) -> list[SentPoint]:
+        """What left this device, or may have, the last first, from the one after `skip` on."""
+        return self._rooms.sent.newest(limit, skip=skip)
 
     def undo(self, named: str) -> Undone:
         """Take one correction or donation back; if it may have left, the server is told at the next `sync` to erase it.

@@ -9,6 +9,8 @@ from projectone.device.outbox import Outbox
 from projectone.device.recordings import FineTuningDataPoint, Recordings
 from projectone.errors import DataError
 
+_EVERY = 1_000_000_000
+
 
 @dataclass(frozen=True)
 class DonationCount:
@@ -16,6 +18,14 @@ class DonationCount:
 
     n: int
     seconds: float
+
+
+@dataclass(frozen=True)
+class DepartureCount:
+    """How much left this device, or may have, ever; and how much of it the server has, or may have."""
+
+    n: int
+    n_there: int
 
 
 class Given:
@@ -29,6 +39,11 @@ class Given:
         """The donations that count, from a moment on."""
         points = [point for point in self._recordings.points("donation") if since is None or point.created_at >= since]
         return DonationCount(len(points), sum(point.duration_s for point in points))
+
+    def departures(self) -> DepartureCount:
+        """Everything that left, counted."""
+        left = self._outbox.left(_EVERY)
+        return DepartureCount(len(left), sum(item.whereabouts in ("sent", "maybe sent") for item in left))
 
     def sound(self, named: str) -> bytes:
         """The WAV of a correction or donation: the very bytes that are sent.

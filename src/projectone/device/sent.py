@@ -43,9 +43,9 @@ class Sent:
         self._recordings = recordings
         self._outbox = outbox
 
-    def newest(self, limit: int) -> list[SentPoint]:
-        """What left, or may have, the last first."""
-        return [SentPoint(self._recordings.point(left.sample_id), left) for left in self._outbox.left(limit)]
+    def newest(self, limit: int, *, skip: int = 0) -> list[SentPoint]:
+        """What left, or may have, the last first, from the one after `skip` on."""
+        return [SentPoint(self._recordings.point(left.sample_id), left) for left in self._outbox.left(limit, skip=skip)]
 
     def undo(self, named: str) -> Undone:
         """Take a correction or donation back: it counts no more, and the server is to erase it if it may have it.

@@ -196,9 +196,9 @@ class Outbox:
             self.put("deletion", sample_id, scope=rows[0]["scope"], receipt_id=receipt_id, payload=b"")
         return True
 
-    def left(self, limit: int) -> list[Departure]:
-        """Samples that left, or may have, the last ones first."""
-        return [to_departure(row) for row in self._database.query(LEFT, (limit,))]
+    def left(self, limit: int, *, skip: int = 0) -> list[Departure]:
+        """Samples that left, or may have, the last ones first, from the one after `skip` on."""
+        return [to_departure(row) for row in self._database.query(LEFT, (limit, skip))]
 
     def payload_of(self, sample_id: uuid.UUID) -> bytes:
         """What goes beside a sample's sound, to the byte; empty once it was taken back, or if it never was in line."""

@@ -21,7 +21,7 @@ FROM outbox s LEFT JOIN outbox e ON e.number = (
     OR (kind = 'withdrawal' AND entry_id = s.receipt_id)
     ORDER BY CASE state WHEN 'sent' THEN 0 WHEN 'withdrawn' THEN 2 ELSE 1 END LIMIT 1
 )
-WHERE s.kind = 'sample' AND s.attempts > 0 ORDER BY s.number DESC LIMIT ?
+WHERE s.kind = 'sample' AND s.attempts > 0 ORDER BY s.number DESC LIMIT ? OFFSET ?
 """
 """Samples that left, or may have, the last ones first, each with the request to erase it, if there is one."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -16,8 +17,10 @@ from projectone.device.outbox import Whereabouts
 from projectone.device.sent import SentPoint
 from projectone.device.web.answers import json_answer
 from projectone.device.web.context import WebContext
+from projectone.errors import DataError
 
 MOST_SHOWN: Final = 200
+"""On one page of the list."""
 
 _PLACES: Final[dict[Whereabouts, tuple[str, str, str]]] = {
     "sent": ("info", "cloud", "On the server"),
@@ -72,13 +75,55 @@ class Departed:
         }
 
 
-def departed_of(client: DeviceClient) -> list[Departed]:
-    """The last things that left, the last one first."""
+@dataclass(frozen=True)
+class Departures:
+    """One page of what left, the last one first; and what is before and after it.
+
+    Attributes:
+        rows: Of this page.
+        first: The number of the first of them, from 1 on.
+        n: How many there are on all pages.
+        n_there: How many of all the server has, or may have.
+    """
+
+    rows: list[Departed]
+    first: int
+    n: int
+    n_there: int
+
+    @property
+    def last(self) -> int:
+        """The number of the last row of this page."""
+        return self.first + len(self.rows) - 1
+
+    @property
+    def earlier(self) -> str | None:
+        """Where the page of what left before goes on."""
+        return f"?skip={self.last}" if self.last < self.n else None
+
+    @property
+    def later(self) -> str | None:
+        """Where the page of what left after begins."""
+        return f"?skip={max(0, self.first - 1 - MOST_SHOWN)}" if self.first > 1 else None
+
+
+def departures_of(client: DeviceClient, request: Request) -> Departures:
+    """The page of the list that `?skip=N` names; the last one if fewer left.
+
+    Raises:
+        DataError: if that is no number.
+    """
+    asked = request.query_params.get("skip", "0")
+    if re.fullmatch("[0-9]{1,9}", asked) is None:
+        raise DataError("bad-request", f"skip: expected how many to leave out, got {asked[:40]!r}")
+    counted = client.given.departures()
+    skip = int(asked) if int(asked) < counted.n else max(0, counted.n - 1) // MOST_SHOWN * MOST_SHOWN
     receipts = {account.receipt.receipt_id: account.receipt for account in client.consent_accounts()}
-    return [
+    rows = [
         Departed(item, receipts.get(item.departure.receipt_id), client.given.is_audible(item.point))
-        for item in client.sent(MOST_SHOWN)
+        for item in client.sent(MOST_SHOWN, skip=skip)
     ]
+    return Departures(rows, skip + 1, counted.n, counted.n_there)
 
 
 def routes(context: WebContext) -> list[Route]:
@@ -86,7 +131,15 @@ def routes(context: WebContext) -> list[Route]:
     client = context.client
 
     def show(request: Request) -> Response:
-        return json_answer({"sent": [row.document() for row in departed_of(client)]})
+        found = departures_of(client, request)
+        return json_answer(
+            {
+                "sent": [row.document() for row in found.rows],
+                "n": found.n,
+                "n_on_server": found.n_there,
+                "earlier": found.earlier and f"/api/sent{found.earlier}",
+            }
+        )
 
     def sound(request: Request) -> Response:
         return Response(client.given.sound(_named(request)), media_type="audio/wav")

@@ -13,7 +13,7 @@ from projectone.contracts.erasures import ERASURE_LIMITS
 from projectone.device.client import DeviceClient
 from projectone.device.web.consents import OWN_PAGE, purposes_of
 from projectone.device.web.context import WebContext
-from projectone.device.web.departures import departed_of
+from projectone.device.web.departures import departures_of
 from projectone.device.web.moments import day_shown, when_shown
 from projectone.device.web.proofs import erasure_lines
 from projectone.errors import ArtifactError, SettingsError
@@ -23,19 +23,19 @@ def routes(context: WebContext) -> list[Route]:
     """The page alone; what its buttons do lies in `consents`, `departures` and `sync`."""
 
     def show(request: Request) -> Response:
-        return context.page(request, "privacy", title="Privacy", **privacy_facts(context.client))
+        return context.page(request, "privacy", title="Privacy", **privacy_facts(context.client, request))
 
     return [Route("/privacy", show)]
 
 
-def privacy_facts(client: DeviceClient) -> dict[str, Any]:
+def privacy_facts(client: DeviceClient, request: Request) -> dict[str, Any]:
     """What the page shows."""
-    device, departed, purposes = client.status(), departed_of(client), purposes_of(client)
+    device, departures, purposes = client.status(), departures_of(client, request), purposes_of(client)
     return {
         "purposes": [purpose for purpose in purposes if purpose.scope not in OWN_PAGE],
         "elsewhere": [purpose for purpose in purposes if purpose.scope in OWN_PAGE],
-        "departed": departed,
-        "n_there": sum(row.is_there for row in departed),
+        "departures": departures,
+        "n_there": departures.n_there,
         "device": device,
         "erased": _erased(client),
         "limits": ERASURE_LIMITS,
