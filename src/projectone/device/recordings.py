@@ -7,7 +7,6 @@ software) was left behind when it was taken in. Its owner alone removes it.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import cast
@@ -58,6 +57,12 @@ CREATE INDEX data_points_by_recording ON data_points(recording_id);
 M008_WORDS = """
 ALTER TABLE recordings ADD COLUMN words TEXT NOT NULL DEFAULT '[]';
 ALTER TABLE recordings ADD COLUMN signals TEXT;
+"""
+
+# Sounds that were taken back. A row leaves with the first start that finds its file gone: neither a kill nor a power
+# cut between a deletion and the removal of the file keeps a sound here.
+M015_REMOVED_SOUNDS = """
+CREATE TABLE removed_sounds (audio_sha256 TEXT PRIMARY KEY) STRICT
 """
 
 _SHORTEST_PREFIX = 4
@@ -162,20 +167,24 @@ class Recordings:
             words=words,
             signals=signals,
         )
-        self._database.execute(
-            "INSERT INTO recordings (recording_id, audio_sha256, duration_s, text, model_version, recorded_at, words,"
-            " signals) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                recording.recording_id,
-                recording.audio_sha256,
-                recording.duration_s,
-                text,
-                model_version,
-                recorded_at.isoformat(),
-                words_to_json(words),
-                signals_to_json(signals),
-            ),
+        values = (
+            recording.recording_id,
+            recording.audio_sha256,
+            recording.duration_s,
+            text,
+            model_version,
+            recorded_at.isoformat(),
+            words_to_json(words),
+            signals_to_json(signals),
         )
+        with self._database.transaction():
+            self._database.execute(
+                "INSERT INTO recordings (recording_id, audio_sha256, duration_s, text, model_version, recorded_at,"
+                " words, signals) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                values,
+            )
+            if not self.has_audio(recording.audio_sha256):  # the same sound was removed for another row meanwhile
+                self.keep_audio(clip)
         return recording
 
     def find(self, recording_id: str) -> Recording:
@@ -315,23 +324,25 @@ class Recordings:
 
     def take_back(self, sample_id: uuid.UUID) -> None:
         """A data point counts no more."""
-        self._database.execute("UPDATE data_points SET is_superseded = 1 WHERE sample_id = ?", (str(sample_id),))
-
-    def delete(self, recording_id: str, *, left: Collection[uuid.UUID]) -> None:
-        """Forget a recording and all that was heard and written of it.
-
-        Args:
-            recording_id: Of it. Its corrections were taken back before.
-            left: Data points that left this device: their words stay, in the list of what was sent.
-        """
         with self._database.transaction():
-            for point in self.every_point_of(recording_id):
-                text = point.text if point.sample_id in left else ""
-                self._database.execute(
-                    "UPDATE data_points SET recording_id = NULL, heard = NULL, heard_by = NULL, text = ?"
-                    " WHERE sample_id = ?",
-                    (text, str(point.sample_id)),
-                )
+            self._database.execute("UPDATE data_points SET is_superseded = 1 WHERE sample_id = ?", (str(sample_id),))
+            self._database.execute(
+                "INSERT OR IGNORE INTO removed_sounds SELECT audio_sha256 FROM data_points WHERE sample_id = ?",
+                (str(sample_id),),
+            )
+
+    def delete(self, recording_id: str) -> None:
+        """Forget a recording and all that was heard and written of it. Its corrections were taken back before."""
+        with self._database.transaction():
+            self._database.execute(
+                "INSERT OR IGNORE INTO removed_sounds SELECT audio_sha256 FROM recordings WHERE recording_id = ?",
+                (recording_id,),
+            )
+            self._database.execute(
+                "UPDATE data_points SET recording_id = NULL, text = '', heard = NULL, heard_by = NULL"
+                " WHERE recording_id = ?",
+                (recording_id,),
+            )
             self._database.execute("DELETE FROM recordings WHERE recording_id = ?", (recording_id,))
 
     def remove_audio(self, sha256: str) -> bool:
@@ -345,6 +356,13 @@ class Recordings:
             if not named:
                 self._audio.delete(sha256)
         return not named
+
+    def sweep_audio(self) -> None:
+        """Remove the sounds that were taken back and are here yet, because this program was killed too soon."""
+        for row in self._database.query("SELECT audio_sha256 FROM removed_sounds"):
+            sha256 = str(row["audio_sha256"])
+            if not self.has_audio(sha256) or not self.remove_audio(sha256):
+                self._database.execute("DELETE FROM removed_sounds WHERE audio_sha256 = ?", (sha256,))
 
     def mark_uploaded(self, sample_id: uuid.UUID, *, is_uploaded: bool = True) -> None:
         """Note that the server has this data point, or has it no longer."""

@@ -73,9 +73,9 @@ class Sent:
         """Forget a recording, sound and words; what the server has of it is to be erased there. Gives what that was."""
         with self._database.transaction():
             undone = self.undo_recording(recording.recording_id)
-            left = {item.sample_id for item in self._outbox.left(_EVERYTHING)}
-            self._recordings.delete(recording.recording_id, left=left)
+            self._recordings.delete(recording.recording_id)
         self._recordings.remove_audio(recording.audio_sha256)  # after the commit, as in `forget_sound`
+        self._database.empty_log()
         return undone
 
     def undo_all(self) -> list[Undone]:

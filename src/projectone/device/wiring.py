@@ -31,7 +31,7 @@ from projectone.device.memory import has_room_for
 from projectone.device.outbox import M003_OUTBOX, M006_DELETIONS, M009_LEFT_AT, Outbox
 from projectone.device.quality import M012_QUALITY, Counts, Quality
 from projectone.device.quality.quality import Sender
-from projectone.device.recordings import M001_RECORDINGS, M008_WORDS, Clip, Recording, Recordings
+from projectone.device.recordings import M001_RECORDINGS, M008_WORDS, M015_REMOVED_SOUNDS, Clip, Recording, Recordings
 from projectone.device.rooms import DeviceRooms, Distances
 from projectone.device.scripts import Scripts
 from projectone.device.sent import Sent
@@ -65,6 +65,7 @@ MIGRATIONS = (
     M012_QUALITY,
     M013_VOCABULARY,
     M014_USES,
+    M015_REMOVED_SOUNDS,
 )
 
 MAX_RECORDING_S = 3600.0
@@ -85,6 +86,7 @@ def open_client(settings: DeviceSettings) -> DeviceClient:
     installed.recover()
     database = Database(settings.home / "device.sqlite", MIGRATIONS)
     recordings = Recordings(database, FileBlobs(settings.home / "audio"))
+    recordings.sweep_audio()
     consent = ConsentLedger(database)
     outbox = Outbox(database)
     windows, cohorts = Windows(database), Cohorts(database)

@@ -15,7 +15,8 @@ Cursor = sqlite3.Cursor
 
 _BUSY_TIMEOUT_MS = 10_000
 # Asked for, then read back: WAL with NORMAL loses every commit since the last checkpoint when the power goes.
-_EXPECTED_SETTINGS = {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
+# What is deleted is overwritten, not merely unlinked from its page.
+_EXPECTED_SETTINGS = {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "secure_delete": 1}
 
 
 def open_connection(path: Path) -> sqlite3.Connection:
@@ -36,6 +37,7 @@ def open_connection(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute("PRAGMA foreign_keys=ON")
+        connection.execute("PRAGMA secure_delete=ON")
         connection.execute(f"PRAGMA busy_timeout={_BUSY_TIMEOUT_MS}")
         if sys.platform == "darwin":
             connection.execute("PRAGMA fullfsync=1")

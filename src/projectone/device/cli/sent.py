@@ -32,7 +32,7 @@ def _sent(client: DeviceClient, arguments: argparse.Namespace) -> Result:
     items = client.sent(arguments.limit)
     lines = [
         f"{str(item.point.sample_id)[:8]}  {item.departure.left_at or item.point.created_at:%Y-%m-%d %H:%M}  "
-        f"{item.point.kind:10}  {item.whereabouts:13}  {item.point.text}"
+        f"{item.point.kind:10}  {item.whereabouts:13}  {item.point.text or '(its recording was deleted here)'}"
         for item in items
     ]
     if lines:
