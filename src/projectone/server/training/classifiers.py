@@ -50,9 +50,9 @@ class ClassifierConfig:
         seed: Of the order.
     """
 
-    max_epochs: int = 6
+    max_epochs: int = 4
     batch_size: int = 32
-    learning_rate: float = 1e-4
+    learning_rate: float = 2e-4
     direction_rate: float = 1e-3
     training_scale: float = 16.0
     warmup_share: float = 0.1
