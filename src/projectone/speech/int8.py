@@ -44,7 +44,7 @@ class Int8Whisper(Whisper):
 
     Raises:
         ValueError: if the model holds other layers, or other numbers.
-        SettingsError: if onnx or onnxruntime is not installed.
+        SettingsError: if onnxruntime is not installed.
     """
 
     def __init__(self, model: Whisper, *, n_threads: int = 0) -> None:
@@ -105,7 +105,7 @@ def quantised(checkpoint: WhisperCheckpoint, *, n_threads: int = 0) -> WhisperCh
         n_threads: As many as there are cores by default.
 
     Raises:
-        SettingsError: if onnx or onnxruntime is not installed.
+        SettingsError: if onnxruntime is not installed.
     """
     return replace(checkpoint, model=Int8Whisper(checkpoint.model, n_threads=n_threads))
 
@@ -115,7 +115,7 @@ def load_for_inference(folder: Path, numerics: Numerics, *, n_threads: int = 0) 
 
     Raises:
         ArtifactError: naming the file, key or tensor that is not as it must be.
-        SettingsError: if onnx or onnxruntime is not installed, and int8 asked for.
+        SettingsError: if onnxruntime is not installed, and int8 asked for.
     """
     # GPUs multiply packed numbers as they are; on a CPU that takes fifty times as long as unpacking them once.
     stays_packed = bool(mx.default_device() == mx.gpu) and numerics == "float32"

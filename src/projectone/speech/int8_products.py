@@ -12,7 +12,8 @@ from functools import cache
 import numpy as np
 
 from projectone.speech.kernels import Floats
-from projectone.speech.onnx_graphs import FLOAT, UNSIGNED, Array, Graph
+from projectone.speech.onnx_graphs import Graph
+from projectone.speech.onnx_messages import FLOAT, UNSIGNED, Array
 
 LIMIT = 127
 # Without VNNI, x86 adds two products in 16 bits and cuts off what is larger: a bit less in the weights, and nothing is.
@@ -20,6 +21,8 @@ _SHORT_LIMIT = 63
 # Activations are stored with 128 added: kernels want an unsigned side.
 _ZERO = np.uint8(128)
 _SMALLEST = np.float32(1e-30)
+# Rows that are quantised, and laid on their side, while a core's own memory holds them.
+_AT_ONCE = 64
 
 
 @dataclass(frozen=True)
@@ -37,8 +40,15 @@ def quantise_weight(weight: Floats, limit: int = LIMIT) -> tuple[Array, Floats]:
         weight: The matrix.
         limit: The largest magnitude of a whole number.
     """
-    scales = np.maximum(np.abs(weight).max(axis=1), _SMALLEST) / np.float32(limit)
-    return np.rint(weight / scales[:, None]).astype(np.int8), scales
+    n_out, n_in = weight.shape
+    # As kernels want it: (in, out) in memory.
+    whole, scales = np.empty((n_in, n_out), np.int8), np.empty(n_out, np.float32)
+    for first in range(0, n_out, _AT_ONCE):
+        rows = slice(first, first + _AT_ONCE)
+        scales[rows] = np.maximum(np.abs(weight[rows]).max(axis=1), _SMALLEST) / np.float32(limit)
+        parts = weight[rows] / scales[rows, None]
+        whole[:, rows] = np.rint(parts, out=parts).astype(np.int8).T
+    return whole.T, scales
 
 
 def quantise_rows(graph: Graph, x: str) -> Codes:

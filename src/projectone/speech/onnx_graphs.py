@@ -8,11 +8,9 @@ from typing import Any
 import numpy as np
 
 from projectone.errors import SettingsError
+from projectone.speech import onnx_messages
+from projectone.speech.onnx_messages import Array, Attribute
 
-Array = np.ndarray[Any, Any]
-
-# Types of values, as ONNX numbers them.
-FLOAT, UNSIGNED = 1, 2
 _OPSET, _IR_VERSION = 20, 10
 # Operations that onnxruntime has beside those of the standard.
 _MICROSOFT = "com.microsoft"
@@ -35,33 +33,29 @@ class Graph:
     """Operations in the order in which they are added; values go by names that the graph gives them.
 
     Raises:
-        SettingsError: if onnx or onnxruntime is not installed.
+        SettingsError: if onnxruntime is not installed.
     """
 
     def __init__(self) -> None:
         try:
-            import onnx
             import onnxruntime
         except ImportError as error:
             raise SettingsError(f"int8 numerics need pip install 'projectone[int8]' ({error})") from error
-        self._onnx, self._runtime = onnx, onnxruntime
-        self._nodes: list[Any] = []
-        self._constants: list[Any] = []
+        self._runtime = onnxruntime
+        self._nodes: list[bytes] = []
+        self._constants: list[onnx_messages.Pieces] = []
 
     def constant(self, value: Array | np.generic) -> str:
-        """A value that never changes."""
+        """A value that never changes; an array is looked at until the graph is made ready."""
         name = f"constant{len(self._constants)}"
-        self._constants.append(
-            self._onnx.numpy_helper.from_array(np.ascontiguousarray(value).reshape(value.shape), name)
-        )
+        self._constants.append(onnx_messages.tensor(name, value))
         return name
 
-    def add(self, operation: str, *inputs: str, **attributes: Any) -> str:  # noqa: ANN401 - as onnx has them
+    def add(self, operation: str, *inputs: str, **attributes: Attribute) -> str:
         """The one result of an operation of the ONNX standard, or of onnxruntime's own."""
         name = f"value{len(self._nodes)}"
         domain = _MICROSOFT if operation in _OF_MICROSOFT else ""
-        node = self._onnx.helper.make_node(operation, list(inputs), [name], domain=domain, **attributes)
-        self._nodes.append(node)
+        self._nodes.append(onnx_messages.node(operation, inputs, name, domain, attributes))
         return name
 
     def session(
@@ -74,14 +68,11 @@ class Graph:
             outputs: Names of values.
             n_threads: As many as there are cores by default.
         """
-        helper = self._onnx.helper
-        given = [helper.make_tensor_value_info(name, FLOAT, list(shape)) for name, shape in inputs.items()]
-        wanted = [helper.make_tensor_value_info(name, FLOAT, None) for name in outputs]
-        graph = helper.make_graph(self._nodes, "graph", given, wanted, self._constants)
-        opsets = [helper.make_opsetid("", _OPSET), helper.make_opsetid(_MICROSOFT, 1)]
-        model = helper.make_model(graph, opset_imports=opsets, ir_version=_IR_VERSION)
+        given = [onnx_messages.floats(name, shape) for name, shape in inputs.items()]
+        wanted = [onnx_messages.floats(name, None) for name in outputs]
+        graph = onnx_messages.graph(self._nodes, self._constants, given, wanted)
+        content = onnx_messages.model(graph, ir_version=_IR_VERSION, opsets={"": _OPSET, _MICROSOFT: 1})
         options = self._runtime.SessionOptions()
         options.intra_op_num_threads = n_threads
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        content = model.SerializeToString()
         return Session(self._runtime.InferenceSession(content, options, providers=["CPUExecutionProvider"]))

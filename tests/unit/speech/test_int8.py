@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 pytest.importorskip("onnxruntime", reason="needs the extra int8")
-pytest.importorskip("onnx", reason="needs the extra int8")
 
 from projectone.errors import SettingsError
 from projectone.speech.checkpoint import WhisperCheckpoint

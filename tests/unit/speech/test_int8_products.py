@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 pytest.importorskip("onnxruntime", reason="needs the extra int8")
-pytest.importorskip("onnx", reason="needs the extra int8")
 
 from projectone.speech import int8_products
 from projectone.speech.int8_products import largest_weight, product, quantise_rows, quantise_weight
@@ -66,3 +65,11 @@ def test_where_sums_of_eight_bits_are_cut_off_weights_get_a_bit_less(monkeypatch
     assert np.abs(quantise_weight(weight, 63)[0]).max() == 63
     error = np.abs(run(x, weight) - x @ weight.T)
     assert error.mean() <= 0.02 * np.abs(x @ weight.T).mean()
+
+
+def test_a_matrix_is_quantised_alike_whatever_rows_are_done_at_once() -> None:
+    weight = np.random.default_rng(3).standard_normal((150, 20), np.float32)
+    whole, scales = quantise_weight(weight)
+    alone = [quantise_weight(weight[row : row + 1]) for row in range(len(weight))]
+    np.testing.assert_array_equal(whole, np.concatenate([codes for codes, _ in alone]))
+    np.testing.assert_array_equal(scales, np.concatenate([of_row for _, of_row in alone]))

@@ -111,7 +111,6 @@ def test_an_unpacked_model_is_saved_as_one_that_never_was(exact: WhisperCheckpoi
 
 def test_packed_weights_are_computed_with_in_eight_bits_too(exact: WhisperCheckpoint, tmp_path: Path) -> None:
     pytest.importorskip("onnxruntime", reason="needs the extra int8")
-    pytest.importorskip("onnx", reason="needs the extra int8")
     checkpoint = load_for_inference(saved(exact, tmp_path / "packed"), "int8", n_threads=1)
     transcribe_many(checkpoint, [np.zeros(8000, np.float32)], batch_size=1, options=GREEDY)
 
