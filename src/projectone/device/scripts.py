@@ -77,7 +77,9 @@ class Scripts:
         """Ask the server for its sentences if that was not done today; gives why there are no new ones, if not."""
         reading = self._reading()
         now = self._clock()
-        if self._transport.server is None or (reading.asked_at and now - reading.asked_at < _ASK_EVERY):
+        # A moment that is still to come was written by a clock that has been put right since.
+        was_asked = reading.asked_at is not None and timedelta(0) <= now - reading.asked_at < _ASK_EVERY
+        if self._transport.server is None or was_asked:
             return None
         self._keep(reading.model_copy(update={"asked_at": now}))  # asked before it answers: nobody waits twice a day
         try:

@@ -65,6 +65,15 @@ def test_the_server_is_asked_once_a_day(reader: Reader, server: FakeServer) -> N
     assert server.asked("GET", "/v1/scripts") == 2
 
 
+def test_a_clock_that_was_ahead_keeps_nobody_waiting_until_then(reader: Reader, server: FakeServer) -> None:
+    reader.now += timedelta(days=400)
+    reader.scripts.refresh()
+    reader.now -= timedelta(days=400)
+    asked = server.asked("GET", "/v1/scripts")
+    reader.scripts.refresh()
+    assert server.asked("GET", "/v1/scripts") == asked + 1
+
+
 def test_without_a_server_there_is_something_to_read(reader: Reader, server: FakeServer) -> None:
     assert "no-scripts" in (reader.scripts.refresh() or "") or server.scripts is None
     offer = reader.scripts.offer(set())
