@@ -67,8 +67,9 @@ def test_a_recording_is_corrected_with_the_keyboard_alone(app: Running, page: Pa
     keys.type("the danger")  # a blank makes two words of one
     keys.press("Enter")
     keys.press("End")
-    keys.press("Delete")
+    keys.press("Backspace")
     assert now(page) == "Author of the danger trail Philip Steels"
+    expect(page.get_by_role("option", name="Steels")).to_be_focused()
     keys.press("Control+z")
     assert now(page) == "Author of the danger trail Philip Steels etcetera"
     assert page.locator("#diff del").all_inner_texts() == ["Aurora", "Phil Steals et cetera"]

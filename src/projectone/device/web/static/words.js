@@ -104,11 +104,11 @@ export class WordEditor {
     this.on.say(words);
   }
 
-  remove() {
+  remove(next = this.chosen) {
     const token = this.tokens[this.chosen];
     if (!token) return;
     this.change(this.chosen, 1);
-    this.choose(this.chosen);
+    this.choose(next);
     this.on.say(`${token.text} taken out`);
   }
 
@@ -164,7 +164,7 @@ export class WordEditor {
       End: () => this.choose(this.tokens.length - 1),
       Tab: () => this.toDoubt(shiftKey ? -1 : 1),
       Delete: () => this.remove(),
-      Backspace: () => (this.remove(), this.choose(this.chosen - 1)),
+      Backspace: () => this.remove(this.chosen - 1),
       Enter: () => this.edit(),
       F2: () => this.edit(),
       " ": () => this.on.play(),
