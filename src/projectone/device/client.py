@@ -130,7 +130,7 @@ class DeviceClient:
 
         Args:
             recording_id: The id, a beginning of it that fits one only, or ``"last"``.
-            text: What was said.
+            text: What was said; empty if nothing was. That is kept here, and never sent.
             others_present: Whether somebody else can be heard in it, who was not asked.
 
         Raises:

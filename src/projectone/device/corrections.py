@@ -43,6 +43,8 @@ class Granted:
 
 
 _LONGEST_TEXT = 200_000  # more than anybody says in an hour
+_NOTHING_SAID = "that nothing was said is not sent; a server takes sounds with words alone"
+_SILENT_TOO_LATE = f"{_NOTHING_SAID}; the words sent before are deleted there at the next `projectone sync`"
 _MARKED_TOO_LATE = (
     "it was sent before it was marked, or may have been; the next `projectone sync` makes the server delete it"
 )
@@ -77,16 +79,19 @@ class Corrections:
 
         Args:
             recording_id: Which recording.
-            text: What was said.
+            text: What was said; empty if nothing was. That is kept here, and never sent.
             others_present: Whether somebody else can be heard in it, who was not asked.
 
         Raises:
             DataError: if there is no such recording, or the text is none a person could have said.
         """
         recording = self._recordings.find(recording_id)
-        # What is too long to be sent is bounded by its length alone.
-        is_long = recording.duration_s > MAX_CLIP_S
-        text = clean_transcript(text, max_characters=_LONGEST_TEXT if is_long else MAX_TRANSCRIPT_CHARACTERS)
+        if text.strip():
+            # What is too long to be sent is bounded by its length alone.
+            is_long = recording.duration_s > MAX_CLIP_S
+            text = clean_transcript(text, max_characters=_LONGEST_TEXT if is_long else MAX_TRANSCRIPT_CHARACTERS)
+        else:
+            text = ""
         with self._database.transaction():
             earlier = self._recordings.point_of(recording.recording_id)
             if earlier is not None and (earlier.text, bool(earlier.others_present)) == (text, others_present):
@@ -114,10 +119,11 @@ class Corrections:
             )
             self._recordings.add_point(point)
             learned = self._learn(point.sample_id, recording.text, text)
-            if others_present and earlier is not None and may_have_left:
-                # The server refuses what is marked, and would go on training on the one without the mark.
+            if (others_present or not text) and earlier is not None and may_have_left:
+                # This one is not sent in its place, and the server would go on training on the one before.
                 self._outbox.take_back(earlier.sample_id)
-                return Kept(point.sample_id, text, False, _MARKED_TOO_LATE, learned=learned)
+                reason = _MARKED_TOO_LATE if others_present else _SILENT_TOO_LATE
+                return Kept(point.sample_id, text, False, reason, learned=learned)
             return replace(self._put_in_line(point), learned=learned)
 
     def donate(
@@ -223,11 +229,17 @@ class Corrections:
             return receipt
 
     def never_offered(self, scope: ConsentScope) -> list[FineTuningDataPoint]:
-        """Data points for a purpose that were never in line: they were made before the user agreed."""
+        """Data points for a purpose that were never in line: they were made before the user agreed.
+
+        Without those that cannot be sent: what is too long, and where nothing was said.
+        """
         return [
             point
             for point in self._recordings.points()
-            if SCOPE_OF_KIND[point.kind] == scope and self._outbox.state_of(point.sample_id) is None
+            if SCOPE_OF_KIND[point.kind] == scope
+            and point.text
+            and point.duration_s <= MAX_CLIP_S
+            and self._outbox.state_of(point.sample_id) is None
         ]
 
     def _may_have_left(self, point: FineTuningDataPoint) -> bool:
@@ -236,6 +248,8 @@ class Corrections:
 
     def _put_in_line(self, point: FineTuningDataPoint) -> Kept:
         scope = SCOPE_OF_KIND[point.kind]
+        if not point.text:
+            return Kept(point.sample_id, "", False, _NOTHING_SAID)
         try:
             receipt = self._consent.require(scope)
         except ConsentError as error:

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
+from projectone.contracts.audio import MAX_CLIP_S
 from projectone.device.outbox import EntryState, Outbox, Whereabouts
 from projectone.device.recordings import Clip, Recording, Recordings
 from projectone.waveform.peaks import peaks
@@ -38,6 +39,8 @@ class Fate:
         is_there: Whether the server has, or may have, any correction of it.
         is_earlier_there: Whether that is so of one that counts no more.
         is_to_be_deleted: Whether the server is yet to be told to delete one.
+        is_too_long: Whether it is longer than what is ever sent.
+        is_silent: Whether the person said that nothing was said.
     """
 
     state: State
@@ -48,6 +51,8 @@ class Fate:
     is_there: bool = False
     is_earlier_there: bool = False
     is_to_be_deleted: bool = False
+    is_too_long: bool = False
+    is_silent: bool = False
 
 
 class Library:
@@ -118,4 +123,6 @@ class Library:
             is_there=any(item.whereabouts in _THERE for item in departures),
             is_earlier_there=any(item.whereabouts in _THERE and item.sample_id != now for item in departures),
             is_to_be_deleted=any(item.whereabouts == "to be deleted" for item in departures),
+            is_too_long=recording.duration_s > MAX_CLIP_S,
+            is_silent=recording.corrected_text == "",
         )

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 from tests.fakes.device_rooms import tone
+from tests.fakes.release_server import FakeServer
 from tests.unit.device.conftest import Rooms
 
 from projectone.device.library import Fate, Library
@@ -98,6 +99,25 @@ def test_the_text_of_a_long_recording_may_be_long(rooms: Rooms) -> None:
     assert (kept.text, kept.is_queued) == (text, False)
     with pytest.raises(DataError, match="at most 2000"):
         rooms.corrections.correct(rooms.record().recording_id, text)
+
+
+def test_that_nothing_was_said_is_kept_here_and_takes_back_the_words_that_were_sent(
+    rooms: Rooms, library: Library, server: FakeServer
+) -> None:
+    recording = rooms.record("thank you for watching")
+    rooms.corrections.grant("corrections", "web")
+    rooms.corrections.correct(recording.recording_id, "thank you")
+    rooms.uploader.sync()
+    kept = rooms.corrections.correct(recording.recording_id, " \n")
+    assert (kept.text, kept.is_queued) == ("", False)
+    assert "nothing was said is not sent" in str(kept.reason)
+    found = rooms.recordings.find(recording.recording_id)
+    assert (found.corrected_text, rooms.recordings.counts()["corrections"]) == ("", 1)
+    assert rooms.uploader.sync().refused == 0
+    assert server.samples == {}
+    fate = library.fate(found)
+    assert (fate.state, fate.is_silent, fate.is_there) == ("kept", True, False)
+    assert rooms.corrections.never_offered("corrections") == []  # it is not said to wait for a consent
 
 
 def test_what_somebody_else_can_be_heard_in_is_refused_here_with_its_reason(rooms: Rooms, library: Library) -> None:

@@ -23,7 +23,9 @@ from projectone.device.client import DeviceClient
 
 def _correct_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("recording", metavar="ID", help="id of the recording, its beginning, or 'last'")
-    parser.add_argument("text", metavar="TEXT", nargs="?", help="what was really said; without it, your editor opens")
+    parser.add_argument(
+        "text", metavar="TEXT", nargs="?", help="what was really said, '' for nothing; without it, your editor opens"
+    )
     add_others_present(parser)
 
 
@@ -36,6 +38,9 @@ def _correct(client: DeviceClient, arguments: argparse.Namespace) -> Result:
         named, text = recording.recording_id, edited(before, editor=arguments.editor, folder=client.status().home)
         if text == " ".join(before.split()):
             return Result({"sample_id": None}, "nothing was changed", is_done=False, problem="nothing was changed")
+        if not text:  # an emptied file can be a way to leave the editor
+            problem = "no text: nothing was kept; `projectone correct ID ''` says that nothing was said"
+            return Result({"sample_id": None}, problem, is_done=False, problem=problem)
     return kept_result(client.correct(named, text, others_present=arguments.others_present))
 
 

@@ -63,7 +63,7 @@ def _list(client: DeviceClient, arguments: argparse.Namespace) -> Result:
     recordings = client.library.search(arguments.search, arguments.limit)
     lines = []
     for item in recordings:
-        said = f"  -> {item.corrected_text}" if item.corrected_text is not None else ""
+        said = f"  -> {item.corrected_text or '(nothing was said)'}" if item.corrected_text is not None else ""
         lines.append(
             f"{item.recording_id[:8]}  {item.recorded_at:%Y-%m-%d %H:%M}  {item.duration_s:5.1f} s  "
             f"{item.model_version:8}  {shown(item)}{said}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from projectone.contracts.audio import MAX_CLIP_S
 from projectone.device.library import Fate
 
 
@@ -22,7 +23,7 @@ def fate_words(fate: Fate, *, is_allowed: bool) -> str:
 
 def _words_of_now(fate: Fate, *, is_allowed: bool) -> str:
     if fate.state == "uncorrected":
-        if is_allowed:
+        if is_allowed and not fate.is_too_long:
             return "This stays on this device. If you correct it, it will be sent, because you allowed that."
         return "This stays on this device."
     if fate.state == "waiting":
@@ -36,4 +37,8 @@ def _words_of_now(fate: Fate, *, is_allowed: bool) -> str:
         return f"This stays on this device: {fate.reason}" if fate.reason else "This stays on this device."
     if fate.others_present:
         return "This stays on this device: somebody else can be heard."
+    if fate.is_too_long:
+        return f"Your correction is kept on this device. What is longer than {MAX_CLIP_S:g} seconds is not sent."
+    if fate.is_silent:
+        return "You said that nothing was said. That is kept on this device, and is not sent."
     return "Your correction is kept on this device, and is not sent."

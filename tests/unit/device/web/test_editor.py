@@ -57,7 +57,24 @@ def test_a_correction_is_kept_changed_and_taken_back(pages: TestClient, recordin
     assert pages.delete(path).status_code == 404
 
 
-@pytest.mark.parametrize("body", [{}, {"text": 3}, {"text": "a", "others_present": "no"}, [], {"text": " "}])
+def test_nothing_was_said_and_what_is_too_long_say_why_they_stay_here(window: Window, pages: TestClient) -> None:
+    add = window.client._rooms.recordings.add
+    short, long = (
+        add(read_clip(tone(seconds)), text="thank you", model_version="1.0.0", recorded_at=datetime.now(UTC))
+        for seconds in (0.5, 61)
+    )
+    window.client.grant("corrections", "web")
+    for recording, text, fate in ((short, "", "You said that nothing was said."), (long, "thanks", "60 seconds")):
+        path = f"/api/recordings/{recording.recording_id}"
+        kept = pages.put(f"{path}/correction", json={"text": text}).json()
+        assert (kept["corrected_text"], kept["state"]) == (text, "kept")
+        assert fate in kept["fate"]
+    assert "(nothing was said)" in pages.get("/recordings").text
+    pages.delete(f"{path}/correction")
+    assert pages.get(path).json()["fate"] == "This stays on this device."
+
+
+@pytest.mark.parametrize("body", [{}, {"text": 3}, {"text": "a", "others_present": "no"}, [], {"text": "..."}])
 def test_what_is_no_correction_is_refused(pages: TestClient, recording: Recording, body: object) -> None:
     answer = pages.put(f"/api/recordings/{recording.recording_id}/correction", json=body)
     assert answer.status_code in (400, 422)

@@ -70,7 +70,8 @@ function show() {
   for (const id of ["hear", "change", "delete"]) $(id).disabled = isPlain() || !editor.tokens.length;
   $("undo").disabled = isPlain() || editor.past.length === 0;
   const saved = item.corrected_text === null ? "It is right as it is" : "Saved";
-  $("save").querySelector("span").textContent = isChanged() ? "Save" : saved;
+  const change = textNow() ? "Save" : "Nothing was said";
+  $("save").querySelector("span").textContent = isChanged() ? change : saved;
   $("save").disabled = !isChanged() && item.corrected_text !== null;
   $("take-back").hidden = item.corrected_text === null;
   $("fate").textContent = item.fate;
