@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import socket
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,7 +72,7 @@ def serve(client: DeviceClient, home: Path, *, port: int | None, on_open: Callab
         RunningElsewhereError: if another process shows this home's pages.
         SettingsError: if the port is taken.
     """
-    with _only_one(home):
+    with _only_one(home), _ended_in_order():
         jobs = Jobs()
         with listening(port) as listener:
             where = _Where(home, int(listener.getsockname()[1]))
@@ -114,6 +116,19 @@ def _only_one(home: Path) -> Iterator[None]:
         except LeaseError as error:
             raise RunningElsewhereError(_url_of_other(home), home / _PAGE) from error
         yield
+
+
+@contextlib.contextmanager
+def _ended_in_order() -> Iterator[None]:
+    """SIGTERM ends the block as Ctrl-C does: uvicorn raises it again once it has stopped, and would end us there."""
+    if threading.current_thread() is not threading.main_thread():  # who else may say what a signal does
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _url_of_other(home: Path) -> str | None:

@@ -1,4 +1,4 @@
-"""`projectone ui` in a process of its own: it listens here alone, there is one of it, and Ctrl-C ends it."""
+"""`projectone ui` in a process of its own: it listens here alone, there is one of it, and Ctrl-C or SIGTERM ends it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 _PROGRAM = "import sys; from projectone.device.cli import main; sys.exit(main())"
@@ -19,7 +20,7 @@ LIMIT_S = 60
 
 
 @contextlib.contextmanager
-def running(home: Path) -> Iterator[tuple[subprocess.Popen[str], dict[str, str]]]:
+def running(home: Path) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
     """The app as a person starts it, and what it said at its start."""
     environment = {**os.environ, "PROJECTONE_HOME": str(home)}
     process = subprocess.Popen(COMMAND, env=environment, stdout=subprocess.PIPE, text=True)
@@ -54,3 +55,16 @@ def test_one_app_runs_until_ctrl_c_and_a_second_one_is_told_where(tmp_path: Path
         said, _ = process.communicate(timeout=LIMIT_S)
         assert (json.loads(said), process.returncode) == ({"state": "stopped"}, 0)
     assert not (tmp_path / "ui.json").exists()
+
+
+def test_sigterm_ends_it_in_order_and_leaves_no_address_behind(tmp_path: Path) -> None:
+    with running(tmp_path) as (process, started):
+        connection = http.client.HTTPConnection("127.0.0.1", started["port"], timeout=LIMIT_S)
+        connection.request("GET", "/")  # it answers: from here on signals are uvicorn's to take
+        assert connection.getresponse().status == 401
+        connection.close()
+        process.send_signal(signal.SIGTERM)
+        said, _ = process.communicate(timeout=LIMIT_S)
+        assert (json.loads(said), process.returncode) == ({"state": "stopped"}, 0)
+    assert not (tmp_path / "ui.json").exists()
+    assert not (tmp_path / "ui.html").exists()
