@@ -45,9 +45,9 @@ def voice(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def playwright() -> Iterator[Playwright]:
-    """One driver for all tests of a process: it allows no second one."""
+    """One driver for the tests of a file: while it runs, no test of this process can begin an event loop of its own."""
     if not CHROMIUM.exists():
         pytest.skip(f"no Chromium at {CHROMIUM}")
     with sync_playwright() as started:
@@ -67,9 +67,9 @@ def launch(playwright: Playwright, voice: Path) -> Browser:
     )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser(playwright: Playwright, voice: Path) -> Iterator[Browser]:
-    """One for all tests of a process."""
+    """One for the tests of a file."""
     opened = launch(playwright, voice)
     yield opened
     opened.close()
