@@ -13,7 +13,7 @@ from projectone.contracts.erasures import ErasureReceipt
 from projectone.contracts.uses import SignedUses
 from projectone.device.accounts import ConsentAccount, DeviceStatus
 from projectone.device.consent import ConsentMethod
-from projectone.device.corrections import Granted, Kept
+from projectone.device.corrections import Granted, Kept, Seen
 from projectone.device.donation import Finding, check_sound, check_words
 from projectone.device.health.windows import Window
 from projectone.device.heard import Heard
@@ -125,18 +125,20 @@ class DeviceClient:
         """The last recordings, newest first."""
         return self._rooms.recordings.newest(limit)
 
-    def correct(self, recording_id: str, text: str, *, others_present: bool = False) -> Kept:
+    def correct(self, recording_id: str, text: str, *, others_present: bool = False, seen: Seen | None = None) -> Kept:
         """Keep what was really said; it is sent at the next `sync` if the user has agreed to that.
 
         Args:
             recording_id: The id, a beginning of it that fits one only, or ``"last"``.
             text: What was said; empty if nothing was. That is kept here, and never sent.
             others_present: Whether somebody else can be heard in it, who was not asked.
+            seen: What whoever writes this had before them; not asked if not given.
 
         Raises:
-            DataError: if there is no such recording, or the text is none a person could have said.
+            DataError: if there is no such recording, it was corrected otherwise meanwhile, or the text is none that a
+                person could have said.
         """
-        kept = self._rooms.corrections.correct(recording_id, text, others_present=others_present)
+        kept = self._rooms.corrections.correct(recording_id, text, others_present=others_present, seen=seen)
         if not kept.is_again:
             self._rooms.windows.count_correction()
             recording = self._rooms.recordings.find(recording_id)

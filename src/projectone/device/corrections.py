@@ -35,6 +35,13 @@ class Kept:
 
 
 @dataclass(frozen=True)
+class Seen:
+    """The correction of a recording that somebody had before them; None if it had none."""
+
+    corrected_text: str | None
+
+
+@dataclass(frozen=True)
 class Granted:
     """A consent is in force, and how many data points were put in line by it."""
 
@@ -74,16 +81,18 @@ class Corrections:
         self._clock = clock
         self._learn = learn
 
-    def correct(self, recording_id: str, text: str, *, others_present: bool = False) -> Kept:
+    def correct(self, recording_id: str, text: str, *, others_present: bool = False, seen: Seen | None = None) -> Kept:
         """Keep what was really said. The same again changes nothing; anything else replaces the first.
 
         Args:
             recording_id: Which recording.
             text: What was said; empty if nothing was. That is kept here, and never sent.
             others_present: Whether somebody else can be heard in it, who was not asked.
+            seen: What whoever writes this had before them; not asked if not given.
 
         Raises:
-            DataError: if there is no such recording, or the text is none a person could have said.
+            DataError: if there is no such recording, it was corrected otherwise meanwhile, or the text is none that a
+                person could have said.
         """
         recording = self._recordings.find(recording_id)
         if text.strip():
@@ -94,6 +103,7 @@ class Corrections:
             text = ""
         with self._database.transaction():
             earlier = self._recordings.point_of(recording.recording_id)
+            _refuse_unseen(None if earlier is None else earlier.text, seen)
             if earlier is not None and (earlier.text, bool(earlier.others_present)) == (text, others_present):
                 state = self._outbox.state_of(earlier.sample_id)
                 if state is None:
@@ -305,3 +315,12 @@ def _as_evidence(heard: str | None) -> str | None:
         return clean_transcript(heard)
     except DataError:
         return None
+
+
+def _refuse_unseen(text: str | None, seen: Seen | None) -> None:
+    """Two windows, or a window and a terminal: the second does not write over what it never saw."""
+    if seen is not None and seen.corrected_text != text:
+        found = "its correction was taken back" if text is None else f"it was corrected to {text[:200]!r}"
+        raise DataError(
+            "corrected-elsewhere", f"meanwhile {found} in another window; open it again to go on from there"
+        )

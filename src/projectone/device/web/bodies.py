@@ -50,6 +50,15 @@ def text_field(body: Mapping[str, Any], name: str) -> str:
     return value
 
 
+def optional_text_field(body: Mapping[str, Any], name: str) -> str | None:
+    """A text, or null for none.
+
+    Raises:
+        DataError: if it is neither.
+    """
+    return None if body.get(name) is None else text_field(body, name)
+
+
 def switch_field(body: Mapping[str, Any], name: str, default: bool | None = None) -> bool:
     """Yes or no.
 

@@ -10,10 +10,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from projectone.device.corrections import Seen
 from projectone.device.heard import DOUBT
 from projectone.device.recordings import Recording
 from projectone.device.web.answers import json_answer
-from projectone.device.web.bodies import reads_json, switch_field, text_field
+from projectone.device.web.bodies import optional_text_field, reads_json, switch_field, text_field
 from projectone.device.web.context import WebContext
 from projectone.device.web.fates import fate_words
 from projectone.device.web.shelf import recording_facts
@@ -56,7 +57,8 @@ def routes(context: WebContext) -> list[Route]:
     def correct(request: Request, body: Mapping[str, Any]) -> Response:
         recording_id = client.recording(request.path_params["recording_id"]).recording_id
         text, others = text_field(body, "text"), switch_field(body, "others_present", default=False)
-        kept = client.correct(recording_id, text, others_present=others)
+        seen = Seen(optional_text_field(body, "instead_of")) if "instead_of" in body else None
+        kept = client.correct(recording_id, text, others_present=others, seen=seen)
         return json_answer({**facts_of(client.recording(recording_id)), "learned": list(kept.learned)})
 
     def take_back(request: Request) -> Response:

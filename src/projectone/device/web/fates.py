@@ -24,7 +24,9 @@ def fate_words(fate: Fate, *, is_allowed: bool) -> str:
 def _words_of_now(fate: Fate, *, is_allowed: bool) -> str:
     if fate.state == "uncorrected":
         if is_allowed and not fate.is_too_long:
-            return "This stays on this device. If you correct it, it will be sent, because you allowed that."
+            return (
+                "This stays on this device. If you correct it, or say that it is right, it is sent: you allowed that."
+            )
         return "This stays on this device."
     if fate.state == "waiting":
         return "This will be sent, because you allowed it."

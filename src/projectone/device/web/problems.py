@@ -32,6 +32,7 @@ _STATUS_OF_REASON = {
     "recording-unknown": 404,
     "sample-unknown": 404,
     "live-unknown": 404,
+    "corrected-elsewhere": 409,
     "live-gap": 409,
     "live-other": 409,
 }

@@ -57,6 +57,20 @@ def test_a_correction_is_kept_changed_and_taken_back(pages: TestClient, recordin
     assert pages.delete(path).status_code == 404
 
 
+def test_the_second_of_two_windows_does_not_write_over_what_it_never_saw(
+    pages: TestClient, recording: Recording
+) -> None:
+    path = f"/api/recordings/{recording.recording_id}/correction"
+    assert pages.put(path, json={"text": "one two three", "instead_of": None}).status_code == 200
+    refused = pages.put(path, json={"text": "one too three", "instead_of": None})
+    assert (refused.status_code, refused.json()["reason"]) == (409, "corrected-elsewhere")
+    assert "'one two three'" in refused.json()["detail"]
+    assert pages.get(f"/api/recordings/{recording.recording_id}").json()["corrected_text"] == "one two three"
+    assert pages.put(path, json={"text": "one two tree", "instead_of": "one two three"}).status_code == 200
+    pages.delete(path)
+    assert pages.put(path, json={"text": "one", "instead_of": "one two tree"}).status_code == 409
+
+
 def test_nothing_was_said_and_what_is_too_long_say_why_they_stay_here(window: Window, pages: TestClient) -> None:
     add = window.client._rooms.recordings.add
     short, long = (

@@ -94,7 +94,8 @@ async function save() {
   const before = { text: item.corrected_text, others: item.others_present };
   const hadFocus = $("words").contains(document.activeElement);
   try {
-    take(await sendJson("PUT", `${address}/correction`, { text: textNow(), others_present: $("others").checked }));
+    const body = { text: textNow(), others_present: $("others").checked, instead_of: item.corrected_text };
+    take(await sendJson("PUT", `${address}/correction`, body));
   } catch (error) {
     return complain(error);
   }
