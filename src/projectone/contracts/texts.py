@@ -26,14 +26,19 @@ _REFUSED_CATEGORIES = {
 }
 
 
-def clean_transcript(text: str, *, max_characters: int = MAX_TRANSCRIPT_CHARACTERS) -> str:
+def clean_transcript(text: str, *, max_characters: int | None = None) -> str:
     """`text` in NFC with single spaces, if it is something a person could have said.
+
+    Args:
+        text: As it was written.
+        max_characters: How long it may be; `MAX_TRANSCRIPT_CHARACTERS` if not given, for what may be sent.
 
     Raises:
         DataError: with the reason ``text-empty``, ``text-too-long`` or ``text-characters``.
     """
-    if len(text) > max_characters:
-        raise DataError("text-too-long", f"transcript: expected at most {max_characters} characters, got {len(text)}")
+    longest = MAX_TRANSCRIPT_CHARACTERS if max_characters is None else max_characters
+    if len(text) > longest:
+        raise DataError("text-too-long", f"transcript: expected at most {longest} characters, got {len(text)}")
     marks = 0
     for position, character in enumerate(text):
         category = unicodedata.category(character)

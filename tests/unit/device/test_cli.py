@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gc
 import io
 import json
 import subprocess
@@ -434,3 +435,9 @@ def test_whoever_says_no_is_asked_nothing_more(
     monkeypatch.setattr("sys.stdin", _Terminal("n\n"))
     assert run(capsys, "consent", "grant", "voice_donation")[0] == 1
     assert run(capsys, "consent", "show")[1]["records"] == []
+
+
+def test_a_command_leaves_the_collector_of_its_caller_as_it_was(capsys: pytest.CaptureFixture[str]) -> None:
+    before = gc.get_threshold()
+    assert main(["status"]) == 0
+    assert gc.get_threshold() == before

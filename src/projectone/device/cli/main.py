@@ -135,7 +135,15 @@ def _explain_error(error: BaseException, words: list[str]) -> int:
 def _run(words: list[str]) -> int:
     if not words or words[0] not in SUMMARIES:
         words = [_parser_of_all().parse_args(words).command]
+    usual = gc.get_threshold()
     gc.set_threshold(_NEW_OBJECTS, 20, 50)
+    try:
+        return _execute(words)
+    finally:
+        gc.set_threshold(*usual)  # whoever calls this from a program of theirs has it back
+
+
+def _execute(words: list[str]) -> int:
     from projectone.device.cli.commands import COMMANDS
 
     command = COMMANDS[words[0]]
