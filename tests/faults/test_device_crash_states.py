@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -32,17 +30,6 @@ NEWER = make_release(text_model("newer"), seq=3, version="1.2.0", base_sha256=BA
 BROKEN = make_release(text_model("broken"), seq=2, version="1.1.0")
 WORDS = {1: "old", 2: "new", 3: "newer"}
 SILENCE = np.zeros(16, dtype=np.float32)
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Path]:
-    """In memory where there is such a place: hundreds of images are written and read."""
-    memory = Path("/dev/shm")
-    if not os.access(memory, os.W_OK):
-        yield tmp_path
-        return
-    with tempfile.TemporaryDirectory(dir=memory) as made:
-        yield Path(made)
 
 
 def install(home: Path, release: Release) -> None:

@@ -6,10 +6,8 @@ Each has a control with the defence off, which must be caught: a test that canno
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -30,17 +28,6 @@ DRIVER = REPOSITORY / "tests" / "faults" / "device_driver.py"
 def server() -> Iterator[FakeServer]:
     with running(FakeServer()) as started:
         yield started
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Path]:
-    """In memory where there is such a place: a killed process loses nothing that it wrote, on whatever disk."""
-    memory = Path("/dev/shm")
-    if not os.access(memory, os.W_OK):
-        yield tmp_path
-        return
-    with tempfile.TemporaryDirectory(dir=memory) as made:
-        yield Path(made)
 
 
 def drive(scenario: str, defence: str, server: FakeServer, folder: Path) -> Iterator[dict[str, Any]]:

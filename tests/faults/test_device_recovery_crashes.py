@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -42,17 +41,6 @@ WAY = ReleaseUpdate(
 )
 OLD = make_release({"voice.txt": b"v", "model.safetensors": BASE}, seq=1, version="1.0.0")
 NEW = make_release({"voice.txt": b"v", "model.safetensors": _rebuilt()}, seq=2, version="1.1.0", updates=(WAY,))
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Path]:
-    """In memory where there is such a place: hundreds of images are written and read."""
-    memory = Path("/dev/shm")
-    if not os.access(memory, os.W_OK):
-        yield tmp_path
-        return
-    with tempfile.TemporaryDirectory(dir=memory) as made:
-        yield Path(made)
 
 
 def install(models: Path, release: Release, *, is_short: bool) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -30,17 +29,6 @@ TEARS = tuple(n / 12 for n in range(1, 12))
 full = pytest.mark.skipif(
     "PROJECTONE_FULL_KILLS" not in os.environ, reason="PROJECTONE_FULL_KILLS=1 tears at all places"
 )
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Path]:
-    """In memory where there is such a place: hundreds of images are written and read."""
-    memory = Path("/dev/shm")
-    if not os.access(memory, os.W_OK):
-        yield tmp_path
-        return
-    with tempfile.TemporaryDirectory(dir=memory) as made:
-        yield Path(made)
 
 
 def states_of(

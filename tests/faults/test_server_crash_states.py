@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import io
-import os
-import tempfile
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,17 +25,6 @@ from projectone.storage import files
 CLIPS = {name: a_clip(seed, duration_s=0.2) for seed, name in enumerate(["one", "two", "three", "four", "five", "six"])}
 # Of a log of 4096-byte pages this cuts inside frames and near their ends.
 TEARS = tuple(n / 24 for n in range(1, 24))
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Path]:
-    """In memory where there is such a place: hundreds of images are written and read."""
-    memory = Path("/dev/shm")
-    if not os.access(memory, os.W_OK):
-        yield tmp_path
-        return
-    with tempfile.TemporaryDirectory(dir=memory) as made:
-        yield Path(made)
 
 
 def batch(ada: Caller, *names: str) -> bytes:

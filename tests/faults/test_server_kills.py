@@ -11,7 +11,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,17 +21,6 @@ from tests.conftest import REPOSITORY
 DRIVER = REPOSITORY / "tests" / "faults" / "server_driver.py"
 HELD = {"sample": ["one"], "batch": ["three", "two"], "consent": [], "withdrawal": []}
 BEFORE = {"sample": [[]], "batch": [[], ["two"], ["three"]], "consent": [[]], "withdrawal": [["one", "two"]]}
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Path]:
-    """In memory where there is such a place: a killed process loses nothing that it wrote, on whatever disk."""
-    memory = Path("/dev/shm")
-    if not os.access(memory, os.W_OK):
-        yield tmp_path
-        return
-    with tempfile.TemporaryDirectory(dir=memory) as made:
-        yield Path(made)
 
 
 def drive(request: str, folder: Path, *, defence: str = "all on", every: int = 1) -> Iterator[dict[str, Any]]:
