@@ -16,7 +16,7 @@ import platform
 import random
 import sys
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -119,7 +119,9 @@ def a_fleet(n_devices: int, n_speakers: int, seed: int) -> Fleet:
     return Fleet([source.randrange(n_speakers) for _ in range(n_devices)], source)
 
 
-def fleet_figures(signals: Sequence[Measured], n_devices: int, n_runs: int, say: Any) -> dict[str, Any]:  # noqa: ANN401
+def fleet_figures(
+    signals: Sequence[Measured], n_devices: int, n_runs: int, say: Callable[[str], object]
+) -> dict[str, Any]:
     """Alarms of stable models, and the delay with which each planted drift is found."""
     people = populations(signals)
     usual = people["none"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import cast
+from typing import Any, cast
 
 from projectone.contracts.health import OwnVerdict
 from projectone.device.acceptance.judging import REFUSED, Judgement, Verdict
@@ -80,6 +80,21 @@ class Comparison:
             whose = "all of them" if self.n_maybe_learned == self.n_recordings else f"{self.n_maybe_learned} of them"
             learned = f" It may have learned from {whose}, which makes it look better than it is."
         return f"{counted} {meaning}{learned}"
+
+    def facts(self) -> dict[str, Any]:
+        """For programs: the terminal and the pages say the same."""
+        return {
+            "version": self.version,
+            "against": self.against,
+            "tried_at": self.tried_at.isoformat(),
+            "verdict": self.verdict,
+            "n_recordings": self.n_recordings,
+            "n_words": self.n_words,
+            "wrong_before": self.wrong_before,
+            "wrong_after": self.wrong_after,
+            "n_maybe_learned": self.n_maybe_learned,
+            "words": self.words,
+        }
 
 
 class TrialRows:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from projectone.device.acceptance import Comparison
 from projectone.device.adoption import AdoptionState
 from projectone.device.cli.progress import ProgressLine
 from projectone.device.cli.results import Command, Result
@@ -103,7 +102,7 @@ def _model(client: DeviceClient, arguments: argparse.Namespace) -> Result:
     facts = _state_facts(state) | {
         "since": state.since.isoformat() if state.since else None,
         "tier": manifest.tier if manifest else None,
-        "comparisons": [_comparison_facts(item) for item in comparisons],
+        "comparisons": [item.facts() for item in comparisons],
     }
     lines = [_state_text(state)]
     if state.since is not None:
@@ -127,7 +126,7 @@ def _state_facts(state: AdoptionState) -> dict[str, Any]:
             {"version": item.version, "seq": item.seq, "role": item.role, "size_bytes": item.size_bytes}
             for item in state.models
         ],
-        "last": None if state.last is None else _comparison_facts(state.last),
+        "last": None if state.last is None else state.last.facts(),
     }
 
 
@@ -141,21 +140,6 @@ def _state_text(state: AdoptionState) -> str:
         f"automatic  {'on' if state.is_automatic else 'off: projectone model --automatic on'}",
     ]
     return "\n".join(lines)
-
-
-def _comparison_facts(item: Comparison) -> dict[str, Any]:
-    return {
-        "version": item.version,
-        "against": item.against,
-        "tried_at": item.tried_at.isoformat(),
-        "verdict": item.verdict,
-        "n_recordings": item.n_recordings,
-        "n_words": item.n_words,
-        "wrong_before": item.wrong_before,
-        "wrong_after": item.wrong_after,
-        "n_maybe_learned": item.n_maybe_learned,
-        "words": item.words,
-    }
 
 
 UPDATE = Command(

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
 
 from projectone.device.cli.results import Command, Result
 from projectone.device.client import DeviceClient
-from projectone.device.vocabulary import Term
 from projectone.errors import SettingsError
 
 _STAYS = "This list stays on this device. It is learned from your corrections, and used from the next recording on."
@@ -41,7 +39,7 @@ def _vocabulary(client: DeviceClient, arguments: argparse.Namespace) -> Result:
             changed.append(vocabulary.switch(text, is_on=action == "on"))
     done = {"add": "on the list", "remove": "removed", "off": "off", "on": "on"}[action]
     lines = [f"{term.text}: {done}" for term in changed]
-    return Result({"terms": [_facts(term) for term in changed]}, "\n".join(lines))
+    return Result({"terms": [term.facts() for term in changed]}, "\n".join(lines))
 
 
 def _listed(client: DeviceClient) -> Result:
@@ -56,19 +54,7 @@ def _listed(client: DeviceClient) -> Result:
         lines.append(f"{term.text:{width}}  {term.origin} {term.added_at:%Y-%m-%d}, {helped}{off}")
     if not terms:
         lines.append('nothing yet: correct a recording, or projectone vocabulary add "a name"')
-    return Result({"is_on": vocabulary.is_on, "terms": [_facts(term) for term in terms]}, "\n".join(lines))
-
-
-def _facts(term: Term) -> dict[str, Any]:
-    return {
-        "text": term.text,
-        "origin": term.origin,
-        "is_active": term.is_active,
-        "off_because": term.off_because,
-        "added_at": term.added_at.isoformat(),
-        "n_helped": term.n_helped,
-        "n_harmed": term.n_harmed,
-    }
+    return Result({"is_on": vocabulary.is_on, "terms": [term.facts() for term in terms]}, "\n".join(lines))
 
 
 VOCABULARY = Command(

@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from projectone.contracts.texts import clean_transcript
 from projectone.device.vocabulary.learning import MAX_TERM_CHARACTERS, bare, learned_terms, occurrences
@@ -75,6 +75,18 @@ class Term:
     added_at: datetime
     n_helped: int
     n_harmed: int
+
+    def facts(self) -> dict[str, Any]:
+        """For programs: the terminal and the pages say the same."""
+        return {
+            "text": self.text,
+            "origin": self.origin,
+            "is_active": self.is_active,
+            "off_because": self.off_because,
+            "added_at": self.added_at.isoformat(),
+            "n_helped": self.n_helped,
+            "n_harmed": self.n_harmed,
+        }
 
 
 class Vocabulary:

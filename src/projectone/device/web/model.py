@@ -10,7 +10,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from projectone.device.acceptance import Comparison
 from projectone.device.client import DeviceClient
 from projectone.device.updater import UpdateReport
 from projectone.device.web.answers import job_answer, json_answer
@@ -127,19 +126,5 @@ def _document(client: DeviceClient) -> dict[str, Any]:
             for item in state.models
         ],
         "set_aside": [item.model_dump() for item in device.set_aside],
-        "comparisons": [_comparison(item) for item in client.adoption.comparisons()],
-    }
-
-
-def _comparison(item: Comparison) -> dict[str, Any]:
-    return {
-        "version": item.version,
-        "against": item.against,
-        "tried_at": item.tried_at.isoformat(),
-        "verdict": item.verdict,
-        "n_recordings": item.n_recordings,
-        "n_words": item.n_words,
-        "wrong_before": item.wrong_before,
-        "wrong_after": item.wrong_after,
-        "words": item.words,
+        "comparisons": [item.facts() for item in client.adoption.comparisons()],
     }

@@ -44,13 +44,13 @@ def routes(context: WebContext) -> list[Route]:
         return json_answer({"is_on": client.vocabulary.is_on})
 
     def add(request: Request, body: Mapping[str, Any]) -> Response:
-        return json_answer(_term(client.vocabulary.add(text_field(body, "text"))), 201)
+        return json_answer(client.vocabulary.add(text_field(body, "text")).facts(), 201)
 
     def switch(request: Request, body: Mapping[str, Any]) -> Response:
-        return json_answer(_term(client.vocabulary.switch(_named(request), is_on=switch_field(body, "is_on"))))
+        return json_answer(client.vocabulary.switch(_named(request), is_on=switch_field(body, "is_on")).facts())
 
     def remove(request: Request) -> Response:
-        return json_answer(_term(client.vocabulary.remove(_named(request))))
+        return json_answer(client.vocabulary.remove(_named(request)).facts())
 
     one = "/api/vocabulary/{term:path}"
     return [
@@ -77,19 +77,7 @@ def deed_words(term: Term) -> str:
 
 
 def _document(client: DeviceClient) -> dict[str, Any]:
-    return {"is_on": client.vocabulary.is_on, "terms": [_term(term) for term in client.vocabulary.list()]}
-
-
-def _term(term: Term) -> dict[str, Any]:
-    return {
-        "text": term.text,
-        "origin": term.origin,
-        "is_active": term.is_active,
-        "off_because": term.off_because,
-        "added_at": term.added_at.isoformat(),
-        "n_helped": term.n_helped,
-        "n_harmed": term.n_harmed,
-    }
+    return {"is_on": client.vocabulary.is_on, "terms": [term.facts() for term in client.vocabulary.list()]}
 
 
 def _named(request: Request) -> str:
