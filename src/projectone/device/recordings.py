@@ -9,7 +9,7 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass
 from datetime import datetime
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -102,6 +102,17 @@ class Recording:
     corrected_text: str | None = None
     words: tuple[Word, ...] = ()
     signals: Signals | None = None
+
+    def facts(self) -> dict[str, Any]:
+        """For programs: the terminal and the pages say the same."""
+        return {
+            "recording_id": self.recording_id,
+            "text": self.text,
+            "corrected_text": self.corrected_text,
+            "model_version": self.model_version,
+            "duration_s": round(self.duration_s, 3),
+            "recorded_at": self.recorded_at.isoformat(),
+        }
 
 
 @dataclass(frozen=True)

@@ -77,12 +77,7 @@ def shown(recording: Recording) -> str:
 def recording_facts(recording: Recording) -> dict[str, Any]:
     """A recording for programs."""
     return {
-        "recording_id": recording.recording_id,
-        "text": recording.text,
-        "corrected_text": recording.corrected_text,
-        "model_version": recording.model_version,
-        "duration_s": round(recording.duration_s, 3),
-        "recorded_at": recording.recorded_at.isoformat(),
+        **recording.facts(),
         "words": [asdict(word) | {"is_doubtful": word.is_doubtful} for word in recording.words],
         "signals": None if recording.signals is None else asdict(recording.signals),
     }

@@ -17,7 +17,6 @@ from projectone.device.web.answers import json_answer
 from projectone.device.web.bodies import optional_text_field, reads_json, switch_field, text_field
 from projectone.device.web.context import WebContext
 from projectone.device.web.fates import fate_words
-from projectone.device.web.shelf import recording_facts
 from projectone.device.web.sounds import sound_answer
 
 _COLUMNS = 480
@@ -30,7 +29,7 @@ def routes(context: WebContext) -> list[Route]:
     def facts_of(recording: Recording) -> dict[str, Any]:
         fate = client.library.fate(recording)
         return {
-            **recording_facts(recording),
+            **recording.facts(),
             "words": [[word.text, word.start_s, word.end_s, word.probability] for word in recording.words],
             "doubt": DOUBT,
             "others_present": fate.others_present,

@@ -11,7 +11,7 @@ from projectone.device.web.answers import job_answer
 from projectone.device.web.bodies import reads_bytes
 from projectone.device.web.context import WebContext
 from projectone.device.web.jobs import Report
-from projectone.device.web.shelf import recording_facts, shown
+from projectone.device.web.shelf import shown
 from projectone.device.web.speaking import unfinished_shown
 
 _LATEST = 5
@@ -34,7 +34,7 @@ def routes(context: WebContext) -> list[Route]:
     def take_in(request: Request, wav: bytes) -> Response:
         def transcribe(report: Report) -> dict[str, object]:
             report(0, 0, "Listening to the file")
-            return recording_facts(context.client.transcribe(wav))
+            return context.client.transcribe(wav).facts()
 
         return job_answer(context.jobs.start("transcribe", transcribe, is_alone=False))
 

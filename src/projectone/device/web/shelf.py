@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from itertools import groupby
-from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -77,7 +76,7 @@ def routes(context: WebContext) -> list[Route]:
 
     def facts(request: Request) -> Response:
         found = library.search(request.query_params.get("words", "")[:_MOST_LETTERS], _LISTED)
-        return json_answer({"recordings": [recording_facts(item) for item in found]})
+        return json_answer({"recordings": [item.facts() for item in found]})
 
     return [Route("/recordings", page), Route("/api/recordings", facts, methods=["GET"])]
 
@@ -96,18 +95,6 @@ def shown(library: Library, recording: Recording) -> Shown:
         n_doubtful=0 if is_corrected else sum(word.is_doubtful for word in recording.words),
         state=library.state(recording),
     )
-
-
-def recording_facts(recording: Recording) -> dict[str, Any]:
-    """A recording for scripts."""
-    return {
-        "recording_id": recording.recording_id,
-        "text": recording.text,
-        "corrected_text": recording.corrected_text,
-        "model_version": recording.model_version,
-        "duration_s": round(recording.duration_s, 3),
-        "recorded_at": recording.recorded_at.isoformat(),
-    }
 
 
 def by_day(recordings: Iterable[Shown], today: date) -> list[Day]:

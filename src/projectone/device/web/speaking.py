@@ -14,7 +14,6 @@ from projectone.device.web.answers import job_answer, json_answer
 from projectone.device.web.bodies import reads_bytes
 from projectone.device.web.context import WebContext, duration_shown
 from projectone.device.web.jobs import Report
-from projectone.device.web.shelf import recording_facts
 from projectone.errors import DataError
 
 # Half a minute: a page that could not reach us for a while sends what it held in larger pieces.
@@ -43,7 +42,7 @@ def routes(context: WebContext) -> list[Route]:
 
         def write_down(report: Report) -> dict[str, object]:
             report(0, 0, "Writing it down")
-            return recording_facts(live.finish(live_id))
+            return live.finish(live_id).facts()
 
         return job_answer(context.jobs.start(f"finish-{live_id}", write_down))
 
