@@ -15,9 +15,10 @@ from tests.fakes.release_server import FakeServer
 from projectone.contracts.releases import ReleaseManifest
 from projectone.contracts.rollouts import RolloutState, Turn, turn_of
 from projectone.device.heard import NO_HINTS, EngineHeard, Hints, Word
+from projectone.device.in_use import MayGoOn
 from projectone.device.installed import Installed, Outcome
 from projectone.device.releases import SignedReleases
-from projectone.device.transcriber import MayGoOn, Transcriber
+from projectone.device.transcriber import Transcriber
 from projectone.device.transport import Transport
 from projectone.device.trust import Trust
 from projectone.device.updater import Updater, UpdateReport

@@ -10,12 +10,13 @@ from projectone.device.acceptance import Acceptance, OwnRecording, TrialRows
 from projectone.device.adoption import Adoption, Bring
 from projectone.device.health import Cohorts, Reporter
 from projectone.device.health.after import ModelUses
+from projectone.device.in_use import MayGoOn
 from projectone.device.installed import Installed, Slot
 from projectone.device.outbox import Outbox
 from projectone.device.recordings import Clip, FineTuningDataPoint, Recordings
 from projectone.device.releases import SignedReleases
 from projectone.device.settings import DeviceSettings
-from projectone.device.transcriber import MayGoOn, ModelTrial, Transcriber
+from projectone.device.transcriber import ModelTrial, Transcriber
 from projectone.device.transport import Transport
 from projectone.device.trust import Trust
 from projectone.device.updater import TakeTurn, Updater, UpdateReport

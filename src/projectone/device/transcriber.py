@@ -1,15 +1,9 @@
-"""The installed model at work: loaded when first needed, swapped under load, never two models in one answer.
-
-Readers count themselves in and out of the engine they got. A swap changes which engine the next reader gets; the last
-reader of the old one closes it. Loading and trying happen before the swap, so nobody waits for them.
-"""
+"""The installed speech model at work. How it is loaded, swapped and tried: see `in_use`."""
 
 from __future__ import annotations
 
-import contextlib
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
@@ -17,17 +11,17 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from projectone.device import in_use
 from projectone.device.heard import NO_HINTS, TEXT_ONLY, EngineHeard, Heard, Hints
+from projectone.device.in_use import InUse, MayGoOn, Watch
 from projectone.device.installed import Installed, Outcome, Slot
-from projectone.errors import LeaseError, PostponedError, SettingsError
 
 SAMPLE_RATE_HZ = 16_000
 Samples = npt.NDArray[np.float32]
 _SILENCE: Samples = np.zeros(SAMPLE_RATE_HZ, dtype=np.float32)
-_GAP_WAIT_S = 30.0  # an answer takes a second or two
 
-MayGoOn = Callable[[], bool]
-"""Whether this is still the moment for what nobody waits for."""
+ModelTrial = in_use.ModelTrial[Samples, str]
+"""What a new model must get through; see `acceptance`."""
 
 
 class Engine(Protocol):
@@ -42,38 +36,6 @@ class Engine(Protocol):
         ...
 
 
-class ModelTrial(Protocol):
-    """What a new model must get through; see `acceptance`."""
-
-    def hear_before(self, version: str, hear: Callable[[Samples], str]) -> None:
-        """Have the model in use hear what is to be heard."""
-        ...
-
-    def hear_after(self, hear: Callable[[Samples], str]) -> None:
-        """Have the new model hear it; raises what speaks against it."""
-        ...
-
-
-class Watch(Protocol):
-    """Told of what happens to the model in use; see `health.after`."""
-
-    def before_load(self, slot: Slot) -> object:
-        """It is about to be loaded: should the process end now, that speaks against it."""
-        ...
-
-    def load_failed(self, slot: Slot) -> object:
-        """It could not be loaded."""
-        ...
-
-    def ended_well(self, slot: Slot) -> object:
-        """The app is closed in an orderly way."""
-        ...
-
-    def settle(self) -> object:
-        """Go back to the model before if what was seen speaks strongly enough against this one."""
-        ...
-
-
 class _Warming:
     """The least that a new model must do: decode something."""
 
@@ -83,43 +45,6 @@ class _Warming:
     def hear_after(self, hear: Callable[[Samples], str]) -> None:
         """Whatever it raises speaks against the model."""
         hear(_SILENCE)
-
-
-class _NoWatch:
-    def before_load(self, slot: Slot) -> None:
-        """Nobody counts."""
-
-    def load_failed(self, slot: Slot) -> None:
-        """Nobody counts."""
-
-    def ended_well(self, slot: Slot) -> None:
-        """Nobody counts."""
-
-    def settle(self) -> None:
-        """Nobody judges."""
-
-
-class _Held:
-    """One engine and how many are using it."""
-
-    def __init__(self, engine: Engine, version: str, folder: str) -> None:
-        self.engine = engine
-        self.version = version
-        self.folder = folder
-        self.users = 0
-        self.is_retired = False
-        self.decoding = threading.Lock()
-        self.is_closed = threading.Event()
-
-    def hear(self, samples: Samples) -> str:
-        """The text alone, for trials: whoever transcribes goes first between two calls."""
-        with self.decoding:
-            return self.engine.transcribe(samples, TEXT_ONLY).text
-
-    def close(self) -> None:
-        """Let go of the memory."""
-        self.engine.close()
-        self.is_closed.set()
 
 
 class Transcriber:
@@ -149,19 +74,17 @@ class Transcriber:
             on_heard: Told of each transcription, but of no partial one, what was heard and how many seconds it lasts.
             timer: Seconds, from anywhere.
         """
-        self._installed = installed
-        self._load = load
-        self._begin_trial = begin_trial
-        self._has_room = has_room
-        self._watch: Watch = watch or _NoWatch()
         self._terms = terms
         self._on_heard = on_heard
         self._timer = timer
-        self._held: _Held | None = None
-        self._loaded: Slot | None = None
-        self._pointer = threading.Lock()
-        self._loading = threading.RLock()
-        self.is_in_gap = False
+        self._in_use: InUse[Engine, Samples, str] = InUse(
+            installed, load, _text, begin_trial=begin_trial, warm=_decode_silence, has_room=has_room, watch=watch
+        )
+
+    @property
+    def is_in_gap(self) -> bool:
+        """Whether nobody can transcribe just now, because a model takes the place of another."""
+        return self._in_use.is_in_gap
 
     def transcribe(self, samples: Samples, *, is_partial: bool = False) -> Heard:
         """What is said in 16 kHz mono samples.
@@ -174,7 +97,7 @@ class Transcriber:
             ArtifactError: if no whole model is installed.
         """
         hints = Hints(terms=tuple(self._terms()), want_words=not is_partial, is_partial=is_partial)
-        with self._engine() as held, held.decoding:
+        with self._in_use.engine() as held, held.turn:
             began = self._timer()
             said = held.engine.transcribe(samples, hints)
             heard = Heard(said.text, held.version, said.words, said.signals, terms=said.terms)
@@ -184,175 +107,25 @@ class Transcriber:
         return heard
 
     def try_new_model(self, may_go_on: MayGoOn = lambda: True) -> Outcome[object] | None:
-        """Load the model on trial, exercise it, and use it from now on. Only inside `Installed.changing`.
-
-        The model in use answers meanwhile. Where memory does not hold both, it is let go first, and who wants to
-        transcribe waits for the new one (`is_in_gap`).
-
-        Args:
-            may_go_on: Asked now and then; if not, the trial waits for another time.
-
-        Returns:
-            What became of the trial; None if there was none.
+        """Load the model on trial, exercise it, and use it from now on, as `InUse.try_new_model`.
 
         Raises:
             PostponedError: if this is not the moment.
         """
-        with contextlib.ExitStack() as until_swapped:
-            made: list[Engine] = []
-            try:
-                outcome = self._installed.settle_trial(
-                    lambda folder: self._load_and_try(folder, may_go_on, until_swapped, made)
-                )
-            except BaseException:
-                for engine in made:  # the disk would not take the new state
-                    engine.close()
-                raise
-            if outcome is None:
-                return None
-            if outcome.result is not None:
-                self._swap(_Held(outcome.result, outcome.slot.version, outcome.slot.folder))
-            return Outcome(outcome.slot, None, outcome.reason)
+        return self._in_use.try_new_model(may_go_on)
 
     def reload(self) -> None:
         """Use the model that is current now, where another one is in use."""
-        with contextlib.ExitStack() as until_swapped, self._loading:
-            current = self._installed.state().current
-            if self._held is not None and current is not None and self._held.folder != current.folder:
-                if not self._has_room(self._installed.path_of(current)):
-                    until_swapped.enter_context(self._gap())
-                held = self._load_current()
-                held.engine.transcribe(_SILENCE, TEXT_ONLY)  # warm before anybody waits for it
-                self._swap(held)
+        self._in_use.reload()
 
     def close(self) -> None:
         """Let go of the model; whoever is using it finishes first."""
-        self._swap(None)
-        if self._loaded is not None:
-            self._watch.ended_well(self._loaded)
+        self._in_use.close()
 
-    @contextlib.contextmanager
-    def _engine(self) -> Iterator[_Held]:
-        held = self._acquire() or self._first()
-        try:
-            yield held
-        finally:
-            self._release(held)
 
-    def _acquire(self) -> _Held | None:
-        with self._pointer:
-            if self._held is not None:
-                self._held.users += 1
-            return self._held
+def _text(engine: Engine, samples: Samples) -> str:
+    return engine.transcribe(samples, TEXT_ONLY).text
 
-    def _release(self, held: _Held) -> None:
-        with self._pointer:
-            held.users -= 1
-            is_last = held.is_retired and held.users == 0
-        if is_last:
-            held.close()
 
-    def _first(self) -> _Held:
-        """The model in use, loaded by the first thread that needs it while the others wait."""
-        with self._loading:
-            held = self._acquire()
-            if held is not None:
-                return held
-            if self._installed.state().current is None:
-                # A first model that was not tried yet, unless another process is at it. Any other one waits for its
-                # moment: somebody wants to transcribe now.
-                with contextlib.suppress(LeaseError), self._installed.changing():
-                    self.try_new_model()
-            held = self._acquire()
-            if held is None:
-                held = self._load_current()
-                held.users = 1
-                self._swap(held)
-            return held
-
-    def _load_current(self) -> _Held:
-        self._watch.settle()
-        slot = self._installed.usable()
-        try:
-            return self._load_slot(slot)
-        except SettingsError:
-            raise
-        except Exception:
-            self._watch.load_failed(slot)
-            self._watch.settle()
-            now = self._installed.usable()
-            if now == slot:
-                raise
-            return self._load_slot(now)
-
-    def _load_slot(self, slot: Slot) -> _Held:
-        self._watch.before_load(slot)
-        self._loaded = slot
-        return _Held(self._load(self._installed.path_of(slot)), slot.version, slot.folder)
-
-    def _swap(self, new: _Held | None) -> None:
-        with self._pointer:
-            old, self._held = self._held, new
-            if old is None:
-                return
-            old.is_retired = True
-            is_unused = old.users == 0
-        if is_unused:
-            old.close()
-
-    def _load_and_try(
-        self, folder: Path, may_go_on: MayGoOn, until_swapped: contextlib.ExitStack, made: list[Engine]
-    ) -> Engine:
-        """A new model's engine, if nothing speaks against it; the model in use has heard the same before."""
-        state = self._installed.state()
-        assert state.trial is not None, "asked only where there is a trial"
-        trial = self._begin_trial(state.trial, may_go_on)
-        if state.current is not None:
-            self._hear_before(trial, state.current)
-        if self._held is not None and not self._has_room(folder):
-            until_swapped.enter_context(self._gap())
-        engine = self._load(folder)
-        try:
-            trial.hear_after(lambda samples: engine.transcribe(samples, TEXT_ONLY).text)
-        except BaseException:
-            engine.close()
-            raise
-        made.append(engine)
-        return engine
-
-    def _hear_before(self, trial: ModelTrial, current: Slot) -> None:
-        held = self._acquire()
-        if held is not None:
-            try:
-                if held.folder == current.folder:
-                    trial.hear_before(held.version, held.hear)
-                    return
-            finally:
-                self._release(held)
-        try:
-            engine = self._load(self._installed.path_of(current))
-        except SettingsError:
-            raise
-        except Exception:  # a model in use that cannot be loaded is no measure for another
-            return
-        try:
-            trial.hear_before(current.version, lambda samples: engine.transcribe(samples, TEXT_ONLY).text)
-        finally:
-            engine.close()
-
-    @contextlib.contextmanager
-    def _gap(self) -> Iterator[None]:
-        """No model is loaded, and nobody loads one: memory holds one only."""
-        # Not for ever: who holds this lock may be waiting for the right to change the models, which is ours now.
-        if not self._loading.acquire(timeout=_GAP_WAIT_S):
-            raise PostponedError("the trial of the new model waits: the one in use is being loaded")
-        try:
-            self.is_in_gap = True
-            held = self._held
-            self._swap(None)
-            if held is not None and not held.is_closed.wait(_GAP_WAIT_S):
-                raise PostponedError("the trial of the new model waits: the one in use has much to do")
-            yield
-        finally:
-            self.is_in_gap = False
-            self._loading.release()
+def _decode_silence(engine: Engine) -> None:
+    _text(engine, _SILENCE)
