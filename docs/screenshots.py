@@ -34,7 +34,7 @@ sys.path.insert(0, str(REPOSITORY))
 from tests.fakes.device_rooms import TextEngine, text_model  # noqa: E402
 from tests.fakes.release_server import ENROLMENT_CODE, FakeServer, running  # noqa: E402
 
-from projectone.device import wiring  # noqa: E402
+from projectone.device import clips, wiring  # noqa: E402
 from projectone.device.client import DeviceClient  # noqa: E402
 from projectone.device.heard import Word  # noqa: E402
 from projectone.device.settings import DeviceSettings  # noqa: E402
@@ -213,7 +213,7 @@ def _fill(client: DeviceClient) -> None:
     now, sure = datetime.now(UTC), random.Random(0)
     for number, (folder, line, heard) in enumerate(HEARD):
         row = json.loads((DATA / folder / "manifest.jsonl").read_text().splitlines()[line])
-        clip = wiring.read_clip(_wav(DATA / folder / row["audio"]))
+        clip = clips.read_clip(_wav(DATA / folder / row["audio"]))
         texts = heard.split()
         ends = np.cumsum([len(text) + 1 for text in texts]) * (clip.duration_s - 0.5) / (len(heard) + 1) + 0.25
         words = tuple(

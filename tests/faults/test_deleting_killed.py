@@ -24,7 +24,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from tests.fakes.device_rooms import tone
 from projectone.device.settings import DeviceSettings
-from projectone.device.wiring import open_client, read_clip
+from projectone.device.clips import read_clip
+from projectone.device.wiring import open_client
 from projectone.storage.blobs import FileBlobs
 
 client = open_client(DeviceSettings(home=Path(sys.argv[1])))

@@ -15,11 +15,11 @@ from tests.faults.server_disk import image_on_disk
 
 import projectone.storage.database as database
 from projectone.device.client import DeviceClient
+from projectone.device.clips import read_clip
 from projectone.device.live.spool import Spool
 from projectone.device.outbox import Outbox, OutboxEntry
 from projectone.device.recordings import Clip, Recordings
 from projectone.device.uploader import Uploader
-from projectone.device.wiring import read_clip
 from projectone.storage import files
 from projectone.storage.database import Database
 from projectone.waveform.wav import PCM16_HEADER_BYTES

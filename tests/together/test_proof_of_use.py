@@ -153,7 +153,7 @@ def test_a_device_asks_keeps_the_answer_and_checks_it_again_without_the_server(
         monkeypatch.setenv("PROJECTONE_RELEASE_KEY", public_key_text(KEY))
         with open_client(DeviceSettings(home=home, server=server.url, enrolment_code=ENROLMENT_CODE)) as client:
             client.grant("voice_donation", "cli")
-            sample_id = client.donate(tone(), "the quick brown fox").sample_id
+            sample_id = client.donating.give(tone(), "the quick brown fox").sample_id
         assert run(capsys, "sync")[0] == 0
         server.uses = sign_uses(KEY, story.uses.of(story.kept))  # about another sample
         assert main(["consent", "proof", "--sample", "last"]) == 2

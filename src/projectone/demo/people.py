@@ -14,10 +14,11 @@ import numpy as np
 from projectone.contracts.scores import UtteranceScore
 from projectone.demo.materials import Person, Spoken
 from projectone.device.client import DeviceClient
+from projectone.device.clips import read_clip
 from projectone.device.settings import DeviceSettings
 from projectone.device.updater import UpdateReport
 from projectone.device.uploader import SyncReport
-from projectone.device.wiring import open_client, read_clip
+from projectone.device.wiring import open_client
 from projectone.errors import DataError
 from projectone.server.evaluation.golden import GoldenClip
 from projectone.server.evaluation.scorer import score_utterance

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
@@ -12,33 +11,21 @@ from projectone.contracts.consent import ConsentReceipt, ConsentScope
 from projectone.contracts.erasures import ErasureReceipt
 from projectone.contracts.uses import SignedUses
 from projectone.device.accounts import ConsentAccount, DeviceStatus
+from projectone.device.clips import read_clip, read_given_clip
 from projectone.device.consent import ConsentMethod
 from projectone.device.corrections import Granted, Kept, Seen
-from projectone.device.donation import Finding, check_sound, check_words
 from projectone.device.health.windows import Window
 from projectone.device.heard import Heard
-from projectone.device.recordings import Clip, Recording
+from projectone.device.recordings import Recording
 from projectone.device.rooms import DeviceRooms, LearnedFrom
-from projectone.device.scripts import Offer
 from projectone.device.sent import SentPoint, Undone
 from projectone.device.transcriber import Samples
 from projectone.device.updater import UpdateReport
 from projectone.device.updater.download import ByteProgress
 from projectone.device.uploader import SyncProgress, SyncReport
-from projectone.errors import ArtifactError, DataError, SettingsError, SignatureError
-from projectone.storage.given_files import read_given
+from projectone.errors import SignatureError
 
-# An hour of 48 kHz stereo at 32 bits, and a header.
-MAX_RECORDING_BYTES = 3600 * 48_000 * 2 * 4 + 4096
 _SILENCE = 8_000
-
-
-@dataclass(frozen=True)
-class DonationCheck:
-    """What is wrong with a donation, if anything; `heard` is None where no model could listen."""
-
-    finding: Finding | None
-    heard: str | None
 
 
 class DeviceClient:
@@ -50,6 +37,7 @@ class DeviceClient:
     def __init__(self, rooms: DeviceRooms) -> None:
         self._rooms = rooms
         self.vocabulary = rooms.vocabulary
+        self.donating = rooms.donating
         self.live = rooms.live
         self.quality = rooms.quality
         self.given = rooms.given
@@ -82,7 +70,7 @@ class DeviceClient:
             DataError: if it is no sound that can be used.
             ArtifactError: if no model is installed.
         """
-        clip = self._read(wav)
+        clip = read_given_clip(wav)
         return self._rooms.keep(clip, self._rooms.clock())
 
     def transcribe_only(self, samples: Samples) -> Heard:
@@ -108,7 +96,7 @@ class DeviceClient:
             DataError: if there is no such recording.
         """
         wav = self._rooms.recordings.audio(self._rooms.recordings.find(recording_id).audio_sha256)
-        return self.transcribe_only(self._rooms.read_clip(wav).samples).text
+        return self.transcribe_only(read_clip(wav).samples).text
 
     def recording(self, recording_id: str) -> Recording:
         """One recording.
@@ -145,73 +133,6 @@ class DeviceClient:
             self.adoption.count_correction(recording.model_version)
             self.quality.count_correction(recording.text, kept.text, model_version=recording.model_version)
         return kept
-
-    def donate(
-        self, wav: bytes | Path, script_text: str, script_id: str | None = None, *, others_present: bool = False
-    ) -> Kept:
-        """Keep a script that was read aloud; it is sent at the next `sync`.
-
-        Args:
-            wav: A PCM WAV file, or its bytes.
-            script_text: What was read.
-            script_id: The script's name, if it has one.
-            others_present: Whether somebody else can be heard in it, who was not asked.
-
-        Raises:
-            ConsentError: if the user has not agreed to donate.
-            DataError: if the sound or the text cannot be used.
-        """
-        clip = self._read(wav)
-        return self._rooms.corrections.donate(clip, script_text, script_id=script_id, others_present=others_present)
-
-    def require_consent(self, scope: ConsentScope) -> None:
-        """Ask the ledger before the person takes trouble for nothing.
-
-        Raises:
-            ConsentError: if the user has not agreed to the present words.
-        """
-        self._rooms.consent.require(scope)
-
-    def next_script(self, *, is_skipping: bool = False, is_asking: bool = True) -> Offer | None:
-        """The sentence to read aloud now; None if all of them were read. Asks the server for new ones once a day.
-
-        Args:
-            is_skipping: Do not ask for the present one again.
-            is_asking: Whether to ask the server at all.
-        """
-        scripts = self._rooms.scripts
-        if is_asking:
-            scripts.refresh()
-        if is_skipping:
-            scripts.skip()
-        return scripts.offer(self._rooms.recordings.read_scripts())
-
-    def check_donation(self, wav: bytes | Path, script_text: str) -> DonationCheck:
-        """Whether a recording of a script is worth giving. Nothing is kept, nothing leaves.
-
-        Raises:
-            DataError: if it is no sound that can be read.
-        """
-        clip = self._read(wav)
-        finding = check_sound(clip.samples, script_text)
-        if finding is not None:
-            return DonationCheck(finding, None)
-        try:
-            heard = self.transcribe_only(clip.samples).text
-            words, letters = self._rooms.distances()
-        except (ArtifactError, SettingsError):  # no model here yet: then the sound alone is judged
-            return DonationCheck(None, None)
-        others = [script.text for script in self._rooms.scripts.sheet_or_none()]
-        return DonationCheck(
-            check_words(heard, script_text, others=others, word_distance=words, letter_distance=letters), heard
-        )
-
-    def undo_donation(self) -> Undone | None:
-        """Take the last donation back, as `undo` does; None if there is none."""
-        undone = self._rooms.sent.undo_donation()
-        if undone is not None:
-            self._rooms.sent.forget_sound(undone)
-        return undone
 
     def sent(self, limit: int = 50, *, skip: int = 0) -> list[SentPoint]:
         """What left this device, or may have, the last first, from the one after `skip` on."""
@@ -425,12 +346,3 @@ class DeviceClient:
             waiting=outbox["waiting"] + outbox["sending"],
             refusals=tuple((str(entry_id), reason, detail) for entry_id, reason, detail in rooms.outbox.refusals()),
         )
-
-    def _read(self, wav: bytes | Path) -> Clip:
-        if isinstance(wav, bytes):
-            return self._rooms.read_clip(wav)
-        content = read_given(wav, max_bytes=MAX_RECORDING_BYTES, expected="a PCM WAV file", begins=b"RIFF")
-        try:
-            return self._rooms.read_clip(content)
-        except DataError as error:
-            raise DataError(error.reason, f"{str(wav)!r}: {error}") from error

@@ -12,7 +12,7 @@ from projectone.contracts.uses import SampleUses, SignedUses
 from projectone.device.adoption import Adoption, Bring
 from projectone.device.consent import ConsentLedger
 from projectone.device.corrections import Corrections
-from projectone.device.donation import Distance
+from projectone.device.donating import Donating
 from projectone.device.given import Given
 from projectone.device.health import Cohorts, Reporter, Windows
 from projectone.device.installed import Installed
@@ -22,7 +22,6 @@ from projectone.device.live import Live
 from projectone.device.outbox import Outbox
 from projectone.device.quality import Quality
 from projectone.device.recordings import Clip, Recording, Recordings
-from projectone.device.scripts import Scripts
 from projectone.device.sent import Sent
 from projectone.device.transcriber import Transcriber
 from projectone.device.transport import Transport
@@ -32,9 +31,6 @@ from projectone.storage.database import Database
 
 LearnedFrom = tuple[SampleUses, tuple[bool | None, ...]]
 """What the server signed about a sample, and for each model whether it learned from it, as its proof shows."""
-
-Distances = tuple[Distance, Distance]
-"""Between two texts: by words, by characters."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,16 +54,14 @@ class DeviceRooms:
     adoption: Adoption
     transcriber: Transcriber
     vocabulary: Vocabulary
+    donating: Donating
     live: Live
-    scripts: Scripts
     windows: Windows
     cohorts: Cohorts
     reporter: Reporter
     quality: Quality
-    distances: Callable[[], Distances]
     read_erasure: Callable[[SignedErasure], ErasureReceipt]
     read_uses: Callable[[SignedUses], LearnedFrom]
     channel: str
-    read_clip: Callable[[bytes], Clip]
     keep: Callable[[Clip, datetime], Recording]
     clock: Callable[[], datetime]

@@ -16,8 +16,10 @@ from projectone.contracts.rollouts import Turn
 from projectone.device import model_wiring
 from projectone.device.acceptance import M010_TRIALS, Acceptance
 from projectone.device.client import DeviceClient
+from projectone.device.clips import read_clip, read_given_clip
 from projectone.device.consent import M002_CONSENT, M004_ERASURES, M005_PEOPLE, ConsentLedger
 from projectone.device.corrections import Corrections
+from projectone.device.donating import Distances, Donating
 from projectone.device.engine import load_engine
 from projectone.device.given import Given
 from projectone.device.health import M007_HEALTH, M011_VERDICTS, Cohorts, Reporter, Windows
@@ -32,7 +34,7 @@ from projectone.device.outbox import M003_OUTBOX, M006_DELETIONS, M009_LEFT_AT, 
 from projectone.device.quality import M012_QUALITY, Counts, Quality
 from projectone.device.quality.quality import Sender
 from projectone.device.recordings import M001_RECORDINGS, M008_WORDS, M015_REMOVED_SOUNDS, Clip, Recording, Recordings
-from projectone.device.rooms import DeviceRooms, Distances
+from projectone.device.rooms import DeviceRooms
 from projectone.device.scripts import Scripts
 from projectone.device.sent import Sent
 from projectone.device.settings import DeviceSettings
@@ -46,8 +48,6 @@ from projectone.errors import SettingsError, StorageError
 from projectone.storage.blobs import FileBlobs
 from projectone.storage.database import Database
 from projectone.storage.files import make_folder
-from projectone.waveform.resample import to_16k_mono
-from projectone.waveform.wav import encode_wav, parse_wav
 
 # Numbered, append-only: `PRAGMA user_version` counts them.
 MIGRATIONS = (
@@ -67,8 +67,6 @@ MIGRATIONS = (
     M014_USES,
     M015_REMOVED_SOUNDS,
 )
-
-MAX_RECORDING_S = 3600.0
 
 
 def open_client(settings: DeviceSettings) -> DeviceClient:
@@ -101,6 +99,9 @@ def open_client(settings: DeviceSettings) -> DeviceClient:
     )
     bring = model_wiring.bring(updater, transcriber, reporter, uses)
     keep = partial(_keep, transcriber, recordings, quality, vocabulary)
+    corrections = _corrections(database, recordings, outbox, consent, vocabulary, keys, settings)
+    sent = Sent(database, recordings, outbox)
+    scripts = Scripts(settings.home / "scripts", transport, trust.read_scripts, language=settings.language, clock=_now)
     return DeviceClient(
         DeviceRooms(
             home=settings.home,
@@ -111,17 +112,8 @@ def open_client(settings: DeviceSettings) -> DeviceClient:
             keys=keys,
             transport=transport,
             installed=installed,
-            corrections=Corrections(
-                database,
-                recordings,
-                outbox,
-                consent,
-                contributor_id=keys.contributor_id,
-                language=settings.language,
-                clock=_now,
-                learn=vocabulary.learn,
-            ),
-            sent=Sent(database, recordings, outbox),
+            corrections=corrections,
+            sent=sent,
             given=Given(recordings, outbox),
             library=Library(recordings, outbox, read_clip),
             uploader=_uploader(database, outbox, consent, recordings, transport, keys, settings),
@@ -131,19 +123,24 @@ def open_client(settings: DeviceSettings) -> DeviceClient:
             ),
             transcriber=transcriber,
             vocabulary=vocabulary,
-            live=_live(settings.home / "live", transcriber, recordings, keep),
-            scripts=Scripts(
-                settings.home / "scripts", transport, trust.read_scripts, language=settings.language, clock=_now
+            donating=Donating(
+                scripts,
+                recordings,
+                consent,
+                corrections,
+                sent,
+                transcriber,
+                read=read_given_clip,
+                distances=_distances,
             ),
+            live=_live(settings.home / "live", transcriber, recordings, keep),
             windows=windows,
             cohorts=cohorts,
             reporter=reporter,
             quality=quality,
-            distances=_distances,
             read_erasure=trust.read_erasure,
             read_uses=trust.read_uses,
             channel=settings.channel,
-            read_clip=read_clip,
             keep=keep,
             clock=_now,
         )
@@ -179,6 +176,27 @@ def _transcriber(
         has_room=has_room_for,
         watch=uses,
         on_heard=on_heard,
+    )
+
+
+def _corrections(
+    database: Database,
+    recordings: Recordings,
+    outbox: Outbox,
+    consent: ConsentLedger,
+    vocabulary: Vocabulary,
+    keys: DeviceKeys,
+    settings: DeviceSettings,
+) -> Corrections:
+    return Corrections(
+        database,
+        recordings,
+        outbox,
+        consent,
+        contributor_id=keys.contributor_id,
+        language=settings.language,
+        clock=_now,
+        learn=vocabulary.learn,
     )
 
 
@@ -293,19 +311,6 @@ def _introduction(keys: DeviceKeys, code: str) -> Enrolment:
             "the server does not know this device yet: set PROJECTONE_ENROLMENT_CODE to the code its `init` printed"
         )
     return keys.enrolment(code)
-
-
-def read_clip(wav: bytes) -> Clip:
-    """The sound in a WAV file, as the device keeps it: 16 kHz, mono, PCM16, nothing else.
-
-    Raises:
-        DataError: if it is no WAV that can be used.
-    """
-    audio = parse_wav(wav, max_duration_s=MAX_RECORDING_S)
-    canonical = encode_wav(to_16k_mono(audio.samples, audio.sample_rate_hz))
-    # Decoded again, so that the model hears exactly what is kept and sent.
-    kept = parse_wav(canonical, max_duration_s=MAX_RECORDING_S + 1)
-    return Clip(canonical, kept.samples[:, 0], kept.duration_s)
 
 
 def _load_engine(folder: Path, settings: DeviceSettings) -> Engine:

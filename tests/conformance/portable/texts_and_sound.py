@@ -13,7 +13,7 @@ from tests.conformance.portable.topics import Case, Mistake, Topic, Value
 
 import projectone.contracts.packages as packages
 import projectone.contracts.texts as texts
-import projectone.device.wiring as wiring
+import projectone.device.clips as clips
 import projectone.waveform.wav as wav
 from projectone.contracts.base import sha256_hex
 from projectone.contracts.releases import ReleaseFile
@@ -143,7 +143,7 @@ PATHS = Topic(
 def canonical(given: Value) -> Value:
     """The digest under which a sound is kept, or why it is refused."""
     try:
-        clip = wiring.read_clip(base64.b64decode(given["wav"]))
+        clip = clips.read_clip(base64.b64decode(given["wav"]))
     except DataError as error:
         return {"refused": error.reason}
     return {"sha256": sha256_hex(clip.wav), "size_bytes": len(clip.wav), "duration_s": clip.duration_s}
@@ -230,10 +230,10 @@ SOUND = Topic(
     run=canonical,
     cases=tuple(Case(name, {"wav": base64.b64encode(content).decode()}) for name, content in _WAVS.items()),
     mistakes=(
-        Mistake("cut, not rounded", wiring, "encode_wav", _truncated),
-        Mistake("times 32767", wiring, "encode_wav", _by_32767),
-        Mistake("the first channel alone", wiring, "to_16k_mono", lambda samples, rate: samples[:, 0]),
-        Mistake("kept as it came", wiring, "encode_wav", lambda samples: _PLAIN),
+        Mistake("cut, not rounded", clips, "encode_wav", _truncated),
+        Mistake("times 32767", clips, "encode_wav", _by_32767),
+        Mistake("the first channel alone", clips, "to_16k_mono", lambda samples, rate: samples[:, 0]),
+        Mistake("kept as it came", clips, "encode_wav", lambda samples: _PLAIN),
         Mistake("no look at the fact", wav, "_judge_fact", lambda *_: None),
     ),
 )

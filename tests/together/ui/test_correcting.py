@@ -10,9 +10,9 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 from tests.together.ui.conftest import Running
 
+from projectone.device.clips import read_clip
 from projectone.device.heard import Word
 from projectone.device.recordings import Recording
-from projectone.device.wiring import read_clip
 
 HEARD = ("Aurora", "of", "danger", "trail", "Phil", "Steals", "et", "cetera")
 UNSURE = ("Aurora", "Phil")

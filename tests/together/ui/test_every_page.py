@@ -12,9 +12,9 @@ from playwright.sync_api import Browser, Page
 from tests.fakes.device_rooms import tone
 from tests.together.ui.conftest import Running
 
+from projectone.device.clips import read_clip
 from projectone.device.heard import Word
 from projectone.device.web.context import NAVIGATION
-from projectone.device.wiring import read_clip
 
 PAGES = [*(item.path for item in NAVIGATION), "/recordings/last", "/nowhere"]
 _SERIOUS = ("serious", "critical")

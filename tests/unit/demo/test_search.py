@@ -12,7 +12,7 @@ from tests.fakes.trainer_home import TrainerHome
 from projectone.contracts.base import sha256_hex
 from projectone.demo import search
 from projectone.demo.search import Traces, distinctive_slice, opened_samples, search_backend
-from projectone.device.wiring import read_clip
+from projectone.device.clips import read_clip
 from projectone.server.database import open_engine, writing
 from projectone.server.evaluation.golden import pcm_digest
 from projectone.storage.files import write_atomically

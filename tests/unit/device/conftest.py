@@ -12,6 +12,7 @@ from tests.fakes.device_rooms import TextEngine, tone
 from tests.fakes.release_server import ENROLMENT_CODE, FakeServer, running
 
 from projectone.device.client import DeviceClient
+from projectone.device.clips import read_clip
 from projectone.device.consent import ConsentLedger
 from projectone.device.corrections import Corrections
 from projectone.device.keys import DeviceKeys
@@ -20,7 +21,7 @@ from projectone.device.recordings import Recording, Recordings
 from projectone.device.settings import DeviceSettings
 from projectone.device.transport import Transport
 from projectone.device.uploader import Uploader
-from projectone.device.wiring import MIGRATIONS, open_client, read_clip
+from projectone.device.wiring import MIGRATIONS, open_client
 from projectone.storage.blobs import FileBlobs
 from projectone.storage.database import Database
 

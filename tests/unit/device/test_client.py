@@ -10,9 +10,10 @@ from tests.fakes.device_rooms import text_model, tone
 from tests.fakes.release_server import FakeServer
 
 from projectone.device.client import DeviceClient
+from projectone.device.clips import read_clip
 from projectone.device.recordings import Recordings
 from projectone.device.settings import DeviceSettings
-from projectone.device.wiring import MIGRATIONS, open_client, read_clip
+from projectone.device.wiring import MIGRATIONS, open_client
 from projectone.errors import ArtifactError, DataError
 from projectone.storage.blobs import FileBlobs
 from projectone.storage.database import Database

@@ -9,9 +9,9 @@ from tests.fakes.device_rooms import tone
 from tests.fakes.release_server import FakeServer
 from tests.unit.device.conftest import Rooms
 
+from projectone.device.clips import read_clip
 from projectone.device.library import Fate, Library
 from projectone.device.sent import Sent
-from projectone.device.wiring import read_clip
 from projectone.errors import DataError
 
 

@@ -183,7 +183,7 @@ def test_both_commands_say_what_is_where(
 ) -> None:
     with open_client(DeviceSettings(home=tmp_path / "device", server=server.url, enrolment_code="code")) as client:
         client.grant("voice_donation", "cli")
-        client.donate(tone(), "the quick brown fox")
+        client.donating.give(tone(), "the quick brown fox")
     assert run(capsys, "sent")[1] == {"sent": []}
     run(capsys, "sync")
     ((item,),) = run(capsys, "sent")[1].values()

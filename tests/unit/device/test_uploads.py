@@ -12,8 +12,8 @@ from tests.unit.device.conftest import Rooms, open_rooms
 
 from projectone.contracts.base import sha256_hex
 from projectone.contracts.signatures import verify_erasure
+from projectone.device.clips import read_clip
 from projectone.device.recordings import Clip
-from projectone.device.wiring import read_clip
 from projectone.errors import ConsentError, DataError, LeaseError, SettingsError
 from projectone.storage.locks import exclusive_lock
 

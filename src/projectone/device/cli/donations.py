@@ -41,9 +41,9 @@ def _donate(client: DeviceClient, arguments: argparse.Namespace) -> Result:
     if arguments.file is None:
         if text is not None:
             raise UsageError("donate: --text and --script say what is in FILE: expected a FILE", usage="")
-        return _offered(client.next_script(is_skipping=arguments.skip))
+        return _offered(client.donating.next_script(is_skipping=arguments.skip))
     if text is None:
-        offer = client.next_script(is_skipping=arguments.skip)
+        offer = client.donating.next_script(is_skipping=arguments.skip)
         if offer is None:
             raise DataError("scripts-read", f"{_ALL_READ}; --text gives something else")
         text, script_id = offer.script.text, offer.script.script_id
@@ -51,17 +51,17 @@ def _donate(client: DeviceClient, arguments: argparse.Namespace) -> Result:
 
 
 def _give(client: DeviceClient, arguments: argparse.Namespace, text: str, script_id: str | None) -> Result:
-    client.require_consent("voice_donation")  # before anybody is told to come closer
-    check = client.check_donation(arguments.file, text)
+    client.donating.require_consent()  # before anybody is told to come closer
+    check = client.donating.check(arguments.file, text)
     if check.finding is not None and not arguments.anyway:
         advice = f"not kept: {check.finding.advice}"
         facts = {"is_kept": False, "reason": check.finding.reason, "heard": check.heard, "text": text}
         return Result(facts, f"{advice}\n  the sentence: {text}", is_done=False, problem=advice)
     others_present = arguments.others_present or _asked("Can anybody else be heard? [y/N] ", arguments)
-    kept = kept_result(client.donate(arguments.file, text, script_id, others_present=others_present))
+    kept = kept_result(client.donating.give(arguments.file, text, script_id, others_present=others_present))
     if script_id is None:
         return kept
-    following = _offered(client.next_script())
+    following = _offered(client.donating.next_script())
     return Result(kept.facts | {"next": following.facts}, f"{kept.text}\n{following.text}")
 
 
@@ -92,7 +92,7 @@ def _offered(offer: Offer | None) -> Result:
 
 
 def _undo(client: DeviceClient) -> Result:
-    undone = client.undo_donation()
+    undone = client.donating.undo()
     if undone is None:
         return Result({"is_undone": False}, "there is no donation to take back")
     return undone_result(undone)

@@ -10,7 +10,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from projectone.contracts.scripts import PromptScript
-from projectone.device.client import MAX_RECORDING_BYTES, DeviceClient
+from projectone.device.client import DeviceClient
+from projectone.device.clips import MAX_RECORDING_BYTES
 from projectone.device.donation import Finding
 from projectone.device.web.answers import json_answer
 from projectone.device.web.bodies import reads_bytes
@@ -38,7 +39,7 @@ def routes(context: WebContext) -> list[Route]:
 
     def check(request: Request, wav: bytes) -> Response:
         script = _script(request, client)
-        checked = client.check_donation(wav, script.text)
+        checked = client.donating.check(wav, script.text)
         finding = checked.finding
         return json_answer(
             {
@@ -50,16 +51,16 @@ def routes(context: WebContext) -> list[Route]:
     def keep(request: Request, wav: bytes) -> Response:
         script = _script(request, client)
         others_present = request.query_params.get("others") == "1"
-        kept = client.donate(wav, script.text, script.script_id, others_present=others_present)
+        kept = client.donating.give(wav, script.text, script.script_id, others_present=others_present)
         facts = {"sample_id": str(kept.sample_id), "is_queued": kept.is_queued, "reason": kept.reason}
         return json_answer({**facts, "state": state_of(client)})
 
     def skip(request: Request) -> Response:
-        client.next_script(is_skipping=True, is_asking=False)
+        client.donating.next_script(is_skipping=True, is_asking=False)
         return json_answer(state_of(client))
 
     def undo(request: Request) -> Response:
-        undone = client.undo_donation()
+        undone = client.donating.undo()
         if undone is None:
             raise DataError("sample-unknown", "there is no reading to take back")
         return json_answer({"text": undone.text, "may_have_left": undone.may_have_left, "state": state_of(client)})
@@ -95,7 +96,7 @@ def state_of(client: DeviceClient, *, is_asking: bool = False) -> dict[str, Any]
         "waiting": client.status().waiting,
     }
     try:
-        offer = client.next_script(is_asking=is_asking)
+        offer = client.donating.next_script(is_asking=is_asking)
     except DataError as error:  # no sentences in this language
         return facts | {"problem": str(error)}
     if offer is None:
@@ -122,7 +123,7 @@ def _advice(finding: Finding, heard: str | None) -> str:
 
 def _script(request: Request, client: DeviceClient) -> PromptScript:
     """The sentence on the screen, which must be the one that is offered: a page may be older than that."""
-    offer = client.next_script(is_asking=False)
+    offer = client.donating.next_script(is_asking=False)
     if offer is None or offer.script.script_id != request.path_params["script_id"]:
         raise DataError("script-changed", "another sentence is to be read now: load the page again")
     return offer.script

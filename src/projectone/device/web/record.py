@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from projectone.device.client import MAX_RECORDING_BYTES
+from projectone.device.clips import MAX_RECORDING_BYTES
 from projectone.device.web.answers import job_answer
 from projectone.device.web.bodies import reads_bytes
 from projectone.device.web.context import WebContext

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from projectone.device.clips import read_clip
 from projectone.device.live import Live, Partials, Spools
 from projectone.device.recordings import M001_RECORDINGS, M008_WORDS, Recording, Recordings
-from projectone.device.wiring import read_clip
 from projectone.errors import ArtifactError, DataError, LeaseError
 from projectone.storage.blobs import FileBlobs
 from projectone.storage.database import Database

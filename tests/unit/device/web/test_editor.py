@@ -11,9 +11,9 @@ from starlette.testclient import TestClient
 from tests.fakes.device_rooms import tone
 from tests.unit.device.web.conftest import Window
 
+from projectone.device.clips import read_clip
 from projectone.device.heard import Word
 from projectone.device.recordings import Recording
-from projectone.device.wiring import read_clip
 
 WORDS = (Word("won", 0.0, 0.2, 0.3), Word("two", 0.2, 0.4, 0.9), Word("<b>three", 0.4, 0.5, 0.95))
 

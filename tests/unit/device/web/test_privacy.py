@@ -171,7 +171,7 @@ def test_one_thing_or_everything_is_deleted_and_the_page_says_until_when_not(
 
 def test_a_sound_that_was_taken_back_is_not_played(pages: Pages, client: DeviceClient) -> None:
     pages.ask("PUT", "/api/consents/voice_donation", YES)
-    client.donate(tone(pitch_hz=800), "the quick brown fox")
+    client.donating.give(tone(pitch_hz=800), "the quick brown fox")
     pages.do("/api/sync")
     (item,) = pages.get("/api/sent")["sent"]
     pages.ask("DELETE", f"/api/sent/{item['sample_id']}")

@@ -10,10 +10,10 @@ from starlette.testclient import TestClient
 from tests.fakes.device_rooms import tone
 from tests.unit.device.web.conftest import Window
 
+from projectone.device.clips import read_clip
 from projectone.device.heard import Word
 from projectone.device.recordings import Recording
 from projectone.device.web.shelf import Shown, by_day
-from projectone.device.wiring import read_clip
 
 
 @pytest.fixture(scope="module")
