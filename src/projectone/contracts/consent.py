@@ -10,11 +10,11 @@ from pydantic import Field
 
 from projectone.contracts.base import Contract, Moment, Name
 
-ConsentScope = Literal["corrections", "voice_donation", "evaluation", "quality"]
+ConsentScope = Literal["corrections", "voice_donation", "evaluation", "quality", "intents"]
 """One purpose each: learn from my corrections; learn from scripts I read aloud; keep clips to judge models; tell once a
-week in one class of eight how well the model hears."""
+week in one class of eight how well the model hears; learn from what I say I meant."""
 
-CONSENT_SCOPES: tuple[ConsentScope, ...] = ("corrections", "voice_donation", "evaluation", "quality")
+CONSENT_SCOPES: tuple[ConsentScope, ...] = ("corrections", "voice_donation", "evaluation", "quality", "intents")
 
 KEPT_HERE: frozenset[ConsentScope] = frozenset({"quality"})
 """Consents that no server is told of: what is sent under them names nobody, and a receipt would."""
@@ -123,6 +123,20 @@ CONSENT_WORDS: tuple[ConsentText, ...] = (
             "withdraw at any time: what was counted is then deleted here. What was sent bears nothing by which it "
             "could be found again, so it stays in the sums."
         ),
+    ),
+    ConsentText(
+        scope="intents",
+        version=1,
+        text=(
+            "When I correct what this app took me to mean, send that sentence as text, what the app took it for and "
+            "the meaning that I chose to our own servers, where they are used to train the small model that says what "
+            "was meant. No sound goes with it. Your sentences stay linked to a random number, not to your name, so "
+            "that they can be found and deleted. Whoever agrees to this is an adult, or says that they are not. "
+            "Sentences of minors are not trained on. You can withdraw at any time: your sentences are then deleted, "
+            f"and models trained later do not use them. {_PROMISE}"
+        ),
+        backups_days=BACKUPS_DAYS,
+        retrain_days=RETRAIN_DAYS,
     ),
 )
 """Every text that anybody ever agreed to, so that a receipt can always print its own."""

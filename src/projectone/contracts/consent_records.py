@@ -21,12 +21,14 @@ _PURPOSE: Final[dict[ConsentScope, str]] = {
     "voice_donation": "improve the speech model from scripts that were read aloud",
     "evaluation": "measure speech models on samples that they do not learn from",
     "quality": "notice when a speech model begins to hear worse, from sums over many devices",
+    "intents": "improve the small model that says what was meant, from sentences whose meaning was corrected",
 }
 _PII: Final[dict[ConsentScope, tuple[str, ...]]] = {
     "corrections": ("voice recording", "corrected transcript", "transcript by the model"),
     "voice_donation": ("voice recording", "script that was read"),
     "evaluation": ("voice recording", "transcript"),
     "quality": ("one randomised class of a measurement, once a week",),
+    "intents": ("sentence as text", "meaning that was chosen", "meaning by the model"),
 }
 WITHDRAWAL: Final = "projectone consent withdraw {scope}, then projectone sync"
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from datetime import datetime
+from typing import Literal, Protocol
 from uuid import UUID
 
 from pydantic import Field
@@ -11,11 +12,78 @@ from projectone.contracts.audio import AudioClip
 from projectone.contracts.base import Contract, Moment, Name
 from projectone.contracts.consent import ConsentScope
 from projectone.contracts.texts import MAX_TRANSCRIPT_CHARACTERS, Transcript
+from projectone.contracts.versions import Family
 from projectone.errors import DataError
 
-SampleKind = Literal["correction", "donation"]
+SpeechKind = Literal["correction", "donation"]
 
-SCOPE_OF_KIND: dict[SampleKind, ConsentScope] = {"correction": "corrections", "donation": "voice_donation"}
+SampleKind = Literal["correction", "donation", "intent"]
+
+SCOPE_OF_KIND: dict[SampleKind, ConsentScope] = {
+    "correction": "corrections",
+    "donation": "voice_donation",
+    "intent": "intents",
+}
+FAMILY_OF_KIND: dict[SampleKind, Family] = {"correction": "speech", "donation": "speech", "intent": "intents"}
+"""Which models learn from it."""
+
+
+class Sample(Protocol):
+    """What every sample says of itself, whatever stands in its body: a payload, and what is learned from it."""
+
+    @property
+    def sample_id(self) -> UUID:
+        """Its name, for ever."""
+
+    @property
+    def contributor_id(self) -> str:
+        """Whose it is."""
+
+    @property
+    def kind(self) -> SampleKind:
+        """What it is; says which consent it needs and which models learn from it."""
+
+    @property
+    def consent_receipt_id(self) -> UUID:
+        """The consent it was given under."""
+
+    @property
+    def language(self) -> str:
+        """Of the words."""
+
+    @property
+    def made_at(self) -> datetime:
+        """When the person made it."""
+
+    @property
+    def payload_sha256(self) -> str:
+        """Digest of the body that belongs to it."""
+
+    @property
+    def target(self) -> str:
+        """What is learned from it: a transcript, or a label as `contracts.assist` writes one."""
+
+    @property
+    def guess(self) -> str | None:
+        """What a model made of the payload; None where none was asked."""
+
+    @property
+    def guess_by(self) -> str | None:
+        """Which model that was."""
+
+    @property
+    def accent(self) -> str | None:
+        """As the person calls it, where there is a voice."""
+
+    @property
+    def script_id(self) -> str | None:
+        """What it was read from, if it was."""
+
+    def require_usable(self) -> None:
+        """Refuse what may not be taken, whoever agreed to it."""
+
+    def to_bytes(self) -> bytes:
+        """Its canonical form."""
 
 
 class Correction(Contract):
@@ -31,7 +99,7 @@ class Correction(Contract):
     schema_version: Literal[1] = 1
     sample_id: UUID
     contributor_id: Name
-    kind: SampleKind
+    kind: SpeechKind
     audio: AudioClip
     text: Transcript
     heard: str | None = Field(default=None, max_length=MAX_TRANSCRIPT_CHARACTERS)
@@ -44,7 +112,32 @@ class Correction(Contract):
     consent_receipt_id: UUID
     recorded_at: Moment
 
-    def require_usable_voices(self) -> None:
+    @property
+    def payload_sha256(self) -> str:
+        """Digest of the recording as it is sent."""
+        return self.audio.sha256
+
+    @property
+    def target(self) -> str:
+        """The transcript."""
+        return self.text
+
+    @property
+    def guess(self) -> str | None:
+        """What the model heard."""
+        return self.heard
+
+    @property
+    def guess_by(self) -> str | None:
+        """Which model that was."""
+        return self.heard_by
+
+    @property
+    def made_at(self) -> datetime:
+        """When it was recorded."""
+        return self.recorded_at
+
+    def require_usable(self) -> None:
         """Nothing of minors, and nothing in which a third person can be heard, who was never asked.
 
         Raises:

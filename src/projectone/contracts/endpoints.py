@@ -33,7 +33,7 @@ QUALITY_TICKET_HEADER: Final = "X-Quality-Ticket"
 
 DEVICE_ID_HEADER: Final = "X-Device-Id"
 SAMPLE_HEADER: Final = "X-Sample"
-"""The `Correction` as canonical JSON in base64url: metadata and audio travel in one request."""
+"""The `Correction` or `IntentCorrection` as canonical JSON in base64url: metadata and payload travel in one request."""
 
 MAX_SAMPLE_HEADER_BYTES: Final = 24 * 1024
 MAX_BATCH_BYTES: Final = 256 * 1024 * 1024

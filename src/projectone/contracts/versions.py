@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import re
 from functools import total_ordering
-from typing import Self
+from typing import Final, Literal, Self
 
 from pydantic import Field
 
 from projectone.contracts.base import Contract, Sha256
+
+Family = Literal["speech", "intents"]
+"""What a model is for: to write down what is said, or to say what was meant."""
+
+FAMILIES: Final[tuple[Family, ...]] = ("speech", "intents")
+
+DEFAULT_FAMILY: Final[Family] = "speech"
+"""What a record means that names no family: all of them did before there was a second one."""
 
 _PATTERN = re.compile(r"^v?(\d{1,6})\.(\d{1,6})\.(\d{1,6})\Z")
 

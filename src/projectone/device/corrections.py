@@ -297,7 +297,7 @@ class Corrections:
             audio_sha256=point.audio_sha256,
         )
         try:
-            correction.require_usable_voices()
+            correction.require_usable()
         except DataError as error:  # the server would refuse it too, but the voice would have been sent for nothing
             self._outbox.keep_here(point.sample_id, reason=error.reason, detail=str(error))
             return Kept(point.sample_id, point.text, False, str(error))

@@ -197,6 +197,12 @@ class ServerSettings(ReleaseSettings, TrainingSettings):
         _number(float, 0, 36_500),
         default=0.0,
     )
+    keep_intents_days: float = _setting(
+        "KEEP_INTENTS_DAYS",
+        "Days for which corrected intents are kept; 0 keeps them as long as the consent holds",
+        _number(float, 0, 36_500),
+        default=0.0,
+    )
     keep_evaluation_days: float = _setting(
         "KEEP_EVALUATION_DAYS",
         "Days for which samples that models are judged on are kept; 0 keeps them as long as the consent holds",
@@ -280,6 +286,7 @@ class ServerSettings(ReleaseSettings, TrainingSettings):
             "corrections": self.keep_corrections_days,
             "voice_donation": self.keep_voice_donation_days,
             "evaluation": self.keep_evaluation_days,
+            "intents": self.keep_intents_days,
         }
         return {purpose: timedelta(days=n) if n else None for purpose, n in days.items()}
 

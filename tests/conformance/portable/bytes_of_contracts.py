@@ -8,6 +8,7 @@ from typing import Any
 from tests.conformance.portable.topics import Case, Mistake, Topic, Value
 
 import projectone.contracts.base as base
+from projectone.contracts.assist import IntentCorrection
 from projectone.contracts.audio import AudioClip
 from projectone.contracts.base import Contract, sha256_hex
 from projectone.contracts.consent import ConsentReceipt
@@ -25,6 +26,7 @@ KINDS: dict[str, type[Contract]] = {
         Correction,
         Enrolment,
         HealthReport,
+        IntentCorrection,
         RolloutPlan,
         RolloutState,
         TicketRequest,
@@ -47,6 +49,14 @@ CORRECTION: Value = {
     "text": "Grüße an Zoë",
     "consent_receipt_id": RECEIPT["receipt_id"],
     "recorded_at": "2026-11-22T12:00:00Z",
+}
+INTENT: Value = {
+    "sample_id": "99999999-8888-4777-8666-555555555556",
+    "contributor_id": "c-7f3a",
+    "text": "wie warm wird es",
+    "label": "weather",
+    "consent_receipt_id": "11111111-2222-4333-8444-555555555556",
+    "corrected_at": "2026-11-22T12:00:00Z",
 }
 REPORT: Value = {
     "channel": "stable",
@@ -99,6 +109,9 @@ _CASES = (
     _case("beyond the basic plane", "Correction", CORRECTION, text="wave \U0001f44b now"),
     _case("every field", "Correction", CORRECTION, heard="Grüsse", heard_by="1.2.0", language="de", accent="Wien",
           script_id="s-1", is_adult=True, others_present=False, kind="donation"),
+    _case("an intent that was corrected", "IntentCorrection", INTENT),
+    _case("none of the intents", "IntentCorrection", INTENT, label=None, guessed="weather", guessed_by="1.0.0",
+          language="de", is_adult=True),
     _case("an introduction", "Enrolment", ENROLMENT),
     _case("a report", "HealthReport", REPORT),
     _case("a ticket is asked for", "TicketRequest",
@@ -121,6 +134,11 @@ _CASES = (
     _case("another sound format", "AudioClip", CLIP, media_type="audio/mpeg"),
     _case("a public key that is too short", "Enrolment", ENROLMENT, public_key="AAAA"),
     _case("too few speeds", "HealthReport", REPORT, counts={"speeds": [1, 2]}),
+    _case("an intent without a word on its label", "IntentCorrection", _without(INTENT, "label")),
+    _case("an empty label", "IntentCorrection", INTENT, label=""),
+    _case("an intent that calls itself a correction", "IntentCorrection", INTENT, kind="correction"),
+    _case("a correction that calls itself an intent", "Correction", CORRECTION, kind="intent"),
+    _case("a sentence that is too long", "IntentCorrection", INTENT, text="a" * 501),
     _case("a count that is too high", "HealthReport", REPORT, counts={"installs": 1001}),
 )  # fmt: skip
 

@@ -82,4 +82,5 @@ FIRST_WORDS = {
     "voice_donation": "e6eb4f26c9b482a8",
     "evaluation": "55bab7c95f22eea2",
     "quality": "47a0c807315b7235",
+    "intents": "7ebe8d299f81524a",
 }

@@ -23,6 +23,7 @@ _TITLES: Final[dict[ConsentScope, str]] = {
     "voice_donation": "Learn from what I read aloud",
     "evaluation": "Judge new models with what I sent",
     "quality": "Count how well the model hears me",
+    "intents": "Learn what I mean",
 }
 OWN_PAGE: Final[frozenset[ConsentScope]] = frozenset({"quality"})
 """Purposes that are switched where one sees exactly what they send."""

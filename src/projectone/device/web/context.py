@@ -21,6 +21,7 @@ _LEAVING: dict[ConsentScope, str] = {
     "corrections": "your corrections",
     "voice_donation": "your donations",
     "quality": "one count a week",
+    "intents": "what you meant",
 }
 
 

@@ -102,7 +102,7 @@ def accept(
     """
     if correction.contributor_id != device.contributor_id:
         raise Refusal(403, "contributor", "the sample names another person than the one who uses this device")
-    correction.require_usable_voices()
+    correction.require_usable()
     return services.intake.accept(correction, content, device.device_id, sha256=sha256)
 
 

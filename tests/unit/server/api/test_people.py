@@ -31,6 +31,6 @@ def test_what_is_not_marked_is_taken(marks: dict[str, bool], backend: Backend) -
 
 def test_without_the_check_a_marked_clip_would_be_trained_on(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
     """Control run."""
-    monkeypatch.setattr(Correction, "require_usable_voices", lambda self: None)
+    monkeypatch.setattr(Correction, "require_usable", lambda self: None)
     assert backend.caller().put(a_clip(), others_present=True).status_code == 201
     assert len(backend.catalog.waiting()) == 1

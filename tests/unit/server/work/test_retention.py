@@ -36,6 +36,7 @@ def test_the_worker_erases_what_is_over_and_says_that_it_was_late(
         ("corrections", 4, 2),
         ("voice_donation", 0, 0),
         ("evaluation", 0, 0),
+        ("intents", 0, 0),
     ]
     assert "LATE" in auditor.say("retention", code=1)
     assert office.worker.work_once() == []
