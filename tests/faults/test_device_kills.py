@@ -17,6 +17,7 @@ from tests.conftest import REPOSITORY
 from tests.fakes.device_rooms import text_model, tone, update
 from tests.fakes.release_server import FakeServer, running
 
+from projectone.device.clips import read_clip
 from projectone.device.recordings import Recording
 from projectone.device.settings import DeviceSettings
 from projectone.device.wiring import open_client
@@ -83,7 +84,7 @@ def record(folder: Path, server: FakeServer) -> list[Recording]:
     with open_client(DeviceSettings(home=folder / "base", server=server.url)) as client:
         client.grant("corrections", "demo")
         for number in range(3):
-            clip = client._rooms.read_clip(tone(pitch_hz=300 + 50 * number))
+            clip = read_clip(tone(pitch_hz=300 + 50 * number))
             recording = client._rooms.recordings.add(
                 clip, text="won", model_version="1.0.0", recorded_at=client._rooms.clock()
             )

@@ -147,7 +147,7 @@ class DeviceClient:
         Raises:
             DataError: if there is no such thing.
         """
-        undone = self._rooms.sent.undo(named)
+        undone = self._rooms.reserve.run(lambda: self._rooms.sent.undo(named))
         self._rooms.sent.forget_sound(undone)
         return undone
 
@@ -157,7 +157,8 @@ class DeviceClient:
         Raises:
             DataError: if there is no such recording.
         """
-        return self._rooms.sent.undo_recording(self.recording(recording_id).recording_id)
+        recording = self.recording(recording_id)
+        return self._rooms.reserve.run(lambda: self._rooms.sent.undo_recording(recording.recording_id))
 
     def delete_recording(self, recording_id: str) -> list[Undone]:
         """Forget a recording for good, sound and words. Gives what is taken back from the server by that.
@@ -168,11 +169,12 @@ class DeviceClient:
         Raises:
             DataError: if there is no such recording.
         """
-        return self._rooms.sent.delete_recording(self.recording(recording_id))
+        recording = self.recording(recording_id)
+        return self._rooms.reserve.run(lambda: self._rooms.sent.delete_recording(recording))
 
     def undo_all(self) -> list[Undone]:
         """Take back everything that was sent, as `undo` does for one."""
-        undone = self._rooms.sent.undo_all()
+        undone = self._rooms.reserve.run(self._rooms.sent.undo_all)
         for item in undone:
             self._rooms.sent.forget_sound(item)
         return undone
@@ -220,7 +222,7 @@ class DeviceClient:
 
     def withdraw(self, scope: ConsentScope) -> ConsentReceipt | None:
         """Take a consent back: nothing more leaves, and the server is told to erase what it has at the next `sync`."""
-        receipt = self._rooms.corrections.withdraw(scope)
+        receipt = self._rooms.reserve.run(lambda: self._rooms.corrections.withdraw(scope))
         if scope == "quality":
             self.quality.forget()
         return receipt

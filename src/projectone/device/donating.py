@@ -14,6 +14,7 @@ from projectone.device.scripts import Offer, Scripts
 from projectone.device.sent import Sent, Undone
 from projectone.device.transcriber import Transcriber
 from projectone.errors import ArtifactError, SettingsError
+from projectone.storage.reserve import Reserve
 
 Distances = tuple[Distance, Distance]
 """Between two texts: by words, by characters."""
@@ -38,6 +39,7 @@ class Donating:
         corrections: Corrections,
         sent: Sent,
         transcriber: Transcriber,
+        reserve: Reserve,
         *,
         read: Callable[[bytes | Path], Clip],
         distances: Callable[[], Distances],
@@ -48,6 +50,7 @@ class Donating:
         self._corrections = corrections
         self._sent = sent
         self._transcriber = transcriber
+        self._reserve = reserve
         self._read = read
         self._distances = distances
 
@@ -112,7 +115,7 @@ class Donating:
 
     def undo(self) -> Undone | None:
         """Take the last donation back, as `DeviceClient.undo` does; None if there is none."""
-        undone = self._sent.undo_donation()
+        undone = self._reserve.run(self._sent.undo_donation)
         if undone is not None:
             self._sent.forget_sound(undone)
         return undone

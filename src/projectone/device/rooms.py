@@ -28,6 +28,7 @@ from projectone.device.transport import Transport
 from projectone.device.uploader import Uploader
 from projectone.device.vocabulary import Vocabulary
 from projectone.storage.database import Database
+from projectone.storage.reserve import Reserve
 
 LearnedFrom = tuple[SampleUses, tuple[bool | None, ...]]
 """What the server signed about a sample, and for each model whether it learned from it, as its proof shows."""
@@ -39,6 +40,7 @@ class DeviceRooms:
 
     home: Path
     database: Database
+    reserve: Reserve
     recordings: Recordings
     consent: ConsentLedger
     outbox: Outbox

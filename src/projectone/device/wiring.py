@@ -48,6 +48,7 @@ from projectone.errors import SettingsError, StorageError
 from projectone.storage.blobs import FileBlobs
 from projectone.storage.database import Database
 from projectone.storage.files import make_folder
+from projectone.storage.reserve import Reserve
 
 # Numbered, append-only: `PRAGMA user_version` counts them.
 MIGRATIONS = (
@@ -68,6 +69,9 @@ MIGRATIONS = (
     M015_REMOVED_SOUNDS,
 )
 
+# The first things that are made in a home.
+_OURS = frozenset({"device.sqlite", "keys", "models"})
+
 
 def open_client(settings: DeviceSettings) -> DeviceClient:
     """A client at work in `settings.home`, after bringing anything that was interrupted back to order.
@@ -82,6 +86,8 @@ def open_client(settings: DeviceSettings) -> DeviceClient:
     transport = Transport(settings.server, keys.sign)
     installed = Installed(settings.home / "models")
     installed.recover()
+    reserve = Reserve(settings.home / "reserve")
+    reserve.hold()
     database = Database(settings.home / "device.sqlite", MIGRATIONS)
     recordings = Recordings(database, FileBlobs(settings.home / "audio"))
     recordings.sweep_audio()
@@ -106,6 +112,7 @@ def open_client(settings: DeviceSettings) -> DeviceClient:
         DeviceRooms(
             home=settings.home,
             database=database,
+            reserve=reserve,
             recordings=recordings,
             consent=consent,
             outbox=outbox,
@@ -130,6 +137,7 @@ def open_client(settings: DeviceSettings) -> DeviceClient:
                 corrections,
                 sent,
                 transcriber,
+                reserve,
                 read=read_given_clip,
                 distances=_distances,
             ),
@@ -150,9 +158,20 @@ def open_client(settings: DeviceSettings) -> DeviceClient:
 def _make_home(home: Path) -> None:
     try:
         make_folder(home)
+        _refuse_others(home)
         home.chmod(0o700)  # recordings are nobody else's business
     except OSError as error:
         raise StorageError(f"{home}: {error.strerror}; PROJECTONE_HOME chooses another folder") from error
+
+
+def _refuse_others(home: Path) -> None:
+    """A folder that holds something else is somebody's: it is not to be closed to them by a slip in a setting."""
+    names = {path.name for path in home.iterdir() if not path.name.startswith(".")}
+    if names and not names & _OURS:
+        example = min(names)
+        raise SettingsError(
+            f"PROJECTONE_HOME: expected an empty folder or one of this app, got {str(home)!r}, which holds {example!r}"
+        )
 
 
 def _transcriber(

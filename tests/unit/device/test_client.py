@@ -14,7 +14,7 @@ from projectone.device.clips import read_clip
 from projectone.device.recordings import Recordings
 from projectone.device.settings import DeviceSettings
 from projectone.device.wiring import MIGRATIONS, open_client
-from projectone.errors import ArtifactError, DataError
+from projectone.errors import ArtifactError, DataError, SettingsError
 from projectone.storage.blobs import FileBlobs
 from projectone.storage.database import Database
 from projectone.waveform.wav import encode_wav
@@ -136,3 +136,13 @@ def test_the_model_is_loaded_before_it_is_needed_and_that_counts_as_no_use(
     client.prepare()
     assert client.health() == before
     assert client.recordings() == []
+
+
+def test_a_folder_that_holds_something_else_is_left_as_it_is(tmp_path: Path) -> None:
+    shared = tmp_path / "shared"
+    shared.mkdir(mode=0o755)
+    (shared / "minutes.txt").write_text("somebody's")
+    with pytest.raises(SettingsError, match=r"expected an empty folder or one of this app.*minutes\.txt"):
+        open_client(DeviceSettings(home=shared))
+    assert shared.stat().st_mode & 0o777 == 0o755
+    assert [path.name for path in shared.iterdir()] == ["minutes.txt"]
