@@ -38,6 +38,7 @@ class DeviceClient:
         self._rooms = rooms
         self.vocabulary = rooms.vocabulary
         self.donating = rooms.donating
+        self.assist = rooms.assist
         self.live = rooms.live
         self.quality = rooms.quality
         self.given = rooms.given
@@ -58,6 +59,7 @@ class DeviceClient:
         self._rooms.live.close()
         self._rooms.transcriber.close()
         self._rooms.transport.close()
+        self.assist.close()
         self._rooms.database.close()
 
     def transcribe(self, wav: bytes | Path) -> Recording:

@@ -10,6 +10,7 @@ from pathlib import Path
 from projectone.contracts.erasures import ErasureReceipt, SignedErasure
 from projectone.contracts.uses import SampleUses, SignedUses
 from projectone.device.adoption import Adoption, Bring
+from projectone.device.assistant import Assistant
 from projectone.device.consent import ConsentLedger
 from projectone.device.corrections import Corrections
 from projectone.device.donating import Donating
@@ -58,6 +59,7 @@ class DeviceRooms:
     vocabulary: Vocabulary
     donating: Donating
     live: Live
+    assist: Assistant
     windows: Windows
     cohorts: Cohorts
     reporter: Reporter

@@ -13,8 +13,9 @@ from projectone.contracts.devices import Enrolment
 from projectone.contracts.endpoints import DEVICES
 from projectone.contracts.releases import ReleaseManifest
 from projectone.contracts.rollouts import Turn
-from projectone.device import model_wiring
+from projectone.device import intent_wiring, model_wiring
 from projectone.device.acceptance import M010_TRIALS, Acceptance
+from projectone.device.assistant import M016_ASKED
 from projectone.device.client import DeviceClient
 from projectone.device.clips import read_clip, read_given_clip
 from projectone.device.consent import M002_CONSENT, M004_ERASURES, M005_PEOPLE, ConsentLedger
@@ -68,6 +69,7 @@ MIGRATIONS = (
     M014_USES,
     M015_REMOVED_SOUNDS,
 )
+    M016_ASKED,
 
 # The first things that are made in a home.
 _OURS = frozenset({"device.sqlite", "keys", "models"})
@@ -142,6 +144,7 @@ def open_client(settings: DeviceSettings) -> DeviceClient:
                 distances=_distances,
             ),
             live=_live(settings.home / "live", transcriber, recordings, keep),
+            assist=intent_wiring.assistant(database, intent_wiring.installed_intents(settings.home), recordings, _now),
             windows=windows,
             cohorts=cohorts,
             reporter=reporter,

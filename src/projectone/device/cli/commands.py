@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from projectone.device.cli.ask import ASK
 from projectone.device.cli.consents import CONSENT
 from projectone.device.cli.donations import DONATE
 from projectone.device.cli.editor import edited, require_terminal
@@ -117,6 +118,7 @@ COMMANDS: dict[str, Command] = {
         _correct,
     ),
     "vocabulary": VOCABULARY,
+    "ask": ASK,
     "donate": DONATE,
     "sent": SENT,
     "undo": UNDO,

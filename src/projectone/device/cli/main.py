@@ -26,6 +26,7 @@ SUMMARIES: dict[str, str] = {
     "record": "speak, and see the text while you speak",
     "recordings": "list your recordings",
     "correct": "keep what was really said in a recording",
+    "ask": "say what was meant in a text or a recording, on this machine",
     "vocabulary": "see and change the names and words that this device minds",
     "donate": "read a sentence aloud from which the model learns most",
     "sent": "list what left this device",

@@ -1,0 +1,14 @@
+"""What was meant: a small classifier on this machine says it of a text or a recording. Nothing leaves the device.
+
+engine      the classifier in a folder, loaded
+asked       what was asked and what was answered, as rows
+assistant   asks the classifier in use, whichever that is
+"""
+
+from __future__ import annotations
+
+from projectone.device.assistant.asked import M016_ASKED, Asked, AskedRows
+from projectone.device.assistant.assistant import Assistant
+from projectone.device.assistant.engine import IntentEngine, load_intents
+
+__all__ = ["M016_ASKED", "Asked", "AskedRows", "Assistant", "IntentEngine", "load_intents"]

@@ -1,0 +1,57 @@
+"""A classifier of intents, loaded: in eight bits where onnxruntime is, else in numpy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from projectone.errors import SettingsError
+
+if TYPE_CHECKING:
+    from projectone.assist.classifiers import EncoderClassifier
+    from projectone.assist.protocols import Judgement
+
+
+class IntentEngine:
+    """A loaded classifier, for one thread at a time."""
+
+    def __init__(self, classifier: EncoderClassifier) -> None:
+        self._classifier: EncoderClassifier | None = classifier
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The intents that it knows."""
+        return self._open().head.labels
+
+    def classify(self, texts: Sequence[str]) -> list[Judgement]:
+        """A judgement for each text."""
+        return self._open().classify(texts)
+
+    def close(self) -> None:
+        """Let go of the memory."""
+        self._classifier = None
+
+    def _open(self) -> EncoderClassifier:
+        assert self._classifier is not None, "a closed engine is never used"
+        return self._classifier
+
+
+def load_intents(folder: Path) -> IntentEngine:
+    """The classifier in a folder, ready to be used.
+
+    Raises:
+        ArtifactError: naming the file, key or tensor that is not as it must be.
+        SettingsError: if what it computes with is not installed.
+    """
+    # Imported here: it takes half a second, and `status` or `sync` need none of it.
+    try:
+        from projectone.assist.classifiers import load_classifier
+    except ImportError as error:
+        raise SettingsError(f"`projectone ask` needs pip install 'projectone[device]' ({error})") from error
+    try:
+        return IntentEngine(load_classifier(folder, numerics="int8"))
+    except (
+        SettingsError
+    ):  # onnxruntime is an extra: without it a sentence takes three times as long, and that is little
+        return IntentEngine(load_classifier(folder))

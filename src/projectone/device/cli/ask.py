@@ -1,0 +1,75 @@
+"""`projectone ask`: what a text or a recording means, by the small classifier on this machine."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from projectone.device.assistant import Asked
+from projectone.device.cli.results import Command, Result
+from projectone.device.client import DeviceClient
+from projectone.errors import SettingsError, UsageError
+
+_EXAMPLES = """\
+  projectone ask "wake me at seven"
+  projectone ask --recording last              what was meant in a recording
+  projectone ask --labels                      what it can tell apart
+  projectone ask --list                        what was asked before; it stays on this machine, for 30 days
+  projectone ask --forget 3f2a91c0             or --forget all"""
+
+_MAX_LISTED = 500
+_ALL = "all"
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("words", nargs="*", metavar="TEXT", help="what was said")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--recording", metavar="ID", help="ask about a recording: its id, a beginning of it, or 'last'")
+    what.add_argument("--labels", action="store_true", help="list what the classifier can tell apart")
+    what.add_argument("--list", action="store_true", help="list what was asked before")
+    what.add_argument("--forget", metavar="ID", help="forget what was asked: an id, 'last' or 'all'")
+    parser.add_argument("--limit", type=int, default=20, metavar="N", help="with --list: how many (default 20)")
+
+
+def _ask(client: DeviceClient, arguments: argparse.Namespace) -> Result:
+    is_other = arguments.recording is not None or arguments.labels or arguments.list or arguments.forget is not None
+    if is_other == bool(arguments.words):
+        raise UsageError("ask: about what? expected a TEXT, or --recording ID", usage="")
+    if arguments.words:
+        return asked_result(client.assist.understand(" ".join(arguments.words)))
+    if arguments.recording is not None:
+        return asked_result(client.assist.understand_recording(arguments.recording))
+    if arguments.labels:
+        labels = client.assist.labels()
+        return Result({"labels": list(labels)}, "\n".join(labels))
+    if arguments.forget is not None:
+        n_gone = client.assist.forget(None if arguments.forget == _ALL else arguments.forget)
+        return Result({"forgotten": n_gone}, f"{n_gone} forgotten")
+    return _listed(client, arguments.limit)
+
+
+def asked_result(asked: Asked) -> Result:
+    """What was understood, for programs and for people."""
+    return Result(asked.facts(), f"{meaning_shown(asked)}\n{asked.ask_id[:8]}, by classifier {asked.model_version}")
+
+
+def meaning_shown(asked: Asked) -> str:
+    """The answer in a line."""
+    if asked.label is None:
+        return f"none of these (nearest: {asked.nearest}, which does not fit)"
+    return f"{asked.label} ({asked.probability:.0%})"
+
+
+def _listed(client: DeviceClient, limit: int) -> Result:
+    if not 1 <= limit <= _MAX_LISTED:
+        raise SettingsError(f"--limit: expected 1 to {_MAX_LISTED}, got {limit}")
+    items = client.assist.newest(limit)
+    lines = [
+        f"{item.ask_id[:8]}  {item.asked_at.astimezone():%Y-%m-%d %H:%M}  {meaning_shown(item)}  <-  {item.text}"
+        for item in items
+    ]
+    facts: dict[str, Any] = {"asked": [item.facts() for item in items]}
+    return Result(facts, "\n".join(lines) or 'nothing was asked yet: projectone ask "what you say"')
+
+
+ASK = Command(_EXAMPLES, _arguments, _ask)
