@@ -1,4 +1,4 @@
-"""What a model showed beside its error rates: on sounds without speech, in time, in its files, about its lessons."""
+"""What a model showed beside its error rates: in sounds without speech, in time, in its files, in answers."""
 
 from __future__ import annotations
 
@@ -57,6 +57,33 @@ class Recall(Contract):
     n_told_by_production: int = Field(ge=0)
     auc: float = Field(ge=0, le=1)
     auc_of_production: float = Field(ge=0, le=1)
+
+
+class IntentAnswer(Contract):
+    """What a classifier made of one golden text; the text itself is not in it.
+
+    Attributes:
+        wanted: The label that is right; None for none of these.
+        answered: What it said; None for none of these.
+        nearest: The label that fits best, also where it does not fit well enough to be said.
+        probability: That `nearest` is right, as the classifier says.
+        fit: How well it fits; below the classifier's threshold the answer is none of these.
+    """
+
+    text_id: str
+    wanted: str | None
+    answered: str | None
+    nearest: str
+    probability: float = Field(ge=0, le=1)
+    fit: float
+
+
+class ClassifierEvidence(Contract):
+    """What a classifier of intents showed beside its error rate."""
+
+    labels: tuple[str, ...]
+    threshold: float
+    answers: tuple[IntentAnswer, ...]
 
 
 class Defect(Contract):

@@ -9,6 +9,7 @@ from pydantic import Field
 from projectone.contracts.base import Contract, Moment, Name, Sha256
 from projectone.contracts.packages import PackagePath
 from projectone.contracts.rollouts import RolloutPlan
+from projectone.contracts.versions import DEFAULT_FAMILY, FAMILIES, Family
 
 Channel = Name
 
@@ -94,6 +95,25 @@ class ReleaseOffer(Contract):
     def of(cls, manifest: ReleaseManifest) -> ReleaseOffer:
         """What is to be listed of a release."""
         return cls(channel=manifest.channel, tier=manifest.tier, seq=manifest.seq, min_runtime=manifest.min_runtime)
+
+
+def line_of(family: Family, channel: str) -> str:
+    """The line on which a family's releases of a channel go out: a channel of its own, ``stable.intents``.
+
+    Whatever is keyed by a channel (numbers, signed paths, rollouts, tickets, reports) is so keyed by the family, too.
+    Speech has the channel itself, as it had before there was another family.
+
+    Raises:
+        ValueError: if the channel is the line of a family already.
+    """
+    if any(channel.endswith(f".{other}") for other in FAMILIES):
+        raise ValueError(f"channel: expected a name that does not end with the name of a family, got {channel!r}")
+    return channel if family == DEFAULT_FAMILY else f"{channel}.{family}"
+
+
+def family_of(line: str) -> Family:
+    """Whose releases go out on a line."""
+    return next((family for family in FAMILIES if line.endswith(f".{family}")), DEFAULT_FAMILY)
 
 
 def release_path(channel: str, tier: str) -> str:

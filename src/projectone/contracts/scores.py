@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from projectone.contracts.base import Contract, Name, Sha256
-from projectone.contracts.evidence import ClipTiming, Defect, Footprint, ProbeScore, Recall
+from projectone.contracts.evidence import ClassifierEvidence, ClipTiming, Defect, Footprint, ProbeScore, Recall
 
 Domain = Literal["target", "general"]
 """What a golden clip stands for: the speech a model is trained for, or speech that it must not forget."""
@@ -48,6 +48,9 @@ class UtteranceScore(Contract):
 class EvaluationReport(Contract):
     """One model over one set, and what else was tried with it.
 
+    Of a classifier of intents each text is a clip of one word, and that word is the answer: its word error rate is the
+    share of texts that were answered wrongly, and `classifier` holds what else there is to ask.
+
     What a report of before does not hold is empty or None. With `defects` the model was not scored: it cannot be used,
     and every word of the set counts as wrong.
     """
@@ -69,6 +72,7 @@ class EvaluationReport(Contract):
     probes: tuple[ProbeScore, ...] = ()
     timings: tuple[ClipTiming, ...] = ()
     recall: Recall | None = None
+    classifier: ClassifierEvidence | None = None
 
 
 Decision = Literal["promote", "hold", "reject", "no-train"]

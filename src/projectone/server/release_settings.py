@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from projectone.server.setting_values import (
     address,
+    names,
     names_among,
     number,
     one_of,
@@ -14,10 +15,6 @@ from projectone.server.setting_values import (
     setting,
     webhook_secret,
 )
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +108,7 @@ class ReleaseSettings:
         "GATE_WITHOUT",
         "Checks that the gate leaves out, by their names in docs/gate.md with commas between them, such as "
         "`timestamps` where devices need none; every verdict says so",
-        _names,
+        names,
         default=(),
         shown="none",
     )

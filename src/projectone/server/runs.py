@@ -12,6 +12,7 @@ from typing import Any, Literal, cast
 from sqlalchemy import Column, Connection, Engine, Float, Integer, String, Table, Text, case, insert, select, update
 
 from projectone.contracts.base import canonical_json, sha256_hex
+from projectone.contracts.versions import DEFAULT_FAMILY, Family
 from projectone.errors import StorageError
 from projectone.server.database import METADATA, reading, writing
 
@@ -44,6 +45,8 @@ RUNS = Table(
     Column("version", String(24)),
     Column("reason", Text),
     Column("log_path", Text),
+    # What kind of model it makes; rows from before there were two have none, and made speech models.
+    Column("family", String(16), nullable=False, server_default=DEFAULT_FAMILY),
     Column("requested_at_s", Float, nullable=False),
     Column("started_at_s", Float),
     Column("finished_at_s", Float),
@@ -87,6 +90,7 @@ class RunRow:
     version: str | None
     reason: str | None
     log_path: str | None
+    family: Family
     requested_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
@@ -99,14 +103,16 @@ class Runs:
         self._engine = engine
         self._clock = clock
 
-    def request(self, trigger: Trigger) -> RunRow:
-        """Ask for a run. A request that still waits is given again: asking twice trains once."""
+    def request(self, trigger: Trigger, family: Family = DEFAULT_FAMILY) -> RunRow:
+        """Ask for a run of a family. A request that still waits is given again: asking twice trains once."""
         with writing(self._engine) as connection:
-            waiting = select(RUNS).where(RUNS.c.state == "requested").order_by(RUNS.c.number).limit(1)
+            asked = select(RUNS).where(RUNS.c.state == "requested", RUNS.c.family == family)
+            waiting = asked.order_by(RUNS.c.number).limit(1)
             row = connection.execute(waiting).mappings().first()
             if row is None:
                 values = {"run_id": str(uuid.uuid4()), "state": "requested", "trigger": trigger, "attempts": 0}
-                connection.execute(insert(RUNS).values(**values, requested_at_s=self._clock().timestamp()))
+                asked_at_s = self._clock().timestamp()
+                connection.execute(insert(RUNS).values(**values, family=family, requested_at_s=asked_at_s))
                 row = connection.execute(waiting).mappings().one()
         return _run_row(dict(row))
 
@@ -122,9 +128,9 @@ class Runs:
             raise StorageError(f"run {run_id!r}: there is none of this id")
         return _run_row(dict(row))
 
-    def next_due(self) -> RunRow | None:
-        """What to work on: an interrupted run first, then the oldest request."""
-        active = select(RUNS).where(RUNS.c.state.in_(("running", "requested")))
+    def next_due(self, family: Family = DEFAULT_FAMILY) -> RunRow | None:
+        """What to work on of a family: an interrupted run first, then the oldest request."""
+        active = select(RUNS).where(RUNS.c.state.in_(("running", "requested")), RUNS.c.family == family)
         ordered = active.order_by(RUNS.c.state.desc(), RUNS.c.number).limit(1)  # 'running' sorts after 'requested'
         with reading(self._engine) as connection:
             row = connection.execute(ordered).mappings().first()
@@ -159,10 +165,13 @@ class Runs:
                 found |= {run_id: dataset for run_id, dataset in connection.execute(query)}
         return found
 
-    def newest(self, n: int = 20) -> list[RunRow]:
-        """The newest runs, newest first."""
+    def newest(self, n: int = 20, *, family: Family | None = None) -> list[RunRow]:
+        """The newest runs, of all families or of one, newest first."""
+        query = select(RUNS).order_by(RUNS.c.number.desc()).limit(n)
+        if family is not None:
+            query = query.where(RUNS.c.family == family)
         with reading(self._engine) as connection:
-            rows = connection.execute(select(RUNS).order_by(RUNS.c.number.desc()).limit(n)).mappings().all()
+            rows = connection.execute(query).mappings().all()
         return [_run_row(dict(row)) for row in rows]
 
     def start(self, run_id: str, *, graph_version: int, log_path: str, guard: Guard) -> RunRow:

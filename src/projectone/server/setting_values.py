@@ -80,6 +80,11 @@ def webhook_secret(text: str) -> str:
     return text
 
 
+def names(text: str) -> tuple[str, ...]:
+    """Reads names with commas between them."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
 def names_among(*words: str) -> Callable[[str], tuple[str, ...]]:
     """Reads some of these words with commas between them, each once."""
 

@@ -16,7 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from projectone.contracts.consent import RETRAIN_DAYS, ConsentScope
+from projectone.contracts.releases import family_of, line_of
+from projectone.contracts.versions import DEFAULT_FAMILY, FAMILIES, Family
 from projectone.errors import SettingsError
+from projectone.server.intent_settings import IntentSettings
 from projectone.server.release_settings import ReleaseSettings
 from projectone.server.setting_values import PREFIX
 from projectone.server.setting_values import address as _address
@@ -34,7 +37,7 @@ PUBLIC_HUB_URL = "https://huggingface.co"
 
 
 @dataclass(frozen=True, kw_only=True)
-class ServerSettings(ReleaseSettings, TrainingSettings):
+class ServerSettings(ReleaseSettings, TrainingSettings, IntentSettings):
     """Everything that `serve` and `work` are told. Below them each room is handed its own piece."""
 
     home: Path = _setting(
@@ -272,7 +275,39 @@ class ServerSettings(ReleaseSettings, TrainingSettings):
                     raise SettingsError(f"{variable}: {error}, got {shown}") from error
         if environ.get(f"{PREFIX}HUB_ENDPOINT") == "":
             found["hub_endpoint"] = PUBLIC_HUB_URL
-        return cls(**_with_defaults(found, environ))
+        settings = cls(**_with_defaults(found, environ))
+        try:
+            line_of(DEFAULT_FAMILY, settings.channel)
+        except ValueError as error:
+            raise SettingsError(f"{PREFIX}CHANNEL: {error}") from error
+        return settings
+
+    @property
+    def family(self) -> Family:
+        """Whose models these settings are about."""
+        return family_of(self.channel)
+
+    @property
+    def families(self) -> tuple[Family, ...]:
+        """Those that are trained here: intents where there is something to teach them from."""
+        return FAMILIES if self.intents_data is not None else (DEFAULT_FAMILY,)
+
+    def of_family(self, family: Family) -> ServerSettings:
+        """The same server as one family of models sees it: its repository, base, golden set and line of releases."""
+        if family == self.family:
+            return self
+        return dataclasses.replace(
+            self,
+            channel=line_of(family, self.channel),
+            hub_repo=self.intents_repo,
+            base=self.intents_encoder,
+            golden=self.intents_golden,
+            replay=None,
+            tiers=(),
+            gate_without=self.intents_gate_without,
+            triage="off",
+            trigger_scan="off",
+        )
 
     @property
     def keys_folder(self) -> Path:

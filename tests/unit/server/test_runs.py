@@ -34,6 +34,17 @@ def refuse(connection: Connection) -> None:
     raise LeaseError("stale")
 
 
+def test_each_family_has_requests_and_runs_of_its_own(runs: Runs) -> None:
+    speech, intents = runs.request("on-demand"), runs.request("on-demand", "intents")
+    assert runs.request("threshold", "intents").run_id == intents.run_id != speech.run_id
+    runs.start(intents.run_id, graph_version=1, log_path="log", guard=allow)
+    due, other = runs.next_due(), runs.next_due("intents")
+    assert due is not None and other is not None
+    assert (due.run_id, other.run_id) == (speech.run_id, intents.run_id)  # neither holds the other up
+    assert [run.family for run in runs.newest()] == ["intents", "speech"]
+    assert [run.run_id for run in runs.newest(family="speech")] == [speech.run_id]
+
+
 def test_asking_twice_trains_once(runs: Runs) -> None:
     first = runs.request("on-demand")
     assert runs.request("threshold").run_id == first.run_id

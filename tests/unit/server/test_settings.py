@@ -26,6 +26,22 @@ def test_addresses_follow_their_ports() -> None:
     assert (settings.public_url, settings.hub_endpoint) == ("http://127.0.0.1:9000", "http://127.0.0.1:9001")
 
 
+def test_a_family_sees_its_own_repository_base_and_line_of_releases() -> None:
+    settings = read(
+        INTENTS_DATA="intents.jsonl", INTENTS_GOLDEN="golden.jsonl", CHANNEL="beta", TIERS="int8", GOLDEN="g"
+    )
+    intents = settings.of_family("intents")
+    assert (intents.family, intents.channel, intents.golden) == ("intents", "beta.intents", "golden.jsonl")
+    assert (intents.hub_repo, intents.base, intents.tiers) == ("projectone/intents", "minilm", ())
+    assert settings.of_family("speech") is settings
+    assert (settings.families, read().families) == (("speech", "intents"), ("speech",))
+
+
+def test_a_channel_cannot_be_called_like_the_line_of_a_family() -> None:
+    with pytest.raises(SettingsError, match=r"CHANNEL.*does not end with the name of a family"):
+        read(CHANNEL="stable.intents")
+
+
 def test_an_empty_hub_endpoint_means_the_public_hub() -> None:
     assert read(HUB_ENDPOINT="").hub_endpoint == PUBLIC_HUB_URL
 

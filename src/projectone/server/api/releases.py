@@ -11,7 +11,8 @@ from fastapi.responses import FileResponse, RedirectResponse
 
 from projectone.contracts import endpoints
 from projectone.contracts.base import sha256_hex
-from projectone.contracts.releases import LatestModelInfo
+from projectone.contracts.releases import LatestModelInfo, line_of
+from projectone.contracts.versions import DEFAULT_FAMILY, Family
 from projectone.server.api.answers import contract_response
 from projectone.server.api.auth import ANYONE, Call
 from projectone.server.api.problems import Refusal
@@ -33,11 +34,16 @@ def latest_model_info(
     request: Request,
     call: Annotated[Call, Depends(ANYONE)],
     channel: Annotated[str, Query(pattern=_CHANNEL)] = "stable",
+    family: Annotated[Family, Query(description="What the model is for")] = DEFAULT_FAMILY,
 ) -> Response:
     """Its version, where to get it and the signed manifest; 404 `no-release` before the first one."""
-    info = services_of(request).ledger.latest(channel)
+    try:
+        line = channel if family == DEFAULT_FAMILY else line_of(family, channel)
+    except ValueError as error:
+        raise Refusal(422, "line-unknown", str(error)) from error
+    info = services_of(request).ledger.latest(line)
     if info is None:
-        raise Refusal(404, "no-release", f"nothing has been released to {channel!r} yet")
+        raise Refusal(404, "no-release", f"nothing has been released to {line!r} yet")
     etag = f'"{sha256_hex(info.to_bytes())}"'
     headers = {"ETag": etag, "Cache-Control": f"max-age={_LATEST_MAX_AGE_S}"}
     if _is_known(request, etag):

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from projectone.contracts.releases import family_of
+from projectone.contracts.versions import Family
 from projectone.server.corpus.catalog import Catalog
 from projectone.server.database import open_engine
 from projectone.server.delivery.ledger import Ledger, Release
@@ -15,24 +18,30 @@ from projectone.server.migrations.upgrade import upgrade_database
 from projectone.server.notifications.outbox import NotificationOutbox
 from projectone.server.runs import RunRow, Runs, to_json
 from projectone.server.settings import ServerSettings
+from projectone.server.work.families import add_family, settings_of
 
 SUMMARY = "Show what runs, what is released and what waits."
-EXAMPLES = "  projectone-server status\n  projectone-server status --json"
+EXAMPLES = """\
+  projectone-server status
+  projectone-server status --json
+  projectone-server status --family intents              the classifier of intents"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
+    add_family(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
 def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
     """Print the status."""
     require_home(settings)
+    settings = settings_of(arguments, settings)
     engine = open_engine(settings.database_url)
     try:
         upgrade_database(engine)
-        runs = Runs(engine).newest()
-        releases = Ledger(engine, public_url=settings.public_url).releases()
+        runs = Runs(engine).newest(family=settings.family)
+        releases = _of_family(Ledger(engine, public_url=settings.public_url).releases(), settings.family)
         catalog = Catalog(engine)
         samples, discarded = catalog.counts(), catalog.discard_reasons()
         n_unsent = len(NotificationOutbox(engine).waiting())
@@ -63,6 +72,10 @@ def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
     for run in runs:
         print(f"run         {run.run_id}  {_line(run)}")
     return 0
+
+
+def _of_family(releases: Sequence[Release], family: Family) -> list[Release]:
+    return [release for release in releases if family_of(release.manifest.channel) == family]
 
 
 def _is_of(release: Release, channel: str) -> bool:

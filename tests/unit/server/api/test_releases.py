@@ -16,13 +16,13 @@ from projectone.storage.objects import FolderObjects, open_objects
 PACKAGE = b"".join(bytes([n]) * 100 for n in range(100))
 
 
-def release(backend: Backend, version: str = "1.2.0") -> str:
+def release(backend: Backend, version: str = "1.2.0", channel: str = "stable") -> str:
     sha256 = backend.services.packages.put([PACKAGE])
     now = backend.services.clock()
 
     def draft(seq: int) -> ReleaseManifest:
         return ReleaseManifest(
-            channel="stable",
+            channel=channel,
             seq=seq,
             version=version,
             repo_id="acme/whisper",
@@ -35,7 +35,7 @@ def release(backend: Backend, version: str = "1.2.0") -> str:
             created_at=now,
         )
 
-    Ledger(backend.engine).publish(version, "stable", draft)
+    Ledger(backend.engine).publish(version, channel, draft)
     return sha256
 
 
@@ -55,6 +55,17 @@ def test_the_newest_release_is_told_and_where_it_is_signed(backend: Backend) -> 
     assert info.metadata_url.endswith("/tuf/metadata")
     assert info.release_path == "stable/float16/release.json"
     assert "max-age=300" in response.headers["cache-control"]
+
+
+def test_each_family_has_a_newest_release_of_its_own(backend: Backend) -> None:
+    speech = release(backend)
+    ask = "/latest-model-info?family=intents"
+    assert reason(backend.http.get(ask)) == (404, "no-release")
+    intents = release(backend, "1.1.0", channel="stable.intents")
+    info = LatestModelInfo.from_bytes(backend.http.get(ask).content)
+    assert (info.sha256, info.channel, info.seq) == (intents, "stable.intents", 1)
+    assert LatestModelInfo.from_bytes(backend.http.get("/latest-model-info").content).sha256 == speech
+    assert reason(backend.http.get("/latest-model-info?family=cats")) == (422, "request")
 
 
 def test_who_has_it_already_gets_304(backend: Backend) -> None:

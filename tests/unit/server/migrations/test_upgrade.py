@@ -56,11 +56,13 @@ def test_rows_of_the_first_revision_are_kept_and_get_the_tables_that_came_since(
         for name in ("quality_weeks", "quality_tickets", "quality_cells", "quality_counted"):
             connection.execute(text(f"DROP TABLE {name}"))
         connection.execute(text("DROP TABLE deleted_samples"))
+        connection.execute(text("DROP TABLE intent_labels"))
         connection.execute(text("ALTER TABLE hub_uploads DROP COLUMN uploaded_at_s"))
         connection.execute(text("ALTER TABLE devices DROP COLUMN revoked_because"))
         connection.execute(text("ALTER TABLE samples DROP COLUMN checks"))
         connection.execute(text("ALTER TABLE samples DROP COLUMN words"))
         connection.execute(text("ALTER TABLE samples DROP COLUMN text_mac"))
+        connection.execute(text("ALTER TABLE runs DROP COLUMN family"))
         connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
         connection.execute(text("INSERT INTO contributors VALUES ('ada', '2026-11-01')"))
     upgrade_database(engine)
