@@ -63,20 +63,23 @@ class Library:
         self._outbox = outbox
         self._read_clip = read_clip
 
-    def search(self, words: str = "", limit: int = 50) -> list[Recording]:
+    def search(
+        self, words: str = "", limit: int = 50, is_wanted: Callable[[Recording], bool] | None = None
+    ) -> list[Recording]:
         """The last recordings in which all of these words are heard or were said, newest first.
 
         Args:
             words: With blanks between them, parts of words too; none finds everything.
             limit: How many at most.
+            is_wanted: What else must hold of each; asked of those alone that have the words.
         """
         wanted = words.casefold().split()
-        if not wanted:
+        if not wanted and is_wanted is None:
             return self._recordings.newest(limit)
         found = []
         for recording in self._recordings.newest(_EVERY):
             text = f"{recording.text}\n{recording.corrected_text or ''}".casefold()
-            if all(word in text for word in wanted):
+            if all(word in text for word in wanted) and (is_wanted is None or is_wanted(recording)):
                 found.append(recording)
                 if len(found) == limit:
                     break

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import partial
 from itertools import groupby
 
 from starlette.requests import Request
@@ -18,10 +19,10 @@ from projectone.device.web.context import WebContext
 
 _LISTED = 300
 _MOST_LETTERS = 200
-_SHOWN_AS: dict[str, Callable[[Shown], bool]] = {
-    "unsure": lambda item: item.n_doubtful > 0,
-    "corrected": lambda item: item.is_corrected,
-    "sent": lambda item: item.state == "sent",
+_SHOWN_AS: dict[str, Callable[[Library, Recording], bool]] = {
+    "unsure": lambda library, recording: _n_doubtful(recording) > 0,
+    "corrected": lambda library, recording: recording.corrected_text is not None,
+    "sent": lambda library, recording: library.state(recording) == "sent",
 }
 
 
@@ -60,15 +61,15 @@ def routes(context: WebContext) -> list[Route]:
         words = request.query_params.get("words", "")[:_MOST_LETTERS]
         kind = request.query_params.get("show", "")
         is_shown = _SHOWN_AS.get(kind)
-        listed = [shown(library, recording) for recording in library.search(words, _LISTED)]
-        found = [item for item in listed if is_shown is None or is_shown(item)]
+        wanted = None if is_shown is None else partial(is_shown, library)
+        found = [shown(library, recording) for recording in library.search(words, _LISTED, wanted)]
         return context.page(
             request,
             "recordings",
             title="Recordings",
             days=by_day(found, date.today()),
             n_found=len(found),
-            is_cut=len(listed) == _LISTED,
+            is_cut=len(found) == _LISTED,
             words=words,
             kind=kind if kind in _SHOWN_AS else "",
             is_empty=not library.search(limit=1),
@@ -84,15 +85,14 @@ def routes(context: WebContext) -> list[Route]:
 def shown(library: Library, recording: Recording) -> Shown:
     """What a list says about a recording, in this machine's time."""
     moment: datetime = recording.recorded_at.astimezone()
-    is_corrected = recording.corrected_text is not None
     return Shown(
         recording_id=recording.recording_id,
         text=recording.text if recording.corrected_text is None else recording.corrected_text,
         time=f"{moment:%H:%M}",
         day=moment.date(),
         duration_s=recording.duration_s,
-        is_corrected=is_corrected,
-        n_doubtful=0 if is_corrected else sum(word.is_doubtful for word in recording.words),
+        is_corrected=recording.corrected_text is not None,
+        n_doubtful=_n_doubtful(recording),
         state=library.state(recording),
     )
 
@@ -100,6 +100,10 @@ def shown(library: Library, recording: Recording) -> Shown:
 def by_day(recordings: Iterable[Shown], today: date) -> list[Day]:
     """The same, under days that are named as people name them."""
     return [Day(_day_name(day, today), list(items)) for day, items in groupby(recordings, lambda item: item.day)]
+
+
+def _n_doubtful(recording: Recording) -> int:
+    return 0 if recording.corrected_text is not None else sum(word.is_doubtful for word in recording.words)
 
 
 def _day_name(day: date, today: date) -> str:

@@ -56,6 +56,13 @@ def test_recordings_are_found(pages: TestClient, query: str, texts: list[str]) -
     assert listed(pages, query) == texts
 
 
+def test_a_filter_finds_what_lies_far_behind_the_newest(pages: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("projectone.device.web.shelf._LISTED", 1)
+    assert listed(pages, "") == ["good &lt;night&gt;"]
+    assert listed(pages, "?show=unsure") == ["pay the bill"]
+    assert "These are the newest 1." in pages.get("/recordings?show=unsure").text
+
+
 def test_what_was_looked_for_stands_in_the_form_again(pages: TestClient) -> None:
     page = pages.get('/recordings?words="><b>&show=unsure').text
     assert 'value="&#34;&gt;&lt;b&gt;"' in page
