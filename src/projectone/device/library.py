@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -93,6 +93,25 @@ class Library:
             StorageError: if its sound is not readable any more.
         """
         return self._recordings.audio(self._recordings.find(recording_id).audio_sha256)
+
+    def sound_size(self, recording_id: str) -> int:
+        """How many bytes the WAV of a recording has.
+
+        Raises:
+            DataError: if there is no such recording.
+            StorageError: if its sound is not readable any more.
+        """
+        return self._recordings.sounds.n_bytes(self._recordings.find(recording_id).audio_sha256)
+
+    def sound_part(self, recording_id: str, start: int, n_bytes: int) -> Iterator[bytes]:
+        """So many bytes of it from `start` on, in pieces: an hour is more than a page should wait for.
+
+        Raises:
+            DataError: if there is no such recording.
+            StorageError: if its sound is not readable any more.
+            DigestMismatchError: if the disk gives other bytes than were kept.
+        """
+        return self._recordings.sounds.pieces(self._recordings.find(recording_id).audio_sha256, start, n_bytes)
 
     def peaks(self, recording_id: str, n_columns: int) -> list[int]:
         """How far the sound swings in each of so many equal parts, 0 to 100.

@@ -24,7 +24,7 @@ from projectone.device.heard import (
     words_to_json,
 )
 from projectone.errors import DataError
-from projectone.storage.blobs import BlobStore
+from projectone.storage.blobs import FileBlobs
 from projectone.storage.database import Database
 from projectone.storage.sqlite import Row
 
@@ -136,13 +136,13 @@ class FineTuningDataPoint:
 class Recordings:
     """Rows about recordings and data points; the sound itself lies in the blob store."""
 
-    def __init__(self, database: Database, audio: BlobStore) -> None:
+    def __init__(self, database: Database, audio: FileBlobs) -> None:
         self._database = database
-        self._audio = audio
+        self.sounds = audio
 
     def keep_audio(self, clip: Clip) -> str:
         """Keep the sound and give its digest; durable when this returns."""
-        return self._audio.put([clip.wav])
+        return self.sounds.put([clip.wav])
 
     def audio(self, sha256: str) -> bytes:
         """The canonical WAV of a recording.
@@ -151,11 +151,11 @@ class Recordings:
             StorageError: if the file is gone.
             DigestMismatchError: if the disk gives other bytes than were kept.
         """
-        return self._audio.get(sha256)
+        return self.sounds.get(sha256)
 
     def has_audio(self, sha256: str) -> bool:
         """Whether a sound is still here: what was taken back is not, unless something else is the same."""
-        return self._audio.has(sha256)
+        return self.sounds.has(sha256)
 
     def add(
         self,
@@ -365,7 +365,7 @@ class Recordings:
                 (sha256,),
             )
             if not named:
-                self._audio.delete(sha256)
+                self.sounds.delete(sha256)
         return not named
 
     def sweep_audio(self) -> None:

@@ -68,8 +68,8 @@ MIGRATIONS = (
     M013_VOCABULARY,
     M014_USES,
     M015_REMOVED_SOUNDS,
-)
     M016_ASKED,
+)
 
 # The first things that are made in a home.
 _OURS = frozenset({"device.sqlite", "keys", "models"})

@@ -31,6 +31,17 @@ class BlobStore(Protocol):
         ...
 
 
+_PIECE_BYTES = 1 << 18
+
+
+def _pieces(path: Path, start: int, n_bytes: int) -> Iterator[bytes]:
+    with path.open("rb") as stream:
+        stream.seek(start)
+        while n_bytes > 0 and (piece := stream.read(min(n_bytes, _PIECE_BYTES))):
+            n_bytes -= len(piece)
+            yield piece
+
+
 class FileBlobs:
     """A `BlobStore` in a folder: `<folder>/<first two digits>/<digest>`.
 
@@ -42,6 +53,7 @@ class FileBlobs:
     def __init__(self, folder: Path, *, is_read_soon: bool = True) -> None:
         self.folder = folder
         self._is_read_soon = is_read_soon
+        self._whole: dict[str, tuple[int, int]] = {}
 
     def path_of(self, sha256: str) -> Path:
         """Where a blob lies, whether or not it is there."""
@@ -83,6 +95,47 @@ class FileBlobs:
         if actual != sha256:
             raise DigestMismatchError("blob", expected=sha256, actual=actual)
         return content
+
+    def pieces(self, sha256: str, start: int, n_bytes: int) -> Iterator[bytes]:
+        """A part of the bytes, in pieces. The whole is checked before the first of them is asked for, once.
+
+        Args:
+            sha256: The key.
+            start: Where the part begins.
+            n_bytes: How long it is; less is given where the content ends before.
+
+        Raises:
+            StorageError: if they are missing.
+            DigestMismatchError: if the disk gives other bytes than were stored.
+        """
+        path = self.path_of(sha256)
+        try:
+            self._check(sha256, path)
+        except FileNotFoundError as error:
+            raise StorageError(f"blob {sha256}: not in this store") from error
+        return _pieces(path, start, n_bytes)
+
+    def n_bytes(self, sha256: str) -> int:
+        """How long the content is.
+
+        Raises:
+            StorageError: if it is missing.
+        """
+        try:
+            return self.path_of(sha256).stat().st_size
+        except FileNotFoundError as error:
+            raise StorageError(f"blob {sha256}: not in this store") from error
+
+    def _check(self, sha256: str, path: Path) -> None:
+        """Once for each file, as long as it is not touched: a player asks for a long recording piece by piece."""
+        status = path.stat()
+        seen = (status.st_mtime_ns, status.st_size)
+        if self._whole.get(sha256) == seen:
+            return
+        actual = digest_of(path)
+        if actual != sha256:
+            raise DigestMismatchError("blob", expected=sha256, actual=actual)
+        self._whole[sha256] = seen
 
     def has(self, sha256: str) -> bool:
         """Whether the bytes are here."""

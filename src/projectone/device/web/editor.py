@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from starlette.exceptions import HTTPException
@@ -48,7 +49,9 @@ def routes(context: WebContext) -> list[Route]:
         return json_answer(facts_of(client.recording(request.path_params["recording_id"])))
 
     def sound(request: Request) -> Response:
-        return sound_answer(request, client.library.sound(request.path_params["recording_id"]))
+        recording_id = client.recording(request.path_params["recording_id"]).recording_id
+        size = client.library.sound_size(recording_id)
+        return sound_answer(request, size, partial(client.library.sound_part, recording_id))
 
     def waveform(request: Request) -> Response:
         return json_answer({"peaks": client.library.peaks(request.path_params["recording_id"], _COLUMNS)})

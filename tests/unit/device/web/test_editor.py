@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from starlette.testclient import TestClient
@@ -14,6 +15,7 @@ from tests.unit.device.web.conftest import Window
 from projectone.device.clips import read_clip
 from projectone.device.heard import Word
 from projectone.device.recordings import Recording
+from projectone.storage import files
 
 WORDS = (Word("won", 0.0, 0.2, 0.3), Word("two", 0.2, 0.4, 0.9), Word("<b>three", 0.4, 0.5, 0.95))
 
@@ -111,6 +113,27 @@ def test_a_player_gets_the_part_of_the_sound_that_it_asks_for(pages: TestClient,
         assert part.content == whole.content[first : last + 1]
     assert pages.get(path, headers={"range": f"bytes={size}-"}).status_code == 416
     assert pages.get(path, headers={"range": "seconds=1-2"}).status_code == 200
+
+
+def test_a_long_sound_is_checked_once_however_often_a_player_asks(
+    pages: TestClient, recording: Recording, window: Window, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[Path] = []
+
+    def digest_of(path: Path) -> str:
+        read.append(path)
+        return files.digest_of(path)
+
+    monkeypatch.setattr("projectone.storage.blobs.digest_of", digest_of)
+    path = f"/api/recordings/{recording.recording_id}/audio"
+    for start in range(0, 4000, 1000):
+        assert pages.get(path, headers={"range": f"bytes={start}-"}).status_code == 206
+    assert len(read) <= 1
+    kept = window.client._rooms.recordings.sounds.path_of(recording.audio_sha256)
+    whole = kept.read_bytes()
+    kept.write_bytes(whole[:-1] + b"x")
+    assert pages.get(path, headers={"range": "bytes=0-3"}).status_code != 206, "a file that changed is looked at again"
+    kept.write_bytes(whole)
 
 
 def test_a_recording_that_does_not_exist_is_said_so(pages: TestClient) -> None:
