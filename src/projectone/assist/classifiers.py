@@ -1,11 +1,13 @@
 """Small local classifiers: an encoder, a direction for each label, and a measured "none of these".
 
 A folder holds the tuned encoder as `embeddings` reads it (`model.safetensors` under stock names, `config.json`,
-`tokenizer.json`), `head.safetensors` and `classifier.json`.
+`tokenizer.json`), `head.safetensors` and `classifier.json`. The weights' file holds the digests of the other three, so
+that its own digest names the classifier whole: two that differ in their threshold alone have different weights' files.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,14 +19,24 @@ from safetensors.numpy import save
 
 from projectone.assist.calibration import calibration_error, probabilities
 from projectone.assist.embeddings import Numerics, SentenceEmbedder
-from projectone.assist.encoder.bert_files import CONFIG, BertFiles, read_bert, read_tensors, write_bert
+from projectone.assist.encoder.bert_files import (
+    CONFIG,
+    TOKENIZER,
+    WEIGHTS,
+    BertFiles,
+    read_bert,
+    read_facts,
+    read_tensors,
+    write_bert,
+)
 from projectone.assist.protocols import Embedder, Judgement, Vectors
 from projectone.errors import ArtifactError
-from projectone.storage.files import building_directory, write_atomically
+from projectone.storage.files import building_directory, digest_of, write_atomically
 
 CLASSIFIER, HEAD = "classifier.json", "head.safetensors"
 SCHEMA_VERSION = 1
 Bits = Literal[32, 8]
+_PIN = "sha256 of "
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,11 +148,15 @@ def save_classifier(folder: Path, encoder: BertFiles, head: Head, *, bits: Bits 
         "bits": bits,
         "measured": dict(head.measured),
     }
+    contents = {HEAD: save({"directions": np.ascontiguousarray(head.directions)})}
+    for name, content in ((CONFIG, encoder.config.to_json()), (CLASSIFIER, described)):
+        contents[name] = (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode()
+    pinned = contents | {TOKENIZER: encoder.tokenizer}
+    pins = {f"{_PIN}{name}": hashlib.sha256(content).hexdigest() for name, content in pinned.items()}
     with building_directory(folder) as building:
-        write_bert(building, encoder, bits=bits)
-        write_atomically(building / HEAD, save({"directions": np.ascontiguousarray(head.directions)}))
-        for name, content in ((CONFIG, encoder.config.to_json()), (CLASSIFIER, described)):
-            write_atomically(building / name, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
+        write_bert(building, encoder, bits=bits, facts=pins)
+        for name, content in contents.items():
+            write_atomically(building / name, content)
 
 
 def load_classifier(folder: Path, *, numerics: Numerics = "float32", n_threads: int = 0) -> EncoderClassifier:
@@ -157,7 +173,19 @@ def load_classifier(folder: Path, *, numerics: Numerics = "float32", n_threads: 
     """
     encoder = read_bert(folder)
     head = _read_head(folder, encoder.config.hidden_size)
+    _check_pins(folder)
     return EncoderClassifier(SentenceEmbedder(encoder, numerics=numerics, n_threads=n_threads), head)
+
+
+def _check_pins(folder: Path) -> None:
+    """Refuse a folder whose files do not belong together. Folders of before have no pins."""
+    for name, pinned in read_facts(folder / WEIGHTS).items():
+        if name.startswith(_PIN):
+            path = folder / name.removeprefix(_PIN)
+            if path.name not in (HEAD, TOKENIZER, CONFIG, CLASSIFIER) or not path.is_file():
+                raise ArtifactError(f"{WEIGHTS!r}: names {path.name!r}, which is not there")
+            if digest_of(path) != pinned:
+                raise ArtifactError(f"{path.name!r} is not the one that these weights were written with")
 
 
 def _read_head(folder: Path, width: int) -> Head:

@@ -93,3 +93,16 @@ def test_the_verdict_counts_answers_and_refusals() -> None:
     with pytest.raises(ValueError, match="with a label"):
         judge_rows(made[:1], [None])
     assert np.isfinite(verdict.calibration_error)
+
+
+def test_the_name_of_the_weights_is_the_name_of_the_whole_classifier(tmp_path: Path) -> None:
+    for name, threshold in (("one", 0.25), ("same", 0.25), ("other", 0.0)):
+        save_classifier(tmp_path / name, tiny_bert(), classifier(threshold).head, bits=8)
+    one, same, other = (tmp_path / name / "model.safetensors" for name in ("one", "same", "other"))
+    assert one.read_bytes() == same.read_bytes() != other.read_bytes()
+    (tmp_path / "one" / CLASSIFIER).write_bytes((tmp_path / "other" / CLASSIFIER).read_bytes())
+    with pytest.raises(ArtifactError, match="not the one that these weights were written with"):
+        load_classifier(tmp_path / "one")
+    (tmp_path / "same" / CLASSIFIER).unlink()
+    with pytest.raises(ArtifactError, match="classifier.json"):
+        load_classifier(tmp_path / "same")

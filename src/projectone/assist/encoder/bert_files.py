@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,18 +91,20 @@ def read_bert(folder: Path) -> BertFiles:
     return BertFiles(config, tensors, tokenizer)
 
 
-def write_bert(folder: Path, files: BertFiles, *, bits: int = 32) -> None:
+def write_bert(folder: Path, files: BertFiles, *, bits: int = 32, facts: Mapping[str, str] | None = None) -> None:
     """Write a folder that `read_bert` reads, and other programs too where it is not in eight bits.
 
     Args:
         folder: That exists.
         files: What to write.
         bits: 32, or 8: then each row of a matrix is whole numbers and one scale.
+        facts: Kept in the weights' file beside the tensors; `read_facts` gives them.
 
     Raises:
         StorageError: if the disk refused.
     """
-    write_atomically(folder / WEIGHTS, save(_packed(files.tensors) if bits == 8 else files.tensors, {"format": "pt"}))
+    content = save(_packed(files.tensors) if bits == 8 else files.tensors, {"format": "pt"})
+    write_atomically(folder / WEIGHTS, _with_facts(content, facts) if facts else content)
     write_atomically(folder / TOKENIZER, files.tokenizer)
 
 
@@ -126,6 +129,19 @@ def read_tensors(path: Path) -> dict[str, Floats]:
         if name.endswith(SCALE) and name.removesuffix(SCALE) not in tensors:
             raise ArtifactError(f"{path.name!r}: tensor {name!r} scales nothing")
     return tensors
+
+
+def read_facts(path: Path) -> dict[str, str]:
+    """What a safetensors file says beside its tensors.
+
+    Raises:
+        ArtifactError: if it is none.
+    """
+    try:
+        with safe_open(str(path), framework="np") as opened:
+            return dict(opened.metadata() or {})
+    except (OSError, SafetensorError) as error:
+        raise ArtifactError(f"{path.name!r} is missing or no safetensors file: {error}") from error
 
 
 def check_tensors(
@@ -196,6 +212,16 @@ def _plain(file: str, name: str, tensor: np.ndarray[Any, Any], scale: np.ndarray
     if not np.isfinite(plain).all():
         raise ArtifactError(f"{file!r}: tensor {name!r} holds numbers that are not finite")
     return plain
+
+
+def _with_facts(content: bytes, facts: Mapping[str, str]) -> bytes:
+    """A safetensors file that says more: the library writes several facts in an order that changes with the process."""
+    end = 8 + int.from_bytes(content[:8], "little")
+    header = json.loads(content[8:end])
+    header["__metadata__"] |= dict(sorted(facts.items()))
+    plain = json.dumps(header, separators=(",", ":")).encode()
+    plain += b" " * (-len(plain) % 8)
+    return len(plain).to_bytes(8, "little") + plain + content[end:]
 
 
 def _packed(tensors: Mapping[str, Floats]) -> dict[str, np.ndarray[Any, Any]]:

@@ -12,7 +12,9 @@ from typing import Self
 from projectone.contracts.scores import CheckResult, Decision, EvaluationReport, Verdict
 from projectone.errors import EvaluationError
 from projectone.server.evaluation.checks import ALL_CHECKS, Check, Evidence, Pair, Resampling
-from projectone.server.evaluation.checks.protocol import describe_gain, percent
+from projectone.server.evaluation.checks.protocol import Wording, describe_gain, percent
+
+SPEECH_WORDS = Wording()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,10 +24,12 @@ class GateConfig(Resampling):
     Attributes:
         checks: The questions, each with its own thresholds.
         left_out: Names of questions that are not asked; every verdict says so.
+        wording: What the verdict calls the things that were counted.
     """
 
     checks: tuple[Check, ...] = ALL_CHECKS
     left_out: tuple[str, ...] = ()
+    wording: Wording = SPEECH_WORDS
 
     def __post_init__(self) -> None:
         if self.n_resamples < 1:
@@ -90,7 +94,7 @@ def judge(
         CheckResult(check=name, outcome="not-judged", reason="left out by a setting") for name in config.left_out
     )
     gain = evidence.target_gain
-    decision, reasons = _decide(results, describe_overall(evidence))
+    decision, reasons = _decide(results, describe_overall(evidence, config.wording))
     return Verdict(
         decision=decision,
         reasons=reasons,
@@ -101,21 +105,21 @@ def judge(
     )
 
 
-def describe_overall(evidence: Evidence) -> str:
+def describe_overall(evidence: Evidence, wording: Wording = SPEECH_WORDS) -> str:
     """The error rates of the target domain and the gain, in one line."""
     pairs = evidence.target
     n_words = sum(before.n_words for before, _ in pairs) or 1
     rates = (sum(pair[side].word_errors for pair in pairs) / n_words for side in (0, 1))
     n_speakers = len({before.speaker for before, _ in pairs})
-    return (
-        f"word error rate {' -> '.join(map(percent, rates))}: "
-        f"{describe_gain(evidence.target_gain)} over {len(pairs)} clips of {n_speakers} speakers"
-        + (
-            ", and of no others: they are too few to stand for more"
-            if n_speakers < evidence.resampling.few_speakers
-            else ""
-        )
+    told = (
+        f"{wording.rate} {' -> '.join(map(percent, rates))}: "
+        f"{describe_gain(evidence.target_gain)} over {len(pairs)} {wording.items}"
     )
+    if wording.people:
+        told += f" of {n_speakers} {wording.people}"
+    if n_speakers < evidence.resampling.few_speakers:
+        told += ", and of no others: they are too few to stand for more"
+    return told
 
 
 def _decide(results: Sequence[CheckResult], overall: str) -> tuple[Decision, tuple[str, ...]]:

@@ -14,6 +14,7 @@ Pair = tuple[UtteranceScore, UtteranceScore]
 Objection = Literal["hold", "reject"]
 
 Code = Literal[
+    "calibration-broken",
     "candidate-defect",
     "clip-regression",
     "empty-text",
@@ -21,8 +22,14 @@ Code = Literal[
     "gain-unproven",
     "general-unproven",
     "general-worse",
+    "intent-worse",
+    "label-lost",
     "memorised",
+    "out-of-scope-unproven",
+    "out-of-scope-worse",
+    "over-budget",
     "quantization-damage",
+    "refuses-nothing",
     "repetition-loop",
     "runaway-text",
     "silence-hallucination",
@@ -37,6 +44,21 @@ Code = Literal[
     "wrong-vocabulary",
 ]
 """Of the gate's objections. The pipeline adds some of its own, and a defect brings its own."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wording:
+    """What a family of models is judged by, in words for people.
+
+    Attributes:
+        rate: What a report's error rate is.
+        items: What it is counted on.
+        people: Who is behind these; empty where that is not known.
+    """
+
+    rate: str = "word error rate"
+    items: str = "clips"
+    people: str = "speakers"
 
 
 @dataclass(frozen=True, kw_only=True)
