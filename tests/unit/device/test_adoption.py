@@ -227,6 +227,28 @@ def test_the_thread_of_the_app_brings_a_model_and_ends_when_told(
     assert not [thread for thread in threading.enumerate() if thread.name == "projectone-adoption"]
 
 
+def test_going_back_in_the_terminal_is_noticed_by_the_open_app_between_two_steps(
+    client: DeviceClient, server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    adoption = with_first_model(client, server)
+    release(server, 2)
+    client.update()
+    assert client.transcribe(tone()).model_version == "1.2.0"
+    monkeypatch.setattr(adopting, "_NOTICE_S", 0.01)
+    reload, is_back = adoption._reload, threading.Event()
+
+    def noticed() -> None:
+        reload()
+        is_back.set()
+
+    monkeypatch.setattr(adoption, "_reload", noticed)
+    adoption.start_background()  # its first step is half a minute away
+    client._rooms.installed.roll_back()  # as another process does it
+    assert is_back.wait(20)
+    assert client.transcribe(tone()).model_version == "1.1.0"
+    adoption.stop()
+
+
 def test_what_is_in_the_way_is_said_and_the_thread_goes_on(
     client: DeviceClient, server: FakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

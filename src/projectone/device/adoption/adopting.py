@@ -7,6 +7,7 @@ nobody minds (`conditions`). `step` does it once; a thread of the app in the bro
 
 from __future__ import annotations
 
+import contextlib
 import random
 import threading
 import time
@@ -21,7 +22,7 @@ from projectone.device.acceptance import Comparison, TrialRows
 from projectone.device.adoption.standing import AdoptionState, Phase, at_rest, models_on_disk
 from projectone.device.conditions import Conditions, Hours, may_fetch, may_try
 from projectone.device.health.after import ModelUses
-from projectone.device.installed import Installed, InstallState
+from projectone.device.installed import Installed, InstallState, Slot
 from projectone.device.updater import UpdateReport
 from projectone.errors import ArtifactError, LeaseError, PostponedError, ProjectOneError, TransportError
 from projectone.storage.database import Database
@@ -33,6 +34,7 @@ PATIENCE: Final = timedelta(days=7)
 """A model that has waited so long is tried as soon as the machine has little to do."""
 
 _LOOK_AGAIN_S = 5.0
+_NOTICE_S = 2.0
 _OFF, _STAGED = "automatic_off", "staged_since"
 
 
@@ -105,6 +107,7 @@ class Adoption:
         self._problem: str | None = None
         self._asked_at: datetime | None = None
         self._stopping = threading.Event()
+        self._noticed: Slot | None = None
         self._thread: threading.Thread | None = None
 
     @property
@@ -215,6 +218,7 @@ class Adoption:
         """Take a step now and then on a thread of its own, until `stop`."""
         if self._thread is None:
             self._stopping.clear()
+            self._noticed = self._installed.state().current
             self._thread = threading.Thread(target=self._work, name="projectone-adoption", daemon=True)
             self._thread.start()
 
@@ -228,7 +232,7 @@ class Adoption:
     def _work(self) -> None:
         # Not at once: whoever opens the app wants something else first. Nor all devices of a fleet together.
         pause_s = random.uniform(0.5, 1.5) * STEP_S
-        while not self._stopping.wait(pause_s):
+        while not self._rest(pause_s):
             pause_s = STEP_S
             try:
                 self.step()
@@ -237,6 +241,19 @@ class Adoption:
                 self._problem = None
             except (ProjectOneError, OSError) as error:
                 self._problem = str(error)
+
+    def _rest(self, pause_s: float) -> bool:
+        """Until the next step; says whether to stop. What another process does to the model is noticed meanwhile."""
+        until_s = time.monotonic() + pause_s
+        while (left_s := until_s - time.monotonic()) > 0:
+            if self._stopping.wait(min(left_s, _NOTICE_S)):
+                return True
+            now = self._installed.state().current
+            if now != self._noticed:
+                self._noticed = now
+                with contextlib.suppress(ProjectOneError, OSError):  # the next step says what is in the way
+                    self._reload()
+        return self._stopping.is_set()
 
     def _pause(self) -> bool:
         """Wait a little; says whether to stop."""
