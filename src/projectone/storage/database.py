@@ -28,6 +28,7 @@ class Database:
         self._connection = open_database(path, migrations)
         self._lock = threading.RLock()
         self._is_inside = False
+        self._is_log_unwanted = False
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
@@ -46,6 +47,19 @@ class Database:
                     yield
             finally:
                 self._is_inside = False
+            if self._is_log_unwanted:
+                self.empty_log()
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[None]:
+        """Several questions in a row without a change by another thread between them; a process may come between."""
+        with self._lock:
+            yield
+
+    @property
+    def is_changing(self) -> bool:
+        """Whether a transaction is open, so that what is read now may still be undone."""
+        return self._is_inside
 
     def query(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
         """Every row that `sql` finds."""
@@ -65,8 +79,14 @@ class Database:
                 raise StorageError(f"database: {error}") from error
 
     def empty_log(self) -> None:
-        """Leave no copy of deleted rows in the log beside the file. Not while somebody else reads: then later."""
-        self.query("PRAGMA wal_checkpoint(TRUNCATE)")
+        """Leave no copy of deleted rows in the log beside the file. Not while somebody else reads: then later.
+
+        Inside a transaction it is done when that has ended.
+        """
+        with self._lock:
+            self._is_log_unwanted = self._is_inside
+            if not self._is_inside:
+                self.query("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def close(self) -> None:
         """Let go of the file."""
