@@ -22,8 +22,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from tests.fakes.signed_metadata import Shelf, shelf_now
 
 from projectone.contracts import endpoints
+from projectone.contracts.assist import UTTERANCE_MEDIA_TYPE, IntentCorrection
 from projectone.contracts.base import sha256_hex
-from projectone.contracts.corrections import Correction
+from projectone.contracts.corrections import Correction, Sample
 from projectone.contracts.devices import Enrolment
 from projectone.contracts.erasures import ErasureReceipt, LearnedRelease
 from projectone.contracts.releases import LatestModelInfo, ReleaseFile, ReleaseManifest, release_path
@@ -122,7 +123,7 @@ class FakeServer:
     faults: Faults = field(default_factory=Faults)
     devices: dict[str, Enrolment] = field(default_factory=dict)
     consents: dict[str, bool] = field(default_factory=dict)
-    samples: dict[UUID, tuple[Correction, bytes]] = field(default_factory=dict)
+    samples: dict[UUID, tuple[Sample, bytes]] = field(default_factory=dict)
     deleted: set[UUID] = field(default_factory=set)
     requests: list[tuple[str, str]] = field(default_factory=list)
     last_headers: dict[str, str] = field(default_factory=dict)
@@ -316,8 +317,12 @@ class _Handler(BaseHTTPRequestHandler):
     def _store(self, sample_id: UUID, body: bytes) -> tuple[int, bytes]:
         state = self.state
         state.faults.before_storing()
-        correction = Correction.from_bytes(base64.urlsafe_b64decode(self.headers[endpoints.SAMPLE_HEADER]))
-        if correction.sample_id != sample_id or correction.audio.sha256 != sha256_hex(body):
+        letter = base64.urlsafe_b64decode(self.headers[endpoints.SAMPLE_HEADER])
+        is_intent, media_type = json.loads(letter)["kind"] == "intent", self.headers["content-type"]
+        if media_type != (UTTERANCE_MEDIA_TYPE if is_intent else "audio/wav"):
+            raise _Refused(415, "media-type")
+        correction: Sample = (IntentCorrection if is_intent else Correction).from_bytes(letter)
+        if correction.sample_id != sample_id or correction.payload_sha256 != sha256_hex(body):
             raise _Refused(422, "sample-digest")
         if not state.consents.get(str(correction.consent_receipt_id)):
             raise _Refused(403, "consent-missing")

@@ -32,7 +32,8 @@ class DeviceStatus:
         recordings: How many recordings there are.
         corrections: How many of them were corrected.
         donations: How many scripts were read.
-        uploaded: How many corrections and donations the server has.
+        intents: How many times the user said what they meant.
+        uploaded: How many of all these the server has.
         waiting: How many things are still to be sent.
         refusals: Id, reason and words for each thing that the server would not take.
     """
@@ -51,6 +52,7 @@ class DeviceStatus:
     recordings: int
     corrections: int
     donations: int
+    intents: int
     uploaded: int
     waiting: int
     refusals: tuple[tuple[str, str, str], ...]

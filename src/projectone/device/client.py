@@ -13,9 +13,10 @@ from projectone.contracts.uses import SignedUses
 from projectone.device.accounts import ConsentAccount, DeviceStatus
 from projectone.device.clips import read_clip, read_given_clip
 from projectone.device.consent import ConsentMethod
-from projectone.device.corrections import Granted, Kept, Seen
+from projectone.device.corrections import Granted, Seen
 from projectone.device.health.windows import Window
 from projectone.device.heard import Heard
+from projectone.device.offers import Kept
 from projectone.device.recordings import Recording
 from projectone.device.rooms import DeviceRooms, LearnedFrom
 from projectone.device.sent import SentPoint, Undone
@@ -346,6 +347,7 @@ class DeviceClient:
             recordings=counts["recordings"],
             corrections=counts["corrections"],
             donations=counts["donations"],
+            intents=counts["intents"],
             uploaded=counts["uploaded"],
             waiting=outbox["waiting"] + outbox["sending"],
             refusals=tuple((str(entry_id), reason, detail) for entry_id, reason, detail in rooms.outbox.refusals()),

@@ -7,31 +7,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from projectone.contracts.audio import MAX_CLIP_S, MODEL_SAMPLE_RATE_HZ, AudioClip
+from projectone.contracts.audio import MAX_CLIP_S
 from projectone.contracts.base import is_name
 from projectone.contracts.consent import KEPT_HERE, ConsentReceipt, ConsentScope
-from projectone.contracts.corrections import SCOPE_OF_KIND, Correction
+from projectone.contracts.corrections import SCOPE_OF_KIND
 from projectone.contracts.texts import MAX_TRANSCRIPT_CHARACTERS, clean_transcript
 from projectone.device.consent import ConsentLedger, ConsentMethod
+from projectone.device.offers import NOTHING_SAID, Kept, Offers
 from projectone.device.outbox import Outbox
 from projectone.device.recordings import Clip, FineTuningDataPoint, Recordings
-from projectone.errors import ConsentError, DataError
+from projectone.errors import DataError
 from projectone.storage.database import Database
-
-
-@dataclass(frozen=True)
-class Kept:
-    """A data point is on this device. `is_queued` says whether it will be sent; `reason` why not.
-
-    `is_again` says that it was here before; `learned` which names and words this device minds from now on.
-    """
-
-    sample_id: uuid.UUID
-    text: str
-    is_queued: bool
-    reason: str | None = None
-    is_again: bool = False
-    learned: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -50,8 +36,7 @@ class Granted:
 
 
 _LONGEST_TEXT = 200_000  # more than anybody says in an hour
-_NOTHING_SAID = "that nothing was said is not sent; a server takes sounds with words alone"
-_SILENT_TOO_LATE = f"{_NOTHING_SAID}; the words sent before are deleted there at the next `projectone sync`"
+_SILENT_TOO_LATE = f"{NOTHING_SAID}; the words sent before are deleted there at the next `projectone sync`"
 _MARKED_TOO_LATE = (
     "it was sent before it was marked, or may have been; the next `projectone sync` makes the server delete it"
 )
@@ -66,9 +51,9 @@ class Corrections:
         recordings: Recordings,
         outbox: Outbox,
         consent: ConsentLedger,
+        offers: Offers,
         *,
         contributor_id: str,
-        language: str,
         clock: Callable[[], datetime],
         learn: Callable[[uuid.UUID, str, str], tuple[str, ...]] = lambda sample_id, heard, corrected: (),
     ) -> None:
@@ -76,8 +61,8 @@ class Corrections:
         self._recordings = recordings
         self._outbox = outbox
         self._consent = consent
+        self._offers = offers
         self._contributor_id = contributor_id
-        self._language = language
         self._clock = clock
         self._learn = learn
 
@@ -105,12 +90,9 @@ class Corrections:
             earlier = self._recordings.point_of(recording.recording_id)
             _refuse_unseen(None if earlier is None else earlier.text, seen)
             if earlier is not None and (earlier.text, bool(earlier.others_present)) == (text, others_present):
-                state = self._outbox.state_of(earlier.sample_id)
-                if state is None:
-                    return self._put_in_line(earlier)
-                if state != "withdrawn":
-                    refusal = self._outbox.refusal_of(earlier.sample_id)
-                    return Kept(earlier.sample_id, text, refusal is None, refusal)
+                again = self._offers.again(earlier)
+                if again is not None:
+                    return again
             elif earlier is not None:
                 self._outbox.withdraw_sample(earlier.sample_id)
             may_have_left = earlier is not None and self._may_have_left(earlier)
@@ -134,7 +116,7 @@ class Corrections:
                 self._outbox.take_back(earlier.sample_id)
                 reason = _MARKED_TOO_LATE if others_present else _SILENT_TOO_LATE
                 return Kept(point.sample_id, text, False, reason, learned=learned)
-            return replace(self._put_in_line(point), learned=learned)
+            return replace(self._offers.offer(point), learned=learned)
 
     def donate(
         self, clip: Clip, script_text: str, *, script_id: str | None = None, others_present: bool = False
@@ -186,7 +168,7 @@ class Corrections:
                 others_present=others_present,
             )
             self._recordings.add_point(point)
-            return self._put_in_line(point)
+            return self._offers.offer(point)
 
     def grant(
         self, scope: ConsentScope, method: ConsentMethod, *, is_for_earlier: bool = False, is_adult: bool = True
@@ -209,7 +191,7 @@ class Corrections:
                 "consent", receipt.receipt_id, scope=scope, receipt_id=receipt.receipt_id, payload=receipt.to_bytes()
             )
             n_queued = (
-                sum(self._put_in_line(point).is_queued for point in self.never_offered(scope))
+                sum(self._offers.offer(point).is_queued for point in self.never_offered(scope))
                 if (is_for_earlier)
                 else 0
             )
@@ -255,66 +237,6 @@ class Corrections:
     def _may_have_left(self, point: FineTuningDataPoint) -> bool:
         """Whether the server has it, or may have it, or will get it."""
         return self._outbox.state_of(point.sample_id) in ("waiting", "sending", "sent")
-
-    def _put_in_line(self, point: FineTuningDataPoint) -> Kept:
-        scope = SCOPE_OF_KIND[point.kind]
-        if not point.text:
-            return Kept(point.sample_id, "", False, _NOTHING_SAID)
-        try:
-            receipt = self._consent.require(scope)
-        except ConsentError as error:
-            return Kept(point.sample_id, point.text, False, str(error))
-        if point.duration_s > MAX_CLIP_S:
-            reason = f"only recordings of at most {MAX_CLIP_S:g} s are sent, this one has {point.duration_s:.1f}"
-            return Kept(point.sample_id, point.text, False, reason)
-        wav = self._recordings.audio(point.audio_sha256)
-        correction = Correction(
-            sample_id=point.sample_id,
-            contributor_id=self._contributor_id,
-            kind=point.kind,
-            audio=AudioClip(
-                sha256=point.audio_sha256,
-                size_bytes=len(wav),
-                sample_rate_hz=MODEL_SAMPLE_RATE_HZ,
-                duration_s=point.duration_s,
-            ),
-            text=point.text,
-            heard=_as_evidence(point.heard),
-            heard_by=point.heard_by,
-            language=self._language,
-            script_id=point.script_id,
-            is_adult=self._consent.is_adult(receipt.receipt_id),
-            others_present=point.others_present,
-            consent_receipt_id=receipt.receipt_id,
-            recorded_at=point.created_at,
-        )
-        self._outbox.put(
-            "sample",
-            point.sample_id,
-            scope=scope,
-            receipt_id=receipt.receipt_id,
-            payload=correction.to_bytes(),
-            audio_sha256=point.audio_sha256,
-        )
-        try:
-            correction.require_usable()
-        except DataError as error:  # the server would refuse it too, but the voice would have been sent for nothing
-            self._outbox.keep_here(point.sample_id, reason=error.reason, detail=str(error))
-            return Kept(point.sample_id, point.text, False, str(error))
-        return Kept(point.sample_id, point.text, True)
-
-
-def _as_evidence(heard: str | None) -> str | None:
-    """What the model heard, if a server may be shown it: a model can write what no person could have said.
-
-    That must not cost the correction, so such a text is left out.
-    """
-    if not heard:
-        return heard
-    try:
-        return clean_transcript(heard)
-    except DataError:
-        return None
 
 
 def _refuse_unseen(text: str | None, seen: Seen | None) -> None:

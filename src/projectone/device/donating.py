@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from projectone.device.consent import ConsentLedger
-from projectone.device.corrections import Corrections, Kept
+from projectone.device.corrections import Corrections
 from projectone.device.donation import Distance, Finding, check_sound, check_words
+from projectone.device.offers import Kept
 from projectone.device.recordings import Clip, Recordings
 from projectone.device.scripts import Offer, Scripts
 from projectone.device.sent import Sent, Undone

@@ -55,6 +55,8 @@ class Given:
             DataError: if there is no such thing, or its sound is not here any more, as after it was taken back.
         """
         point = self._recordings.find_point(named)
+        if point.kind == "intent":
+            raise DataError("no-sound", f"{named!r}: a text was sent, and no sound")
         if not self.is_audible(point):
             raise DataError("sample-unknown", f"{named!r}: it was taken back, and its sound is not here any more")
         return self._recordings.audio(point.audio_sha256)

@@ -6,9 +6,11 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
-from projectone.device.assistant import AskedRows, Assistant, load_intents
+from projectone.device.assistant import AskedRows, Assistant, Meanings, load_intents
 from projectone.device.installed import Installed
 from projectone.device.memory import has_room_for
+from projectone.device.offers import Offers
+from projectone.device.outbox import Outbox
 from projectone.device.recordings import Recordings
 from projectone.storage.database import Database
 
@@ -25,7 +27,15 @@ def installed_intents(home: Path) -> Installed:
 
 
 def assistant(
-    database: Database, installed: Installed, recordings: Recordings, clock: Callable[[], datetime]
+    database: Database,
+    home: Path,
+    recordings: Recordings,
+    outbox: Outbox,
+    offers: Offers,
+    clock: Callable[[], datetime],
 ) -> Assistant:
     """What says what a text means."""
-    return Assistant(installed, load_intents, AskedRows(database), recordings, clock=clock, has_room=has_room_for)
+    installed = installed_intents(home)
+    asked = AskedRows(database)
+    meanings = Meanings(database, asked, recordings, outbox, offers, clock=clock)
+    return Assistant(installed, load_intents, asked, meanings, recordings, clock=clock, has_room=has_room_for)

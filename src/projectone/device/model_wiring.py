@@ -54,7 +54,7 @@ def acceptance(
             OwnRecording(
                 point.audio_sha256, point.duration_s, words(point.text), _may_be_learned(point, made_at, outbox)
             )
-            for point in reversed(recordings.points()[-_NEWEST:])
+            for point in reversed([point for point in recordings.points() if point.kind != "intent"][-_NEWEST:])
         ]
 
     def spoken() -> list[str]:

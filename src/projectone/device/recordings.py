@@ -65,6 +65,37 @@ M015_REMOVED_SOUNDS = """
 CREATE TABLE removed_sounds (audio_sha256 TEXT PRIMARY KEY) STRICT
 """
 
+# One more kind: a text, and what was meant by it. SQLite changes no CHECK, so the table is made anew.
+M018_INTENTS = """
+CREATE TABLE data_points_next (
+    sample_id TEXT PRIMARY KEY,
+    recording_id TEXT REFERENCES recordings(recording_id),
+    kind TEXT NOT NULL CHECK (kind IN ('correction', 'donation', 'intent')),
+    audio_sha256 TEXT NOT NULL,
+    duration_s REAL NOT NULL,
+    text TEXT NOT NULL,
+    heard TEXT,
+    heard_by TEXT,
+    script_id TEXT,
+    created_at TEXT NOT NULL,
+    is_superseded INTEGER NOT NULL DEFAULT 0 CHECK (is_superseded IN (0, 1)),
+    uploaded INTEGER NOT NULL DEFAULT 0 CHECK (uploaded IN (0, 1)),
+    others_present INTEGER CHECK (others_present IN (0, 1)),
+    utterance TEXT,
+    ask_id TEXT
+) STRICT;
+INSERT INTO data_points_next SELECT *, NULL, NULL FROM data_points ORDER BY rowid;
+DROP TABLE data_points;
+ALTER TABLE data_points_next RENAME TO data_points;
+CREATE INDEX data_points_by_recording ON data_points(recording_id);
+CREATE INDEX data_points_by_ask ON data_points(ask_id);
+CREATE TRIGGER vocabulary_forgets AFTER UPDATE OF is_superseded ON data_points WHEN NEW.is_superseded = 1
+BEGIN
+    DELETE FROM vocabulary_origins WHERE sample_id = NEW.sample_id;
+    DELETE FROM vocabulary WHERE is_by_hand = 0 AND folded NOT IN (SELECT folded FROM vocabulary_origins);
+END;
+"""
+
 _SHORTEST_PREFIX = 4
 LAST = "last"
 
@@ -117,7 +148,11 @@ class Recording:
 
 @dataclass(frozen=True)
 class FineTuningDataPoint:
-    """A recording and the text that a person says it holds, kept on the device; `uploaded` once the server has it."""
+    """A recording and the text that a person says it holds, kept on the device; `uploaded` once the server has it.
+
+    Of a corrected intent `utterance` is what was said, `text` and `heard` are what it means to the person and to the
+    classifier (`contracts.assist.as_target`), and `audio_sha256` is the digest of the utterance: there is no sound.
+    """
 
     sample_id: uuid.UUID
     recording_id: str | None
@@ -131,6 +166,15 @@ class FineTuningDataPoint:
     created_at: datetime
     uploaded: bool = False
     others_present: bool | None = None
+    utterance: str | None = None
+    ask_id: str | None = None
+
+    @property
+    def shown(self) -> str:
+        """For people: the words, or a text and what was meant; empty where they were deleted here."""
+        if self.kind != "intent":
+            return self.text
+        return f"{self.utterance} -> {self.text}" if self.utterance else ""
 
 
 class Recordings:
@@ -227,7 +271,7 @@ class Recordings:
     def _select(self, condition: str, parameters: tuple[object, ...]) -> list[Recording]:
         rows = self._database.query(
             "SELECT r.*, (SELECT d.text FROM data_points d WHERE d.recording_id = r.recording_id"
-            f" AND d.is_superseded = 0) AS corrected FROM recordings r WHERE {condition}",
+            f" AND d.kind = 'correction' AND d.is_superseded = 0) AS corrected FROM recordings r WHERE {condition}",
             parameters,
         )
         return [
@@ -248,14 +292,16 @@ class Recordings:
     def add_point(self, point: FineTuningDataPoint) -> None:
         """Keep a data point; an earlier one of the same recording is superseded by it."""
         with self._database.transaction():
-            if point.recording_id is not None:
+            if point.ask_id is not None or point.recording_id is not None:
                 self._database.execute(
-                    "UPDATE data_points SET is_superseded = 1 WHERE recording_id = ?", (point.recording_id,)
+                    "UPDATE data_points SET is_superseded = 1 WHERE ask_id = ?1"
+                    " OR (?1 IS NULL AND recording_id = ?2 AND kind = 'correction')",
+                    (point.ask_id, point.recording_id),
                 )
             self._database.execute(
                 "INSERT INTO data_points (sample_id, recording_id, kind, audio_sha256, duration_s, text, heard,"
-                " heard_by, script_id, created_at, uploaded, others_present)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                " heard_by, script_id, created_at, uploaded, others_present, utterance, ask_id)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     str(point.sample_id),
                     point.recording_id,
@@ -269,20 +315,34 @@ class Recordings:
                     point.created_at.isoformat(),
                     int(point.uploaded),
                     point.others_present,
+                    point.utterance,
+                    point.ask_id,
                 ),
             )
 
     def point_of(self, recording_id: str) -> FineTuningDataPoint | None:
         """The correction of a recording that counts, if it was corrected."""
         rows = self._database.query(
-            "SELECT * FROM data_points WHERE recording_id = ? AND is_superseded = 0", (recording_id,)
+            "SELECT * FROM data_points WHERE recording_id = ? AND kind = 'correction' AND is_superseded = 0",
+            (recording_id,),
         )
         return _to_point(rows[0]) if rows else None
 
-    def every_point_of(self, recording_id: str) -> list[FineTuningDataPoint]:
+    def every_point_of(self, recording_id: str, kind: SampleKind = "correction") -> list[FineTuningDataPoint]:
         """Every correction that a recording ever had, oldest first, also those that count no more."""
-        rows = self._database.query("SELECT * FROM data_points WHERE recording_id = ? ORDER BY rowid", (recording_id,))
+        rows = self._database.query(
+            "SELECT * FROM data_points WHERE recording_id = ? AND kind = ? ORDER BY rowid", (recording_id, kind)
+        )
         return [_to_point(row) for row in rows]
+
+    def meant(self, ask_id: str) -> FineTuningDataPoint | None:
+        """What the person says they meant by something they asked; None if they did not say."""
+        rows = self._database.query("SELECT * FROM data_points WHERE ask_id = ? AND is_superseded = 0", (ask_id,))
+        return _to_point(rows[0]) if rows else None
+
+    def forget_utterance(self, ask_id: str) -> None:
+        """Keep of what was asked only that it was corrected, where the correction was taken back before."""
+        self._database.execute("UPDATE data_points SET utterance = NULL WHERE ask_id = ?", (ask_id,))
 
     def points(self, kind: SampleKind | None = None) -> list[FineTuningDataPoint]:
         """Every data point that counts, oldest first."""
@@ -295,6 +355,13 @@ class Recordings:
         """A data point, whether or not it still counts."""
         (row,) = self._database.query("SELECT * FROM data_points WHERE sample_id = ?", (str(sample_id),))
         return _to_point(row)
+
+    def counts_yet(self, sample_id: uuid.UUID) -> bool:
+        """Whether nothing took a data point's place, and nobody took it back."""
+        found = self._database.query(
+            "SELECT 1 FROM data_points WHERE sample_id = ? AND is_superseded = 0", (str(sample_id),)
+        )
+        return bool(found)
 
     def find_point(self, named: str) -> FineTuningDataPoint:
         """The data point with this id, or the only one whose id begins so, or the ``last`` one that counts.
@@ -338,7 +405,8 @@ class Recordings:
         with self._database.transaction():
             self._database.execute("UPDATE data_points SET is_superseded = 1 WHERE sample_id = ?", (str(sample_id),))
             self._database.execute(
-                "INSERT OR IGNORE INTO removed_sounds SELECT audio_sha256 FROM data_points WHERE sample_id = ?",
+                "INSERT OR IGNORE INTO removed_sounds SELECT audio_sha256 FROM data_points"
+                " WHERE sample_id = ? AND kind <> 'intent'",
                 (str(sample_id),),
             )
 
@@ -350,7 +418,7 @@ class Recordings:
                 (recording_id,),
             )
             self._database.execute(
-                "UPDATE data_points SET recording_id = NULL, text = '', heard = NULL, heard_by = NULL"
+                "UPDATE data_points SET recording_id = NULL, text = '', heard = NULL, heard_by = NULL, utterance = NULL"
                 " WHERE recording_id = ?",
                 (recording_id,),
             )
@@ -386,6 +454,7 @@ class Recordings:
         (row,) = self._database.query(
             "SELECT (SELECT count(*) FROM recordings) AS recordings, count(*) FILTER (WHERE kind = 'correction')"
             " AS corrections, count(*) FILTER (WHERE kind = 'donation') AS donations,"
+            " count(*) FILTER (WHERE kind = 'intent') AS intents,"
             " count(*) FILTER (WHERE uploaded) AS uploaded FROM data_points WHERE is_superseded = 0"
         )
         return {key: int(row[key]) for key in row.keys()}  # noqa: SIM118 - a Row iterates over its values
@@ -405,4 +474,6 @@ def _to_point(row: Row) -> FineTuningDataPoint:
         created_at=datetime.fromisoformat(row["created_at"]),
         uploaded=bool(row["uploaded"]),
         others_present=None if row["others_present"] is None else bool(row["others_present"]),
+        utterance=row["utterance"],
+        ask_id=row["ask_id"],
     )

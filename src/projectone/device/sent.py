@@ -64,15 +64,13 @@ class Sent:
     def undo_recording(self, recording_id: str) -> list[Undone]:
         """Take back what was ever corrected in a recording: what counts now, and what the server has of before."""
         with self._database.transaction():
-            there = {left.sample_id for left in self._outbox.left(_EVERYTHING) if left.whereabouts in _THERE}
-            now = self._recordings.point_of(recording_id)
-            points = self._recordings.every_point_of(recording_id)
-            return [self._take_back(point) for point in points if point.sample_id in there or point == now]
+            return self._undo(self._recordings.every_point_of(recording_id))
 
     def delete_recording(self, recording: Recording) -> list[Undone]:
         """Forget a recording, sound and words; what the server has of it is to be erased there. Gives what that was."""
         with self._database.transaction():
             undone = self.undo_recording(recording.recording_id)
+            undone += self._undo(self._recordings.every_point_of(recording.recording_id, "intent"))
             self._recordings.delete(recording.recording_id)
         self._recordings.remove_audio(recording.audio_sha256)  # after the commit, as in `forget_sound`
         self._database.empty_log()
@@ -97,7 +95,16 @@ class Sent:
         """
         self._recordings.remove_audio(self._recordings.point(undone.sample_id).audio_sha256)
 
+    def _undo(self, points: list[FineTuningDataPoint]) -> list[Undone]:
+        """Take back those of them that count, and those that the server has."""
+        there = {left.sample_id for left in self._outbox.left(_EVERYTHING) if left.whereabouts in _THERE}
+        return [
+            self._take_back(point)
+            for point in points
+            if point.sample_id in there or self._recordings.counts_yet(point.sample_id)
+        ]
+
     def _take_back(self, point: FineTuningDataPoint) -> Undone:
         may_have_left = self._outbox.take_back(point.sample_id)
         self._recordings.take_back(point.sample_id)
-        return Undone(point.sample_id, point.text, may_have_left)
+        return Undone(point.sample_id, point.shown, may_have_left)

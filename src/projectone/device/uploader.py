@@ -11,6 +11,8 @@ from pathlib import Path
 from uuid import UUID
 
 from projectone.contracts import endpoints
+from projectone.contracts.assist import UTTERANCE_MEDIA_TYPE, IntentCorrection
+from projectone.contracts.corrections import SCOPE_OF_KIND
 from projectone.contracts.devices import Enrolment
 from projectone.contracts.erasures import SignedErasure
 from projectone.contracts.uploads import UploadReceipt
@@ -220,17 +222,24 @@ class Uploader:
             )
             return
         require_consent()
+        body, media_type = self._body(entry)
         answer = self._transport.call(
             "PUT",
             endpoints.sample(entry.entry_id),
-            body=self._recordings.audio(entry.audio_sha256 or ""),
-            media_type="audio/wav",
+            body=body,
+            media_type=media_type,
             sample_header=base64.urlsafe_b64encode(entry.payload).decode(),
             before_bytes_leave=require_consent,
         )
         receipt = UploadReceipt.from_bytes(answer.body)
         if receipt.sample_id != entry.entry_id:
             raise ContractError(f"upload: expected a receipt for {entry.entry_id}, got one for {receipt.sample_id}")
+
+    def _body(self, entry: OutboxEntry) -> tuple[bytes, str]:
+        """What goes beside a sample's letter, and its media type: the recording, or the sentence."""
+        if SCOPE_OF_KIND["intent"] == entry.scope:
+            return IntentCorrection.from_bytes(entry.payload).payload, UTTERANCE_MEDIA_TYPE
+        return self._recordings.audio(entry.audio_sha256 or ""), "audio/wav"
 
     def _enrol(self) -> None:
         """Introduce this device; the same again is answered as the first time."""

@@ -31,10 +31,19 @@ from projectone.device.keys import DeviceKeys
 from projectone.device.library import Library
 from projectone.device.live import Live, Partials, Spools
 from projectone.device.memory import has_room_for
+from projectone.device.offers import Offers
 from projectone.device.outbox import M003_OUTBOX, M006_DELETIONS, M009_LEFT_AT, Outbox
 from projectone.device.quality import M012_QUALITY, Counts, Quality
 from projectone.device.quality.quality import Sender
-from projectone.device.recordings import M001_RECORDINGS, M008_WORDS, M015_REMOVED_SOUNDS, Clip, Recording, Recordings
+from projectone.device.recordings import (
+    M001_RECORDINGS,
+    M008_WORDS,
+    M015_REMOVED_SOUNDS,
+    M018_INTENTS,
+    Clip,
+    Recording,
+    Recordings,
+)
 from projectone.device.rooms import DeviceRooms
 from projectone.device.scripts import Scripts
 from projectone.device.sent import Sent
@@ -69,6 +78,7 @@ MIGRATIONS = (
     M014_USES,
     M015_REMOVED_SOUNDS,
     M016_ASKED,
+    M018_INTENTS,
 )
 
 # The first things that are made in a home.
@@ -107,7 +117,8 @@ def open_client(settings: DeviceSettings) -> DeviceClient:
     )
     bring = model_wiring.bring(updater, transcriber, reporter, uses)
     keep = partial(_keep, transcriber, recordings, quality, vocabulary)
-    corrections = _corrections(database, recordings, outbox, consent, vocabulary, keys, settings)
+    offers = Offers(recordings, outbox, consent, contributor_id=keys.contributor_id, language=settings.language)
+    corrections = _corrections(database, recordings, outbox, consent, offers, vocabulary, keys)
     sent = Sent(database, recordings, outbox)
     scripts = Scripts(settings.home / "scripts", transport, trust.read_scripts, language=settings.language, clock=_now)
     return DeviceClient(
@@ -144,7 +155,7 @@ def open_client(settings: DeviceSettings) -> DeviceClient:
                 distances=_distances,
             ),
             live=_live(settings.home / "live", transcriber, recordings, keep),
-            assist=intent_wiring.assistant(database, intent_wiring.installed_intents(settings.home), recordings, _now),
+            assist=intent_wiring.assistant(database, settings.home, recordings, outbox, offers, _now),
             windows=windows,
             cohorts=cohorts,
             reporter=reporter,
@@ -206,17 +217,17 @@ def _corrections(
     recordings: Recordings,
     outbox: Outbox,
     consent: ConsentLedger,
+    offers: Offers,
     vocabulary: Vocabulary,
     keys: DeviceKeys,
-    settings: DeviceSettings,
 ) -> Corrections:
     return Corrections(
         database,
         recordings,
         outbox,
         consent,
+        offers,
         contributor_id=keys.contributor_id,
-        language=settings.language,
         clock=_now,
         learn=vocabulary.learn,
     )

@@ -16,6 +16,7 @@ from projectone.device.clips import read_clip
 from projectone.device.consent import ConsentLedger
 from projectone.device.corrections import Corrections
 from projectone.device.keys import DeviceKeys
+from projectone.device.offers import Offers
 from projectone.device.outbox import Outbox
 from projectone.device.recordings import Recording, Recordings
 from projectone.device.settings import DeviceSettings
@@ -48,6 +49,7 @@ class Rooms:
     recordings: Recordings
     consent: ConsentLedger
     outbox: Outbox
+    offers: Offers
     corrections: Corrections
     uploader: Uploader
     transport: Transport
@@ -70,8 +72,9 @@ def open_rooms(home: Path, server_url: str | None) -> Rooms:
     def now() -> datetime:
         return datetime.now(UTC)
 
+    offers = Offers(recordings, outbox, consent, contributor_id=keys.contributor_id, language="en")
     corrections = Corrections(
-        database, recordings, outbox, consent, contributor_id=keys.contributor_id, language="en", clock=now
+        database, recordings, outbox, consent, offers, contributor_id=keys.contributor_id, clock=now
     )
     transport = Transport(server_url, keys.sign, sleep=lambda _: None, seed=0)
     uploader = Uploader(
@@ -84,7 +87,7 @@ def open_rooms(home: Path, server_url: str | None) -> Rooms:
         introduce=lambda: keys.enrolment(ENROLMENT_CODE),
         clock=now,
     )
-    return Rooms(home, database, recordings, consent, outbox, corrections, uploader, transport)
+    return Rooms(home, database, recordings, consent, outbox, offers, corrections, uploader, transport)
 
 
 @pytest.fixture

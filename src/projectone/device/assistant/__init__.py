@@ -2,13 +2,15 @@
 
 engine      the classifier in a folder, loaded
 asked       what was asked and what was answered, as rows
+correcting  what the person says they meant
 assistant   asks the classifier in use, whichever that is
 """
 
 from __future__ import annotations
 
 from projectone.device.assistant.asked import M016_ASKED, Asked, AskedRows
-from projectone.device.assistant.assistant import Assistant
+from projectone.device.assistant.assistant import Assistant, Understood
+from projectone.device.assistant.correcting import Meanings
 from projectone.device.assistant.engine import IntentEngine, load_intents
 
-__all__ = ["M016_ASKED", "Asked", "AskedRows", "Assistant", "IntentEngine", "load_intents"]
+__all__ = ["M016_ASKED", "Asked", "AskedRows", "Assistant", "IntentEngine", "Meanings", "Understood", "load_intents"]

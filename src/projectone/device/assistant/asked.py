@@ -39,6 +39,7 @@ MOST_KEPT: Final = 500
 
 LAST: Final = "last"
 _SHORTEST_PREFIX = 4
+_UNCORRECTED = "NOT EXISTS (SELECT 1 FROM data_points d WHERE d.ask_id = asked.ask_id AND d.is_superseded = 0)"
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,10 @@ class AskedRows:
     def keep(
         self, text: str, judgement: Judgement, version: str, *, recording_id: str | None, asked_at: datetime
     ) -> Asked:
-        """Keep one more; the same text of the same recording takes the place of the one before. Old ones go."""
+        """Keep one more; the same text of the same recording takes the place of the one before. Old ones go.
+
+        What the person corrected stays.
+        """
         asked = Asked(
             str(uuid.uuid4()),
             recording_id,
@@ -103,13 +107,15 @@ class AskedRows:
         values = (*(getattr(asked, name) for name in _COLUMNS[:-1]), asked_at.isoformat())
         with self._database.transaction():
             if recording_id is not None:
-                self._database.execute("DELETE FROM asked WHERE recording_id = ? AND text = ?", (recording_id, text))
+                self._database.execute(
+                    f"DELETE FROM asked WHERE recording_id = ? AND text = ? AND {_UNCORRECTED}", (recording_id, text)
+                )
             self._database.execute(
                 f"INSERT INTO asked ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})", values
             )
             self._database.execute(
-                "DELETE FROM asked WHERE asked_at < ?1 OR ask_id NOT IN"
-                " (SELECT ask_id FROM asked ORDER BY asked_at DESC, rowid DESC LIMIT ?2)",
+                f"DELETE FROM asked WHERE {_UNCORRECTED} AND (asked_at < ?1 OR ask_id NOT IN"
+                " (SELECT ask_id FROM asked ORDER BY asked_at DESC, rowid DESC LIMIT ?2))",
                 ((asked_at - KEPT_FOR).isoformat(), MOST_KEPT),
             )
         return asked
@@ -140,11 +146,9 @@ class AskedRows:
         found = self._select("recording_id = ? ORDER BY asked_at DESC, rowid DESC LIMIT 1", (recording_id,))
         return found[0] if found else None
 
-    def forget(self, ask_id: str | None = None) -> int:
-        """Forget one, or all of them; gives how many. The log beside the file keeps no copy."""
-        n_gone = self._database.execute("DELETE FROM asked WHERE ?1 IS NULL OR ask_id = ?1", (ask_id,))
-        self._database.empty_log()
-        return n_gone
+    def forget(self, ask_id: str) -> None:
+        """Forget one of them."""
+        self._database.execute("DELETE FROM asked WHERE ask_id = ?", (ask_id,))
 
     def _select(self, condition: str, parameters: Sequence[object] = ()) -> list[Asked]:
         return [_asked(row) for row in self._database.query(f"SELECT * FROM asked WHERE {condition}", parameters)]

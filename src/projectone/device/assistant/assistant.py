@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from projectone.contracts.assist import clean_utterance
+from projectone.contracts.assist import clean_utterance, label_of
 from projectone.device.assistant.asked import Asked, AskedRows
+from projectone.device.assistant.correcting import Meanings, check_label
 from projectone.device.assistant.engine import IntentEngine
 from projectone.device.in_use import InUse, MayGoOn, ModelTrial, Watch
 from projectone.device.installed import Installed, Outcome, Slot
-from projectone.device.recordings import Recordings
+from projectone.device.offers import Kept
+from projectone.device.recordings import FineTuningDataPoint, Recordings
 from projectone.errors import DataError
 
 if TYPE_CHECKING:
@@ -23,6 +26,25 @@ IntentTrial = ModelTrial[str, str | None]
 """What a new classifier must get through: texts, and the label it gives each."""
 
 _WARMING = "hello"
+_EVERY = 1_000_000_000
+
+
+@dataclass(frozen=True)
+class Understood:
+    """What was asked, what the classifier made of it, and what the person says they meant.
+
+    Attributes:
+        meant: The correction; None if there is none.
+    """
+
+    asked: Asked
+    meant: FineTuningDataPoint | None
+
+    def facts(self) -> dict[str, Any]:
+        """For programs: the terminal and the pages say the same."""
+        meant = self.meant
+        said = None if meant is None else {"label": label_of(meant.text), "sample_id": str(meant.sample_id)}
+        return self.asked.facts() | {"correction": said}
 
 
 class _Warming:
@@ -44,6 +66,7 @@ class Assistant:
         installed: Installed,
         load: Callable[[Path], IntentEngine],
         asked: AskedRows,
+        meanings: Meanings,
         recordings: Recordings,
         *,
         clock: Callable[[], datetime],
@@ -51,6 +74,7 @@ class Assistant:
         has_room: Callable[[Path], bool] = lambda folder: True,
         watch: Watch | None = None,
         on_judged: Callable[[str, float, bool], object] = lambda version, took_s, is_none: None,
+        on_corrected: Callable[[str], object] = lambda version: None,
         timer: Callable[[], float] = time.perf_counter,
     ) -> None:
         """Nothing is loaded yet.
@@ -59,6 +83,7 @@ class Assistant:
             installed: The classifiers on this device.
             load: Makes an engine from a classifier's folder.
             asked: What was asked.
+            meanings: What the person says they meant.
             recordings: What was said.
             clock: The time.
             begin_trial: What a new classifier must get through.
@@ -66,12 +91,15 @@ class Assistant:
             watch: Told of what happens to the classifier in use.
             on_judged: Told of each text that a person asked about: which version answered, in how many seconds, and
                 whether it found none of its intents. Nothing of the text.
+            on_corrected: Told of each first correction, by which version was wrong.
             timer: Seconds, from anywhere.
         """
         self._asked = asked
+        self._meanings = meanings
         self._recordings = recordings
         self._clock = clock
         self._on_judged = on_judged
+        self._on_corrected = on_corrected
         self._timer = timer
         self._in_use: InUse[IntentEngine, str, str | None] = InUse(
             installed,
@@ -101,7 +129,7 @@ class Assistant:
         with self._in_use.engine() as held:
             return held.engine.labels
 
-    def understand(self, text: str) -> Asked:
+    def understand(self, text: str) -> Understood:
         """What a text means. It is kept here with the answer, so that the answer can be corrected.
 
         Raises:
@@ -110,7 +138,7 @@ class Assistant:
         """
         return self._understand(clean_utterance(text), None)
 
-    def understand_recording(self, recording_id: str) -> Asked:
+    def understand_recording(self, recording_id: str) -> Understood:
         """What was meant in a recording, by its corrected text where there is one.
 
         Args:
@@ -126,7 +154,36 @@ class Assistant:
             raise DataError("nothing-said", "nothing was said in this recording, so nothing was meant")
         return self._understand(clean_utterance(said), recording.recording_id)
 
-    def asked(self, named: str) -> Asked:
+    def correct(self, named: str, label: str | None) -> Kept:
+        """Keep what was meant; it is sent at the next `sync` if the user has agreed to that.
+
+        Args:
+            named: What was asked: its id, a beginning of it that fits one only, or ``"last"``.
+            label: The intent that was meant; None where none of them was.
+
+        Raises:
+            DataError: if there is no such thing, or no such intent.
+            ArtifactError: if no whole classifier is installed.
+        """
+        asked = self._asked.find(named)
+        is_new = self._meanings.of(asked) is None
+        kept = self._meanings.correct(asked, None if label is None else check_label(label, self.labels()))
+        if is_new and label != asked.label:
+            self._on_corrected(asked.model_version)
+        return kept
+
+    def undo(self, named: str) -> str:
+        """The sample to take back so that what the person said they meant counts no more, as `DeviceClient.undo` does.
+
+        Raises:
+            DataError: if there is no such thing, or it was not corrected.
+        """
+        meant = self._meanings.of(self._asked.find(named))
+        if meant is None:
+            raise DataError("not-corrected", f"{named!r}: it was not corrected")
+        return str(meant.sample_id)
+
+    def asked(self, named: str) -> Understood:
         """What was asked before.
 
         Args:
@@ -135,23 +192,24 @@ class Assistant:
         Raises:
             DataError: if there is no such thing.
         """
-        return self._asked.find(named)
+        return self._with_meaning(self._asked.find(named))
 
-    def newest(self, limit: int = 20) -> list[Asked]:
+    def newest(self, limit: int = 20) -> list[Understood]:
         """What was asked, the last first."""
-        return self._asked.newest(limit)
+        return [self._with_meaning(item) for item in self._asked.newest(limit)]
 
-    def of_recording(self, recording_id: str) -> Asked | None:
+    def of_recording(self, recording_id: str) -> Understood | None:
         """What was last asked about a recording; None if nothing was."""
-        return self._asked.of_recording(recording_id)
+        found = self._asked.of_recording(recording_id)
+        return None if found is None else self._with_meaning(found)
 
     def forget(self, named: str | None = None) -> int:
-        """Forget what was asked: one of them, or all; gives how many.
+        """Forget what was asked, one of them or all, and take back what was said of it; gives how many.
 
         Raises:
             DataError: if there is no such thing.
         """
-        return self._asked.forget(None if named is None else self._asked.find(named).ask_id)
+        return self._meanings.forget(self._asked.newest(_EVERY) if named is None else [self._asked.find(named)])
 
     def prepare(self) -> None:
         """Load the classifier before it is needed.
@@ -178,10 +236,14 @@ class Assistant:
         """Let go of the classifier; whoever is using it finishes first."""
         self._in_use.close()
 
-    def _understand(self, text: str, recording_id: str | None) -> Asked:
+    def _with_meaning(self, asked: Asked) -> Understood:
+        return Understood(asked, self._meanings.of(asked))
+
+    def _understand(self, text: str, recording_id: str | None) -> Understood:
         with self._in_use.engine() as held, held.turn:
             began = self._timer()
             (judgement,) = held.engine.classify([text])
             took_s, version = self._timer() - began, held.version
         self._on_judged(version, took_s, judgement.label is None)
-        return self._asked.keep(text, judgement, version, recording_id=recording_id, asked_at=self._clock())
+        asked = self._asked.keep(text, judgement, version, recording_id=recording_id, asked_at=self._clock())
+        return self._with_meaning(asked)

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from projectone.device.client import DeviceClient
-from projectone.device.corrections import Kept
+from projectone.device.offers import Kept
 from projectone.device.recordings import Recording
 from projectone.device.sent import Undone
 

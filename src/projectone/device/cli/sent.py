@@ -32,7 +32,7 @@ def _sent(client: DeviceClient, arguments: argparse.Namespace) -> Result:
     items = client.sent(arguments.limit)
     lines = [
         f"{str(item.point.sample_id)[:8]}  {item.departure.left_at or item.point.created_at:%Y-%m-%d %H:%M}  "
-        f"{item.point.kind:10}  {item.whereabouts:13}  {item.point.text or '(its recording was deleted here)'}"
+        f"{item.point.kind:10}  {item.whereabouts:13}  {item.point.shown or '(it was deleted here)'}"
         for item in items
     ]
     if lines:
@@ -46,6 +46,7 @@ def _facts(item: SentPoint) -> dict[str, Any]:
         "sample_id": str(point.sample_id),
         "kind": point.kind,
         "text": point.text,
+        "utterance": point.utterance,
         "made_at": point.created_at.isoformat(),
         "duration_s": round(point.duration_s, 3),
         "whereabouts": item.whereabouts,

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from tests.fakes.device_intents import install_intents, tiny_intents
 from tests.fakes.device_rooms import tone
-from tests.fakes.tiny_intents import install_intents, tiny_intents
 
 from projectone.assist.protocols import Classifier, Judgement
 from projectone.device.assistant import AskedRows
@@ -55,10 +54,10 @@ def test_without_a_classifier_the_way_to_get_one_is_said(client: DeviceClient) -
 
 def test_a_text_is_understood_kept_and_found_again(client: DeviceClient, home: Path, made: Path) -> None:
     install_intents(home, made, version="1.2.0")
-    asked = client.assist.understand("  play some  music ")
+    asked = client.assist.understand("  play some  music ").asked
     assert (asked.text, asked.label, asked.model_version) == ("play some music", "music", "1.2.0")
     assert 0.5 <= asked.probability <= 1
-    assert client.assist.asked("last") == client.assist.asked(asked.ask_id[:8]) == asked
+    assert client.assist.asked("last").asked == client.assist.asked(asked.ask_id[:8]).asked == asked
     assert client.assist.labels() == ("music", "weather")
 
 
@@ -71,7 +70,7 @@ def test_it_is_a_classifier_like_any_other_and_keeps_nothing_then(client: Device
 
 def test_what_fits_nothing_is_none_of_these(client: DeviceClient, home: Path, tmp_path: Path) -> None:
     install_intents(home, tiny_intents(tmp_path / "strict", threshold=1.1))
-    asked = client.assist.understand("play some music")
+    asked = client.assist.understand("play some music").asked
     assert (asked.label, asked.nearest) == (None, "music")
 
 
@@ -79,13 +78,13 @@ def test_a_recording_is_understood_by_what_was_really_said(client: DeviceClient,
     install_intents(home, made)
     recording_id = record(client, "play some song")
     first = client.assist.understand_recording(recording_id)
-    assert client.assist.understand_recording(recording_id).ask_id != first.ask_id
+    assert client.assist.understand_recording(recording_id).asked.ask_id != first.asked.ask_id
     assert len(client.assist.newest()) == 1  # the same was asked twice
     client.correct(recording_id, "is it warm weather")
-    assert client.assist.understand_recording("last").label == "weather"
+    assert client.assist.understand_recording("last").asked.label == "weather"
     latest = client.assist.of_recording(recording_id)
     assert latest is not None
-    assert latest.text == "is it warm weather"
+    assert latest.asked.text == "is it warm weather"
     with pytest.raises(DataError, match="nothing was said"):
         client.assist.understand_recording(record(client, " "))
 
@@ -100,7 +99,7 @@ def test_what_is_no_sentence_is_refused_and_not_kept(text: str, client: DeviceCl
 
 def test_what_is_forgotten_is_gone_from_the_file_and_its_log(client: DeviceClient, home: Path, made: Path) -> None:
     install_intents(home, made)
-    asked = client.assist.understand(SECRET)
+    asked = client.assist.understand(SECRET).asked
     recording_id = record(client, f"{SECRET} again")
     client.assist.understand_recording(recording_id)
     assert any(SECRET.encode() in path.read_bytes() for path in home.glob("device.sqlite*"))
@@ -125,19 +124,18 @@ def test_a_new_classifier_takes_the_place_of_the_old_one_and_a_broken_one_does_n
     client: DeviceClient, home: Path, made: Path, tmp_path: Path
 ) -> None:
     install_intents(home, made)
-    assert client.assist.understand("play some song").label == "music"
+    assert client.assist.understand("play some song").asked.label == "music"
     turned = tiny_intents(tmp_path / "turned", labels=("weather", "music"))
     install_intents(home, turned, seq=2, version="1.1.0")
     assert _settle(client, home) is None
-    assert client.assist.understand("play some song") == replace(
-        client.assist.asked("last"), label="weather", model_version="1.1.0"
-    )
+    turned_asked = client.assist.understand("play some song").asked
+    assert (turned_asked.label, turned_asked.model_version) == ("weather", "1.1.0")
     (turned / "head.safetensors").write_bytes(b"no tensors")
     install_intents(home, turned, seq=3, version="1.2.0")
     reason = _settle(client, home)
     assert reason is not None
     assert "head.safetensors" in reason
-    assert client.assist.understand("play some song").model_version == "1.1.0"
+    assert client.assist.understand("play some song").asked.model_version == "1.1.0"
 
 
 def _settle(client: DeviceClient, home: Path) -> str | None:

@@ -13,7 +13,8 @@ from tests.unit.device.conftest import Rooms, open_rooms
 from tests.unit.device.test_cli import _device, run  # noqa: F401 - the environment of a device
 
 from projectone.device.client import DeviceClient
-from projectone.device.corrections import Corrections, Kept
+from projectone.device.corrections import Corrections
+from projectone.device.offers import Kept
 from projectone.device.sent import Sent
 from projectone.device.vocabulary import MAX_TERMS, Vocabulary
 from projectone.errors import DataError
@@ -36,8 +37,8 @@ class Device:
             rooms.recordings,
             rooms.outbox,
             rooms.consent,
+            rooms.offers,
             contributor_id="c",
-            language="en",
             clock=clock,
             learn=self.vocabulary.learn,
         )
