@@ -14,6 +14,7 @@ from projectone.device.accounts import ConsentAccount, DeviceStatus
 from projectone.device.clips import read_clip, read_given_clip
 from projectone.device.consent import ConsentMethod
 from projectone.device.corrections import Granted, Seen
+from projectone.device.cues import Cues
 from projectone.device.health.windows import Window
 from projectone.device.heard import Heard
 from projectone.device.offers import Kept
@@ -45,6 +46,7 @@ class DeviceClient:
         self.given = rooms.given
         self.adoption = rooms.adoption
         self.library = rooms.library
+        self.cues = Cues(rooms.home / "cues")
 
     def __enter__(self) -> DeviceClient:
         return self

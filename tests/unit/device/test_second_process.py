@@ -34,6 +34,8 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "model": ("model",),
     "health": ("health", "on"),
     "quality": ("quality", "on", "--yes"),
+    "cues": ("cues", "on"),
+    "sound": ("sound", "--bars", "1", "--wav", "SOUND"),
     "status": ("status",),
 }
 LEFT_OUT = {"ui"}  # serves until it is stopped
@@ -65,7 +67,8 @@ def answers(home: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, tuple[i
     found = {}
     for name, words in COMMANDS.items():
         capsys.readouterr()
-        code = main([str(home.parent / "note.wav") if word == "NOTE" else word for word in (*words, "--json")])
+        files = {"NOTE": str(home.parent / "note.wav"), "SOUND": str(home.parent / "sound.wav")}
+        code = main([files.get(word, word) for word in (*words, "--json")])
         captured = capsys.readouterr()
         assert "Traceback" not in captured.err
         assert len(captured.err.splitlines()) <= 3, captured.err

@@ -6,6 +6,7 @@ import argparse
 
 from projectone.device.cli.ask import ASK
 from projectone.device.cli.consents import CONSENT
+from projectone.device.cli.cues import CUES, SOUND
 from projectone.device.cli.donations import DONATE
 from projectone.device.cli.editor import edited, require_terminal
 from projectone.device.cli.health import HEALTH, turn_shown
@@ -134,6 +135,8 @@ COMMANDS: dict[str, Command] = {
     "model": MODEL,
     "health": HEALTH,
     "quality": QUALITY,
+    "cues": CUES,
+    "sound": SOUND,
     "ui": UI,
     "status": Command(
         "  projectone status\n  projectone status --json",

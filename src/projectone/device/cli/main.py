@@ -37,6 +37,8 @@ SUMMARIES: dict[str, str] = {
     "model": "see which model is in use, and what it changed for you",
     "health": "say, or say no more, how the model in use does: counts alone",
     "quality": "say once a week, in one class of eight, how well the model hears; or say it no more",
+    "cues": "let the app be heard, softly, or keep it silent",
+    "sound": "make a calm piece of sound: a MIDI file, and how it sounds",
     "ui": "open the app in the browser, on this machine alone",
     "status": "show model, recordings, consents and what waits",
 }
@@ -154,7 +156,11 @@ def _execute(words: list[str]) -> int:
     from projectone.device.wiring import open_client
 
     with open_client(DeviceSettings.from_env(os.environ)) as client:
-        result = command.execute(client, arguments)
+        from projectone.device.cli.speaker import heard
+
+        with heard(client, words[0], arguments) as after:
+            result = command.execute(client, arguments)
+            after(result.facts)
     if arguments.json:
         not_done = {} if result.is_done else {"error": {"kind": "not-done", "message": result.problem or result.text}}
         print(json.dumps(result.facts | not_done))

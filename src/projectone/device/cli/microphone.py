@@ -15,7 +15,7 @@ _PIECE_FRAMES = RATE_HZ // 10
 # A disk that stalls holds nothing up for so long; after that the system's own buffer runs over, and says so.
 _HELD_PIECES = 300
 _PATIENCE_S = 0.05
-_INSTALL = "recording needs pip install 'projectone[microphone]'"
+_INSTALL = "{what} needs pip install 'projectone[microphone]'"
 
 
 class Status(Protocol):
@@ -38,7 +38,7 @@ class Microphone:
     """
 
     def __init__(self, device: str | None = None) -> None:
-        self._sound = _library()
+        self._sound = sound_library("recording")
         self._pieces: queue.Queue[bytes] = queue.Queue(_HELD_PIECES)
         self._is_stopping = False
         self.n_gaps = 0
@@ -104,14 +104,24 @@ class Microphone:
         return f"--device chooses one of {'; '.join(names)}"
 
 
-def _library() -> ModuleType:
+def sound_library(what: str) -> ModuleType:
+    """PortAudio.
+
+    Args:
+        what: What it is for, such as ``"recording"``.
+
+    Raises:
+        SettingsError: if it is not installed; the message says what to do.
+    """
     # Imported here: only this word needs it, and it is not part of every installation.
     try:
         import sounddevice  # type: ignore[import-untyped,unused-ignore]
     except ImportError as error:
-        raise SettingsError(f"{_INSTALL} ({error})") from error
+        raise SettingsError(f"{_INSTALL.format(what=what)} ({error})") from error
     except OSError as error:
-        raise SettingsError(f"{_INSTALL}, and on Linux `apt-get install libportaudio2` ({error})") from error
+        raise SettingsError(
+            f"{_INSTALL.format(what=what)}, and on Linux `apt-get install libportaudio2` ({error})"
+        ) from error
     module: ModuleType = sounddevice
     return module
 

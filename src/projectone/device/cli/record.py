@@ -70,13 +70,17 @@ def _from_microphone(client: DeviceClient, arguments: argparse.Namespace) -> Res
                 "expected --seconds N: there is no terminal here at which Enter could be pressed", usage=""
             )
         from projectone.device.cli.microphone import Microphone  # only here is there one
+        from projectone.device.cli.speaker import cue
 
         for item in client.live.unfinished():
             print(f"{item.seconds:.1f} s from {_when(item)} are not finished: --finish, --discard", file=sys.stderr)
         with Microphone(arguments.device) as microphone:
             if keys.are_there and not arguments.json:
+                cue(client, "recording-started", arguments)  # before anything is taken in
                 print("speak now. Space pauses, Enter stops, Ctrl-C leaves it for later.", file=sys.stderr)
-            return speak(client.live, microphone, keys, limit_s=arguments.seconds, line=LiveLine())
+            result = speak(client.live, microphone, keys, limit_s=arguments.seconds, line=LiveLine())
+        cue(client, "recording-stopped", arguments)
+        return result
 
 
 def speak(live: Live, source: Source, keys: Keys, *, limit_s: float | None, line: LiveLine) -> Result:

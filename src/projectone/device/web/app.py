@@ -13,6 +13,7 @@ from starlette.routing import BaseRoute, Route
 from projectone.device.client import DeviceClient
 from projectone.device.web import (
     consents,
+    cues,
     departures,
     donate,
     editor,
@@ -47,6 +48,7 @@ PAGES: tuple[Routes, ...] = (
     departures.routes,
     proofs.routes,
     sync.routes,
+    cues.routes,
     vocabulary.routes,
     quality.routes,
     model.routes,

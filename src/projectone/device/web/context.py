@@ -82,6 +82,7 @@ class WebContext:
             "navigation": [item for item in NAVIGATION if item.path in self._paths],
             "active": next((item.path for item in reversed(NAVIGATION) if _is_below(here, item.path)), ""),
             "leaving": leaving_shown(self.client),
+            "cues": "on" if self.client.cues.is_on else "off",
         }
 
 

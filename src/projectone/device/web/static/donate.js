@@ -1,6 +1,7 @@
 // Reading aloud: record, listen, keep; one thing to do at a time, and a key for each.
 
 import { getJson, runJob, sendBytes, sendJson, showProgress } from "./api.js";
+import { cue } from "./cues.js";
 import { clock, h, icon } from "./dom.js";
 import { openMicrophone } from "./microphone.js";
 import { outcome } from "./outcome.js";
@@ -224,6 +225,7 @@ function startReading() {
     try {
       const result = await runJob("/api/sync", undefined, show);
       toast(result.problem ? `It waits here: ${result.problem}` : `${result.sent} sent.`);
+      if (result.sent) cue("sent");
     } finally {
       show.end();
       state = { ...state, waiting: (await getJson("/api/donation")).waiting };

@@ -1,6 +1,7 @@
 // Forward, back, and by itself.
 
 import { runJob, sendJson, showProgress } from "./api.js";
+import { cue } from "./cues.js";
 import { outcome } from "./outcome.js";
 import { listen, refresh } from "./refresh.js";
 import { complain, confirmDialog } from "./say.js";
@@ -32,6 +33,7 @@ async function bring(body) {
       show({ done, total, what: total && done >= total ? "It is here. It is tried on your own recordings." : what || "Asking the server." }),
     );
     said = [KINDS[result.status] ?? "warn", result.words];
+    if (result.status === "updated") cue("model-updated");
   } catch (error) {
     said = ["warn", error.reason === "transport" ? `The server cannot be reached; the model in use stays. ${error.message}` : error.message];
   }

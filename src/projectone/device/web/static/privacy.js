@@ -1,6 +1,7 @@
 // The switches, the list of what left, and the receipts.
 
 import { followJob, getJson, runJob, sendJson, showProgress } from "./api.js";
+import { cue } from "./cues.js";
 import { h } from "./dom.js";
 import { outcome } from "./outcome.js";
 import { stop, toggle } from "./player.js";
@@ -22,7 +23,9 @@ async function sync() {
   const show = showProgress("sync-progress");
   show({ done: 0, total: 0, what: "" });
   try {
-    return await runJob("/api/sync", undefined, show);
+    const result = await runJob("/api/sync", undefined, show);
+    if (result.sent) cue("sent");
+    return result;
   } finally {
     show.end();
     await redraw();

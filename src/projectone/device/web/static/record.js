@@ -2,6 +2,7 @@
 // whatever happens to this page, what was said until then is offered again.
 
 import { ApiError, followJob, getJson, sendBytes, sendJson } from "./api.js";
+import { cue } from "./cues.js";
 import { clock, h, icon } from "./dom.js";
 import "./drop.js";
 import { drawLevels } from "./levels.js";
@@ -44,6 +45,7 @@ function enter(name) {
 }
 
 function complain(words) {
+  if (words && $("problem").textContent !== words) cue("mistake");
   $("problem").textContent = words;
 }
 
@@ -108,7 +110,8 @@ async function start() {
   enter("asking");
   complain("");
   try {
-    microphone = await openMicrophone({ onLevel, onPiece: (pcm) => session?.push(pcm), onLost });
+    const opening = openMicrophone({ onLevel, onPiece: (pcm) => session?.push(pcm), onLost });
+    [microphone] = await Promise.all([opening, cue("recording-started")]); // which is over before sound is taken in
     session = new Line((await sendJson("POST", "/api/live")).live_id);
   } catch (error) {
     await leaveMicrophone();
@@ -152,6 +155,7 @@ async function stop() {
   enter("writing");
   await microphone?.stop();
   await leaveMicrophone();
+  cue("recording-stopped");
   await mine.sent;
   session = null;
   try {

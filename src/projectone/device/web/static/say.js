@@ -1,5 +1,6 @@
 // What is said to the person: to a screen reader, in a passing note, or as a question.
 
+import { cue } from "./cues.js";
 import { h } from "./dom.js";
 
 const TOAST_MS = 6000;
@@ -47,6 +48,7 @@ export function toast(text, { undo, label = "Undo", onEnd = () => {} } = {}) {
 
 /** Say what went wrong, and stay until it was read. */
 export function complain(error) {
+  cue("mistake");
   toast(error.message);
   if (error.status === undefined) console.error(error);
 }

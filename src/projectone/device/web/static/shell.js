@@ -1,4 +1,6 @@
-// What every page does: the switch between light and dark, which is kept for a year.
+// What every page does: the switch between light and dark, which is kept for a year, and the one for sounds.
+
+import { listenToSwitch } from "./cues.js";
 
 const button = document.getElementById("theme");
 const root = document.documentElement;
@@ -23,3 +25,4 @@ button.addEventListener("click", () => {
 });
 prefersDark.addEventListener("change", show);
 show();
+listenToSwitch(document.getElementById("cues"));
