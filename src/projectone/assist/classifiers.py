@@ -149,8 +149,8 @@ def save_classifier(folder: Path, encoder: BertFiles, head: Head, *, bits: Bits 
         "measured": dict(head.measured),
     }
     contents = {HEAD: save({"directions": np.ascontiguousarray(head.directions)})}
-    for name, content in ((CONFIG, encoder.config.to_json()), (CLASSIFIER, described)):
-        contents[name] = (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode()
+    for name, plain in ((CONFIG, encoder.config.to_json()), (CLASSIFIER, described)):
+        contents[name] = (json.dumps(plain, indent=1, ensure_ascii=False) + "\n").encode()
     pinned = contents | {TOKENIZER: encoder.tokenizer}
     pins = {f"{_PIN}{name}": hashlib.sha256(content).hexdigest() for name, content in pinned.items()}
     with building_directory(folder) as building:

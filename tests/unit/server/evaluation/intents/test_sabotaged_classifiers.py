@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.fakes.tiny_intents import SABOTAGES, golden_rows, save_honest, write_lines
+from tests.fakes.taught_intents import SABOTAGES, golden_rows, save_honest, write_lines
 
 from projectone.contracts.scores import EvaluationReport, Verdict
 from projectone.errors import EvaluationError
