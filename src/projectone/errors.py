@@ -22,6 +22,7 @@ ProjectOneError
     StageError          a pipeline stage failed: quarantine, tell a human
         TrainingError, EvaluationError, ConversionError, RegistryError
         WithdrawnError          a sample was taken back: release nothing made from it
+    AssistError         nobody could answer: ask the next one, or say so
     SettingsError       a setting is missing or wrong: fix it and start again
     UsageError          the command line makes no sense: read the usage
 """
@@ -157,6 +158,10 @@ class RegistryError(StageError):
 
 class WithdrawnError(StageError):
     """A sample was taken back while a run worked with it. Release nothing made from it; begin anew without it."""
+
+
+class AssistError(ProjectOneError):
+    """A small model or a language model has no answer. Ask the next one; a template always answers."""
 
 
 class SettingsError(ProjectOneError):

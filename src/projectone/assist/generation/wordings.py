@@ -1,0 +1,19 @@
+"""The words of the answers that no model writes. A changed word is a new version (a test holds the digest)."""
+
+from __future__ import annotations
+
+from projectone.assist.generation.templates import TemplateSet
+
+WORDINGS = TemplateSet(
+    version="1",
+    sources={
+        "plain": "I cannot answer that here just now. What you asked has not been lost: try again later.",
+        "intent": (
+            "I understood this: {{ intent | replace('_', ' ') }}. I cannot say more about it just now. "
+            "If that is not what you meant, correct it."
+        ),
+        "policy": "{{ policy }}",
+        "memory": "You said this{% if day is defined %} on {{ day }}{% endif %}: {{ said }}",
+    },
+)
+"""By kind of request. `plain` takes the place of a kind that is not here, or of facts that are missing."""
