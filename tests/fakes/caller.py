@@ -12,10 +12,11 @@ import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from projectone.contracts import endpoints
+from projectone.contracts.assist import IntentCorrection
 from projectone.contracts.audio import AudioClip
 from projectone.contracts.base import sha256_hex
 from projectone.contracts.consent import ConsentReceipt, ConsentScope
-from projectone.contracts.corrections import Correction
+from projectone.contracts.corrections import Correction, Sample
 from projectone.contracts.devices import Enrolment
 from projectone.contracts.signatures import public_key_text, sign_request
 from projectone.waveform.wav import encode_wav
@@ -82,6 +83,39 @@ class Caller:
         """Take the consent back."""
         return self.signed("DELETE", endpoints.consent(self.consent_id))
 
+    @property
+    def intents_id(self) -> uuid.UUID:
+        """The consent under which this person sends corrected intents."""
+        return uuid.uuid5(uuid.NAMESPACE_OID, f"consent of {self.contributor_id} to intents")
+
+    def grant_intents(self) -> Any:
+        """Send that consent."""
+        receipt = self.receipt("intents", receipt_id=self.intents_id)
+        return self.signed("PUT", endpoints.consent(self.intents_id), receipt.to_bytes())
+
+    def withdraw_intents(self) -> Any:
+        """Take it back."""
+        return self.signed("DELETE", endpoints.consent(self.intents_id))
+
+    def intent(self, text: str, label: str | None = "weather", *, name: str = "", **changes: Any) -> IntentCorrection:
+        """The metadata of a corrected intent."""
+        values = {
+            "sample_id": uuid.uuid5(uuid.NAMESPACE_OID, f"{self.device_id} intent {name or text}"),
+            "contributor_id": self.contributor_id,
+            "text": text,
+            "label": label,
+            "guessed": "timer",
+            "guessed_by": "1.0.0",
+            "consent_receipt_id": self.intents_id,
+            "corrected_at": SAID_AT,
+        }
+        return IntentCorrection.model_validate(values | changes)
+
+    def put_intent(self, text: str, label: str | None = "weather", *, name: str = "", **changes: Any) -> Any:
+        """Send a corrected intent."""
+        intent = self.intent(text, label, name=name, **changes)
+        return self.put_raw(intent, intent.payload)
+
     def correction(self, clip: bytes, text: str = "seven", *, name: str = "first", **changes: Any) -> Correction:
         """The metadata of a sample."""
         audio = {
@@ -106,10 +140,10 @@ class Caller:
         """Send a sample."""
         return self.put_raw(self.correction(clip, text, name=name, **changes), clip)
 
-    def put_raw(self, correction: Correction, clip: bytes, *, metadata: bytes | None = None) -> Any:
+    def put_raw(self, sample: Sample, payload: bytes, *, metadata: bytes | None = None) -> Any:
         """Send a sample whose metadata may be anything."""
-        header = base64.urlsafe_b64encode(metadata or correction.to_bytes()).decode()
-        return self.signed("PUT", endpoints.sample(correction.sample_id), clip, sample_header=header)
+        header = base64.urlsafe_b64encode(metadata or sample.to_bytes()).decode()
+        return self.signed("PUT", endpoints.sample(sample.sample_id), payload, sample_header=header)
 
     def signed(
         self,

@@ -152,7 +152,7 @@ def test_a_good_archive_gives_its_pairs_in_order() -> None:
     pairs = list(read_pairs(io.BytesIO(packed(*members[::-1], compression=zipfile.ZIP_DEFLATED))))
     assert [pair.sample_id for pair in pairs] == ids
     assert pairs[0].metadata == f"{ids[0]}json".encode()
-    assert pairs[0].audio == f"{ids[0]}wav".encode()
+    assert pairs[0].payload == f"{ids[0]}wav".encode()
 
 
 def test_random_damage_never_breaks_the_reader() -> None:

@@ -36,7 +36,7 @@ def clean_label(text: str) -> str:
         DataError: ``label``, or a reason of `clean_transcript`.
     """
     if clean_transcript(text, max_characters=MAX_LABEL_CHARACTERS) != text or not text[0].isalnum():
-        raise DataError("label", f"label: expected a name that begins with a letter or a digit, got {text!r}")
+        raise DataError("label", "label: expected a name that begins with a letter or a digit, with single spaces")
     return text
 
 

@@ -32,6 +32,7 @@ Act = Literal[
     "golden-accepted",
     "golden-refused",
     "golden-sealed",
+    "labels-changed",
     "sample-accepted",
     "sample-refused",
     "sample-doubted",

@@ -20,12 +20,12 @@ def contract_body(kind: type[Contract]) -> dict[str, Any]:
 
     `described` puts its `$defs` where the others are.
     """
-    return raw_body("application/json", kind.model_json_schema(ref_template="#/components/schemas/{model}"))
+    return raw_body("application/json", schema=kind.model_json_schema(ref_template="#/components/schemas/{model}"))
 
 
-def raw_body(media_type: str, schema: dict[str, Any] | None = None) -> dict[str, Any]:
-    """What OpenAPI says of a body of another type."""
-    content = {media_type: {"schema": schema or {"type": "string", "format": "binary"}}}
+def raw_body(*media_types: str, schema: dict[str, Any] | None = None) -> dict[str, Any]:
+    """What OpenAPI says of a body of another type, or of one of several."""
+    content = {media_type: {"schema": schema or {"type": "string", "format": "binary"}} for media_type in media_types}
     return {"requestBody": {"required": True, "content": content}}
 
 

@@ -11,6 +11,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Request, Response
 
 from projectone.contracts import endpoints
+from projectone.contracts.assist import UTTERANCE_MEDIA_TYPE, IntentCorrection, clean_label, clean_utterance
 from projectone.contracts.corrections import Correction
 from projectone.contracts.texts import clean_transcript
 from projectone.contracts.uploads import SampleDeletion, SampleState, UploadReceipt
@@ -20,15 +21,16 @@ from projectone.server.api.answers import contract_response, header, raw_body
 from projectone.server.api.auth import SIGNED, SIGNED_SAMPLE, Call
 from projectone.server.api.problems import Refusal
 from projectone.server.api.services import Services, services_of
+from projectone.server.corpus.payloads import Given
 from projectone.server.corpus.retention import delete_sample
 from projectone.server.devices.catalog import Device
 
 router = APIRouter(tags=["samples"])
 
 _SAMPLE_BODY = {
-    **raw_body("audio/wav"),
+    **raw_body("audio/wav", UTTERANCE_MEDIA_TYPE),
     "parameters": [
-        header(endpoints.SAMPLE_HEADER, "The `Correction` as canonical JSON in base64url"),
+        header(endpoints.SAMPLE_HEADER, "The `Correction` or `IntentCorrection` as canonical JSON in base64url"),
         header("Content-Digest", "SHA-256 of the body (RFC 9530)"),
     ],
 }
@@ -42,12 +44,15 @@ _SAMPLE_BODY = {
     summary="Send one sample",
 )
 def put_sample(sample_id: UUID, request: Request, call: Annotated[Call, Depends(SIGNED_SAMPLE)]) -> Response:
-    """201 with a receipt; the same request again gives the same receipt with 200."""
-    correction = read_correction(_decode_header(request.headers.get(endpoints.SAMPLE_HEADER, "")))
-    if correction.sample_id != sample_id:
-        raise DataError("sample-id", f"expected sample {sample_id}, the header names {correction.sample_id}")
+    """201 with a receipt; the same request again gives the same receipt with 200.
+
+    The body of a `Correction` is its recording, that of an `IntentCorrection` its sentence in UTF-8.
+    """
+    sample = read_sample(_decode_header(request.headers.get(endpoints.SAMPLE_HEADER, "")))
+    if sample.sample_id != sample_id:
+        raise DataError("sample-id", f"expected sample {sample_id}, the header names {sample.sample_id}")
     content, sha256 = call.body.read(), call.body_sha256
-    receipt, is_new = accept(services_of(request), correction, content, call.signer, sha256=sha256)
+    receipt, is_new = accept(services_of(request), sample, content, call.signer, sha256=sha256)
     return contract_response(receipt, status=201 if is_new else 200)
 
 
@@ -91,35 +96,40 @@ def remove_sample(sample_id: UUID, request: Request, call: Annotated[Call, Depen
 
 
 def accept(
-    services: Services, correction: Correction, content: bytes, device: Device, *, sha256: str | None = None
+    services: Services, sample: Given, content: bytes, device: Device, *, sha256: str | None = None
 ) -> tuple[UploadReceipt, bool]:
     """Take in one sample for the person whose device it is; `sha256` is that of `content`, if it is known.
 
     Raises:
         Refusal: 403 if the sample names another person.
-        DataError: ``voice-minor``, ``voice-others`` where people said so: nothing of it is kept.
+        DataError: ``minor``, ``voice-minor``, ``voice-others`` where people said so: nothing of it is kept.
         DataError, ConsentError, StorageError: as `Intake.accept`.
     """
-    if correction.contributor_id != device.contributor_id:
+    if sample.contributor_id != device.contributor_id:
         raise Refusal(403, "contributor", "the sample names another person than the one who uses this device")
-    correction.require_usable()
-    return services.intake.accept(correction, content, device.device_id, sha256=sha256)
+    sample.require_usable()
+    return services.intake.accept(sample, content, device.device_id, sha256=sha256)
 
 
-def read_correction(content: bytes) -> Correction:
-    """The metadata of a sample.
+def read_sample(content: bytes) -> Given:
+    """The metadata of a sample; which contract it keeps, its `kind` says.
 
     Raises:
-        DataError: ``text-*`` if the text breaks the policy.
-        ContractError: if it is not a correction.
+        DataError: ``text-*`` or ``label`` if a word breaks the policy.
+        ContractError: if it is no sample.
     """
     try:
         document: Any = json.loads(content)
     except (ValueError, RecursionError) as error:
-        raise ContractError("Correction: expected a JSON object in UTF-8") from error
-    if isinstance(document, dict) and isinstance(document.get("text"), str):
-        clean_transcript(document["text"])  # for its own reason, which the contract's report would swallow
-    return Correction.from_bytes(content)
+        raise ContractError("sample: expected a JSON object in UTF-8") from error
+    stated = document if isinstance(document, dict) else {}
+    is_intent = stated.get("kind") == "intent"
+    # For their own reasons, which the contract's report would swallow.
+    if isinstance(stated.get("text"), str):
+        (clean_utterance if is_intent else clean_transcript)(stated["text"])
+    if is_intent and isinstance(stated.get("label"), str):
+        clean_label(stated["label"])
+    return IntentCorrection.from_bytes(content) if is_intent else Correction.from_bytes(content)
 
 
 def _decode_header(text: str) -> bytes:

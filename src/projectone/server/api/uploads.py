@@ -13,7 +13,7 @@ from projectone.errors import ConsentError, ContractError, DataError
 from projectone.server.api.answers import contract_response, raw_body
 from projectone.server.api.auth import SIGNED_BATCH, Call
 from projectone.server.api.problems import Refusal
-from projectone.server.api.samples import accept, read_correction
+from projectone.server.api.samples import accept, read_sample
 from projectone.server.api.services import Services, services_of
 from projectone.server.corpus.archive import Pair, read_pairs
 from projectone.server.devices.catalog import Device
@@ -28,7 +28,9 @@ router = APIRouter(tags=["samples"])
     summary="Send many samples in one archive",
 )
 def upload_training_data(request: Request, call: Annotated[Call, Depends(SIGNED_BATCH)]) -> Response:
-    """Pairs `<sample_id>.json` (a `Correction`) and `<sample_id>.wav`; each is kept, or refused with its reason.
+    """Pairs of `<sample_id>.json` and its payload; each is kept, or refused with its reason.
+
+    Beside a `Correction` lies `<sample_id>.wav`, beside an `IntentCorrection` `<sample_id>.txt`, its sentence in UTF-8.
 
     A hostile archive is refused as a whole (422, `archive-*`). Sending the same batch again is harmless.
     """
@@ -52,13 +54,13 @@ def upload_training_data(request: Request, call: Annotated[Call, Depends(SIGNED_
 
 
 def _accept_pair(services: Services, pair: Pair, device: Device) -> UploadReceipt:
-    if pair.metadata is None or pair.audio is None:
-        missing = "json" if pair.metadata is None else "wav"
+    if pair.metadata is None or pair.payload is None:
+        missing = "json" if pair.metadata is None else "wav or .txt"
         raise DataError("pair-incomplete", f"expected {pair.sample_id}.{missing} beside the other half")
-    correction = read_correction(pair.metadata)
-    if correction.sample_id != pair.sample_id:
-        raise DataError("sample-id", f"expected sample {pair.sample_id}, the metadata names {correction.sample_id}")
-    receipt, _ = accept(services, correction, pair.audio, device)
+    sample = read_sample(pair.metadata)
+    if sample.sample_id != pair.sample_id:
+        raise DataError("sample-id", f"expected sample {pair.sample_id}, the metadata names {sample.sample_id}")
+    receipt, _ = accept(services, sample, pair.payload, device)
     return receipt
 
 

@@ -2,8 +2,8 @@
 
 archive-format      not a ZIP, or one with a comment, several disks, ZIP64 or a damaged directory
 archive-entries     more members than the limit
-archive-name        a name that is not `<uuid>.json` or `<uuid>.wav` (paths, links, folders, nested archives)
-archive-duplicate   two members of one name
+archive-name        a name that is not `<uuid>.json`, `.wav` or `.txt` (paths, links, folders, nested archives)
+archive-duplicate   two members of one name, or two payloads of one sample
 archive-encrypted, archive-compression
 archive-overlap     members that share bytes
 archive-ratio       a member that grows too much
@@ -31,7 +31,7 @@ MAX_METADATA_BYTES = 64 * 1024
 MAX_RATIO = 20
 # Below this size a member is not worth a bomb; short JSON compresses well.
 _ALWAYS_ALLOWED_BYTES = 64 * 1024
-_NAME = re.compile(r"([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})\.(json|wav)")
+_NAME = re.compile(r"([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})\.(json|wav|txt)")
 _END_RECORD_BYTES = 22
 _ZIP64_LOCATOR_BYTES = 20
 _LOCAL_HEADER_BYTES = 30
@@ -46,7 +46,7 @@ class Pair:
 
     sample_id: UUID
     metadata: bytes | None
-    audio: bytes | None
+    payload: bytes | None
 
 
 def read_pairs(stream: IO[bytes]) -> Iterator[Pair]:
@@ -66,8 +66,8 @@ def read_pairs(stream: IO[bytes]) -> Iterator[Pair]:
             members = _judge_directory(archive)
             for sample_id in sorted({sample_id for sample_id, _ in members}):
                 metadata = _unpack(archive, members.get((sample_id, "json")), MAX_METADATA_BYTES)
-                audio = _unpack(archive, members.get((sample_id, "wav")), MAX_CLIP_BYTES)
-                yield Pair(UUID(sample_id), metadata, audio)
+                named = members.get((sample_id, "wav")) or members.get((sample_id, "txt"))
+                yield Pair(UUID(sample_id), metadata, _unpack(archive, named, MAX_CLIP_BYTES))
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError, OverflowError) as error:
         raise DataError("archive-damaged", f"archive: {error}") from error
 
@@ -99,10 +99,14 @@ def _judge_directory(archive: zipfile.ZipFile) -> dict[tuple[str, str], zipfile.
         found = _NAME.fullmatch(info.filename)
         mode = info.external_attr >> 16
         if found is None or info.filename != info.orig_filename or stat.S_IFMT(mode) not in (0, stat.S_IFREG):
-            raise DataError("archive-name", f"archive: expected <uuid>.json and <uuid>.wav, got {info.filename[:80]!r}")
-        if (found[1], found[2]) in members:
-            raise DataError("archive-duplicate", f"archive: {info.filename!r} is there twice")
-        _judge_member(info, MAX_METADATA_BYTES if found[2] == "json" else MAX_CLIP_BYTES)
+            expected = "<uuid>.json, and <uuid>.wav or <uuid>.txt"
+            raise DataError("archive-name", f"archive: expected {expected}, got {info.filename[:80]!r}")
+        other = {"wav": "txt", "txt": "wav"}.get(found[2], "json")
+        if {(found[1], found[2]), (found[1], other)} & members.keys():
+            raise DataError(
+                "archive-duplicate", f"archive: {info.filename!r}: is there twice, or beside another payload"
+            )
+        _judge_member(info, MAX_CLIP_BYTES if found[2] == "wav" else MAX_METADATA_BYTES)
         members[found[1], found[2]] = info
     if len(members) > 2 * MAX_BATCH_ITEMS:
         raise DataError("archive-entries", f"archive: expected at most {MAX_BATCH_ITEMS} pairs")

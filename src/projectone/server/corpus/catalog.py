@@ -18,9 +18,10 @@ from sqlalchemy import (
     update,
 )
 
-from projectone.contracts.corrections import SCOPE_OF_KIND, Correction
+from projectone.contracts.corrections import SCOPE_OF_KIND, Sample
 from projectone.contracts.texts import clean_transcript
 from projectone.contracts.uploads import SampleState, UploadReceipt
+from projectone.contracts.versions import DEFAULT_FAMILY, Family
 from projectone.errors import ConsentError, DataError
 from projectone.server.corpus.consents import Consents
 from projectone.server.corpus.dataset_rows import DatasetRows
@@ -43,6 +44,7 @@ from projectone.server.corpus.tables import (
     SampleRow,
     State,
     batches,
+    of_family,
     under_consent,
     utc,
     uuids,
@@ -94,25 +96,25 @@ class Catalog(Consents, Deletions, DatasetRows):
 
     # What the pipeline asks.
 
-    def waiting(self) -> list[SampleRow]:
+    def waiting(self, family: Family = DEFAULT_FAMILY) -> list[SampleRow]:
         """Samples that no run has looked at yet and whose consent holds, oldest first."""
-        return self._kept("waiting")
+        return self._kept(family, "waiting")
 
-    def usable(self) -> list[SampleRow]:
+    def usable(self, family: Family = DEFAULT_FAMILY) -> list[SampleRow]:
         """Everything that a model may learn from: waiting or used before, consent still valid, oldest first."""
-        return self._kept("waiting", "used")
+        return self._kept(family, "waiting", "used")
 
-    def usable_pages(self, n_rows: int = _PAGE) -> Iterator[list[SampleRow]]:
+    def usable_pages(self, n_rows: int = _PAGE, family: Family = DEFAULT_FAMILY) -> Iterator[list[SampleRow]]:
         """The same, so many at a time: of the whole corpus no more than the ids are held, 16 bytes each.
 
         Which samples there are is decided at the first page, what is said of them when their page is read: those that
         were erased or discarded meanwhile are left out.
         """
-        return self._pages(("waiting", "used"), n_rows)
+        return self._pages(family, ("waiting", "used"), n_rows)
 
-    def living(self) -> list[SampleRow]:
-        """Everything whose consent holds, whatever was decided about it, oldest first."""
-        return self._kept(*(state for state in STATES if state != "erased"))
+    def living(self, family: Family | None = None) -> list[SampleRow]:
+        """Everything whose consent holds, whatever was decided about it, oldest first; of all families or of one."""
+        return self._kept(family, *(state for state in STATES if state != "erased"))
 
     def listed(self) -> list[ListedSample]:
         """The same without the words; needs no key."""
@@ -151,9 +153,10 @@ class Catalog(Consents, Deletions, DatasetRows):
             found = {state: n for state, n in connection.execute(query)}
         return {state: found.get(state, 0) for state in STATES}
 
-    def used_of_each(self) -> Counter[str]:
-        """How many samples of each person released models learned from."""
+    def used_of_each(self, family: Family = DEFAULT_FAMILY) -> Counter[str]:
+        """How many samples of each person released models of a family learned from."""
         used = select(SAMPLES.c.contributor_id, func.count()).where(SAMPLES.c.state == "used")
+        used = of_family(used, family)
         with reading(self._engine) as connection:
             return Counter({person: n for person, n in connection.execute(used.group_by(SAMPLES.c.contributor_id))})
 
@@ -165,36 +168,36 @@ class Catalog(Consents, Deletions, DatasetRows):
             found = connection.execute(query.order_by(n.desc(), SAMPLES.c.reason)).all()
         return {reason or "unknown": number for reason, number in found}
 
-    def waiting_since(self) -> datetime | None:
+    def waiting_since(self, family: Family = DEFAULT_FAMILY) -> datetime | None:
         """When the oldest waiting sample came; None if none waits."""
-        oldest = under_consent(select(func.min(SAMPLES.c.received_at)), "waiting")
+        oldest = of_family(under_consent(select(func.min(SAMPLES.c.received_at)), "waiting"), family)
         with reading(self._engine) as connection:
             found = connection.execute(oldest).scalar()
         return None if found is None else utc(found)
 
     # What devices ask.
 
-    def receipt_of(self, correction: Correction) -> UploadReceipt | None:
+    def receipt_of(self, sample: Sample) -> UploadReceipt | None:
         """The receipt of a sample that is here already; None if it is new.
 
         Raises:
             DataError: `erased`, or `sample-conflict` if the id holds other content.
         """
         with reading(self._engine) as connection:
-            return _known(connection, correction, self.vault)
+            return _known(connection, sample, self.vault)
 
-    def require_consent(self, correction: Correction) -> None:
+    def require_consent(self, sample: Sample) -> None:
         """Refuse a sample that nobody allowed, before anything is sealed for it; `add` asks again as it commits.
 
         Raises:
             ConsentError: if there is no valid consent of this person for this purpose.
         """
         with reading(self._engine) as connection:
-            _require_consent(connection, correction, is_locking=False)
+            _require_consent(connection, sample, is_locking=False)
 
     def add(
         self,
-        correction: Correction,
+        sample: Sample,
         *,
         clip_sha256: str,
         duration_s: float,
@@ -212,15 +215,15 @@ class Catalog(Consents, Deletions, DatasetRows):
             DataError: `erased` or `sample-conflict`.
             StorageError: if the database refused; nothing was acknowledged.
         """
-        row = sealed_row(correction, device_id, self.vault)
+        row = sealed_row(sample, device_id, self.vault)
         row |= {"clip_sha256": clip_sha256, "duration_s": duration_s, "received_at": now, "state": "waiting"}
-        receipt = UploadReceipt(sample_id=correction.sample_id, sha256=correction.audio.sha256, received_at=now)
+        receipt = UploadReceipt(sample_id=sample.sample_id, sha256=sample.payload_sha256, received_at=now)
 
         def store(connection: Connection) -> tuple[UploadReceipt, bool]:
-            if (known := _known(connection, correction, self.vault)) is not None:
+            if (known := _known(connection, sample, self.vault)) is not None:
                 return known, False
-            _require_consent(connection, correction, is_locking=True)
-            refuse_deleted(connection, correction)
+            _require_consent(connection, sample, is_locking=True)
+            refuse_deleted(connection, sample)
             keep_clip()
             connection.execute(_INSERT, row)
             return receipt, True
@@ -286,11 +289,12 @@ class Catalog(Consents, Deletions, DatasetRows):
                 rows = connection.execute(query).all()
             yield from rows
 
-    def _kept(self, *states: State) -> list[SampleRow]:
-        return [row for page in self._pages(states, _PAGE) for row in page]
+    def _kept(self, family: Family | None, *states: State) -> list[SampleRow]:
+        return [row for page in self._pages(family, states, _PAGE) for row in page]
 
-    def _pages(self, states: Sequence[State], n_rows: int) -> Iterator[list[SampleRow]]:
-        ids = under_consent(select(SAMPLES.c.sample_id), *states).order_by(SAMPLES.c.received_at, SAMPLES.c.sample_id)
+    def _pages(self, family: Family | None, states: Sequence[State], n_rows: int) -> Iterator[list[SampleRow]]:
+        ids = of_family(under_consent(select(SAMPLES.c.sample_id), *states), family)
+        ids = ids.order_by(SAMPLES.c.received_at, SAMPLES.c.sample_id)
         packed = bytearray()
         with reading(self._engine) as connection:
             for sample_id in connection.execution_options(yield_per=n_rows).execute(ids).scalars():
@@ -304,24 +308,24 @@ class Catalog(Consents, Deletions, DatasetRows):
             yield opened(rows, self.vault)
 
 
-def _known(connection: Connection, correction: Correction, vault: Vault) -> UploadReceipt | None:
-    row = connection.execute(_SAMPLE, {"wanted": correction.sample_id}).one_or_none()
+def _known(connection: Connection, sample: Sample, vault: Vault) -> UploadReceipt | None:
+    row = connection.execute(_SAMPLE, {"wanted": sample.sample_id}).one_or_none()
     if row is None:
         return None
-    if row.contributor_id != correction.contributor_id:
-        raise DataError("sample-conflict", f"sample {correction.sample_id}: the id is taken")
+    if row.contributor_id != sample.contributor_id:
+        raise DataError("sample-conflict", f"sample {sample.sample_id}: the id is taken")
     if row.state == "erased":
-        raise DataError("erased", f"sample {correction.sample_id}: was erased and stays so")
-    if not is_same(row, correction, vault):
-        raise DataError("sample-conflict", f"sample {correction.sample_id}: the id holds other content")
+        raise DataError("erased", f"sample {sample.sample_id}: was erased and stays so")
+    if not is_same(row, sample, vault):
+        raise DataError("sample-conflict", f"sample {sample.sample_id}: the id holds other content")
     received = utc(row.received_at)
-    return UploadReceipt(sample_id=correction.sample_id, sha256=correction.audio.sha256, received_at=received)
+    return UploadReceipt(sample_id=sample.sample_id, sha256=sample.payload_sha256, received_at=received)
 
 
-def _require_consent(connection: Connection, correction: Correction, *, is_locking: bool) -> None:
+def _require_consent(connection: Connection, sample: Sample, *, is_locking: bool) -> None:
     # Until the commit where a database has row locks; SQLite has its one write lock already.
     query = _CONSENT.with_for_update() if is_locking else _CONSENT
-    scope = SCOPE_OF_KIND[correction.kind]
-    wanted = {"receipt": correction.consent_receipt_id, "contributor": correction.contributor_id, "scope": scope}
+    scope = SCOPE_OF_KIND[sample.kind]
+    wanted = {"receipt": sample.consent_receipt_id, "contributor": sample.contributor_id, "scope": scope}
     if connection.execute(query, wanted).one_or_none() is None:
-        raise ConsentError(f"sample {correction.sample_id}: no valid consent of this person for {scope!r}")
+        raise ConsentError(f"sample {sample.sample_id}: no valid consent of this person for {scope!r}")

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Engine, bindparam, insert, select
 
-from projectone.contracts.corrections import Correction
+from projectone.contracts.corrections import Sample
 from projectone.errors import DataError
 from projectone.server.audit import record
 from projectone.server.corpus.consents import erase
@@ -59,12 +59,12 @@ class Deletions:
         return {(row.sample_id, row.contributor_id) for row in rows}
 
 
-def refuse_deleted(connection: Connection, correction: Correction) -> None:
+def refuse_deleted(connection: Connection, sample: Sample) -> None:
     """Refuse a sample that its person took back before it came. In the caller's transaction, which holds the consent.
 
     Raises:
         DataError: `erased` if it was.
     """
-    wanted = {"sample": correction.sample_id, "contributor": correction.contributor_id}
+    wanted = {"sample": sample.sample_id, "contributor": sample.contributor_id}
     if connection.execute(_TAKEN, wanted).scalar() is not None:
-        raise DataError("erased", f"sample {correction.sample_id}: was deleted by its person and stays so")
+        raise DataError("erased", f"sample {sample.sample_id}: was deleted by its person and stays so")

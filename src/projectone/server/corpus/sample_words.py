@@ -6,24 +6,32 @@ from collections.abc import Iterable
 from typing import Any
 
 from projectone.contracts.base import sha256_hex
-from projectone.contracts.corrections import Correction
+from projectone.contracts.corrections import Sample
 from projectone.contracts.texts import clean_transcript
 from projectone.errors import KeyDestroyedError, SealError
 from projectone.server.corpus.tables import CLEAR_WORDS, SampleRow, utc
 from projectone.server.corpus.vault import Place, Vault, Words
 
 
-def sealed_row(correction: Correction, device_id: str, vault: Vault) -> dict[str, Any]:
-    """What a row of `SAMPLES` keeps of a correction."""
-    fields = "sample_id contributor_id consent_receipt_id kind language recorded_at"
-    receipt_id = correction.consent_receipt_id
-    place = Place(correction.sample_id, correction.contributor_id, receipt_id)
-    words = Words(device_id=device_id, **{name: getattr(correction, name) for name in CLEAR_WORDS})
+def sealed_row(sample: Sample, device_id: str, vault: Vault) -> dict[str, Any]:
+    """What a row of `SAMPLES` keeps of a sample."""
+    fields = "sample_id contributor_id consent_receipt_id kind language"
+    receipt_id = sample.consent_receipt_id
+    place = Place(sample.sample_id, sample.contributor_id, receipt_id)
+    words = Words(
+        device_id=device_id,
+        text=sample.target,
+        heard=sample.guess,
+        heard_by=sample.guess_by,
+        accent=sample.accent,
+        script_id=sample.script_id,
+    )
     return {
-        **{name: getattr(correction, name) for name in fields.split()},
+        **{name: getattr(sample, name) for name in fields.split()},
         "device_id": "",
-        "upload_sha256": vault.mac(receipt_id, correction.audio.sha256),
-        "correction_sha256": vault.mac(receipt_id, sha256_hex(correction.to_bytes())),
+        "recorded_at": sample.made_at,
+        "upload_sha256": vault.mac(receipt_id, sample.payload_sha256),
+        "correction_sha256": vault.mac(receipt_id, sha256_hex(sample.to_bytes())),
         "words": vault.seal_words(place, words),
         "text_mac": vault.mac(receipt_id, clean_transcript(words.text)),
     }
@@ -43,9 +51,9 @@ def sealed_values(row: Any, vault: Vault) -> dict[str, Any]:  # noqa: ANN401 - a
     }
 
 
-def is_same(row: Any, correction: Correction, vault: Vault) -> bool:  # noqa: ANN401 - a SQLAlchemy row has no type
-    """Whether a row of `SAMPLES` keeps just this correction of just this recording."""
-    digests = (correction.audio.sha256, sha256_hex(correction.to_bytes()))
+def is_same(row: Any, sample: Sample, vault: Vault) -> bool:  # noqa: ANN401 - a SQLAlchemy row has no type
+    """Whether a row of `SAMPLES` keeps just this sample with just this payload."""
+    digests = (sample.payload_sha256, sha256_hex(sample.to_bytes()))
     if row.words is not None:
         digests = (vault.mac(row.consent_receipt_id, digests[0]), vault.mac(row.consent_receipt_id, digests[1]))
     return (row.upload_sha256, row.correction_sha256) == digests

@@ -22,7 +22,8 @@ from sqlalchemy import (
 )
 
 from projectone.contracts.consent import ConsentReceipt
-from projectone.contracts.corrections import SampleKind
+from projectone.contracts.corrections import FAMILY_OF_KIND, SampleKind
+from projectone.contracts.versions import Family
 from projectone.server.database import METADATA
 
 State = Literal["waiting", "held", "used", "discarded", "quarantined", "erased"]
@@ -180,6 +181,12 @@ def under_consent(query: Any, *states: State) -> Any:  # noqa: ANN401 - a SQLAlc
     """A query on `SAMPLES`, narrowed to these states and to consents in force."""
     joined = query.join(CONSENTS, CONSENTS.c.receipt_id == SAMPLES.c.consent_receipt_id)
     return joined.where(SAMPLES.c.state.in_(states), CONSENTS.c.withdrawn_at.is_(None))
+
+
+def of_family(query: Any, family: Family | None) -> Any:  # noqa: ANN401 - a SQLAlchemy query
+    """A query on `SAMPLES`, narrowed to what models of a family learn from; None leaves it as it is."""
+    kinds = [kind for kind, theirs in FAMILY_OF_KIND.items() if theirs == family]
+    return query if family is None else query.where(SAMPLES.c.kind.in_(kinds))
 
 
 def utc(moment: datetime) -> datetime:

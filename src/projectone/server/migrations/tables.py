@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import MetaData
 
 from projectone.server import approvals, audit, leases, runs
-from projectone.server.corpus import catalog, clusters, exports, golden_set, quarantined, recalls, snapshots
+from projectone.server.corpus import catalog, clusters, exports, golden_set, labels, quarantined, recalls, snapshots
 from projectone.server.database import METADATA
 from projectone.server.delivery import ledger, rollouts, tickets, weekly_tickets
 from projectone.server.devices import catalog as devices
@@ -23,6 +23,7 @@ OWNERS = (
     clusters,
     exports,
     golden_set,
+    labels,
     quarantined,
     recalls,
     snapshots,

@@ -29,6 +29,7 @@ from projectone.server.corpus.clusters import Clusters
 from projectone.server.corpus.derived import Derived
 from projectone.server.corpus.erasure import Erasures
 from projectone.server.corpus.intake import Intake
+from projectone.server.corpus.labels import Labels
 from projectone.server.corpus.recalls import Recalls
 from projectone.server.corpus.retention import keep_withdrawals, sweep
 from projectone.server.corpus.review import Reviews
@@ -152,7 +153,7 @@ def api_services(settings: ServerSettings, engine: Engine) -> Services:
         health=HealthReports(engine),
         weekly_tickets=WeeklyTickets(engine, TicketKeys(settings.keys_folder / TICKET_KEYS)),
         quality=QualityCells(engine),
-        intake=Intake(catalog, blobs, decode_wav, _now),
+        intake=Intake(catalog, blobs, decode_wav, _now, Labels(engine).knows),
         ledger=ledger,
         packages=FileBlobs(settings.home / "packages"),
         elsewhere=_elsewhere(settings),

@@ -125,7 +125,7 @@ def test_what_judges_models_is_kept_for_that_purpose(corpus: Corpus, engine: Eng
     keep_one(corpus, engine, receipt, 0, state="held", reason="golden")
     expiry = Expiry(engine, KEEP)
     assert expiry.expire(START + timedelta(days=40)) == 1
-    corrections, _, evaluation = expiry.due(START + timedelta(days=340))
+    corrections, _, evaluation, _ = expiry.due(START + timedelta(days=340))
     assert (corrections.n_kept, corrections.first_due_at) == (0, None)
     assert (evaluation.n_kept, evaluation.n_due, evaluation.n_soon) == (1, 0, 1)
     assert evaluation.first_due_at == START + timedelta(days=365)
@@ -136,7 +136,16 @@ def test_without_a_time_samples_are_kept_as_long_as_the_consent_holds(corpus: Co
     keep_one(corpus, engine, grant(corpus, "corrections"), 0)
     expiry = Expiry(engine, {"corrections": None})
     assert expiry.expire(START + timedelta(days=9_999)) == 0
-    assert [due.n_kept for due in expiry.due(START)] == [1, 0, 0]
+    assert [due.n_kept for due in expiry.due(START)] == [1, 0, 0, 0]
+
+
+def test_intents_have_a_time_of_their_own(corpus: Corpus, engine: Engine) -> None:
+    keep_one(corpus, engine, grant(corpus, "corrections"), 0)
+    keep_one(corpus, engine, grant(corpus, "intents"), 0, kind="intent", duration_s=0.0)
+    expiry = Expiry(engine, {"corrections": None, "intents": timedelta(days=7)})
+    assert [due.n_due for due in expiry.due(START + timedelta(days=8)) if due.n_due] == [1]
+    assert expiry.expire(START + timedelta(days=8)) == 1
+    assert [(due.purpose, due.n_kept) for due in expiry.due(START) if due.n_kept] == [("corrections", 1)]
 
 
 def test_what_should_be_gone_for_days_is_late(corpus: Corpus, engine: Engine) -> None:
