@@ -16,7 +16,7 @@ from projectone.device.consent import ConsentMethod
 from projectone.device.corrections import Granted, Seen
 from projectone.device.cues import Cues
 from projectone.device.health.windows import Window
-from projectone.device.heard import Heard
+from projectone.device.heard import Heard, OnProgress
 from projectone.device.offers import Kept
 from projectone.device.recordings import Recording
 from projectone.device.rooms import DeviceRooms, LearnedFrom
@@ -65,18 +65,20 @@ class DeviceClient:
         self.assist.close()
         self._rooms.database.close()
 
-    def transcribe(self, wav: bytes | Path) -> Recording:
+    def transcribe(self, wav: bytes | Path, *, on_progress: OnProgress | None = None) -> Recording:
         """Keep a recording and what the installed model hears in it. Nothing leaves the device.
 
         Args:
             wav: A PCM WAV file, or its bytes.
+            on_progress: Told of long sound how many seconds of how many are done. What it raises ends the work, and
+                nothing of it is kept.
 
         Raises:
             DataError: if it is no sound that can be used.
             ArtifactError: if no model is installed.
         """
         clip = read_given_clip(wav)
-        return self._rooms.keep(clip, self._rooms.clock())
+        return self._rooms.keep(clip, self._rooms.clock(), on_progress)
 
     def transcribe_only(self, samples: Samples) -> Heard:
         """What the installed model hears in 16 kHz mono samples; nothing is kept.

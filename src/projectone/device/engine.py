@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from projectone.device.heard import NO_HINTS, EngineHeard, Hints, Signals, Word
+from projectone.device.heard import NO_HINTS, EngineHeard, Hints, OnProgress, Signals, Word
 from projectone.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -35,14 +36,26 @@ class SpeechEngine:
         Raises:
             SettingsError: if the model does not know the language.
         """
-        return self._thread.run(lambda: self._transcribe(samples, hints))
+        is_given_up = threading.Event()
+
+        def on_window(done_s: float, total_s: float) -> None:
+            if is_given_up.is_set():
+                raise KeyboardInterrupt
+            if hints.on_progress is not None:
+                hints.on_progress(done_s, total_s)
+
+        try:
+            return self._thread.run(lambda: self._transcribe(samples, hints, on_window))
+        except BaseException:
+            is_given_up.set()  # Ctrl-C ends the waiting here; an hour of sound must not be heard out over there
+            raise
 
     def close(self) -> None:
         """Let go of the weights, on their own thread."""
         self._thread.run(self._forget)
         self._thread.close()
 
-    def _transcribe(self, samples: npt.NDArray[np.float32], hints: Hints) -> EngineHeard:
+    def _transcribe(self, samples: npt.NDArray[np.float32], hints: Hints, on_window: OnProgress) -> EngineHeard:
         from projectone.speech.transcribe import GREEDY_TEMPERATURES, TEMPERATURES, TranscribeOptions, transcribe
 
         assert self._checkpoint is not None, "a closed engine is never used"
@@ -57,7 +70,7 @@ class SpeechEngine:
             # A third of the time, and as many words right (docs/live.md): models from here are trained on both.
             short_context=hints.is_partial,
         )
-        heard = transcribe(self._checkpoint, samples, options=options)
+        heard = transcribe(self._checkpoint, samples, options=options, on_window=on_window)
         words = tuple(
             Word(word.text, word.start_s, word.end_s, word.probability)
             for segment in heard.segments

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
-from dataclasses import astuple, dataclass
+from collections.abc import Callable
+from dataclasses import astuple, dataclass, field
 
 DOUBT = 0.6
 """A word that is less probable than this is marked. Of the words that the starter hears in recordings of ten people
 whom it never heard (AN4), that marks 17 % and finds 74 % of the wrong ones; 41 % of the marked ones are wrong
 (`benchmarks/words.py`)."""
+
+OnProgress = Callable[[float, float], object]
 
 
 @dataclass(frozen=True)
@@ -58,11 +61,14 @@ class Hints:
         terms: Names and words of this user, which may be said.
         want_words: Whether the words are wanted, or the text alone.
         is_partial: The sound goes on: a quick answer now is better than a good one later, and its words have no times.
+        on_progress: Told of long sound, now and then, how many seconds of how many are done. What it raises ends the
+            work.
     """
 
     terms: tuple[str, ...] = ()
     want_words: bool = True
     is_partial: bool = False
+    on_progress: OnProgress | None = field(default=None, compare=False)
 
 
 NO_HINTS = Hints()

@@ -16,6 +16,7 @@ from projectone.device.corrections import Corrections
 from projectone.device.donating import Donating
 from projectone.device.given import Given
 from projectone.device.health import Cohorts, Reporter, Windows
+from projectone.device.heard import OnProgress
 from projectone.device.installed import Installed
 from projectone.device.keys import DeviceKeys
 from projectone.device.library import Library
@@ -67,5 +68,5 @@ class DeviceRooms:
     read_erasure: Callable[[SignedErasure], ErasureReceipt]
     read_uses: Callable[[SignedUses], LearnedFrom]
     channel: str
-    keep: Callable[[Clip, datetime], Recording]
+    keep: Callable[[Clip, datetime, OnProgress | None], Recording]
     clock: Callable[[], datetime]

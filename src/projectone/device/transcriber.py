@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from projectone.device import in_use
-from projectone.device.heard import NO_HINTS, TEXT_ONLY, EngineHeard, Heard, Hints
+from projectone.device.heard import NO_HINTS, TEXT_ONLY, EngineHeard, Heard, Hints, OnProgress
 from projectone.device.in_use import InUse, MayGoOn, Watch
 from projectone.device.installed import Installed, Outcome, Slot
 
@@ -86,17 +86,18 @@ class Transcriber:
         """Whether nobody can transcribe just now, because a model takes the place of another."""
         return self._in_use.is_in_gap
 
-    def transcribe(self, samples: Samples, *, is_partial: bool = False) -> Heard:
+    def transcribe(self, samples: Samples, *, is_partial: bool = False, on_progress: OnProgress | None = None) -> Heard:
         """What is said in 16 kHz mono samples.
 
         Args:
             samples: In [-1, 1].
             is_partial: The sound goes on; a quick answer is wanted, without the times of its words. Nobody counts it.
+            on_progress: As `Hints.on_progress`.
 
         Raises:
             ArtifactError: if no whole model is installed.
         """
-        hints = Hints(terms=tuple(self._terms()), want_words=not is_partial, is_partial=is_partial)
+        hints = Hints(tuple(self._terms()), want_words=not is_partial, is_partial=is_partial, on_progress=on_progress)
         with self._in_use.engine() as held, held.turn:
             began = self._timer()
             said = held.engine.transcribe(samples, hints)

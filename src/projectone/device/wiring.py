@@ -25,7 +25,7 @@ from projectone.device.engine import load_engine
 from projectone.device.given import Given
 from projectone.device.health import M007_HEALTH, M011_VERDICTS, Cohorts, Reporter, Windows
 from projectone.device.health.after import M014_USES, ModelUses
-from projectone.device.heard import Heard
+from projectone.device.heard import Heard, OnProgress
 from projectone.device.installed import Installed
 from projectone.device.keys import DeviceKeys
 from projectone.device.library import Library
@@ -278,9 +278,10 @@ def _keep(
     vocabulary: Vocabulary,
     clip: Clip,
     recorded_at: datetime,
+    on_progress: OnProgress | None = None,
 ) -> Recording:
     """Whatever sound was taken in, from a file or while it was said: heard, then kept with what was heard in it."""
-    heard = transcriber.transcribe(clip.samples)
+    heard = transcriber.transcribe(clip.samples, on_progress=on_progress)
     quality.count_heard(heard, clip.samples)
     vocabulary.count_helped(heard.terms)
     return recordings.add(

@@ -26,6 +26,7 @@ from projectone.speech.windows import next_window
 __all__ = ["GREEDY", "Segment", "TranscribeOptions", "Transcription", "transcribe", "transcribe_many"]
 
 Samples = np.ndarray[Any, np.dtype[np.float32]]
+OnWindow = Callable[[float, float], object]
 
 TEMPERATURES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 GREEDY_TEMPERATURES = (0.0,)
@@ -82,7 +83,11 @@ GREEDY = TranscribeOptions(temperatures=GREEDY_TEMPERATURES)
 
 
 def transcribe(
-    checkpoint: WhisperCheckpoint, samples: Samples, *, options: TranscribeOptions | None = None
+    checkpoint: WhisperCheckpoint,
+    samples: Samples,
+    *,
+    options: TranscribeOptions | None = None,
+    on_window: OnWindow | None = None,
 ) -> Transcription:
     """Transcribe a recording of any length.
 
@@ -90,12 +95,14 @@ def transcribe(
         checkpoint: The model; its window and vocabulary are whatever it says.
         samples: One channel, float32 at 16 kHz, within -1 and 1.
         options: Whisper's defaults if not given.
+        on_window: Called with (seconds done, seconds in all) between two windows of a recording that has several.
+            What it raises ends the transcription.
 
     Raises:
         DataError: if the sound is empty, not one channel, or holds numbers that are not finite.
         ValueError: if the model has no token for the language or task.
     """
-    return transcribe_many(checkpoint, [samples], options=options)[0]
+    return transcribe_many(checkpoint, [samples], options=options, on_window=on_window)[0]
 
 
 def transcribe_many(
@@ -105,6 +112,7 @@ def transcribe_many(
     batch_size: int = 16,
     options: TranscribeOptions | None = None,
     on_progress: Callable[[int, int], None] | None = None,
+    on_window: OnWindow | None = None,
 ) -> list[Transcription]:
     """Transcribe many recordings, in order; those that fit one window are decoded together.
 
@@ -116,6 +124,7 @@ def transcribe_many(
         batch_size: Windows decoded at once.
         options: Whisper's defaults if not given.
         on_progress: Called with (recordings done, recordings in all) after each batch.
+        on_window: As for `transcribe`, for each recording by itself.
 
     Raises:
         DataError: as for `transcribe`, naming the position of the clip; before anything is decoded.
@@ -139,7 +148,7 @@ def transcribe_many(
             texts = _transcribe_batch(checkpoint, [clips[index] for index in batch], options)
             done.update(zip(batch, texts, strict=True))
         else:
-            done[batch[0]] = _transcribe_long(checkpoint, clips[batch[0]], options)
+            done[batch[0]] = _transcribe_long(checkpoint, clips[batch[0]], options, on_window)
         if on_progress is not None:
             on_progress(len(done), len(clips))
     return [done[index] for index in range(len(clips))]
@@ -183,7 +192,9 @@ def _transcribe_batch(
     return transcriptions
 
 
-def _transcribe_long(checkpoint: WhisperCheckpoint, samples: Samples, options: TranscribeOptions) -> Transcription:
+def _transcribe_long(
+    checkpoint: WhisperCheckpoint, samples: Samples, options: TranscribeOptions, on_window: OnWindow | None
+) -> Transcription:
     """A recording window by window; where one ends says where the next begins."""
     n_window = checkpoint.features.n_frames
     # A window of silence at the end: the last piece of sound can be read as a whole window.
@@ -195,6 +206,8 @@ def _transcribe_long(checkpoint: WhisperCheckpoint, samples: Samples, options: T
     pauses = [round(middle_s / SECONDS_PER_FRAME) for middle_s in middles_of_pauses(samples)]
     start = 0
     while start < n_content:
+        if start and on_window is not None:
+            on_window(start * SECONDS_PER_FRAME, n_content * SECONDS_PER_FRAME)
         window, n_frames = next_window(
             mel, start, n_content, n_window, is_cut_freely=not options.timestamps, pauses=pauses
         )

@@ -6,6 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from projectone.device.cli.progress import ProgressLine
 from projectone.device.cli.results import Command, Result, recording_facts
 from projectone.device.cli.transcripts import (
     add_format_arguments,
@@ -14,6 +15,7 @@ from projectone.device.cli.transcripts import (
     write_transcript,
 )
 from projectone.device.client import DeviceClient
+from projectone.device.heard import OnProgress
 from projectone.device.recordings import Recording
 from projectone.errors import DataError, SettingsError
 
@@ -36,7 +38,8 @@ def _execute(client: DeviceClient, arguments: argparse.Namespace) -> Result:
     errors: list[tuple[Path, DataError]] = []
     for path in arguments.files:
         try:
-            done.append((path, client.transcribe(path)))
+            with ProgressLine() as line:
+                done.append((path, client.transcribe(path, on_progress=_minutes(line, path))))
         except DataError as error:  # one bad file must not cost the others
             errors.append((path, error))
             print(f"projectone transcribe: {error}", file=sys.stderr)
@@ -56,6 +59,10 @@ def _execute(client: DeviceClient, arguments: argparse.Namespace) -> Result:
         is_done=not errors,
         problem="; ".join(str(error) for _, error in errors),
     )
+
+
+def _minutes(line: ProgressLine, path: Path) -> OnProgress:
+    return lambda done_s, total_s: line.show(f"{path.name}: {done_s / 60:.1f} of {total_s / 60:.1f} minutes")
 
 
 def _check(arguments: argparse.Namespace) -> None:

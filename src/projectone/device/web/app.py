@@ -79,7 +79,7 @@ def create_pages(client: DeviceClient, jobs: Jobs) -> Starlette:
 def _pages(context: WebContext) -> Starlette:
     routes: list[BaseRoute] = [
         context.assets.route(),
-        Route("/api/jobs/{job_id}", lambda request: _job(request, context.jobs)),
+        Route("/api/jobs/{job_id}", lambda request: _job(request, context.jobs), methods=["GET", "DELETE"]),
     ]
     for page in PAGES:
         routes += page(context)
@@ -88,7 +88,9 @@ def _pages(context: WebContext) -> Starlette:
 
 
 def _job(request: Request, jobs: Jobs) -> Response:
-    job = jobs.find(request.path_params["job_id"])
+    """How far a job is; DELETE has it stop where it next can."""
+    find = jobs.stop if request.method == "DELETE" else jobs.find
+    job = find(request.path_params["job_id"])
     if job is None:
         raise HTTPException(404)
     return json_answer(job.document())

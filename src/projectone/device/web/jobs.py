@@ -25,13 +25,14 @@ class Job:
 
     job_id: str
     kind: str
-    state: Literal["running", "done", "failed"] = "running"
+    state: Literal["running", "done", "failed", "stopped"] = "running"
     done: int = 0
     total: int = 0
     what: str = ""
     result: Mapping[str, Any] | None = None
     error: Mapping[str, str] | None = None
     ended: threading.Event = field(default_factory=threading.Event, repr=False)
+    is_to_stop: threading.Event = field(default_factory=threading.Event, repr=False)
 
     def document(self) -> dict[str, Any]:
         """What a page is told."""
@@ -45,6 +46,10 @@ class Job:
             "result": self.result,
             "error": self.error,
         }
+
+
+class _StoppedError(Exception):
+    """The person said stop; raised where the work reports how far it is."""
 
 
 class Jobs:
@@ -78,6 +83,13 @@ class Jobs:
         with self._lock:
             return self._jobs.get(job_id)
 
+    def stop(self, job_id: str) -> Job | None:
+        """Have a job end the next time it reports. What it did until then lies in the rooms."""
+        job = self.find(job_id)
+        if job is not None:
+            job.is_to_stop.set()
+        return job
+
     def close(self, timeout_s: float) -> bool:
         """Wait for what runs; False if something still does. Every kind of work here survives being cut off."""
         with self._lock:
@@ -87,10 +99,14 @@ class Jobs:
     def _run(self, job: Job, work: Work) -> None:
         def report(done: int, total: int, what: str) -> None:
             job.done, job.total, job.what = done, total, what
+            if job.is_to_stop.is_set():
+                raise _StoppedError
 
         try:
             job.result = work(report)
             job.state = "done"
+        except _StoppedError:
+            job.state = "stopped"
         except ProjectOneError as error:
             job.error = error_document(error)["error"]
             job.state = "failed"

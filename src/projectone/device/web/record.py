@@ -7,6 +7,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from projectone.device.clips import MAX_RECORDING_BYTES
+from projectone.device.heard import OnProgress
 from projectone.device.web.answers import job_answer
 from projectone.device.web.bodies import reads_bytes
 from projectone.device.web.context import WebContext
@@ -15,6 +16,15 @@ from projectone.device.web.shelf import shown
 from projectone.device.web.speaking import unfinished_shown
 
 _LATEST = 5
+
+
+def minutes_shown(report: Report) -> OnProgress:
+    """Of a long recording: how many minutes of how many are written down."""
+
+    def show(done_s: float, total_s: float) -> None:
+        report(round(done_s), round(total_s), f"{done_s / 60:.0f} of {total_s / 60:.0f} minutes are written down")
+
+    return show
 
 
 def routes(context: WebContext) -> list[Route]:
@@ -34,7 +44,7 @@ def routes(context: WebContext) -> list[Route]:
     def take_in(request: Request, wav: bytes) -> Response:
         def transcribe(report: Report) -> dict[str, object]:
             report(0, 0, "Listening to the file")
-            return context.client.transcribe(wav).facts()
+            return context.client.transcribe(wav, on_progress=minutes_shown(report)).facts()
 
         return job_answer(context.jobs.start("transcribe", transcribe, is_alone=False))
 

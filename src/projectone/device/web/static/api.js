@@ -48,6 +48,7 @@ export async function followJob(job, onProgress = () => {}) {
     await new Promise((resolve) => setTimeout(resolve, POLL_MS));
     seen = await getJson(`/api/jobs/${seen.id}`);
   }
+  if (seen.state === "stopped") throw new ApiError("This was stopped.", { reason: "stopped" });
   if (seen.state === "failed") throw new ApiError(seen.error.message, { reason: seen.error.reason ?? seen.error.kind });
   return seen.result;
 }

@@ -1,6 +1,6 @@
 // Files dropped anywhere, or chosen: decoded here, written down by the app, one after the other.
 
-import { followJob, sendBytes } from "./api.js";
+import { followJob, sendBytes, sendJson } from "./api.js";
 import { h, icon } from "./dom.js";
 import { toWav } from "./sounds.js";
 import { say } from "./say.js";
@@ -17,17 +17,42 @@ async function wavFrom(file) {
   }
 }
 
+/** Only of what takes long: a short file is done before anybody reaches for it. */
+function stopButton(file, job) {
+  const button = h("button", { type: "button", class: "button", "aria-label": `Stop taking in ${file.name}` }, "Stop");
+  button.addEventListener("click", () => {
+    button.disabled = true;
+    sendJson("DELETE", `/api/jobs/${job.id}`);
+  });
+  return button;
+}
+
 async function takeIn(file, item) {
   const what = item.querySelector("p");
   try {
     what.textContent = "Listening";
-    const heard = await followJob(await sendBytes("POST", "/api/recordings", await wavFrom(file)));
+    const job = await sendBytes("POST", "/api/recordings", await wavFrom(file));
+    const stop = stopButton(file, job);
+    const heard = await followJob(job, ({ done, total, what: words }) => {
+      if (total === 0) return;
+      item.querySelector("progress").max = total;
+      item.querySelector("progress").value = done;
+      what.textContent = words;
+      if (!stop.isConnected) item.append(stop);
+    });
+    stop.remove();
     item.querySelector("progress").remove();
     const words = heard.text || "(no speech was heard)";
     what.replaceChildren(h("a", { class: "said", href: `/recordings/${heard.recording_id}` }, words));
     say(`${file.name}: ${words}`);
   } catch (error) {
     item.querySelector("progress").remove();
+    item.querySelector("button")?.remove();
+    if (error.reason === "stopped") {
+      what.textContent = "Stopped. Nothing of it was kept.";
+      say(`${file.name}: stopped`);
+      return;
+    }
     item.classList.add("is-bad");
     item.querySelector("svg").replaceWith(icon("warning"));
     what.textContent = error.message;
