@@ -34,6 +34,27 @@ class Threshold:
     n_out_of_scope: int
 
 
+@dataclass(frozen=True)
+class Alarm:
+    """From which probability of one label an alarm is raised, and what that choice gave where it was made.
+
+    Attributes:
+        label: That is warned of.
+        threshold: The lowest probability of it that raises the alarm.
+        recall: Share of texts with the label that raised it.
+        false_alarm_rate: Share of the others that raised it.
+        n_with: Texts with the label.
+        n_without: The others.
+    """
+
+    label: str
+    threshold: float
+    recall: float
+    false_alarm_rate: float
+    n_with: int
+    n_without: int
+
+
 def probabilities(scores: Floats, scale: float) -> Floats:
     """Softmax of scaled scores, (texts, labels)."""
     shifted = (scores - scores.max(axis=1, keepdims=True)).astype(np.float64) * scale
@@ -76,6 +97,49 @@ def calibration_error(confidences: Floats, is_right: Floats) -> float:
     groups = [group for group in np.array_split(order, _N_BINS) if len(group)]
     gaps = [abs(confidences[group].mean() - is_right[group].mean()) * len(group) for group in groups]
     return float(sum(gaps) / len(confidences))
+
+
+def choose_alarm(
+    label: str, shares: Floats, has_label: Sequence[bool] | Floats, *, most_false_alarms: float = 0.05
+) -> Alarm:
+    """The lowest threshold that keeps false alarms within a stated rate, on texts that were not learned from.
+
+    Args:
+        label: That is warned of.
+        shares: Its probability for each text, (texts,).
+        has_label: Whether the text has it.
+        most_false_alarms: Share of the texts without the label that may raise the alarm.
+
+    Raises:
+        ValueError: if there are no texts of one of the two kinds, or the rate is not within 0 and 1.
+    """
+    if not 0 <= most_false_alarms < 1:
+        raise ValueError(f"most_false_alarms: expected 0 <= rate < 1, got {most_false_alarms!r}")
+    wanted = np.asarray(has_label, bool)
+    harmless = np.sort(shares[~wanted])[::-1]
+    if not len(harmless) or not wanted.any():
+        raise ValueError(f"expected texts with the label {label!r} and texts without it to choose an alarm on")
+    # Just above the first text that may no longer raise it.
+    last = float(harmless[int(most_false_alarms * len(harmless) + 1e-9)])
+    threshold = float(np.nextafter(last, 2.0))
+    return Alarm(
+        label=label,
+        threshold=threshold,
+        recall=float((shares[wanted] >= threshold).mean()),
+        false_alarm_rate=float((harmless >= threshold).mean()),
+        n_with=int(wanted.sum()),
+        n_without=len(harmless),
+    )
+
+
+def interval(n_hits: int, n: int, *, z: float = 1.96) -> tuple[float, float]:
+    """Between which shares the true one lies, seen so many hits of so many: Wilson's 95 % interval."""
+    if not n:
+        return 0.0, 1.0
+    share = n_hits / n
+    middle, spread = share + z * z / (2 * n), z * float(np.sqrt(share * (1 - share) / n + z * z / (4 * n * n)))
+    whole = 1 + z * z / n
+    return max(0.0, (middle - spread) / whole), min(1.0, (middle + spread) / whole)
 
 
 def choose_threshold(

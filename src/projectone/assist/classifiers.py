@@ -10,14 +10,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
 
 import numpy as np
 from safetensors.numpy import save
 
-from projectone.assist.calibration import calibration_error, probabilities
+from projectone.assist.calibration import Alarm, calibration_error, probabilities
 from projectone.assist.embeddings import Numerics, SentenceEmbedder
 from projectone.assist.encoder.bert_files import (
     CONFIG,
@@ -37,6 +37,7 @@ CLASSIFIER, HEAD = "classifier.json", "head.safetensors"
 SCHEMA_VERSION = 1
 Bits = Literal[32, 8]
 _PIN = "sha256 of "
+Shares = np.ndarray[Any, np.dtype[np.float64]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +50,7 @@ class Head:
         scale: Cosines times this, through a softmax, are probabilities.
         threshold: The lowest cosine that counts; below it, it is none of these.
         measured: What was measured when it was made, for people to read.
+        alarm: From when on one of the labels is warned of; None where none is.
     """
 
     labels: tuple[str, ...]
@@ -56,6 +58,7 @@ class Head:
     scale: float
     threshold: float
     measured: Mapping[str, Any]
+    alarm: Alarm | None = None
 
     def judge(self, vectors: Vectors) -> list[Judgement]:
         """A judgement for each sentence, (sentences, width)."""
@@ -83,6 +86,15 @@ class EncoderClassifier:
     def classify(self, texts: Sequence[str]) -> list[Judgement]:
         """A judgement for each text."""
         return self.head.judge(self._embedder.embed(texts))
+
+    def probability_of(self, label: str, texts: Sequence[str]) -> Shares:
+        """Of this label, for each text.
+
+        Raises:
+            ValueError: if there is no such label.
+        """
+        cosines = self._embedder.embed(texts) @ self.head.directions.T
+        return np.asarray(probabilities(cosines, self.head.scale)[:, self.head.labels.index(label)])
 
 
 @dataclass(frozen=True)
@@ -147,7 +159,7 @@ def save_classifier(folder: Path, encoder: BertFiles, head: Head, *, bits: Bits 
         "threshold": head.threshold,
         "bits": bits,
         "measured": dict(head.measured),
-    }
+    } | ({"alarm": asdict(head.alarm)} if head.alarm else {})
     contents = {HEAD: save({"directions": np.ascontiguousarray(head.directions)})}
     for name, plain in ((CONFIG, encoder.config.to_json()), (CLASSIFIER, described)):
         contents[name] = (json.dumps(plain, indent=1, ensure_ascii=False) + "\n").encode()
@@ -209,4 +221,16 @@ def _read_head(folder: Path, width: int) -> Head:
         raise ArtifactError(f"{HEAD!r}: expected directions of shape {(len(labels), width)}")
     if not isinstance(measured, dict):
         raise ArtifactError(f"{CLASSIFIER}: measured: expected an object, got {type(measured).__name__}")
-    return Head(tuple(labels), tensors["directions"], scale, threshold, cast(Mapping[str, Any], measured))
+    alarm = _alarm(raw["alarm"], labels) if "alarm" in raw else None
+    return Head(tuple(labels), tensors["directions"], scale, threshold, cast(Mapping[str, Any], measured), alarm)
+
+
+def _alarm(raw: object, labels: Sequence[str]) -> Alarm:
+    try:
+        alarm = Alarm(**cast(dict[str, Any], raw))
+        shares = [float(share) for share in (alarm.threshold, alarm.recall, alarm.false_alarm_rate)]
+    except (TypeError, ValueError) as error:
+        raise ArtifactError(f"{CLASSIFIER}: alarm is not what was written: {error}") from error
+    if alarm.label not in labels or not np.isfinite(shares).all():
+        raise ArtifactError(f"{CLASSIFIER}: alarm: expected one of the labels and numbers, got {raw!r:.120}")
+    return alarm

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Sequence
 
 from tokenizers import Tokenizer
 
 from projectone.errors import ArtifactError
 
+_WHOLE_WORD = re.compile("[a-z]{2,}|[ai]")
 MAX_TOKENS = 256  # what all-MiniLM-L6-v2 was trained with
 
 
@@ -40,3 +43,19 @@ class WordPiece:
         if len(texts) == 1:
             return [self._tokenizer.encode(texts[0]).ids]
         return [encoding.ids for encoding in self._tokenizer.encode_batch(list(texts))]
+
+
+def whole_words(content: bytes) -> list[str]:
+    """The plain English words of a `tokenizer.json`, in its own order; that of a BERT begins with the usual ones.
+
+    Args:
+        content: The bytes of a WordPiece tokenizer.
+
+    Raises:
+        ArtifactError: if that has no vocabulary.
+    """
+    try:
+        vocabulary: dict[str, int] = json.loads(content)["model"]["vocab"]
+        return [word for word in sorted(vocabulary, key=vocabulary.__getitem__) if _WHOLE_WORD.fullmatch(word)]
+    except (ValueError, RecursionError, KeyError, TypeError, AttributeError) as error:
+        raise ArtifactError(f"'tokenizer.json' has no vocabulary: {error!r}") from error

@@ -2,7 +2,8 @@
 
 The directions begin as the means of their examples, so that the first step already knows the labels; then they and the
 encoder's layers are tuned together, by cross-entropy of scaled cosines. The table of words is left alone: it is half
-of the weights, and few examples touch few of its rows. How many epochs, how sure the probabilities are and where
+of the weights, and few examples touch few of its rows. Half of the examples of an epoch are shown as a recogniser would
+have written them, each time with other errors. How many epochs, how sure the probabilities are and where
 "none of these" begins is measured on texts that were not learned from.
 """
 
@@ -17,11 +18,19 @@ import mlx.core as mx
 import numpy as np
 import numpy.typing as npt
 
-from projectone.assist.calibration import calibration_error, choose_scale, choose_threshold, probabilities
+from projectone.assist.calibration import (
+    Alarm,
+    calibration_error,
+    choose_alarm,
+    choose_scale,
+    choose_threshold,
+    probabilities,
+)
 from projectone.assist.classifiers import Head
 from projectone.assist.encoder.bert import padded, sentence_vectors
 from projectone.assist.encoder.bert_files import BertFiles
-from projectone.assist.encoder.wordpiece import WordPiece
+from projectone.assist.encoder.wordpiece import WordPiece, whole_words
+from projectone.assist.noise import RecognitionNoise
 from projectone.errors import TrainingError
 from projectone.server.training.adamw import AdamW, Tensors, learning_rate_at
 from projectone.server.training.clipped_step import ClippedAdamW
@@ -47,6 +56,10 @@ class ClassifierConfig:
         warmup_share: Share of the steps in which the rates rise.
         held_out: Share of each label that is held out where no development texts are given.
         most_judged: Development texts that choose the epoch; all of them set temperature and threshold.
+        noised_share: Share of the examples that an epoch shows with recognition errors; 0 for none.
+        noise_rate: Word error rate of those.
+        alarm_label: A label that is to be warned of; none by default.
+        most_false_alarms: Share of the texts without that label that may raise the alarm.
         seed: Of the order.
     """
 
@@ -58,6 +71,10 @@ class ClassifierConfig:
     warmup_share: float = 0.1
     held_out: float = 0.2
     most_judged: int = 1000
+    noised_share: float = 0.5
+    noise_rate: float = 0.15
+    alarm_label: str | None = None
+    most_false_alarms: float = 0.05
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -65,6 +82,10 @@ class ClassifierConfig:
             raise ValueError("expected max_epochs of 0 or more, batch_size and most_judged of 1 or more")
         if not 0 < self.held_out < 1:
             raise ValueError(f"held_out: expected 0 < held_out < 1, got {self.held_out!r}")
+        if not (0 <= self.noised_share <= 1 and 0 <= self.noise_rate <= 1):
+            raise ValueError("noised_share, noise_rate: expected shares within 0 and 1")
+        if not 0 <= self.most_false_alarms < 1:
+            raise ValueError(f"most_false_alarms: expected 0 <= rate < 1, got {self.most_false_alarms!r}")
 
 
 @dataclass(frozen=True)
@@ -104,10 +125,12 @@ def teach_classifier(
     labelled = [row for row in examples if row[1] is not None]
     learned, judged = (labelled, [*development, *outside]) if development else _hold_out(labelled, outside, config)
     labels = tuple(sorted({str(label) for _, label in learned}))
-    _check(labels, judged)
+    _check(labels, judged, config)
     course = _Course(base, labels, config, on_progress)
     weights, n_epochs, curve = course.run(learned, judged)
     head = _measured_head(course, weights, judged, {"accuracy_by_epoch": curve, "n_epochs": n_epochs})
+    if config.alarm_label is not None:
+        head = replace(head, alarm=_alarm(course, weights, judged, head.scale))
     if not development:
         weights, _, _ = course.run(labelled, (), n_epochs=n_epochs)
         head = replace(head, directions=np.array(_unit(weights[_DIRECTIONS])))
@@ -125,11 +148,12 @@ class _Course:
         config: ClassifierConfig,
         on_progress: Callable[[int, int, float], None] | None,
     ) -> None:
-        self.labels, self._config, self._sizes = labels, config, base.config
+        self.labels, self.config, self._sizes = labels, config, base.config
         self._base = {name: mx.array(tensor) for name, tensor in base.tensors.items()}
         self._wordpiece = WordPiece(
             base.tokenizer, n_vocabulary=base.config.vocab_size, max_places=base.config.max_position_embeddings
         )
+        self._noise = RecognitionNoise(whole_words(base.tokenizer)) if config.noised_share else None
         self._on_progress = on_progress
 
     def run(
@@ -139,7 +163,7 @@ class _Course:
 
         Without development texts it is the last.
         """
-        config, n_all = self._config, self._config.max_epochs
+        config, n_all = self.config, self.config.max_epochs
         tokens = self._wordpiece.tokens([text for text, _ in learned])
         wanted = np.array([self.labels.index(str(label)) for _, label in learned])
         weights = self._base | {_DIRECTIONS: self._means(tokens, wanted)}
@@ -149,8 +173,9 @@ class _Course:
         best, best_epoch = weights, 0
         steps = _Steps(config, -(-len(tokens) // config.batch_size) * n_all)
         for epoch in range(1, (n_all if n_epochs is None else n_epochs) + 1):
+            shown = self._wordpiece.tokens(self._heard([text for text, _ in learned], epoch))
             for batch in self._batches(tokens, epoch):
-                loss, weights = steps.take(self._gradients(weights, [tokens[i] for i in batch], wanted[batch]), weights)
+                loss, weights = steps.take(self._gradients(weights, [shown[i] for i in batch], wanted[batch]), weights)
                 if self._on_progress:
                     self._on_progress(steps.n_done, steps.n_all, loss)
             if judged:
@@ -177,11 +202,22 @@ class _Course:
         vectors = np.array(self._vectors(self._base, tokens))
         return mx.array(np.stack([vectors[wanted == number].mean(axis=0) for number in range(len(self.labels))]))
 
+    def _heard(self, texts: Sequence[str], epoch: int) -> list[str]:
+        if self._noise is None:
+            return list(texts)
+        chance, seed = random.Random(f"{self.config.seed}-{epoch}-heard"), f"{self.config.seed}-{epoch}"
+        return [
+            self._noise.distort(text, rate=self.config.noise_rate, seed=seed)
+            if chance.random() < self.config.noised_share
+            else text
+            for text in texts
+        ]
+
     def _batches(self, tokens: Sequence[Sequence[int]], epoch: int) -> Iterator[list[int]]:
         order = list(range(len(tokens)))
-        random.Random(f"{self._config.seed}-{epoch}").shuffle(order)
-        for start in range(0, len(order), self._config.batch_size):
-            yield order[start : start + self._config.batch_size]
+        random.Random(f"{self.config.seed}-{epoch}").shuffle(order)
+        for start in range(0, len(order), self.config.batch_size):
+            yield order[start : start + self.config.batch_size]
 
     def _gradients(
         self,
@@ -195,7 +231,7 @@ class _Course:
         def loss(tuned: Tensors) -> mx.array:
             vectors = sentence_vectors(frozen | tuned, self._sizes, *batch)
             cosines = vectors @ _unit(tuned[_DIRECTIONS]).T
-            return ops.cross_entropy(cosines * self._config.training_scale, targets).mean()
+            return ops.cross_entropy(cosines * self.config.training_scale, targets).mean()
 
         made: tuple[mx.array, Tensors] = mx.value_and_grad(loss)(
             {name: weight for name, weight in weights.items() if name not in frozen}
@@ -267,6 +303,14 @@ def _measured_head(
     return Head(course.labels, directions, scale, threshold.value, measured)
 
 
+def _alarm(course: _Course, weights: Mapping[str, mx.array], judged: Sequence[Example], scale: float) -> Alarm:
+    cosines = np.array(course.vectors(weights, [text for text, _ in judged])) @ np.array(_unit(weights[_DIRECTIONS])).T
+    label = str(course.config.alarm_label)
+    shares = probabilities(cosines, scale)[:, course.labels.index(label)]
+    has_label = [own == label for _, own in judged]
+    return choose_alarm(label, shares, has_label, most_false_alarms=course.config.most_false_alarms)
+
+
 def _unit(directions: mx.array) -> mx.array:
     return directions / mx.maximum(mx.linalg.norm(directions, axis=-1, keepdims=True), _SMALLEST_LENGTH)
 
@@ -289,7 +333,7 @@ def _hold_out(
     return learned, judged
 
 
-def _check(labels: tuple[str, ...], judged: Sequence[Example]) -> None:
+def _check(labels: tuple[str, ...], judged: Sequence[Example], config: ClassifierConfig) -> None:
     if len(labels) < 2:
         raise TrainingError(f"expected examples of two labels or more, got {len(labels)}")
     strangers = sorted({label for _, label in judged if label is not None} - set(labels))
@@ -297,3 +341,5 @@ def _check(labels: tuple[str, ...], judged: Sequence[Example]) -> None:
         raise TrainingError(f"development texts: no example has the label {strangers[0]!r}")
     if all(label is None for _, label in judged):
         raise TrainingError("expected development texts with a label, got none")
+    if config.alarm_label is not None and config.alarm_label not in labels:
+        raise TrainingError(f"alarm: expected one of the labels, got {config.alarm_label!r}")

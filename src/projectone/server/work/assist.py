@@ -9,8 +9,12 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
+from projectone.assist.calibration import interval
 from projectone.assist.classifiers import judge_rows, load_classifier, save_classifier
-from projectone.assist.encoder.bert_files import read_bert
+from projectone.assist.encoder.bert_files import TOKENIZER, read_bert
+from projectone.assist.encoder.wordpiece import whole_words
+from projectone.assist.noise import RecognitionNoise
+from projectone.assist.safety import SafetyGuard
 from projectone.errors import DataError, SettingsError, TrainingError
 from projectone.server.settings import ServerSettings
 from projectone.server.training.classifiers import ClassifierConfig, Example, teach_classifier
@@ -20,7 +24,8 @@ SUMMARY = "Small classifiers for the device: `train` one from a few examples of 
 EXAMPLES = """\
   projectone-server assist train --data intents.jsonl --out out/intents
   projectone-server assist train --data intents.jsonl --development more.jsonl --out out/small --bits 8
-  projectone-server assist judge --model out/intents --data other.jsonl --json
+  projectone-server assist judge --model out/intents --data other.jsonl --noise 0.15 --json
+  projectone-server assist train --data comments.jsonl --alarm toxic --out out/safety
 
   A line of the data: {"text": "how warm is it", "label": "weather"}; with "label": null it is none of the intents."""
 
@@ -45,9 +50,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     training.add_argument("--seed", type=int, default=0, help="of the order (default 0)")
     training.add_argument("--bits", type=int, choices=(32, 8), default=32, help="of a weight on disk (default 32)")
+    training.add_argument(
+        "--noised-share",
+        type=float,
+        default=ClassifierConfig.noised_share,
+        metavar="SHARE",
+        help="of the examples that are shown with recognition errors (default %(default)s; 0 for none)",
+    )
+    training.add_argument("--alarm", metavar="LABEL", help="warn of this label, as a safety classifier does")
+    training.add_argument(
+        "--false-alarms",
+        type=float,
+        default=ClassifierConfig.most_false_alarms,
+        metavar="SHARE",
+        help="of the texts without that label that may raise the alarm (default %(default)s)",
+    )
     judging = actions.add_parser("judge", help="accuracy, calibration error and out-of-scope recall")
     judging.add_argument("--model", required=True, type=Path, metavar="DIR", help="what `train` wrote")
     judging.add_argument("--data", required=True, type=Path, metavar="FILE", help="JSON lines: text, label")
+    judging.add_argument(
+        "--noise", type=float, default=0.0, metavar="RATE", help="judge the texts with this word error rate"
+    )
     judging.add_argument(
         "--numerics", choices=("float32", "int8"), default="float32", help="what is computed in (default float32)"
     )
@@ -100,8 +123,7 @@ def read_examples(path: Path) -> list[Example]:
 def _train(arguments: argparse.Namespace) -> dict[str, object]:
     if arguments.out.exists():
         raise SettingsError(f"--out: {arguments.out} exists already; name a new folder")
-    if not 0 <= arguments.epochs <= 100:
-        raise SettingsError(f"--epochs: expected 0 to 100, got {arguments.epochs}")
+    config = _config(arguments)
     examples = read_examples(arguments.data)
     development = read_examples(arguments.development) if arguments.development else []
     base = read_bert(arguments.encoder or _packaged_encoder())
@@ -111,7 +133,7 @@ def _train(arguments: argparse.Namespace) -> dict[str, object]:
             base,
             examples,
             development=development,
-            config=ClassifierConfig(max_epochs=arguments.epochs, seed=arguments.seed),
+            config=config,
             on_progress=lambda n_done, n_all, loss: line.show(
                 f"step {n_done}/{n_all}, loss {loss:.3f}", is_last=n_done == n_all
             ),
@@ -125,7 +147,7 @@ def _train(arguments: argparse.Namespace) -> dict[str, object]:
         "n_examples": len(examples),
         "size_bytes": sum(path.stat().st_size for path in arguments.out.iterdir()),
         **taught.head.measured,
-    }
+    } | ({"alarm": asdict(taught.head.alarm)} if taught.head.alarm else {})
 
 
 def _judge(arguments: argparse.Namespace) -> dict[str, object]:
@@ -134,12 +156,51 @@ def _judge(arguments: argparse.Namespace) -> dict[str, object]:
     strangers = sorted({label for _, label in rows if label is not None} - set(classifier.head.labels))
     if strangers:
         raise DataError("unknown-label", f"{arguments.data.name}: the classifier has no label {strangers[0]!r}")
-    judgements = classifier.classify([text for text, _ in rows])
-    return {
+    if not 0 <= arguments.noise <= 1:
+        raise SettingsError(f"--noise: expected a word error rate within 0 and 1, got {arguments.noise}")
+    texts = [text for text, _ in rows]
+    if arguments.noise:
+        noise = RecognitionNoise(whole_words((arguments.model / TOKENIZER).read_bytes()))
+        texts = [noise.distort(text, rate=arguments.noise, seed=0) for text in texts]
+    facts: dict[str, object] = {
         "model": str(arguments.model),
         "n_labels": len(classifier.head.labels),
-        **asdict(judge_rows(judgements, [label for _, label in rows])),
+        "noise": arguments.noise,
+        **asdict(judge_rows(classifier.classify(texts), [label for _, label in rows])),
     }
+    if classifier.head.alarm is not None:
+        facts["alarm"] = _alarm(SafetyGuard(classifier), texts, [label for _, label in rows])
+    return facts
+
+
+def _alarm(guard: SafetyGuard, texts: list[str], labels: list[str | None]) -> dict[str, object]:
+    flagged = [made.is_flagged for made in guard.judge(texts)]
+    of_bad = [raised for raised, label in zip(flagged, labels, strict=True) if label == guard.alarm.label]
+    of_good = [raised for raised, label in zip(flagged, labels, strict=True) if label != guard.alarm.label]
+    return {
+        "label": guard.alarm.label,
+        "recall": sum(of_bad) / len(of_bad) if of_bad else None,
+        "recall_between": interval(sum(of_bad), len(of_bad)),
+        "false_alarm_rate": sum(of_good) / len(of_good) if of_good else None,
+        "false_alarms_between": interval(sum(of_good), len(of_good)),
+        "n_with": len(of_bad),
+        "n_without": len(of_good),
+    }
+
+
+def _config(arguments: argparse.Namespace) -> ClassifierConfig:
+    if not 0 <= arguments.epochs <= 100:
+        raise SettingsError(f"--epochs: expected 0 to 100, got {arguments.epochs}")
+    for option in ("noised_share", "false_alarms"):
+        if not 0 <= (share := getattr(arguments, option)) < 1:
+            raise SettingsError(f"--{option.replace('_', '-')}: expected a share from 0 to below 1, got {share}")
+    return ClassifierConfig(
+        max_epochs=arguments.epochs,
+        noised_share=arguments.noised_share,
+        alarm_label=arguments.alarm,
+        most_false_alarms=arguments.false_alarms,
+        seed=arguments.seed,
+    )
 
 
 def _packaged_encoder() -> Path:
@@ -163,6 +224,11 @@ def _describe(facts: dict[str, object]) -> str:
         else "none of these no text without a label to measure on",
         f"calibration   {_percent(error)} off on average" if error is not None else "calibration   too few texts",
     ]
+    if isinstance(alarm := facts.get("alarm"), dict):
+        measured.append(
+            f"alarm         {_percent(alarm['recall'])} of {alarm['n_with']} texts labelled {alarm['label']!r} "
+            f"raised it, and {_percent(alarm['false_alarm_rate'])} of {alarm['n_without']} others"
+        )
     if "out" in facts:
         size = facts["size_bytes"]
         measured.append(f"written       {facts['out']}, {size / 1e6 if isinstance(size, int) else 0:.1f} MB")

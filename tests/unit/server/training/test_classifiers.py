@@ -10,6 +10,7 @@ from tests.fakes.tiny_bert import tiny_bert
 
 from projectone.assist.classifiers import EncoderClassifier
 from projectone.assist.embeddings import SentenceEmbedder
+from projectone.assist.noise import RecognitionNoise
 from projectone.errors import TrainingError
 from projectone.server.training.classifiers import ClassifierConfig, Example, Taught, teach_classifier
 
@@ -93,8 +94,40 @@ def test_a_loss_that_is_not_finite_stops_it() -> None:
         teach_classifier(tiny_bert(), EXAMPLES, config=ClassifierConfig(max_epochs=1, training_scale=float("nan")))
 
 
+def test_half_of_an_epoch_is_shown_as_it_would_be_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    heard: list[tuple[str, str]] = []
+    distort = RecognitionNoise.distort
+
+    def noted(noise: RecognitionNoise, text: str, *, rate: float, seed: str | int) -> str:
+        made = distort(noise, text, rate=rate, seed=seed)
+        heard.append((text, made))
+        return made
+
+    monkeypatch.setattr(RecognitionNoise, "distort", noted)
+    config = replace(CONFIG, noised_share=0.5, noise_rate=0.5)
+    noised = teach_classifier(tiny_bert(), EXAMPLES, development=EXAMPLES, config=config)
+    assert 0.3 * 45 < len(heard) < 0.7 * 45  # three epochs of fifteen examples
+    assert any(said != made for said, made in heard)
+    plain = teach_classifier(tiny_bert(), EXAMPLES, development=EXAMPLES, config=replace(CONFIG, noised_share=0.0))
+    assert (noised.head.directions != plain.head.directions).any()
+
+
+def test_an_alarm_is_set_on_texts_that_were_not_learned_from() -> None:
+    config = replace(CONFIG, alarm_label="alarm", most_false_alarms=0.5, max_epochs=1)
+    alarm = teach_classifier(tiny_bert(), EXAMPLES + NONE, config=config).head.alarm
+    assert alarm is not None
+    assert (alarm.label, alarm.n_with, alarm.n_without) == ("alarm", 1, 4)  # one of each label, and what has none
+    assert alarm.false_alarm_rate <= 0.5
+    with pytest.raises(TrainingError, match="'loud'"):
+        teach_classifier(tiny_bert(), EXAMPLES, config=replace(config, alarm_label="loud"))
+
+
 def test_settings_that_make_no_sense_are_refused() -> None:
     with pytest.raises(ValueError, match="held_out"):
         ClassifierConfig(held_out=1.0)
     with pytest.raises(ValueError, match="batch_size"):
         ClassifierConfig(batch_size=0)
+    with pytest.raises(ValueError, match="noise_rate"):
+        ClassifierConfig(noise_rate=2.0)
+    with pytest.raises(ValueError, match="most_false_alarms"):
+        ClassifierConfig(most_false_alarms=1.0)

@@ -49,6 +49,26 @@ def test_a_classifier_is_taught_written_in_eight_bits_and_judged(
     assert main(words) == 2  # the folder is there
 
 
+def test_an_alarm_is_taught_and_judged_in_noise(
+    data: Path, encoder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    words = ["assist", "train", "--data", str(data), "--out", str(out), "--encoder", str(encoder), "--epochs", "0"]
+    assert main([*words, "--alarm", "alarm", "--false-alarms", "1"]) == 2
+    assert "--false-alarms" in capsys.readouterr().err
+    assert main([*words, "--alarm", "alarm", "--false-alarms", "0.25", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["alarm"]["label"] == "alarm"
+    judging = ["assist", "judge", "--model", str(out), "--data", str(data)]
+    assert main([*judging, "--noise", "0.5", "--json"]) == 0
+    judged = json.loads(capsys.readouterr().out)
+    assert (judged["noise"], judged["alarm"]["n_with"], judged["alarm"]["n_without"]) == (0.5, 5, 12)
+    low, high = judged["alarm"]["recall_between"]
+    assert low <= judged["alarm"]["recall"] <= high
+    assert main(judging) == 0
+    assert "of 5 texts labelled 'alarm' raised it" in capsys.readouterr().out
+    assert main([*judging, "--noise", "2"]) == 2
+
+
 @pytest.mark.parametrize(
     ("line", "said"),
     [
