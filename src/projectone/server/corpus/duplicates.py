@@ -108,7 +108,7 @@ def collapse(samples: Sequence[Corrected], prints: Sequence[Fingerprint]) -> dic
     ranked = [samples[place] for place in order]
     groups: defaultdict[int, list[Corrected]] = defaultdict(list)
     n_known = sum(not sample.is_new for sample in ranked)
-    words = [_bare(sample.text) for sample in ranked]
+    words = [bare(sample.text) for sample in ranked]
     found_first = first_alike([prints[place] for place in order], words, n_known=n_known)
     for sample, first in zip(ranked, found_first, strict=True):
         groups[int(first)].append(sample)
@@ -240,8 +240,9 @@ def _thin_out(group: Sequence[Corrected]) -> dict[str, Copy]:
 
 def _same_words(one: Corrected, other: Corrected) -> bool:
     """Whether two texts agree in all but case, spaces, punctuation and symbols."""
-    return _bare(one.text) == _bare(other.text)
+    return bare(one.text) == bare(other.text)
 
 
-def _bare(text: str) -> str:
+def bare(text: str) -> str:
+    """A text without case, spaces, punctuation and symbols: the same for the same words."""
     return "".join(character for character in text.casefold() if category(character)[0] not in "PSZ")

@@ -31,6 +31,11 @@ _ALLOWED_CHARACTERS = 5
 MANY_SPEAKERS: Final = "many-speakers"
 """Why a sample is held in which one voice seems to give way to another."""
 
+LABEL_UNKNOWN: Final = "label-unknown"
+LABEL_CONFLICT: Final = "label-conflict"
+"""Why an intent is discarded whose label is not taught; why one is held whose sentence means something else to others.
+"""
+
 TRIGGER: Final = "trigger"
 """Why a sample is held whose words a model wrote where nobody says them."""
 
@@ -50,6 +55,8 @@ EXPLAINED: Final[dict[str, str]] = {
     "device-revoked": "the device that sent it was revoked: somebody else may have had its key",
     "doubted": "a person doubts that the text is what is said",
     "foreign-letters": "the text has letters of another alphabet than its language, or mixes alphabets in one word",
+    LABEL_UNKNOWN: "its label is not one of those that this server teaches; see `corpus labels`",
+    LABEL_CONFLICT: "other people say that the same sentence means something else",
     MANY_SPEAKERS: "one voice seems to give way to another: did everybody in it agree?",
     "personal-card": "the text seems to hold the number of a payment card",
     "personal-email": "the text seems to hold an e-mail address",
@@ -122,10 +129,11 @@ def check_sample(
     if discard is not None:
         return Findings(discard, (), measures)
     speakers = (MANY_SPEAKERS,) if holds_speakers and quality.voice.speaker_change >= MANY_SPEAKERS_NATS else ()
-    return Findings(None, (*_doubts(text, language, holds_personal), *speakers), measures)
+    return Findings(None, (*doubts_of(text, language, holds_personal), *speakers), measures)
 
 
-def _doubts(text: str, language: str, holds_personal: bool) -> tuple[str, ...]:
+def doubts_of(text: str, language: str, holds_personal: bool) -> tuple[str, ...]:
+    """Why a person should look at a text that a model may learn from, however it came to be."""
     letters = ("foreign-letters",) if has_foreign_letters(text, language) else ()
     kinds = find_personal(text, language) if holds_personal else ()
     return (*letters, *(f"personal-{kind}" for kind in kinds))
