@@ -1,0 +1,61 @@
+"""Numbers that are written out: "twenty five", "two hundred and three", "third"."""
+
+from __future__ import annotations
+
+import re
+
+_UNITS = (
+    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
+    "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen",
+)  # fmt: skip
+_TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
+_ORDINALS = {
+    "third": 3, "fourth": 4, "fifth": 5, "sixth": 6, "seventh": 7, "eighth": 8, "ninth": 9, "tenth": 10,
+    "eleventh": 11, "twelfth": 12, "twentieth": 20, "thirtieth": 30, "twice": 2, "couple": 2, "dozen": 12,
+}  # fmt: skip
+_SCALES = {"hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9}
+_VALUES = (
+    {word: value for value, word in enumerate(_UNITS)}
+    | {word: 20 + 10 * place for place, word in enumerate(_TENS)}
+    | {f"{word}th": value for value, word in enumerate(_UNITS) if value > 12}
+    | _ORDINALS
+)
+_WORD = "|".join(sorted({*_VALUES, *_SCALES}, key=len, reverse=True))
+_RUN = re.compile(rf"\b(?:a )?(?:{_WORD})(?:(?:[ -]| and )(?:{_WORD}))*\b", re.I)
+
+
+def numbers_in_words(text: str, *, is_one_a_number: bool = False) -> list[tuple[str, int]]:
+    """What stands there, and its value, in order.
+
+    Args:
+        text: To look through.
+        is_one_a_number: Whether "one" alone counts: it is a pronoun more often than a number.
+    """
+    found = []
+    for match in _RUN.finditer(text):
+        words = [word for word in re.split(r"[ -]", match.group().lower()) if word not in ("and", "a")]
+        if words != ["one"] or is_one_a_number:
+            found += [(match.group(), value) for value in _values(words)]
+    return found
+
+
+def _values(words: list[str]) -> list[int]:
+    """Numbers side by side ("two three") are each their own; "twenty three" is one."""
+    values: list[int] = []
+    whole = part = 0
+    last = 0
+    for word in words:
+        if word in _SCALES:
+            part = max(1, part) * _SCALES[word]
+            if _SCALES[word] > 100:
+                whole, part = whole + part, 0
+            last = _SCALES[word]
+            continue
+        value = _VALUES[word]
+        fits = not last or (last >= 20 and value < 10 and last < 100 and value) or last in _SCALES.values()
+        if not fits:
+            values.append(whole + part)
+            whole = part = 0
+        part += value
+        last = value or 1
+    return [*values, whole + part]

@@ -1,0 +1,89 @@
+"""Names, numbers and dates of an answer that no source has."""
+
+from __future__ import annotations
+
+import pytest
+
+from projectone.assist.grounding import Claim, Sources, claims, unsupported
+from projectone.assist.number_words import numbers_in_words
+
+SOURCES = [
+    "On 2024-03-12 Anna Meyer rang about three invoices, 1,200.50 euros in all.",
+    "The office in Paris opens on Monday at 9:30; write to help@example.org.",
+]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "Anna Meyer called on 12 March 2024 about 3 invoices.",
+        "Anna's call was on March 12th. She owes 1200.5 euros.",
+        "The Paris office opens at 9:30 on Mondays.",
+        "Please write to help@example.org.",
+        "I'm sorry, I can't help with that. Please ask again tomorrow.",
+        "It was in March 2024.",
+        "You may call; we march on.",
+    ],
+)
+def test_what_the_sources_have_is_grounded_however_it_is_written(answer: str) -> None:
+    assert unsupported(answer, SOURCES) == ()
+
+
+@pytest.mark.parametrize(
+    ("answer", "made_up"),
+    [
+        ("Anna Miller called.", Claim("name", "Miller")),
+        ("Paris is closed. Call Berlin instead.", Claim("name", "Berlin")),
+        ("Peter said so.", Claim("name", "Peter")),
+        ("She owes 1,250.50 euros.", Claim("number", "1,250.50")),
+        ("She has four invoices.", Claim("number", "four")),
+        ("She called on 13 March 2024.", Claim("date", "13 March 2024")),
+        ("She called on 12 March 2023.", Claim("date", "12 March 2023")),
+        ("It opens on Tuesday.", Claim("date", "Tuesday")),
+        ("It opens at 9:45.", Claim("date", "9:45")),
+        ("Write to sales@example.com.", Claim("name", "sales@example.com")),
+        ("Your stops: Rome, Paris.", Claim("name", "Rome")),
+    ],
+)
+def test_what_no_source_has_is_named(answer: str, made_up: Claim) -> None:
+    assert unsupported(answer, SOURCES) == (made_up,)
+
+
+def test_an_answer_without_sources_may_claim_nothing() -> None:
+    assert {claim.kind for claim in unsupported("Anna Meyer owes 3 euros since Monday.", [])} == {
+        "name",
+        "number",
+        "date",
+    }
+    assert unsupported("All right.", []) == ()
+
+
+def test_sources_are_read_once_for_many_answers() -> None:
+    known = Sources(SOURCES)
+    assert [known.lack(answer) for answer in ("Three invoices.", "Seven invoices.")] == [
+        (),
+        (Claim("number", "Seven"),),
+    ]
+
+
+def test_each_claim_is_told_once() -> None:
+    found = claims("In 2024 and 2024 we met Mr Sorley, and Mr Sorley left.")
+    assert found == (Claim("number", "2024"), Claim("name", "Sorley"))
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("twenty five", [25]),
+        ("two hundred and three", [203]),
+        ("a thousand and five", [1005]),
+        ("three two one", [3, 2, 1]),
+        ("two million three hundred thousand and twelve", [2_300_012]),
+        ("nineteen eighty four", [19, 84]),
+        ("on the twenty-third", [23]),
+        ("one of them", []),
+        ("one hundred", [100]),
+    ],
+)
+def test_numbers_in_words_have_their_value(text: str, values: list[int]) -> None:
+    assert [value for _, value in numbers_in_words(text)] == values
