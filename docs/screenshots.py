@@ -107,7 +107,7 @@ def main() -> None:
 
 def _measure_paints(browser: Browser, origin: str) -> None:
     """First contentful paint in a fresh profile: milliseconds from the click, and how much jumped after it."""
-    for path in ("/", "/recordings", "/recordings/last", "/donate", "/privacy", "/model", "/vocabulary", "/quality"):
+    for path in ("/", "/recordings", "/recordings/last", "/donate", "/privacy", "/model", "/vocabulary", "/memory", "/quality"):
         paints, shifts = [], []
         for _ in range(_PAINTS):
             page = _window(browser, origin, "light", WIDTHS["wide"])

@@ -24,7 +24,7 @@ from projectone.device.settings import DeviceSettings
 from projectone.device.wiring import open_client
 from projectone.errors import DataError
 
-PATHS = ("/", "/recordings", "/donate", "/privacy", "/model", "/vocabulary", "/quality")
+PATHS = ("/", "/recordings", "/donate", "/privacy", "/model", "/vocabulary", "/memory", "/quality")
 CORES = (
     "<evil-mark>",
     "<img src=x onerror=evil()>",
@@ -86,6 +86,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DeviceClient]:
                 made.ask("PUT", f"/api/consents/{scope}", version)
             server.release(text_model(" ".join(CORES)))
             client.update()
+            client.memory.switch(is_on=True)
             for n, text in enumerate(HOSTILE):
                 client.correct(client.transcribe(tone(0.2, pitch_hz=300 + 11 * n)).recording_id, text)
                 try:

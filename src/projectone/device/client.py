@@ -41,6 +41,7 @@ class DeviceClient:
         self.vocabulary = rooms.vocabulary
         self.donating = rooms.donating
         self.assist = rooms.assist
+        self.memory = rooms.memory
         self.live = rooms.live
         self.quality = rooms.quality
         self.given = rooms.given
@@ -63,6 +64,7 @@ class DeviceClient:
         self._rooms.transcriber.close()
         self._rooms.transport.close()
         self.assist.close()
+        self.memory.close()
         self._rooms.database.close()
 
     def transcribe(self, wav: bytes | Path, *, on_progress: OnProgress | None = None) -> Recording:
@@ -139,6 +141,7 @@ class DeviceClient:
             recording = self._rooms.recordings.find(recording_id)
             self.adoption.count_correction(recording.model_version)
             self.quality.count_correction(recording.text, kept.text, model_version=recording.model_version)
+            self.memory.corrected(recording, kept.text, str(kept.sample_id))
         return kept
 
     def sent(self, limit: int = 50, *, skip: int = 0) -> list[SentPoint]:

@@ -66,7 +66,7 @@ CREATE TABLE removed_sounds (audio_sha256 TEXT PRIMARY KEY) STRICT
 """
 
 # One more kind: a text, and what was meant by it. SQLite changes no CHECK, so the table is made anew.
-M018_INTENTS = """
+M017_INTENTS = """
 CREATE TABLE data_points_next (
     sample_id TEXT PRIMARY KEY,
     recording_id TEXT REFERENCES recordings(recording_id),

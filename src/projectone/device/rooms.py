@@ -24,6 +24,7 @@ from projectone.device.live import Live
 from projectone.device.outbox import Outbox
 from projectone.device.quality import Quality
 from projectone.device.recordings import Clip, Recording, Recordings
+from projectone.device.remembering import Remembering
 from projectone.device.sent import Sent
 from projectone.device.transcriber import Transcriber
 from projectone.device.transport import Transport
@@ -61,6 +62,7 @@ class DeviceRooms:
     donating: Donating
     live: Live
     assist: Assistant
+    memory: Remembering
     windows: Windows
     cohorts: Cohorts
     reporter: Reporter

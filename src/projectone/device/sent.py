@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -38,8 +39,24 @@ class Undone:
 class Sent:
     """Lists what left, and takes back what is to be gone."""
 
-    def __init__(self, database: Database, recordings: Recordings, outbox: Outbox) -> None:
+    def __init__(
+        self,
+        database: Database,
+        recordings: Recordings,
+        outbox: Outbox,
+        *,
+        forget_traces: Callable[[], object] = lambda: None,
+    ) -> None:
+        """Nothing is done yet.
+
+        Args:
+            database: Where all of it is changed together.
+            recordings: What was recorded, and the corrections.
+            outbox: What left, or waits.
+            forget_traces: Called inside the transaction: what was computed from the words that went is to go too.
+        """
         self._database = database
+        self._forget_traces = forget_traces
         self._recordings = recordings
         self._outbox = outbox
 
@@ -72,6 +89,7 @@ class Sent:
             undone = self.undo_recording(recording.recording_id)
             undone += self._undo(self._recordings.every_point_of(recording.recording_id, "intent"))
             self._recordings.delete(recording.recording_id)
+            self._forget_traces()
         self._recordings.remove_audio(recording.audio_sha256)  # after the commit, as in `forget_sound`
         self._database.empty_log()
         return undone
@@ -107,4 +125,5 @@ class Sent:
     def _take_back(self, point: FineTuningDataPoint) -> Undone:
         may_have_left = self._outbox.take_back(point.sample_id)
         self._recordings.take_back(point.sample_id)
+        self._forget_traces()
         return Undone(point.sample_id, point.shown, may_have_left)

@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
+from projectone.assist.memory.retention import Retention
 from projectone.contracts.base import is_name
-from projectone.contracts.releases import DEFAULT_TIER
+from projectone.contracts.releases import DEFAULT_TIER, line_of
+from projectone.contracts.versions import DEFAULT_FAMILY
 from projectone.errors import SettingsError
 
 _TIERS_BY_MEMORY = (("int4", 2_000_000_000), ("int8", 4_000_000_000))
@@ -96,6 +98,15 @@ class DeviceSettings:
             "default": "no limit",
         },
     )
+    memory_keep: Retention = field(
+        default_factory=Retention,
+        metadata={
+            "variable": "PROJECTONE_MEMORY_KEEP",
+            "help": "How many days what is remembered is kept, if memory is on: what was said, asked and noted, each a "
+            "number of days or `forever`; `0` keeps none of it",
+            "default": "said=90 asked=30 noted=forever",
+        },
+    )
     update_hours: tuple[int, int] = field(
         default=(1, 6),
         metadata={
@@ -113,6 +124,10 @@ class DeviceSettings:
             raise SettingsError(
                 f"PROJECTONE_CHANNEL: expected the name of a channel, such as stable, got {self.channel!r}"
             )
+        try:
+            line_of(DEFAULT_FAMILY, self.channel)
+        except ValueError as error:
+            raise SettingsError(f"PROJECTONE_CHANNEL: {error}") from error
         if re.fullmatch("[a-z]{2,3}", self.language) is None:
             raise SettingsError(
                 f"PROJECTONE_LANGUAGE: expected a code of two or three letters, such as en, got {self.language!r}"
@@ -138,6 +153,7 @@ class DeviceSettings:
             language=environ.get("PROJECTONE_LANGUAGE", "") or "en",
             numerics=_numerics(environ.get("PROJECTONE_NUMERICS", "") or "float32"),
             model_budget_bytes=_budget_bytes(environ.get("PROJECTONE_MODEL_BUDGET_MB", "")),
+            memory_keep=Retention.parse(environ.get("PROJECTONE_MEMORY_KEEP", "")),
             update_hours=_hours(environ.get("PROJECTONE_UPDATE_HOURS", "") or "1-6"),
         )
 

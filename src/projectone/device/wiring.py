@@ -13,7 +13,7 @@ from projectone.contracts.devices import Enrolment
 from projectone.contracts.endpoints import DEVICES
 from projectone.contracts.releases import ReleaseManifest
 from projectone.contracts.rollouts import Turn
-from projectone.device import intent_wiring, model_wiring
+from projectone.device import intent_wiring, memory_wiring, model_wiring
 from projectone.device.acceptance import M010_TRIALS, Acceptance
 from projectone.device.assistant import M016_ASKED
 from projectone.device.client import DeviceClient
@@ -39,11 +39,12 @@ from projectone.device.recordings import (
     M001_RECORDINGS,
     M008_WORDS,
     M015_REMOVED_SOUNDS,
-    M018_INTENTS,
+    M017_INTENTS,
     Clip,
     Recording,
     Recordings,
 )
+from projectone.device.remembering import M018_MEMORY, Remembering
 from projectone.device.rooms import DeviceRooms
 from projectone.device.scripts import Scripts
 from projectone.device.sent import Sent
@@ -78,7 +79,8 @@ MIGRATIONS = (
     M014_USES,
     M015_REMOVED_SOUNDS,
     M016_ASKED,
-    M018_INTENTS,
+    M017_INTENTS,
+    M018_MEMORY,
 )
 
 # The first things that are made in a home.
@@ -116,10 +118,11 @@ def open_client(settings: DeviceSettings) -> DeviceClient:
         installed, trust, transport, transcriber, _turns(cohorts, windows, reporter), settings, _now
     )
     bring = model_wiring.bring(updater, transcriber, reporter, uses)
-    keep = partial(_keep, transcriber, recordings, quality, vocabulary)
+    memory = memory_wiring.remembering(database, settings.memory_keep, vocabulary.active, _now)
+    keep = partial(_keep, transcriber, recordings, quality, vocabulary, memory)
     offers = Offers(recordings, outbox, consent, contributor_id=keys.contributor_id, language=settings.language)
     corrections = _corrections(database, recordings, outbox, consent, offers, vocabulary, keys)
-    sent = Sent(database, recordings, outbox)
+    sent = Sent(database, recordings, outbox, forget_traces=memory.tidy)
     scripts = Scripts(settings.home / "scripts", transport, trust.read_scripts, language=settings.language, clock=_now)
     return DeviceClient(
         DeviceRooms(
@@ -154,6 +157,7 @@ def open_client(settings: DeviceSettings) -> DeviceClient:
                 read=read_given_clip,
                 distances=_distances,
             ),
+            memory=memory,
             live=_live(settings.home / "live", transcriber, recordings, keep),
             assist=intent_wiring.assistant(database, settings.home, recordings, outbox, offers, _now),
             windows=windows,
@@ -276,6 +280,7 @@ def _keep(
     recordings: Recordings,
     quality: Quality,
     vocabulary: Vocabulary,
+    memory: Remembering,
     clip: Clip,
     recorded_at: datetime,
     on_progress: OnProgress | None = None,
@@ -284,7 +289,7 @@ def _keep(
     heard = transcriber.transcribe(clip.samples, on_progress=on_progress)
     quality.count_heard(heard, clip.samples)
     vocabulary.count_helped(heard.terms)
-    return recordings.add(
+    recording = recordings.add(
         clip,
         text=heard.text,
         model_version=heard.model_version,
@@ -292,6 +297,8 @@ def _keep(
         words=heard.words,
         signals=heard.signals,
     )
+    memory.heard(recording)
+    return recording
 
 
 def _live(

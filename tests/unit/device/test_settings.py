@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from projectone.assist.memory.retention import Retention
 from projectone.device.settings import DeviceSettings, tier_for
 from projectone.errors import SettingsError
 
@@ -31,6 +32,7 @@ def test_every_variable_is_read(tmp_path: Path) -> None:
         "PROJECTONE_LANGUAGE": "de",
         "PROJECTONE_NUMERICS": "int8",
         "PROJECTONE_MODEL_BUDGET_MB": "900",
+        "PROJECTONE_MEMORY_KEEP": "said=7 noted=forever",
         "PROJECTONE_UPDATE_HOURS": "22-5",
     }
     assert DeviceSettings.from_env(values) == DeviceSettings(
@@ -44,6 +46,7 @@ def test_every_variable_is_read(tmp_path: Path) -> None:
         language="de",
         numerics="int8",
         model_budget_bytes=900_000_000,
+        memory_keep=Retention({"said": 7, "asked": 30, "noted": None}),
         update_hours=(22, 5),
     )
     assert {field.metadata["variable"] for field in fields(DeviceSettings)} == set(values)

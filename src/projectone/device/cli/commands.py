@@ -10,6 +10,7 @@ from projectone.device.cli.cues import CUES, SOUND
 from projectone.device.cli.donations import DONATE
 from projectone.device.cli.editor import edited, require_terminal
 from projectone.device.cli.health import HEALTH, turn_shown
+from projectone.device.cli.memory import MEMORY
 from projectone.device.cli.model import MODEL, UPDATE
 from projectone.device.cli.progress import ProgressLine
 from projectone.device.cli.quality import QUALITY
@@ -120,8 +121,9 @@ COMMANDS: dict[str, Command] = {
         _correct_arguments,
         _correct,
     ),
-    "vocabulary": VOCABULARY,
     "ask": ASK,
+    "vocabulary": VOCABULARY,
+    "memory": MEMORY,
     "donate": DONATE,
     "sent": SENT,
     "undo": UNDO,

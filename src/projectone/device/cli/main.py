@@ -28,6 +28,7 @@ SUMMARIES: dict[str, str] = {
     "correct": "keep what was really said in a recording",
     "ask": "say what was meant in a text or a recording, on this machine",
     "vocabulary": "see and change the names and words that this device minds",
+    "memory": "see, search and forget what this device remembers, or switch it on and off",
     "donate": "read a sentence aloud from which the model learns most",
     "sent": "list what left this device",
     "undo": "take one correction or donation back, also from the server",

@@ -17,6 +17,7 @@ from projectone.device.web import (
     departures,
     donate,
     editor,
+    memory,
     model,
     privacy,
     proofs,
@@ -50,6 +51,7 @@ PAGES: tuple[Routes, ...] = (
     sync.routes,
     cues.routes,
     vocabulary.routes,
+    memory.routes,
     quality.routes,
     model.routes,
 )

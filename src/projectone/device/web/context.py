@@ -42,6 +42,7 @@ NAVIGATION = (
     NavigationItem("/privacy", "Privacy", "shield", True),
     NavigationItem("/model", "Model", "cube", False),
     NavigationItem("/vocabulary", "Vocabulary", "book", False),
+    NavigationItem("/memory", "Memory", "bookmark", False),
     NavigationItem("/quality", "Quality", "chart", False),
 )
 

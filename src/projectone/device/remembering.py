@@ -1,0 +1,166 @@
+"""What this device remembers for its person: off until they switch it on, shown whole, and forgotten when they say so.
+
+Nothing of it is sent, with or without a consent: no purpose names it. A memory of a recording goes with the recording,
+one of a correction or of a question with that one, whoever takes it back: triggers see to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Final
+
+from projectone.assist.memory import (
+    MAX_CHARACTERS,
+    MEMORY_TABLES,
+    About,
+    Kind,
+    Memory,
+    Recalled,
+    Remembered,
+    Retention,
+    names_in,
+)
+from projectone.assist.vectors.protocol import Owner
+from projectone.assist.vectors.sqlite import VECTORS_TABLE
+from projectone.device.recordings import Recording
+from projectone.errors import ConsentError
+from projectone.storage.database import Database
+
+M018_MEMORY = f"""
+{VECTORS_TABLE}
+{MEMORY_TABLES}
+CREATE TABLE memory_switch (is_on INTEGER NOT NULL CHECK (is_on IN (0, 1))) STRICT;
+INSERT INTO memory_switch VALUES (0);
+CREATE TRIGGER memory_forgets_recordings AFTER DELETE ON recordings
+BEGIN
+    DELETE FROM memories WHERE recording_id = OLD.recording_id;
+END;
+CREATE TRIGGER memory_forgets_corrections AFTER UPDATE OF is_superseded ON data_points WHEN NEW.is_superseded = 1
+BEGIN
+    DELETE FROM memories WHERE source_id = NEW.sample_id;
+END;
+CREATE TRIGGER memory_forgets_questions AFTER DELETE ON asked
+BEGIN
+    DELETE FROM memories WHERE source_id = OLD.ask_id;
+END;
+"""
+
+_THE_PERSON: Final = Owner("device", "person")
+"""A home is one person's. Whoever shares a machine has a home each."""
+
+
+class Remembering:
+    """The memory of the person whose device this is."""
+
+    def __init__(
+        self,
+        database: Database,
+        memory: Memory,
+        *,
+        terms: Callable[[], tuple[str, ...]],
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._database = database
+        self._memory = memory
+        self._terms = terms
+        self._clock = clock
+
+    @property
+    def is_on(self) -> bool:
+        """Whether anything is remembered, and looked for."""
+        (row,) = self._database.query("SELECT is_on FROM memory_switch")
+        return bool(row["is_on"])
+
+    @property
+    def retention(self) -> Retention:
+        """How long which kind is kept."""
+        return self._memory.retention
+
+    def switch(self, *, is_on: bool) -> None:
+        """Remember from now on what is said, or nothing more. What is remembered stays until it is forgotten."""
+        self._database.execute("UPDATE memory_switch SET is_on = ?", (int(is_on),))
+
+    def heard(self, recording: Recording) -> None:
+        """Remember what was heard in a recording, if memory is on."""
+        self._remember(recording.text, kind="said", said_at=recording.recorded_at, recording=recording)
+
+    def corrected(self, recording: Recording, text: str, sample_id: str) -> None:
+        """Remember what was really said in place of what was heard, if memory is on."""
+        self._remember(text, kind="said", said_at=recording.recorded_at, recording=recording, sample_id=sample_id)
+
+    def asked(self, text: str, *, intent: str | None, ask_id: str) -> None:
+        """Remember what was asked and what was meant by it, if memory is on."""
+        if self.is_on and text.strip():
+            about = About("asked", self._clock(), self._names(text), intent, source_id=ask_id)
+            self._memory.remember(_THE_PERSON, text[:MAX_CHARACTERS], about, self._clock())
+
+    def note(self, text: str) -> Remembered | None:
+        """Remember what a person writes down; None if nothing in it could be found again.
+
+        Raises:
+            ConsentError: if memory is off.
+            DataError: if it is no text, or too long.
+        """
+        if not self.is_on:
+            raise ConsentError("memory is off, so nothing is kept: projectone memory on")
+        return self._memory.remember(_THE_PERSON, text, About("noted", self._clock(), self._names(text)), self._clock())
+
+    def recall(self, text: str, k: int = 5) -> list[Recalled]:
+        """What is nearest to a text by what it means, the nearest first; nothing while memory is off."""
+        return self._memory.recall(_THE_PERSON, text, k, self._clock()) if self.is_on else []
+
+    def newest(self, limit: int = 50) -> list[Remembered]:
+        """Everything that is remembered, newest first, also while memory is off."""
+        return self._memory.newest(_THE_PERSON, limit, self._clock())
+
+    def search(self, words: str, limit: int = 50) -> list[Remembered]:
+        """What holds all of these words, newest first; then what is near to them by what it means."""
+        found = self._memory.search(_THE_PERSON, words, limit, self._clock())
+        known = {memory.memory_id for memory in found}
+        near = self._memory.recall(_THE_PERSON, words, min(limit, 10), self._clock()) if len(found) < limit else []
+        return [*found, *(each.memory for each in near if each.memory.memory_id not in known)][:limit]
+
+    def count(self) -> int:
+        """How much is remembered."""
+        return self._memory.count(_THE_PERSON, self._clock())
+
+    def forget(self, named: str) -> Remembered:
+        """Forget one for good; gives what it was.
+
+        Args:
+            named: Its id, or a beginning of it that fits one only.
+
+        Raises:
+            DataError: if there is no such memory.
+        """
+        memory = self._memory.find(_THE_PERSON, named, self._clock())
+        self._memory.drop(_THE_PERSON, [memory.memory_id])
+        return memory
+
+    def forget_all(self) -> int:
+        """Forget everything for good; gives how much it was."""
+        return self._memory.forget(_THE_PERSON)
+
+    def sweep(self, *, n_texts: int = 0) -> None:
+        """Let go of what ran out, and of the vectors of what was deleted; make some vectors that are missing."""
+        self._memory.sweep(self._clock(), n_texts=n_texts)
+
+    def tidy(self) -> None:
+        """Remove the vectors of what was deleted; part of the transaction that deletes it, if there is one."""
+        self._memory.tidy(_THE_PERSON)
+
+    def close(self) -> None:
+        """Let go of the vectors, those of what was deleted for good."""
+        self.tidy()
+        self._memory.close()
+
+    def _remember(
+        self, text: str, *, kind: Kind, said_at: datetime, recording: Recording, sample_id: str | None = None
+    ) -> None:
+        if self.is_on and text.strip():
+            about = About(kind, said_at, self._names(text), None, recording.recording_id, sample_id)
+            self._memory.remember(_THE_PERSON, text[:MAX_CHARACTERS], about, self._clock())
+
+    def _names(self, text: str) -> tuple[str, ...]:
+        return names_in(text, self._terms())
