@@ -8,7 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from typing import Literal
+from typing import Any, Literal
 
 Fault = Literal[
     "none",
@@ -47,6 +47,10 @@ def _completion(text: str) -> bytes:
     ).encode()
 
 
+def _prompt_of(asked: dict[str, Any]) -> str:
+    return str(asked["messages"][-1]["content"])
+
+
 def _event(text: str | None, finish: str | None = None) -> bytes:
     choice = {"index": 0, "delta": {"content": text} if text is not None else {}, "finish_reason": finish}
     return (
@@ -59,7 +63,7 @@ def _head(status: str, *headers: str) -> bytes:
 
 
 class ChatServer:
-    """Answers `POST /v1/chat/completions`. `fault` may be changed between requests."""
+    """Answers `POST /v1/chat/completions`. `fault` and `said` may change; an empty `said` repeats the prompt."""
 
     def __init__(self) -> None:
         self.fault: Fault = "none"
@@ -111,7 +115,7 @@ class ChatServer:
             body += connection.recv(65536)
         return head + b"\r\n\r\n" + body
 
-    def _answer(self, connection: socket.socket, asked: dict[str, object]) -> bool:
+    def _answer(self, connection: socket.socket, asked: dict[str, Any]) -> bool:
         """Whether the connection stays open."""
         simple = {
             "garbage": (_head("200 OK", "Content-Type: application/json", "Content-Length: 9"), b"<html>\x00\xff!"),
@@ -134,16 +138,17 @@ class ChatServer:
             return False
         if self.fault == "drip-head":
             return self._drip(connection, b"HTTP/1.1 200 OK\r\n" + b"X-More: yes\r\n" * 1000)
-        (self._stream if asked.get("stream") else self._whole)(connection)
+        said = self.said or _prompt_of(asked)
+        (self._stream if asked.get("stream") else self._whole)(connection, said)
         return self.fault not in ("cut", "drip", "endless")
 
-    def _whole(self, connection: socket.socket) -> None:
+    def _whole(self, connection: socket.socket, said: str) -> None:
         bodies = {
             "wrong-schema": b'{"choices": [{"message": {"content": ["no", "text"]}}]}',
             "empty": _completion("  "),
             "control-characters": _completion("It is\u001b[2J \u202eeight\ud800 degrees. "),
         }
-        body = bodies.get(self.fault, _completion(self.said))
+        body = bodies.get(self.fault, _completion(said))
         length = 10**9 if self.fault == "endless" else len(body)
         connection.sendall(_head("200 OK", "Content-Type: application/json", f"Content-Length: {length}"))
         if self.fault == "cut":
@@ -155,9 +160,9 @@ class ChatServer:
         else:
             connection.sendall(body)
 
-    def _stream(self, connection: socket.socket) -> None:
+    def _stream(self, connection: socket.socket, said: str) -> None:
         connection.sendall(_head("200 OK", "Content-Type: text/event-stream", "Transfer-Encoding: chunked"))
-        pieces = _PIECES if self.said == SAID else (self.said,)
+        pieces = _PIECES if said == SAID else [said[at : at + 5] for at in range(0, len(said), 5)]
         whole = [*map(_event, pieces), _event(None, "stop"), b"data: [DONE]\n\n"]
         events = {
             "cut": whole[:2],
