@@ -15,7 +15,7 @@ import pytest
 from tests.conformance.vector_stores import STORES, Opening
 
 from projectone.assist.vectors.protocol import MAX_HITS, Item, Owner, Vector, VectorStore
-from projectone.errors import DataError, ProjectOneError
+from projectone.errors import DataError, ProjectOneError, StorageError
 
 WIDTH = 16
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -254,13 +254,10 @@ def test_another_opening_finds_the_same(opening: Opening, store: VectorStore) ->
     store.put([item(n, owner, place, kind=f"k{n}") for n, place in enumerate(places)])
     before = store.nearest(places[2], owner, 5, NOW)
     store.drop([before[4].id], owner)
-    if opening.is_for_one:
-        store.close()
     with contextlib.closing(opening.open()) as again:
         assert again.nearest(places[2], owner, 5, NOW) == before[:4]
         again.forget(owner)
-        if not opening.is_for_one:  # what one has forgotten the other does not serve from its memory
-            assert store.nearest(places[2], owner, 5, NOW) == []
+    assert store.nearest(places[2], owner, 5, NOW) == []  # not from its memory either
 
 
 def test_a_store_of_another_width_is_refused(opening: Opening, store: VectorStore) -> None:
@@ -268,8 +265,6 @@ def test_a_store_of_another_width_is_refused(opening: Opening, store: VectorStor
         pytest.skip("this store ends with its process, and says so")
     owner = Owner("t", "u")
     store.put([item(1, owner, vectors(1)[0])])
-    if opening.is_for_one:
-        store.close()
     with pytest.raises(ProjectOneError, match="wide"), contextlib.closing(opening.open(WIDTH * 2)) as wider:
         wider.nearest(np.ones(WIDTH * 2, np.float32), owner, 1, NOW)
 
@@ -282,3 +277,53 @@ def test_nothing_that_names_a_person_reaches_the_store(opening: Opening, store: 
         pytest.skip("nothing on disk")
     store.close()
     assert [path for path in folder.rglob("*") if path.is_file() and b"anna" in path.read_bytes()] == []
+
+
+def test_an_approximate_index_that_somebody_made_changes_no_answer(opening: Opening, store: VectorStore) -> None:
+    if not opening.url:
+        pytest.skip("no server on which somebody else could make an index")
+    import psycopg  # with the server
+
+    many, few, (towards,) = Owner("t", "many"), Owner("t", "few"), vectors(1)
+    store.put([item(n, many, towards + row / 50) for n, row in enumerate(vectors(400))])
+    store.put([item(n, few, row - towards) for n, row in enumerate(vectors(10, 5))])
+    with psycopg.connect(opening.url, autocommit=True) as connection:
+        connection.execute("CREATE INDEX ON projectone_vectors USING hnsw (vector vector_cosine_ops)")
+        # The planner is pushed to it, as it would be by millions of rows.
+        pushed = "SET enable_sort = off; SET enable_seqscan = off; SET enable_bitmapscan = off; ANALYZE"
+        connection.execute(pushed)
+        control = connection.execute(
+            "SELECT id FROM projectone_vectors WHERE owner = %s ORDER BY vector <=> %s::vector LIMIT 10",
+            (few.key, str(towards.tolist())),
+        ).fetchall()
+        assert len(control) < 10  # by the index the one with few gets hardly any
+        mine: Any = store
+        with mine._connected() as own:
+            own.execute(pushed)
+    assert len(store.nearest(towards, few, 10, NOW)) == 10
+
+
+def test_a_connection_that_ends_within_a_put_leaves_nothing_and_is_made_anew(
+    opening: Opening, store: VectorStore
+) -> None:
+    if not opening.url:
+        pytest.skip("no server that could hang up; a kill of the process is in tests/faults/test_vectors_killed.py")
+    import psycopg  # with the server
+
+    owner = Owner("t", "u")
+    store.put([item(n, owner, row) for n, row in enumerate(vectors(3))])
+    with psycopg.connect(opening.url, autocommit=True) as connection:
+        connection.execute(
+            "CREATE FUNCTION hang_up() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+            "IF NEW.kind = 'last' THEN PERFORM pg_terminate_backend(pg_backend_pid()); END IF; RETURN NEW; END $$"
+        )
+        connection.execute(
+            "CREATE TRIGGER hang_up BEFORE INSERT ON projectone_vectors FOR EACH ROW EXECUTE FUNCTION hang_up()"
+        )
+        more = [item(n + 10, owner, row, kind="last" if n == 30 else "said") for n, row in enumerate(vectors(40))]
+        with pytest.raises(StorageError):
+            store.put(more)
+        connection.execute("DROP FUNCTION hang_up CASCADE")
+    assert store.count(owner) == 3
+    store.put(more)
+    assert store.count(owner) == 43

