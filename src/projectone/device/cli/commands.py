@@ -94,7 +94,7 @@ def _status(client: DeviceClient, arguments: argparse.Namespace) -> Result:
         "waiting": status.waiting,
         "refused": [{"id": item, "reason": reason, "detail": detail} for item, reason, detail in status.refusals],
     }
-    granted = ", ".join(scope for scope, moment in status.consents.items() if moment) or "none: nothing leaves"
+    granted = ", ".join(scope for scope, moment in status.consents.items() if moment)
     lines = [
         f"model       {status.model_version or 'none yet: projectone update'}"
         + (f" (before: {status.previous_version})" if status.previous_version else ""),
@@ -103,7 +103,7 @@ def _status(client: DeviceClient, arguments: argparse.Namespace) -> Result:
         f"recordings  {status.recordings}, {status.corrections} corrected, {status.donations} donated",
         f"meanings    {status.intents} corrected",
         f"sent        {status.uploaded}, {status.waiting} waiting, {len(status.refusals)} refused",
-        f"consents    {granted}",
+        f"consents    {granted or 'none: no recording and no text leaves'}",
         f"health      {'counts are reported' if status.is_reporting else 'nothing is reported: projectone health on'}",
         f"server      {status.server or 'not set: PROJECTONE_SERVER'} (channel {status.channel})",
         f"home        {status.home}",

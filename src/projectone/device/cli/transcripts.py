@@ -9,15 +9,13 @@ from pathlib import Path
 from typing import Final
 
 from projectone.device.cli.results import recording_facts, shown
+from projectone.device.forms import FORMS
 from projectone.device.recordings import Recording
-from projectone.device.subtitles import to_srt, to_vtt
 from projectone.errors import SettingsError
 from projectone.storage.files import write_atomically
 
 FORMATS: Final[dict[str, Callable[[Recording], str]]] = {
-    "srt": lambda recording: to_srt(recording.words),
-    "vtt": lambda recording: to_vtt(recording.words),
-    "txt": lambda recording: f"{recording.text}\n",
+    **FORMS,
     "json": lambda recording: f"{json.dumps(recording_facts(recording), ensure_ascii=False, indent=2)}\n",
 }
 

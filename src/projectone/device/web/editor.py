@@ -11,7 +11,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from projectone.device.client import DeviceClient
 from projectone.device.corrections import Seen
+from projectone.device.forms import FORMS
 from projectone.device.heard import DOUBT
 from projectone.device.recordings import Recording
 from projectone.device.web.answers import json_answer
@@ -21,6 +23,7 @@ from projectone.device.web.fates import fate_words
 from projectone.device.web.sounds import sound_answer
 
 _COLUMNS = 480
+_MEDIA_TYPES = {"srt": "application/x-subrip", "vtt": "text/vtt", "txt": "text/plain"}
 
 
 def routes(context: WebContext) -> list[Route]:
@@ -80,9 +83,20 @@ def routes(context: WebContext) -> list[Route]:
         Route(path, delete, methods=["DELETE"]),
         Route(f"{path}/audio", sound),
         Route(f"{path}/waveform", waveform),
+        Route(f"{path}/as/{{form}}", partial(_saved, client)),
         Route(f"{path}/correction", reads_json(correct), methods=["PUT"]),
         Route(f"{path}/correction", take_back, methods=["DELETE"]),
     ]
+
+
+def _saved(client: DeviceClient, request: Request) -> Response:
+    """A recording as a file for other programs."""
+    recording, form = client.recording(request.path_params["recording_id"]), request.path_params["form"]
+    if form not in FORMS:
+        raise HTTPException(404)
+    name = f"{recording.recorded_at.astimezone():%Y-%m-%d %H.%M}.{form}"
+    headers = {"content-disposition": f'attachment; filename="{name}"'}
+    return Response(FORMS[form](recording).encode(), media_type=_MEDIA_TYPES[form], headers=headers)
 
 
 def _title(recording: Recording) -> str:

@@ -52,6 +52,12 @@ _TITLES = {
     503: "The server cannot be reached",
     507: "The disk refused",
 }
+# For people: the terminal's words name ids and commands.
+_DETAIL_OF_REASON = {
+    "recording-unknown": "This recording is not on this device. It may have been deleted in another window.",
+    "sample-unknown": "This is not on the list any more. It may have been taken back in another window.",
+    "live-unknown": "This recording is finished or was discarded, perhaps in another window.",
+}
 _REASON_OF = {404: "not-found", 405: "method-not-allowed", 413: "too-large"}
 
 
@@ -65,6 +71,7 @@ def problem_of(error: Exception) -> Problem:
         status, detail = _status_of(error), str(error)
         described = error_document(error)["error"]
         reason = described.get("reason", described["kind"])
+        detail = _DETAIL_OF_REASON.get(reason, detail)
     elif isinstance(error, OSError):
         is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         status, reason, detail = 507, "disk-full" if is_full else "system", error.strerror or str(error)

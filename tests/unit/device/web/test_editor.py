@@ -115,6 +115,16 @@ def test_a_player_gets_the_part_of_the_sound_that_it_asks_for(pages: TestClient,
     assert pages.get(path, headers={"range": "seconds=1-2"}).status_code == 200
 
 
+def test_a_recording_is_saved_as_corrected_for_other_programs(pages: TestClient, recording: Recording) -> None:
+    path = f"/api/recordings/{recording.recording_id}"
+    pages.put(f"{path}/correction", json={"text": "one two three"})
+    answer = pages.get(f"{path}/as/srt")
+    assert "one two three" in answer.text
+    assert re.fullmatch(r'attachment; filename="[\d .-]+\.srt"', answer.headers["content-disposition"])
+    assert pages.get(f"{path}/as/txt").text == "one two three\n"
+    assert pages.get(f"{path}/as/exe").status_code == 404
+
+
 def test_a_long_sound_is_checked_once_however_often_a_player_asks(
     pages: TestClient, recording: Recording, window: Window, monkeypatch: pytest.MonkeyPatch
 ) -> None:
