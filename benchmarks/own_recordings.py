@@ -25,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 from mlx.utils import tree_map
 
-from projectone.device.acceptance import M010_TRIALS, Acceptance, OwnRecording, TrialRows
+from projectone.device.acceptance import M010_TRIALS, TRIALS_BY_FAMILY, Acceptance, OwnRecording, TrialRows
 from projectone.errors import ArtifactError
 from projectone.server.corpus.manifests import read_manifest
 from projectone.server.work.clips import open_decoder
@@ -91,7 +91,7 @@ def try_on(people: People, before: Callable[[Samples], str], after: Callable[[Sa
         sounds = {item.audio_sha256: samples for item, samples in recordings}
         own = [item for item, _ in recordings]
         with tempfile.TemporaryDirectory() as folder:
-            database = Database(Path(folder) / "rows.sqlite", (M010_TRIALS,))
+            database = Database(Path(folder) / "rows.sqlite", (M010_TRIALS, TRIALS_BY_FAMILY))
             rows = TrialRows(database)
             trial = Acceptance(
                 lambda made_at, own=own: own,  # type: ignore[misc]

@@ -27,7 +27,7 @@ from projectone.contracts.base import sha256_hex
 from projectone.contracts.corrections import Correction, Sample
 from projectone.contracts.devices import Enrolment
 from projectone.contracts.erasures import ErasureReceipt, LearnedRelease
-from projectone.contracts.releases import LatestModelInfo, ReleaseFile, ReleaseManifest, release_path
+from projectone.contracts.releases import LatestModelInfo, ReleaseFile, ReleaseManifest, family_of, release_path
 from projectone.contracts.scripts import SignedScripts
 from projectone.contracts.signatures import content_digest, public_key_text, sign_erasure, verify_request
 from projectone.contracts.uploads import Problem, UploadReceipt
@@ -119,6 +119,7 @@ class FakeServer:
     shelf: Shelf = field(default_factory=shelf_now)
     signed: dict[str, bytes] = field(default_factory=dict)
     latest: LatestModelInfo | None = None
+    latest_intents: LatestModelInfo | None = None
     packages: dict[str, bytes] = field(default_factory=dict)
     faults: Faults = field(default_factory=Faults)
     devices: dict[str, Enrolment] = field(default_factory=dict)
@@ -150,7 +151,10 @@ class FakeServer:
         """Sign a release and make it the newest."""
         release = make_release(files, **options)
         self.packages[release.manifest.package_sha256] = release.package
-        self.latest = release.info
+        if family_of(release.manifest.channel) == "intents":
+            self.latest_intents = release.info
+        else:
+            self.latest = release.info
         self.shelf.release(release.manifest)
         self.show()
         return release
@@ -251,7 +255,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self, path: str, query: str, body: bytes) -> tuple[int, bytes]:
         state = self.state
         if path in (endpoints.LATEST_MODEL_INFO, endpoints.SCRIPTS):
-            return 200, self._public(path)
+            return 200, self._public(path, query)
         if path == endpoints.DEVICES:
             enrolment = Enrolment.from_bytes(body)
             if enrolment.enrolment_code != ENROLMENT_CODE:
@@ -288,8 +292,9 @@ class _Handler(BaseHTTPRequestHandler):
             return 200, b"{}"
         return self._store(sample_id, body)
 
-    def _public(self, path: str) -> bytes:
-        answer = self.state.latest if path == endpoints.LATEST_MODEL_INFO else self.state.scripts
+    def _public(self, path: str, query: str) -> bytes:
+        latest = self.state.latest_intents if "family=intents" in query else self.state.latest
+        answer = latest if path == endpoints.LATEST_MODEL_INFO else self.state.scripts
         if answer is None:
             raise _Refused(404, "no-release" if path == endpoints.LATEST_MODEL_INFO else "no-scripts")
         if path == endpoints.SCRIPTS and endpoints.DEVICE_ID_HEADER in self.headers:

@@ -25,6 +25,7 @@ class DeviceStatus:
         model_version: The model in use; None before the first update.
         model_seq: Its release number.
         previous_version: The model to which one can go back.
+        intents_version: The classifier in use, which says what was meant; None before the first one.
         set_aside: Releases that failed here or that the user went back from.
         seen: A release whose turn had not come here when the server was asked last.
         is_reporting: Whether this device says how its model does.
@@ -45,6 +46,7 @@ class DeviceStatus:
     model_version: str | None
     model_seq: int | None
     previous_version: str | None
+    intents_version: str | None
     set_aside: tuple[SetAside, ...]
     seen: SeenTurn | None
     is_reporting: bool

@@ -10,6 +10,7 @@ import numpy as np
 from projectone.contracts.consent import ConsentReceipt, ConsentScope
 from projectone.contracts.erasures import ErasureReceipt
 from projectone.contracts.uses import SignedUses
+from projectone.contracts.versions import DEFAULT_FAMILY, Family
 from projectone.device.accounts import ConsentAccount, DeviceStatus
 from projectone.device.clips import read_clip, read_given_clip
 from projectone.device.consent import ConsentMethod
@@ -45,7 +46,8 @@ class DeviceClient:
         self.live = rooms.live
         self.quality = rooms.quality
         self.given = rooms.given
-        self.adoption = rooms.adoption
+        self.adoptions = rooms.adoptions
+        self.adoption = rooms.adoptions[DEFAULT_FAMILY]
         self.library = rooms.library
         self.cues = Cues(rooms.home / "cues")
 
@@ -59,12 +61,13 @@ class DeviceClient:
 
     def close(self) -> None:
         """Let go of model, connections and rows."""
-        self.adoption.stop()
+        for adoption in self.adoptions.values():
+            adoption.stop()
         self._rooms.live.close()
         self._rooms.transcriber.close()
-        self._rooms.transport.close()
         self.assist.close()
         self.memory.close()
+        self._rooms.transport.close()
         self._rooms.database.close()
 
     def transcribe(self, wav: bytes | Path, *, on_progress: OnProgress | None = None) -> Recording:
@@ -137,7 +140,7 @@ class DeviceClient:
         """
         kept = self._rooms.corrections.correct(recording_id, text, others_present=others_present, seen=seen)
         if not kept.is_again:
-            self._rooms.windows.count_correction()
+            self._rooms.lines[DEFAULT_FAMILY].windows.count_correction()
             recording = self._rooms.recordings.find(recording_id)
             self.adoption.count_correction(recording.model_version)
             self.quality.count_correction(recording.text, kept.text, model_version=recording.model_version)
@@ -290,12 +293,18 @@ class DeviceClient:
             SettingsError: if something waits and no server is set.
         """
         report = self._rooms.uploader.sync(only_due=only_due, on_progress=on_progress)
-        self._rooms.reporter.report()
+        for line in self._rooms.lines.values():
+            line.reporter.report()
         self.quality.report()
         return report
 
     def update(
-        self, on_progress: ByteProgress | None = None, *, is_again: bool = False, is_early: bool = False
+        self,
+        on_progress: ByteProgress | None = None,
+        *,
+        is_again: bool = False,
+        is_early: bool = False,
+        family: Family = DEFAULT_FAMILY,
     ) -> UpdateReport:
         """Bring the newest model into use, if there is one that is ours and works here, and it is this device's turn.
 
@@ -303,38 +312,38 @@ class DeviceClient:
             on_progress: Called with the bytes that are here and those there will be.
             is_again: Also take a release that failed here, or that the user went back from.
             is_early: Take it before this device's turn.
+            family: What the model is for.
 
         Raises:
             ArtifactError: if the release must not be installed (one of its subclasses says why).
             LeaseError: if another process is updating.
             TransportError: if the server could not be reached; the next call goes on from here.
         """
-        report = self._rooms.bring(is_again=is_again, is_early=is_early, on_progress=on_progress)
+        report = self.adoptions[family].update(is_again=is_again, is_early=is_early, on_progress=on_progress)
         self.quality.report()
         return report
 
     def report_health(self, *, is_on: bool) -> None:
         """Say from now on how the model in use does: counts alone. Or say it no more, and forget what was counted."""
-        self._rooms.windows.switch(is_on=is_on)
+        self._rooms.lines[DEFAULT_FAMILY].windows.switch(is_on=is_on)
 
     def health(self) -> list[Window]:
         """What is counted just now, and will be said."""
-        return self._rooms.windows.open()
+        return [window for line in self._rooms.lines.values() for window in line.windows.open()]
 
-    def roll_back(self) -> str:
+    def roll_back(self, family: Family = DEFAULT_FAMILY) -> str:
         """Use the model before from now on; gives its version.
 
         Raises:
             ArtifactError: if there is none to go back to.
         """
-        slot = self._rooms.installed.roll_back()
-        self._rooms.transcriber.reload()
-        return slot.version
+        return self.adoptions[family].roll_back()
 
     def status(self) -> DeviceStatus:
         """Where this device stands."""
         rooms = self._rooms
-        state = rooms.installed.state()
+        speech, intents = rooms.lines["speech"], rooms.lines["intents"].installed.state()
+        state = speech.installed.state()
         counts = rooms.recordings.counts()
         outbox = rooms.outbox.counts()
         return DeviceStatus(
@@ -346,8 +355,9 @@ class DeviceClient:
             model_seq=state.current.seq if state.current else None,
             previous_version=state.previous.version if state.previous else None,
             set_aside=state.set_aside,
-            seen=rooms.cohorts.seen(),
-            is_reporting=rooms.windows.is_on,
+            intents_version=intents.current.version if intents.current else None,
+            seen=speech.cohorts.seen(),
+            is_reporting=speech.windows.is_on,
             consents={
                 scope: receipt.granted_at if receipt else None for scope, receipt in rooms.consent.in_force().items()
             },

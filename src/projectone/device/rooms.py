@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from projectone.contracts.erasures import ErasureReceipt, SignedErasure
 from projectone.contracts.uses import SampleUses, SignedUses
-from projectone.device.adoption import Adoption, Bring
+from projectone.contracts.versions import Family
+from projectone.device.adoption import Adoption, ModelLine
 from projectone.device.assistant import Assistant
 from projectone.device.consent import ConsentLedger
 from projectone.device.corrections import Corrections
 from projectone.device.donating import Donating
 from projectone.device.given import Given
-from projectone.device.health import Cohorts, Reporter, Windows
 from projectone.device.heard import OnProgress
 from projectone.device.installed import Installed
 from projectone.device.keys import DeviceKeys
@@ -55,17 +55,14 @@ class DeviceRooms:
     given: Given
     library: Library
     uploader: Uploader
-    bring: Bring
-    adoption: Adoption
+    lines: Mapping[Family, ModelLine]
+    adoptions: Mapping[Family, Adoption]
     transcriber: Transcriber
     vocabulary: Vocabulary
     donating: Donating
-    live: Live
     assist: Assistant
     memory: Remembering
-    windows: Windows
-    cohorts: Cohorts
-    reporter: Reporter
+    live: Live
     quality: Quality
     read_erasure: Callable[[SignedErasure], ErasureReceipt]
     read_uses: Callable[[SignedUses], LearnedFrom]

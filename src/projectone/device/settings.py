@@ -107,6 +107,39 @@ class DeviceSettings:
             "default": "said=90 asked=30 noted=forever",
         },
     )
+    answers_url: str | None = field(
+        default=None,
+        metadata={
+            "variable": "PROJECTONE_ANSWERS_URL",
+            "help": "Server with an OpenAI-compatible API that may answer questions, such as https://host/v1; it is "
+            "asked only after `projectone consent grant hosted_answers`",
+        },
+    )
+    answers_model: str = field(
+        default="", metadata={"variable": "PROJECTONE_ANSWERS_MODEL", "help": "Name of the model on that server"}
+    )
+    answers_key: str = field(
+        default="",
+        metadata={
+            "variable": "PROJECTONE_ANSWERS_KEY",
+            "help": "File with that server's key, which nobody else may read; or `keyring`: the entry of the service "
+            "`projectone-answers` and the server's host",
+        },
+    )
+    answers_local_model: Path | None = field(
+        default=None,
+        metadata={
+            "variable": "PROJECTONE_ANSWERS_LOCAL_MODEL",
+            "help": "Folder of a language model for mlx-lm (extra `local-answers`): asked first, and nothing leaves",
+        },
+    )
+    answers_deadline_s: float = field(
+        default=3.0,
+        metadata={
+            "variable": "PROJECTONE_ANSWERS_DEADLINE_S",
+            "help": "How many seconds an answer may take, before the words of a template take its place",
+        },
+    )
     update_hours: tuple[int, int] = field(
         default=(1, 6),
         metadata={
@@ -154,6 +187,11 @@ class DeviceSettings:
             numerics=_numerics(environ.get("PROJECTONE_NUMERICS", "") or "float32"),
             model_budget_bytes=_budget_bytes(environ.get("PROJECTONE_MODEL_BUDGET_MB", "")),
             memory_keep=Retention.parse(environ.get("PROJECTONE_MEMORY_KEEP", "")),
+            answers_url=environ.get("PROJECTONE_ANSWERS_URL", "").rstrip("/") or None,
+            answers_model=environ.get("PROJECTONE_ANSWERS_MODEL", ""),
+            answers_key=environ.get("PROJECTONE_ANSWERS_KEY", ""),
+            answers_local_model=_folder(environ.get("PROJECTONE_ANSWERS_LOCAL_MODEL", "")),
+            answers_deadline_s=_seconds(environ.get("PROJECTONE_ANSWERS_DEADLINE_S", "") or "3"),
             update_hours=_hours(environ.get("PROJECTONE_UPDATE_HOURS", "") or "1-6"),
         )
 
@@ -185,6 +223,16 @@ def _budget_bytes(text: str) -> int | None:
     if not text.isdecimal() or int(text) == 0:
         raise SettingsError(f"PROJECTONE_MODEL_BUDGET_MB: expected a number of megabytes, such as 900, got {text!r}")
     return int(text) * 1_000_000
+
+
+def _folder(text: str) -> Path | None:
+    return Path(text).expanduser().absolute() if text else None
+
+
+def _seconds(text: str) -> float:
+    if re.fullmatch(r"\d{1,3}(\.\d{1,3})?", text) is None or not 0 < float(text) <= 600:
+        raise SettingsError(f"PROJECTONE_ANSWERS_DEADLINE_S: expected seconds, such as 3 or 0.8, got {text!r}")
+    return float(text)
 
 
 def _hours(text: str) -> tuple[int, int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -11,11 +11,11 @@ from pathlib import Path
 from projectone import __version__
 from projectone.contracts.devices import Enrolment
 from projectone.contracts.endpoints import DEVICES
-from projectone.contracts.releases import ReleaseManifest
-from projectone.contracts.rollouts import Turn
+from projectone.contracts.versions import Family
 from projectone.device import intent_wiring, memory_wiring, model_wiring
-from projectone.device.acceptance import M010_TRIALS, Acceptance
-from projectone.device.assistant import M016_ASKED
+from projectone.device.acceptance import M010_TRIALS, TRIALS_BY_FAMILY, Acceptance
+from projectone.device.adoption import Adoption, ModelLine
+from projectone.device.assistant import M016_ASKED, Assistant
 from projectone.device.client import DeviceClient
 from projectone.device.clips import read_clip, read_given_clip
 from projectone.device.consent import M002_CONSENT, M004_ERASURES, M005_PEOPLE, ConsentLedger
@@ -23,8 +23,8 @@ from projectone.device.corrections import Corrections
 from projectone.device.donating import Distances, Donating
 from projectone.device.engine import load_engine
 from projectone.device.given import Given
-from projectone.device.health import M007_HEALTH, M011_VERDICTS, Cohorts, Reporter, Windows
-from projectone.device.health.after import M014_USES, ModelUses
+from projectone.device.health import M007_HEALTH, M011_VERDICTS, WINDOWS_BY_FAMILY
+from projectone.device.health.after import M014_USES, USES_BY_FAMILY
 from projectone.device.heard import Heard, OnProgress
 from projectone.device.installed import Installed
 from projectone.device.keys import DeviceKeys
@@ -52,7 +52,6 @@ from projectone.device.settings import DeviceSettings
 from projectone.device.transcriber import Engine, Transcriber
 from projectone.device.transport import Transport
 from projectone.device.trust import Trust
-from projectone.device.updater import TakeTurn
 from projectone.device.uploader import Uploader
 from projectone.device.vocabulary import M013_VOCABULARY, Vocabulary
 from projectone.errors import SettingsError, StorageError
@@ -60,6 +59,9 @@ from projectone.storage.blobs import FileBlobs
 from projectone.storage.database import Database
 from projectone.storage.files import make_folder
 from projectone.storage.reserve import Reserve
+
+# What was one model's is keyed by what a model is for.
+M019_FAMILIES = TRIALS_BY_FAMILY + WINDOWS_BY_FAMILY + USES_BY_FAMILY
 
 # Numbered, append-only: `PRAGMA user_version` counts them.
 MIGRATIONS = (
@@ -81,6 +83,7 @@ MIGRATIONS = (
     M016_ASKED,
     M017_INTENTS,
     M018_MEMORY,
+    M019_FAMILIES,
 )
 
 # The first things that are made in a home.
@@ -98,8 +101,6 @@ def open_client(settings: DeviceSettings) -> DeviceClient:
     _make_home(settings.home)
     keys = DeviceKeys.open(settings.home / "keys", clock_s=time.time)
     transport = Transport(settings.server, keys.sign)
-    installed = Installed(settings.home / "models")
-    installed.recover()
     reserve = Reserve(settings.home / "reserve")
     reserve.hold()
     database = Database(settings.home / "device.sqlite", MIGRATIONS)
@@ -107,21 +108,17 @@ def open_client(settings: DeviceSettings) -> DeviceClient:
     recordings.sweep_audio()
     consent = ConsentLedger(database)
     outbox = Outbox(database)
-    windows, cohorts = Windows(database), Cohorts(database)
     vocabulary = Vocabulary(database, clock=_now)
-    acceptance = model_wiring.acceptance(database, recordings, outbox, settings.language, read_clip, _now)
-    uses = ModelUses(database, installed, _now)
-    transcriber = _transcriber(installed, acceptance, windows, uses, vocabulary, settings)
-    reporter = _reporter(windows, transport, installed, acceptance, keys, settings)
+    lines = _lines(settings, database, transport, keys)
+    installed = lines["speech"].installed
+    acceptance = model_wiring.acceptance(lines["speech"].rows, recordings, outbox, settings.language, read_clip, _now)
+    transcriber = _transcriber(lines["speech"], acceptance, vocabulary, settings)
     quality = _quality(database, consent, transport, keys, settings)
-    updater = model_wiring.updater(
-        installed, trust, transport, transcriber, _turns(cohorts, windows, reporter), settings, _now
-    )
-    bring = model_wiring.bring(updater, transcriber, reporter, uses)
     memory = memory_wiring.remembering(database, settings.memory_keep, vocabulary.active, _now)
     keep = partial(_keep, transcriber, recordings, quality, vocabulary, memory)
     offers = Offers(recordings, outbox, consent, contributor_id=keys.contributor_id, language=settings.language)
     corrections = _corrections(database, recordings, outbox, consent, offers, vocabulary, keys)
+    assist = intent_wiring.assistant(database, lines["intents"], recordings, outbox, offers, _now)
     sent = Sent(database, recordings, outbox, forget_traces=memory.tidy)
     scripts = Scripts(settings.home / "scripts", transport, trust.read_scripts, language=settings.language, clock=_now)
     return DeviceClient(
@@ -140,10 +137,8 @@ def open_client(settings: DeviceSettings) -> DeviceClient:
             given=Given(recordings, outbox),
             library=Library(recordings, outbox, read_clip),
             uploader=_uploader(database, outbox, consent, recordings, transport, keys, settings),
-            bring=bring,
-            adoption=model_wiring.adoption(
-                database, installed, transcriber, acceptance.rows, uses, bring, cohorts, settings, _now
-            ),
+            lines=lines,
+            adoptions=_adoptions(lines, transcriber, assist, database, transport, settings),
             transcriber=transcriber,
             vocabulary=vocabulary,
             donating=Donating(
@@ -157,12 +152,9 @@ def open_client(settings: DeviceSettings) -> DeviceClient:
                 read=read_given_clip,
                 distances=_distances,
             ),
+            assist=assist,
             memory=memory,
             live=_live(settings.home / "live", transcriber, recordings, keep),
-            assist=intent_wiring.assistant(database, settings.home, recordings, outbox, offers, _now),
-            windows=windows,
-            cohorts=cohorts,
-            reporter=reporter,
             quality=quality,
             read_erasure=trust.read_erasure,
             read_uses=trust.read_uses,
@@ -192,26 +184,61 @@ def _refuse_others(home: Path) -> None:
         )
 
 
-def _transcriber(
-    installed: Installed,
-    acceptance: Acceptance,
-    windows: Windows,
-    uses: ModelUses,
-    vocabulary: Vocabulary,
+def _lines(
+    settings: DeviceSettings, database: Database, transport: Transport, keys: DeviceKeys
+) -> dict[Family, ModelLine]:
+    """What this device has for each family of models."""
+    models = Installed(settings.home / "models")
+    models.recover()
+    here: dict[Family, Installed] = {"speech": models, "intents": intent_wiring.installed_intents(settings.home)}
+
+    def introduce() -> Enrolment:
+        return _introduction(keys, settings.enrolment_code)
+
+    return {
+        family: model_wiring.line(family, installed, database, transport, introduce, _now)
+        for family, installed in here.items()
+    }
+
+
+def _adoptions(
+    lines: Mapping[Family, ModelLine],
+    transcriber: Transcriber,
+    assist: Assistant,
+    database: Database,
+    transport: Transport,
     settings: DeviceSettings,
+) -> dict[Family, Adoption]:
+    workers: dict[Family, model_wiring.Worker] = {"speech": transcriber, "intents": assist}
+    return {
+        family: model_wiring.adoption(
+            line,
+            workers[family],
+            [other.installed for other in lines.values() if other.family != family],
+            database,
+            transport,
+            settings,
+            _now,
+        )
+        for family, line in lines.items()
+    }
+
+
+def _transcriber(
+    line: ModelLine, acceptance: Acceptance, vocabulary: Vocabulary, settings: DeviceSettings
 ) -> Transcriber:
     def on_heard(heard: Heard, sound_s: float) -> None:
         is_empty = not heard.text.strip()
-        windows.count_heard(sound_s, heard.computing_s, is_empty)
-        uses.count_heard(heard.model_version, is_empty=is_empty)
+        line.windows.count_heard(sound_s, heard.computing_s, is_empty)
+        line.uses.count_heard(heard.model_version, is_empty=is_empty)
 
     return Transcriber(
-        installed,
+        line.installed,
         lambda folder: _load_engine(folder, settings),
         terms=vocabulary.active,
-        begin_trial=model_wiring.trials(installed, acceptance),
+        begin_trial=model_wiring.trials(line.installed, acceptance),
         has_room=has_room_for,
-        watch=uses,
+        watch=line.uses,
         on_heard=on_heard,
     )
 
@@ -311,38 +338,6 @@ def _live(
         kept_at=recordings.said_at,
         clock=_now,
     )
-
-
-def _reporter(
-    windows: Windows,
-    transport: Transport,
-    installed: Installed,
-    acceptance: Acceptance,
-    keys: DeviceKeys,
-    settings: DeviceSettings,
-) -> Reporter:
-    return Reporter(
-        windows,
-        transport,
-        state=installed.state,
-        verdict_of=acceptance.rows.told_of,
-        introduce=lambda: _introduction(keys, settings.enrolment_code),
-        app_version=__version__,
-        clock=_now,
-    )
-
-
-def _turns(cohorts: Cohorts, windows: Windows, reporter: Reporter) -> TakeTurn:
-    """Whose turn a release is here, and what is said of it."""
-
-    def take_turn(manifest: ReleaseManifest, share: bytes | None, is_early: bool) -> Turn:
-        turn = cohorts.turn(manifest, share, _now(), is_asking_early=is_early)
-        if turn.cohort is not None:
-            windows.begin(manifest, turn.cohort, _now().timestamp())
-            reporter.report()  # before anything is touched: a device that is not heard of again had begun
-        return turn
-
-    return take_turn
 
 
 def _introduction(keys: DeviceKeys, code: str) -> Enrolment:

@@ -26,7 +26,7 @@ from projectone.contracts.health import (
 )
 from projectone.contracts.releases import ReleaseManifest
 from projectone.contracts.rollouts import RolloutPlan, RolloutState, bucket_of, stages_from
-from projectone.device.health import M007_HEALTH, M011_VERDICTS, Cohorts, Reporter, Windows
+from projectone.device.health import M007_HEALTH, M011_VERDICTS, WINDOWS_BY_FAMILY, Cohorts, Reporter, Windows
 from projectone.device.health.windows import JITTER_S, OBSERVED_S
 from projectone.device.installed import CRASH_LOOP, InstallState, SetAside, Slot
 from projectone.errors import RefusedError, TransportError
@@ -112,7 +112,7 @@ def key() -> rsa.RSAPrivateKey:
 
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
-    database = Database(tmp_path / "device.sqlite", (M007_HEALTH, M011_VERDICTS))
+    database = Database(tmp_path / "device.sqlite", (M007_HEALTH, M011_VERDICTS, WINDOWS_BY_FAMILY))
     yield database
     database.close()
 

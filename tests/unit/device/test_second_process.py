@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "record": ("record", "--unfinished"),
     "recordings": ("recordings",),
     "correct": ("correct", "last", "two"),
+    "ask": ("ask", "--list"),
     "vocabulary": ("vocabulary", "add", "Zoë"),
     "donate": ("donate", "--text", "one two", "--anyway", "NOTE"),
     "sent": ("sent",),

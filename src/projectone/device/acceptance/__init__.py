@@ -3,6 +3,7 @@
 choosing    which recordings
 smoke       sounds in which nobody speaks
 trial       the old model hears them, then the new one
+sentences   the same for a classifier of intents, on what the user said they meant
 judging     worse, or chance
 rows        what came of it, kept on this device
 """
@@ -10,7 +11,19 @@ rows        what came of it, kept on this device
 from __future__ import annotations
 
 from projectone.device.acceptance.choosing import OwnRecording
-from projectone.device.acceptance.rows import M010_TRIALS, Comparison, TrialRows
+from projectone.device.acceptance.rows import M010_TRIALS, TRIALS_BY_FAMILY, Comparison, TrialRows
+from projectone.device.acceptance.sentences import OwnSentence, SentenceAcceptance
 from projectone.device.acceptance.trial import Acceptance, Trial, WorseHereError
 
-__all__ = ["M010_TRIALS", "Acceptance", "Comparison", "OwnRecording", "Trial", "TrialRows", "WorseHereError"]
+__all__ = [
+    "M010_TRIALS",
+    "TRIALS_BY_FAMILY",
+    "Acceptance",
+    "Comparison",
+    "OwnRecording",
+    "OwnSentence",
+    "SentenceAcceptance",
+    "Trial",
+    "TrialRows",
+    "WorseHereError",
+]

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, cast
 
 from projectone.contracts.health import OwnVerdict
+from projectone.contracts.versions import DEFAULT_FAMILY, Family
 from projectone.device.acceptance.judging import REFUSED, Judgement, Verdict
 from projectone.storage.database import Database
 from projectone.storage.sqlite import Row
@@ -27,12 +28,34 @@ CREATE TABLE model_trials (
 ) STRICT;
 """
 
+# Numbers and versions of two families may be the same. SQLite changes no key, so the table is made anew.
+TRIALS_BY_FAMILY = """
+CREATE TABLE model_trials_next (
+    family TEXT NOT NULL,
+    seq INTEGER NOT NULL,
+    version TEXT NOT NULL,
+    against TEXT NOT NULL,
+    tried_at TEXT NOT NULL,
+    verdict TEXT NOT NULL,
+    n_recordings INTEGER NOT NULL,
+    n_words INTEGER NOT NULL,
+    wrong_before INTEGER NOT NULL,
+    wrong_after INTEGER NOT NULL,
+    n_maybe_learned INTEGER NOT NULL,
+    PRIMARY KEY (family, seq, against)
+) STRICT;
+INSERT INTO model_trials_next SELECT 'speech', * FROM model_trials;
+DROP TABLE model_trials;
+ALTER TABLE model_trials_next RENAME TO model_trials;
+"""
+
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two models on the same recordings of this user.
+    """Two models on the same recordings of this user, or two classifiers on the same sentences.
 
     Attributes:
+        family: What the models are for.
         version: The new model.
         against: The model before it.
         n_recordings: How many recordings both heard.
@@ -42,6 +65,7 @@ class Comparison:
         n_maybe_learned: How many of the recordings the new model may have learned from: they speak too well of it.
     """
 
+    family: Family
     seq: int
     version: str
     against: str
@@ -61,6 +85,8 @@ class Comparison:
     @property
     def words(self) -> str:
         """One or two sentences for the person."""
+        if self.family == "intents":
+            return self._words_on_sentences()
         if self.n_recordings == 0:
             return "You have corrected no recordings yet, so nothing can be compared."
         recordings = "1 recording" if self.n_recordings == 1 else f"{self.n_recordings} recordings"
@@ -75,15 +101,35 @@ class Comparison:
             "worse": f"That is worse for you, so model {self.against} stays.",
             "collapsed": f"It does not understand you, so model {self.against} stays.",
         }[self.verdict]
-        learned = ""
-        if self.n_maybe_learned:
-            whose = "all of them" if self.n_maybe_learned == self.n_recordings else f"{self.n_maybe_learned} of them"
-            learned = f" It may have learned from {whose}, which makes it look better than it is."
-        return f"{counted} {meaning}{learned}"
+        return f"{counted} {meaning}{self._learned()}"
+
+    def _words_on_sentences(self) -> str:
+        if self.n_recordings == 0:
+            return "You have not said yet what you meant by anything, so nothing can be compared."
+        sentences = "1 sentence" if self.n_recordings == 1 else f"{self.n_recordings} sentences"
+        counted = (
+            f"Of {sentences} whose meaning you corrected, classifier {self.against} got {self.wrong_before} wrong and "
+            f"classifier {self.version} got {self.wrong_after}."
+        )
+        meaning = {
+            "better": "It understands you better.",
+            "as-good": "The difference may be chance.",
+            "untold": "That is too few to tell.",
+            "worse": f"That is worse for you, so classifier {self.against} stays.",
+            "collapsed": f"It does not understand you, so classifier {self.against} stays.",
+        }[self.verdict]
+        return f"{counted} {meaning}{self._learned()}"
+
+    def _learned(self) -> str:
+        if not self.n_maybe_learned:
+            return ""
+        whose = "all of them" if self.n_maybe_learned == self.n_recordings else f"{self.n_maybe_learned} of them"
+        return f" It may have learned from {whose}, which makes it look better than it is."
 
     def facts(self) -> dict[str, Any]:
         """For programs: the terminal and the pages say the same."""
         return {
+            "family": self.family,
             "version": self.version,
             "against": self.against,
             "tried_at": self.tried_at.isoformat(),
@@ -98,18 +144,20 @@ class Comparison:
 
 
 class TrialRows:
-    """The rows."""
+    """The rows of one family."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, family: Family = DEFAULT_FAMILY) -> None:
         self._database = database
+        self._family = family
 
     def keep(
         self, seq: int, version: str, against: str, judged: Judgement, *, tried_at: datetime, n_maybe_learned: int
     ) -> None:
         """Keep what a trial showed; a later one of the same two models takes its place."""
         self._database.execute(
-            "INSERT OR REPLACE INTO model_trials VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO model_trials VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
+                self._family,
                 seq,
                 version,
                 against,
@@ -125,7 +173,10 @@ class TrialRows:
 
     def newest(self) -> list[Comparison]:
         """Every trial, the last first."""
-        return [_comparison(row) for row in self._database.query("SELECT * FROM model_trials ORDER BY tried_at DESC")]
+        rows = self._database.query(
+            "SELECT * FROM model_trials WHERE family = ? ORDER BY tried_at DESC", (self._family,)
+        )
+        return [_comparison(row) for row in rows]
 
     def told_of(self, seq: int) -> OwnVerdict | None:
         """All that is said of a release's last trial outside this device; None if it was compared with nothing."""
@@ -139,6 +190,7 @@ class TrialRows:
 
 def _comparison(row: Row) -> Comparison:
     return Comparison(
+        family=cast(Family, row["family"]),
         seq=row["seq"],
         version=row["version"],
         against=row["against"],

@@ -18,8 +18,9 @@ from typing import Final, Protocol
 
 from projectone.contracts.releases import ReleaseManifest
 from projectone.contracts.rollouts import SeenTurn
+from projectone.contracts.versions import DEFAULT_FAMILY, Family
 from projectone.device.acceptance import Comparison, TrialRows
-from projectone.device.adoption.standing import AdoptionState, Phase, at_rest, models_on_disk
+from projectone.device.adoption.standing import AdoptionState, Phase, at_rest, at_work, models_on_disk
 from projectone.device.conditions import Conditions, Hours, may_fetch, may_try
 from projectone.device.health.after import ModelUses
 from projectone.device.installed import Installed, InstallState, Slot
@@ -71,6 +72,7 @@ class Adoption:
         hours: Hours,
         budget_bytes: int | None,
         clock: Callable[[], datetime],
+        family: Family = DEFAULT_FAMILY,
         timer: Callable[[], float] = time.monotonic,
     ) -> None:
         """Join the rooms.
@@ -88,6 +90,7 @@ class Adoption:
             hours: When a system that does not say whether it is in use is taken to be free.
             budget_bytes: What models may take on the disk.
             clock: The time, with its zone.
+            family: What the models are for. Whether newer ones are looked for is one decision for all families.
             timer: Seconds, from anywhere.
         """
         self._database = database
@@ -103,6 +106,7 @@ class Adoption:
         self._budget_bytes = budget_bytes
         self._clock = clock
         self._timer = timer
+        self._staged = _STAGED if family == DEFAULT_FAMILY else f"{_STAGED}.{family}"
         self._doing: Phase | None = None
         self._problem: str | None = None
         self._asked_at: datetime | None = None
@@ -139,7 +143,9 @@ class Adoption:
         """Where this device stands; nothing is asked of the server."""
         installed = self._installed.state()
         comparisons, waits = self._rows.newest(), self._waits_for(installed, self._look())
-        phase, words = self._busy_with() or at_rest(installed, waits, problem=self._problem, seen=self._seen())
+        phase, words = self._busy_with() or at_rest(
+            installed, waits, problem=self._problem, seen=self._seen(), noun=self._installed.noun
+        )
         version = installed.current.version if installed.current else None
         use = self._uses.of(version) if version else None
         return AdoptionState(
@@ -155,6 +161,26 @@ class Adoption:
             used_bytes=self._installed.used_bytes(),
             budget_bytes=self._budget_bytes,
         )
+
+    def update(
+        self,
+        *,
+        is_again: bool = False,
+        is_early: bool = False,
+        on_progress: Callable[[int, int], None] | None = None,
+    ) -> UpdateReport:
+        """Bring the newest model now; see `DeviceClient.update`."""
+        return self._bring(is_again=is_again, is_early=is_early, on_progress=on_progress)
+
+    def roll_back(self) -> str:
+        """Use the model before from now on; gives its version.
+
+        Raises:
+            ArtifactError: if there is none to go back to.
+        """
+        slot = self._installed.roll_back()
+        self._reload()
+        return slot.version
 
     def step(self) -> UpdateReport | None:
         """Do what is due at this moment, if anything is.
@@ -272,10 +298,10 @@ class Adoption:
         finally:
             self._doing = None
         if report.status == "staged":
-            if self._fact(_STAGED) is None:
-                self._note(_STAGED, self._clock().isoformat())
+            if self._fact(self._staged) is None:
+                self._note(self._staged, self._clock().isoformat())
         else:
-            self._note(_STAGED, None)
+            self._note(self._staged, None)
         return report
 
     def _moment(self) -> Callable[[], bool]:
@@ -300,7 +326,7 @@ class Adoption:
         return may_go_on
 
     def _moment_lacks(self, seen: Conditions) -> tuple[str, ...]:
-        since = self._fact(_STAGED)
+        since = self._fact(self._staged)
         now = self._clock()
         is_patient = since is None or now - datetime.fromisoformat(since) < PATIENCE
         return may_try(seen, now.astimezone(), self._hours, is_patient=is_patient)
@@ -309,12 +335,9 @@ class Adoption:
         return self._moment_lacks(seen) if installed.trial is not None else may_fetch(seen)
 
     def _busy_with(self) -> tuple[Phase, str] | None:
-        if self._is_in_gap():
-            return "swapping", "A model takes the place of another. Transcription waits for a moment."
-        if self._doing == "downloading":
-            return "downloading", "A newer model is being fetched."
-        if self._doing == "trying":
-            return "trying", "A newer model is being tried on your own recordings. The one in use works on."
+        doing = "swapping" if self._is_in_gap() else self._doing
+        if doing is not None:
+            return at_work(doing, self._installed.noun)
         return None
 
     def _fact(self, name: str) -> str | None:

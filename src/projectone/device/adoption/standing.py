@@ -71,8 +71,17 @@ def models_on_disk(installed: Installed) -> tuple[KeptModel, ...]:
     return tuple(kept)
 
 
+def at_work(doing: Phase, noun: str = "model") -> tuple[Phase, str]:
+    """What is being done, and a sentence about it."""
+    return doing, {
+        "swapping": f"A {noun} takes the place of another. Whoever asks it something waits for a moment.",
+        "downloading": f"A newer {noun} is being fetched.",
+        "trying": f"A newer {noun} is being tried on what you corrected. The one in use works on.",
+    }.get(doing, "")
+
+
 def at_rest(
-    state: InstallState, waits: tuple[str, ...], *, problem: str | None, seen: SeenTurn | None
+    state: InstallState, waits: tuple[str, ...], *, problem: str | None, seen: SeenTurn | None, noun: str = "model"
 ) -> tuple[Phase, str]:
     """The phase while nothing is being done, and a sentence about it.
 
@@ -81,20 +90,22 @@ def at_rest(
         waits: What is waited for.
         problem: What went wrong the last time.
         seen: A release whose turn has not come.
+        noun: What people call one of them.
     """
+    name = noun.capitalize()
     if state.current is None:
-        return "none", "There is no model on this device yet."
+        return "none", f"There is no {noun} on this device yet."
     version = state.current.version
     if state.trial is not None:
         why = f", because {waits[0]}" if waits else ""
-        return "staged", f"Model {state.trial.version} is here and waits for its trial{why}."
+        return "staged", f"{name} {state.trial.version} is here and waits for its trial{why}."
     if problem is not None:
-        return "problem", f"{problem}. Model {version} works on."
+        return "problem", f"{problem}. {name} {version} works on."
     newer = [item for item in state.set_aside if item.seq > state.current.seq]
     if newer and newer[-1].reason == USER_WENT_BACK:
-        return "went-back", f"You went back to model {version} from model {newer[-1].version}."
+        return "went-back", f"You went back to {noun} {version} from {noun} {newer[-1].version}."
     if newer:
-        return "went-back", f"Model {version} stays. Model {newer[-1].version} is set aside: {newer[-1].reason}."
+        return "went-back", f"{name} {version} stays. {name} {newer[-1].version} is set aside: {newer[-1].reason}."
     if seen is not None and not seen.is_halted:
-        return "waiting", f"Model {seen.version} goes out in stages, and it is not your turn yet."
-    return "current", f"Model {version} is the newest that is known here."
+        return "waiting", f"{name} {seen.version} goes out in stages, and it is not your turn yet."
+    return "current", f"{name} {version} is the newest that is known here."

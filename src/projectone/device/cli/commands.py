@@ -82,6 +82,7 @@ def _status(client: DeviceClient, arguments: argparse.Namespace) -> Result:
         "model_version": status.model_version,
         "model_seq": status.model_seq,
         "previous_version": status.previous_version,
+        "intents_version": status.intents_version,
         "set_aside": [item.model_dump() for item in status.set_aside],
         "seen": None if status.seen is None else status.seen.model_dump(),
         "is_reporting": status.is_reporting,
@@ -98,6 +99,7 @@ def _status(client: DeviceClient, arguments: argparse.Namespace) -> Result:
     lines = [
         f"model       {status.model_version or 'none yet: projectone update'}"
         + (f" (before: {status.previous_version})" if status.previous_version else ""),
+        f"classifier  {status.intents_version or 'none yet: projectone update'}",
         *([] if status.seen is None else [f"update      {turn_shown(status.seen)}"]),
         *(f"set aside   {item.version}: {item.reason}" for item in status.set_aside),
         f"recordings  {status.recordings}, {status.corrections} corrected, {status.donations} donated",

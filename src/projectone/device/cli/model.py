@@ -1,23 +1,33 @@
-"""`projectone update` and `projectone model`: bring a better model, wait for a quiet moment, see what it changed."""
+"""`projectone update` and `projectone model`: bring a better model, wait for a quiet moment, see what it changed.
+
+Two families of models come in the same way: the speech model, and the classifier that says what was meant.
+"""
 
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final
 
-from projectone.device.adoption import AdoptionState
+from projectone.contracts.versions import DEFAULT_FAMILY, FAMILIES, Family
+from projectone.device.adoption import Adoption, AdoptionState
 from projectone.device.cli.progress import ProgressLine
 from projectone.device.cli.results import Command, Result
 from projectone.device.client import DeviceClient
 from projectone.device.updater import UpdateReport
 from projectone.errors import SettingsError
 
+_NOUNS: Final[dict[Family, str]] = {"speech": "model", "intents": "classifier"}
+_OWN: Final[dict[Family, str]] = {"speech": "your recordings", "intents": "what you said you meant"}
 _DONE = ("updated", "current", "waiting", "halted", "staged")
 _MAX_WAIT_MIN = 7 * 24 * 60
 _WAIT_MIN = 8 * 60
 
 
 def _update_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--family", choices=FAMILIES, help="the speech model alone, or what says what was meant (intents)"
+    )
     parser.add_argument("--again", action="store_true", help="also take a release that was set aside")
     parser.add_argument("--now", action="store_true", help="take a release before it is this device's turn")
     what = parser.add_mutually_exclusive_group()
@@ -36,12 +46,15 @@ def _update_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _update(client: DeviceClient, arguments: argparse.Namespace) -> Result:
+    families: tuple[Family, ...] = FAMILIES if arguments.family is None else (arguments.family,)
     if arguments.rollback:
-        version = client.roll_back()
-        return Result({"status": "rolled-back", "to_version": version}, f"model {version} is in use again")
+        family: Family = arguments.family or DEFAULT_FAMILY
+        version = client.roll_back(family)
+        return Result({"status": "rolled-back", "to_version": version}, f"{_NOUNS[family]} {version} is in use again")
     if arguments.status:
-        state = client.adoption.state()
-        return Result(_state_facts(state), _state_text(state))
+        states = {family: client.adoptions[family].state() for family in families}
+        text = "\n\n".join(_state_text(family, state) for family, state in states.items())
+        return Result(_by_family({family: _state_facts(state) for family, state in states.items()}), text)
     if not 0 <= arguments.max_wait <= _MAX_WAIT_MIN:
         raise SettingsError(f"--max-wait: expected 0 to {_MAX_WAIT_MIN} minutes, got {arguments.max_wait}")
     if arguments.when_idle and (arguments.again or arguments.now):
@@ -54,16 +67,40 @@ def _update(client: DeviceClient, arguments: argparse.Namespace) -> Result:
             is_here = have >= total
             line.show("checking and trying it" if is_here else f"{have / 1e6:.1f} of {total / 1e6:.1f} MB")
 
-        if arguments.when_idle:
-            report = client.adoption.update_when_idle(
-                arguments.max_wait * 60.0, lambda waits: line.show(f"waiting: {waits[0]}"), show
-            )
-        else:
-            report = client.update(show, is_again=arguments.again, is_early=arguments.now)
-    return _update_result(report)
+        reports: dict[Family, UpdateReport] = {}
+        for family in families:
+            if arguments.when_idle:
+                reports[family] = client.adoptions[family].update_when_idle(
+                    arguments.max_wait * 60.0, lambda waits: line.show(f"waiting: {waits[0]}"), show
+                )
+            else:
+                reports[family] = client.update(show, is_again=arguments.again, is_early=arguments.now, family=family)
+    client.replies.refresh()  # once a day at most
+    return _update_result(reports)
 
 
-def _update_result(report: UpdateReport) -> Result:
+def _update_result(reports: Mapping[Family, UpdateReport]) -> Result:
+    results = {family: _one_result(family, report) for family, report in reports.items()}
+    # A server that has released no classifier lacks nothing that anybody was promised.
+    said = {
+        family: result
+        for family, result in results.items()
+        if len(results) == 1 or family == DEFAULT_FAMILY or reports[family].status != "no-release"
+    }
+    return Result(
+        _by_family({family: result.facts for family, result in results.items()}),
+        "\n".join(result.text for result in said.values()),
+        is_done=all(result.is_done for result in said.values()),
+    )
+
+
+def _by_family(facts: Mapping[Family, dict[str, Any]]) -> dict[str, Any]:
+    """The facts of the first family as they are, and those of every one under its name."""
+    return {**next(iter(facts.values())), "families": facts}
+
+
+def _one_result(family: Family, report: UpdateReport) -> Result:
+    noun = _NOUNS[family]
     facts = {
         "status": report.status,
         "from_version": report.from_version,
@@ -71,16 +108,16 @@ def _update_result(report: UpdateReport) -> Result:
         "reason": report.reason,
         "received_bytes": report.received_bytes,
     }
-    stays = f"{report.from_version or 'no model'} stays in use"
+    stays = f"{report.from_version or f'no {noun}'} stays in use"
     words = {
-        "updated": f"model {report.to_version} is in use"
+        "updated": f"{noun} {report.to_version} is in use"
         + (f" (before: {report.from_version})" if report.from_version else ""),
-        "current": f"model {report.to_version} is the newest",
-        "no-release": "the server has released no model yet",
+        "current": f"{noun} {report.to_version} is the newest",
+        "no-release": f"the server has released no {noun} yet",
         "set-aside": f"{report.reason}; --again installs it",
         "waiting": f"{report.reason}; --now takes it",
         "halted": f"{report.reason}; {stays}",
-        "rejected": f"the new model was not taken: {report.reason}; {stays}",
+        "rejected": f"the new {noun} was not taken: {report.reason}; {stays}",
         "staged": f"{report.reason}; {stays}",
     }
     return Result(facts, words[report.status], is_done=report.status in _DONE)
@@ -97,17 +134,27 @@ def _model_arguments(parser: argparse.ArgumentParser) -> None:
 def _model(client: DeviceClient, arguments: argparse.Namespace) -> Result:
     if arguments.automatic:
         client.adoption.switch(arguments.automatic == "on")
-    state, comparisons = client.adoption.state(), client.adoption.comparisons()
-    manifest = client.adoption.manifest()
+    shown = {family: _one_model(family, client.adoptions[family]) for family in FAMILIES}
+    facts = _by_family({family: result.facts for family, result in shown.items()})
+    return Result(facts, "\n\n".join(result.text for result in shown.values()))
+
+
+def _one_model(family: Family, adoption: Adoption) -> Result:
+    state, comparisons = adoption.state(), adoption.comparisons()
+    manifest = adoption.manifest()
     facts = _state_facts(state) | {
         "since": state.since.isoformat() if state.since else None,
         "tier": manifest.tier if manifest else None,
         "comparisons": [item.facts() for item in comparisons],
     }
-    lines = [_state_text(state)]
+    lines = [_state_text(family, state)]
     if state.since is not None:
         lines.insert(1, f"in use     since {state.since.astimezone():%Y-%m-%d %H:%M}")
-    lines += ["", "What changed for you:"] if comparisons else ["", "No new model was tried on your recordings yet."]
+    lines += (
+        ["", "What changed for you:"]
+        if comparisons
+        else ["", f"No new {_NOUNS[family]} was tried on {_OWN[family]} yet."]
+    )
     lines += [f"  {item.tried_at.astimezone():%Y-%m-%d}  {item.words}" for item in comparisons]
     return Result(facts, "\n".join(lines))
 
@@ -130,10 +177,10 @@ def _state_facts(state: AdoptionState) -> dict[str, Any]:
     }
 
 
-def _state_text(state: AdoptionState) -> str:
+def _state_text(family: Family, state: AdoptionState) -> str:
     budget = "" if state.budget_bytes is None else f" of {state.budget_bytes / 1e6:.0f} allowed"
     lines = [
-        f"model      {state.words}",
+        f"{_NOUNS[family]:11}{state.words}",
         f"disk       {state.used_bytes / 1e6:.1f} MB{budget}",
         *(f"           {item.size_bytes / 1e6:.1f} MB  {item.version} ({item.role})" for item in state.models),
         *(f"waits      {what}" for what in state.waits_for),
@@ -143,7 +190,9 @@ def _state_text(state: AdoptionState) -> str:
 
 
 UPDATE = Command(
-    "  projectone update\n  projectone update --rollback\n  projectone update --now\n"
+    "  projectone update                          the speech model, and what says what was meant\n"
+    "  projectone update --family intents         the latter alone\n"
+    "  projectone update --rollback\n  projectone update --now\n"
     "  projectone update --status --json\n  projectone update --when-idle --max-wait 120    for a timer",
     _update_arguments,
     _update,

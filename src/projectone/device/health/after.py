@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from projectone.contracts.versions import DEFAULT_FAMILY, Family
 from projectone.device.installed import Installed, Slot
 from projectone.errors import ArtifactError, LeaseError
 from projectone.storage.database import Database
@@ -59,6 +60,29 @@ CREATE TABLE adoption_facts (
 ) STRICT;
 """
 
+# Versions of two families may be the same. SQLite changes no key, so the table is made anew.
+USES_BY_FAMILY = """
+CREATE TABLE model_uses_next (
+    family TEXT NOT NULL,
+    version TEXT NOT NULL,
+    since TEXT NOT NULL,
+    transcripts INTEGER NOT NULL DEFAULT 0,
+    empty INTEGER NOT NULL DEFAULT 0,
+    corrected INTEGER NOT NULL DEFAULT 0,
+    load_failures INTEGER NOT NULL DEFAULT 0,
+    unanswered_starts INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (family, version)
+) STRICT;
+INSERT INTO model_uses_next SELECT 'speech', * FROM model_uses;
+DROP TABLE model_uses;
+ALTER TABLE model_uses_next RENAME TO model_uses;
+"""
+
+_NOUNS: Final[dict[Family, tuple[str, str, str]]] = {
+    "speech": ("recordings", "model", "it hears nothing"),
+    "intents": ("sentences", "classifier", "it finds nothing meant"),
+}
+
 
 @dataclass(frozen=True)
 class Use:
@@ -81,8 +105,16 @@ class Use:
 class ModelUses:
     """The rows, and the way back. A `transcriber.Watch`."""
 
-    def __init__(self, database: Database, installed: Installed, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        installed: Installed,
+        clock: Callable[[], datetime],
+        *,
+        family: Family = DEFAULT_FAMILY,
+    ) -> None:
         self._database = database
+        self._family = family
         self._installed = installed
         self._clock = clock
 
@@ -115,7 +147,9 @@ class ModelUses:
 
     def of(self, version: str) -> Use | None:
         """How a model did; None if it was never used here."""
-        rows = self._database.query("SELECT * FROM model_uses WHERE version = ?", (version,))
+        rows = self._database.query(
+            "SELECT * FROM model_uses WHERE family = ? AND version = ?", (self._family, version)
+        )
         return _use(rows[0]) if rows else None
 
     def complaint(self) -> str | None:
@@ -124,7 +158,7 @@ class ModelUses:
         if state.current is None or state.previous is None or state.barred(state.previous) is not None:
             return None
         now, before = self.of(state.current.version), self.of(state.previous.version)
-        return None if now is None else complaint(now, before)
+        return None if now is None else complaint(now, before, self._family)
 
     def settle(self) -> str | None:
         """Go back to the model before if what was seen here speaks against this one; says why, or None.
@@ -142,12 +176,15 @@ class ModelUses:
     def _count(self, version: str, changes: str) -> None:
         with self._database.transaction():
             self._database.execute(
-                "INSERT OR IGNORE INTO model_uses (version, since) VALUES (?, ?)", (version, self._clock().isoformat())
+                "INSERT OR IGNORE INTO model_uses (family, version, since) VALUES (?, ?, ?)",
+                (self._family, version, self._clock().isoformat()),
             )
-            self._database.execute(f"UPDATE model_uses SET {changes} WHERE version = ?", (version,))
+            self._database.execute(
+                f"UPDATE model_uses SET {changes} WHERE family = ? AND version = ?", (self._family, version)
+            )
 
 
-def complaint(now: Use, before: Use | None) -> str | None:
+def complaint(now: Use, before: Use | None, family: Family = DEFAULT_FAMILY) -> str | None:
     """What speaks against a model, by its own counts and those of the model before it."""
     if now.load_failures >= MAX_LOAD_FAILURES:
         return f"it could not be loaded, {now.load_failures} times in a row"
@@ -156,14 +193,15 @@ def complaint(now: Use, before: Use | None) -> str | None:
         return f"the app ended {now.unanswered_starts} times before it answered"
     if before is None or before.transcripts < LEAST_TRANSCRIPTS or not is_new:
         return None
+    things, noun, nothing = _NOUNS[family]
     for words, harmed, harmed_before in (
-        ("it hears nothing", now.empty, before.empty),
+        (nothing, now.empty, before.empty),
         ("you correct it", now.corrected, before.corrected),
     ):
         if is_far_worse(harmed, now.transcripts, harmed_before, before.transcripts):
             return (
-                f"{words} in {_share(harmed, now.transcripts)} of your recordings, and in "
-                f"{_share(harmed_before, before.transcripts)} with model {before.version}"
+                f"{words} in {_share(harmed, now.transcripts)} of your {things}, and in "
+                f"{_share(harmed_before, before.transcripts)} with {noun} {before.version}"
             )
     return None
 

@@ -7,17 +7,20 @@ from datetime import datetime
 
 from projectone.contracts.releases import ReleaseManifest
 from projectone.contracts.rollouts import RolloutState, SeenTurn, Turn, turn_of
+from projectone.contracts.versions import DEFAULT_FAMILY, Family
 from projectone.errors import ContractError
 from projectone.storage.database import Database
 
 _NAME, _SEEN = "bucket_name", "seen_turn"
+# The name stays one for all families: a release's salt draws another place for it each time.
 
 
 class Cohorts:
     """Whose turn it is, as far as this device is concerned."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, family: Family = DEFAULT_FAMILY) -> None:
         self._database = database
+        self._seen = _SEEN if family == DEFAULT_FAMILY else f"{_SEEN}.{family}"
 
     def turn(
         self, manifest: ReleaseManifest, state: bytes | None, now: datetime, *, is_asking_early: bool = False
@@ -43,14 +46,14 @@ class Cohorts:
             reason=turn.reason,
         )
         with self._database.transaction():
-            self._database.execute("DELETE FROM health_facts WHERE name = ?", (_SEEN,))
+            self._database.execute("DELETE FROM health_facts WHERE name = ?", (self._seen,))
             if not turn.may_install:
-                self._keep(_SEEN, seen.to_bytes().decode())
+                self._keep(self._seen, seen.to_bytes().decode())
         return turn
 
     def seen(self) -> SeenTurn | None:
         """The release that was seen last, if its turn had not come."""
-        found = self._find(_SEEN)
+        found = self._find(self._seen)
         return None if found is None else SeenTurn.from_bytes(found.encode())
 
     def _bucket_name(self) -> str:

@@ -23,6 +23,7 @@ from projectone.contracts.health import (
 )
 from projectone.contracts.releases import ReleaseManifest
 from projectone.contracts.rollouts import Cohort
+from projectone.contracts.versions import DEFAULT_FAMILY, Family
 from projectone.storage.database import Database
 from projectone.storage.sqlite import Row
 
@@ -63,6 +64,9 @@ CREATE TABLE health_windows (
 
 M011_VERDICTS = "ALTER TABLE health_windows ADD COLUMN verdict TEXT;"
 
+# Of what a model is for that is counted: each family's releases have a line of their own.
+WINDOWS_BY_FAMILY = "ALTER TABLE health_windows ADD COLUMN family TEXT NOT NULL DEFAULT 'speech';"
+
 _ON = "is_on"
 
 
@@ -97,10 +101,11 @@ class Window:
 
 
 class Windows:
-    """The rows."""
+    """The rows of one family. Whether anything is reported is one decision for all of them."""
 
-    def __init__(self, database: Database, *, seed: int | None = None) -> None:
+    def __init__(self, database: Database, *, family: Family = DEFAULT_FAMILY, seed: int | None = None) -> None:
         self._database = database
+        self._family = family
         self._random = random.Random(seed)
 
     @property
@@ -130,12 +135,13 @@ class Windows:
                 (now_s, manifest.channel, manifest.seq, side),
             )
             self._database.execute(
-                "DELETE FROM health_windows WHERE channel <> ? OR seq < ?", (manifest.channel, manifest.seq)
+                "DELETE FROM health_windows WHERE family = ? AND (channel <> ? OR seq < ?)",
+                (self._family, manifest.channel, manifest.seq),
             )
             self._database.execute(
                 "INSERT OR IGNORE INTO health_windows "
-                "(channel, seq, side, cohort, tier, ticket_key, serial, observed_at, speeds) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "(channel, seq, side, cohort, tier, ticket_key, serial, observed_at, speeds, family) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     manifest.channel,
                     manifest.seq,
@@ -146,12 +152,15 @@ class Windows:
                     secrets.token_hex(32),
                     now_s + OBSERVED_S + self._random.uniform(0, JITTER_S),
                     json.dumps([0] * (len(SPEED_EDGES) + 1)),
+                    self._family,
                 ),
             )
 
     def open(self) -> list[Window]:
         """Releases of which there is still something to say; as a control first."""
-        rows = self._database.query("SELECT * FROM health_windows ORDER BY side DESC, seq")
+        rows = self._database.query(
+            "SELECT * FROM health_windows WHERE family = ? ORDER BY side DESC, seq", (self._family,)
+        )
         return [window for window in map(_window, rows) if window.next_phase is not None]
 
     def note_blinded(self, window: Window, blinded: str, unblinder: int) -> None:

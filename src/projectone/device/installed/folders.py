@@ -52,7 +52,7 @@ class Installed:
             noun: What people call one of them.
         """
         self.folder = folder
-        self._noun = noun
+        self.noun = noun
         self._releases = folder / "releases"
         self._state_file = folder / "state.json"
         self._bases = Bases(folder / "bases")
@@ -79,7 +79,7 @@ class Installed:
         Raises:
             LeaseError: if another process has it.
         """
-        with exclusive_lock(self.folder / "update.lock", what=f"updating the {self._noun}"):
+        with exclusive_lock(self.folder / "update.lock", what=f"updating the {self.noun}"):
             yield
 
     def path_of(self, slot: Slot) -> Path:
@@ -212,7 +212,7 @@ class Installed:
         try:
             return ReleaseManifest.from_bytes((self.path_of(slot) / MANIFEST_FILE).read_bytes())
         except (OSError, ContractError) as error:
-            raise ArtifactError(f"{self._noun} {slot.version} is damaged ({error})") from error
+            raise ArtifactError(f"{self.noun} {slot.version} is damaged ({error})") from error
 
     def forget_trial(self) -> None:
         """Let go of a model that waits for its trial; it may come again. Only inside `changing`."""
@@ -275,9 +275,9 @@ class Installed:
             damage = self.damage(state.current)
             if damage is None:
                 return state.current
-            damages.append(f"{self._noun} {state.current.version} is damaged ({damage})")
+            damages.append(f"{self.noun} {state.current.version} is damaged ({damage})")
             state = self._fall_back(state.current)
-        problem = "; ".join(damages) or f"no {self._noun} is installed yet"
+        problem = "; ".join(damages) or f"no {self.noun} is installed yet"
         raise ArtifactError(f"{problem}: run `projectone update`")
 
     def roll_back(self, reason: str = USER_WENT_BACK) -> Slot:
@@ -293,15 +293,15 @@ class Installed:
         with self.changing():
             state = self.state()
             if state.current is None or state.previous is None:
-                raise ArtifactError(f"there is no earlier {self._noun} on this device to go back to")
+                raise ArtifactError(f"there is no earlier {self.noun} on this device to go back to")
             barred = state.barred(state.previous)
             if barred is not None:
                 raise ArtifactError(
-                    f"there is no way back: the earlier {self._noun} {state.previous.version} is set aside: {barred}"
+                    f"there is no way back: the earlier {self.noun} {state.previous.version} is set aside: {barred}"
                 )
             damage = self.damage(state.previous)
             if damage is not None:
-                raise ArtifactError(f"the earlier {self._noun} {state.previous.version} is damaged ({damage})")
+                raise ArtifactError(f"the earlier {self.noun} {state.previous.version} is damaged ({damage})")
             self._save(state.rolled_back(reason))
             return state.previous
 

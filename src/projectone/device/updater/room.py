@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from projectone.device.installed import Installed
@@ -19,17 +20,25 @@ class OverBudgetError(StorageError):
 class Room:
     """The disk, as far as models may use it."""
 
-    def __init__(self, staging: Path, installed: Installed, budget_bytes: int | None) -> None:
+    def __init__(
+        self,
+        staging: Path,
+        installed: Installed,
+        budget_bytes: int | None,
+        beside: Callable[[], int] = lambda: 0,
+    ) -> None:
         """Look at two folders.
 
         Args:
             staging: What is on its way.
             installed: Models and their bases.
-            budget_bytes: What both may take together; None for no limit.
+            budget_bytes: What all models may take together; None for no limit.
+            beside: What the models of other families take.
         """
         self._staging = staging
         self._installed = installed
         self._budget_bytes = budget_bytes
+        self._beside = beside
 
     def check(self, needed_bytes: int) -> None:
         """Refuse what would not fit.
@@ -48,9 +57,9 @@ class Room:
             )
 
     def used_bytes(self) -> int:
-        """What models, bases and what is on its way take now."""
+        """What models, bases and what is on its way take now, and the models of other families."""
         staged = self._staging.iterdir() if self._staging.is_dir() else ()
-        return self._installed.used_bytes() + sum(path.stat().st_size for path in staged)
+        return self._beside() + self._installed.used_bytes() + sum(path.stat().st_size for path in staged)
 
     def _check_budget(self, needed_bytes: int) -> None:
         budget = self._budget_bytes

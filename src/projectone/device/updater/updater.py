@@ -14,6 +14,7 @@ from projectone.contracts.base import sha256_hex
 from projectone.contracts.endpoints import LATEST_MODEL_INFO, release_package, release_update
 from projectone.contracts.releases import BasePackage, LatestModelInfo, ReleaseManifest, ReleaseUpdate
 from projectone.contracts.rollouts import N_BUCKETS, Turn
+from projectone.contracts.versions import DEFAULT_FAMILY, Family
 from projectone.device.installed import Installed, InstallState, Outcome, Slot
 from projectone.device.releases import SignedReleases
 from projectone.device.transport import Transport
@@ -70,6 +71,8 @@ class Updater:
         try_new_model: Callable[[MayGoOn], Outcome[object] | None],
         take_turn: TakeTurn = lambda manifest, share, is_early: Turn("treated", N_BUCKETS),
         budget_bytes: int | None = None,
+        family: Family = DEFAULT_FAMILY,
+        beside: Callable[[], int] = lambda: 0,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         """Join the rooms that an update needs.
@@ -84,6 +87,8 @@ class Updater:
                 what it asks whether it may go on.
             take_turn: Whether a release is for this device now.
             budget_bytes: What models, bases and what is on its way may take on the disk; None for no limit.
+            family: What the models are for.
+            beside: What the models of other families take on the disk.
             sleep: Waits between attempts.
         """
         self._installed = installed
@@ -93,7 +98,8 @@ class Updater:
         self._channel = channel
         self._try_new_model = try_new_model
         self._take_turn = take_turn
-        self._room = Room(staging, installed, budget_bytes)
+        self._family = family
+        self._room = Room(staging, installed, budget_bytes, beside)
         self._sleep = sleep
 
     def update(
@@ -172,6 +178,8 @@ class Updater:
     def _has_news(self, state: InstallState) -> bool:
         """Whether the server hints at something to look for. What the hint says decides nothing else."""
         query = f"channel={quote(self._channel)}"
+        if self._family != DEFAULT_FAMILY:  # a server of before families takes the first for what it always was
+            query += f"&family={self._family}"
         try:
             answer = self._transport.call("GET", LATEST_MODEL_INFO, query=query, is_signed=False)
             hint = LatestModelInfo.from_bytes(answer.body)

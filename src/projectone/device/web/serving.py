@@ -92,11 +92,13 @@ def serve(client: DeviceClient, home: Path, *, port: int | None, on_open: Callab
                 )
                 on_open(where.opened)
                 jobs.start("prepare", lambda report: _prepare(client))
-                client.adoption.start_background()
+                for adoption in client.adoptions.values():
+                    adoption.start_background()
                 with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises it again once it has stopped
                     server.run(sockets=[listener])
             finally:
-                client.adoption.stop()
+                for adoption in client.adoptions.values():
+                    adoption.stop()
                 where.forget()
                 jobs.close(_PATIENCE_S)
 

@@ -10,7 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from projectone.device.acceptance import M010_TRIALS, Acceptance, OwnRecording, TrialRows, WorseHereError
+from projectone.device.acceptance import (
+    M010_TRIALS,
+    TRIALS_BY_FAMILY,
+    Acceptance,
+    OwnRecording,
+    TrialRows,
+    WorseHereError,
+)
 from projectone.device.acceptance.choosing import ENOUGH_UNLEARNED, LONGEST_S, MOST_RECORDINGS, MOST_SOUND_S, choose
 from projectone.device.acceptance.smoke import Samples, sounds
 from projectone.device.acceptance.trial import BUDGET_S
@@ -24,7 +31,7 @@ N_OWN = 6
 
 @pytest.fixture
 def rows(tmp_path: Path) -> Iterator[TrialRows]:
-    database = Database(tmp_path / "device.sqlite", (M010_TRIALS,))
+    database = Database(tmp_path / "device.sqlite", (M010_TRIALS, TRIALS_BY_FAMILY))
     yield TrialRows(database)
     database.close()
 

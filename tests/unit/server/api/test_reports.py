@@ -30,7 +30,7 @@ from projectone.contracts.health import (
 )
 from projectone.contracts.releases import ReleaseManifest
 from projectone.contracts.rollouts import Cohort, RolloutPlan, stages_from
-from projectone.device.health import M007_HEALTH, M011_VERDICTS, Reporter, Windows
+from projectone.device.health import M007_HEALTH, M011_VERDICTS, WINDOWS_BY_FAMILY, Reporter, Windows
 from projectone.device.installed import InstallState, Slot
 from projectone.device.transport import Transport
 from projectone.server.delivery.tickets import TicketKeys
@@ -212,7 +212,7 @@ class OverTestClient:
 
 
 def test_what_a_device_says_by_itself_is_counted(backend: Backend, plan: RolloutPlan, tmp_path: Path) -> None:
-    database = Database(tmp_path / "device.sqlite", (M007_HEALTH, M011_VERDICTS))
+    database = Database(tmp_path / "device.sqlite", (M007_HEALTH, M011_VERDICTS, WINDOWS_BY_FAMILY))
     windows, now = Windows(database), backend.services.clock()
     windows.switch(is_on=True)
     windows.begin(a_manifest().model_copy(update={"rollout": plan}), "treated", now.timestamp())
