@@ -53,3 +53,22 @@ def test_errors_are_ours(tmp_path: Path) -> None:
     with pytest.raises(StorageError):
         database.query("SELECT nonsense")
     database.close()
+
+
+def test_a_log_that_is_to_be_emptied_within_a_change_is_emptied_after_it(tmp_path: Path) -> None:
+    database = Database(tmp_path / "a.sqlite", [TABLE])
+    log = tmp_path / "a.sqlite-wal"
+    with pytest.raises(ValueError, match="undo"), database.transaction():
+        database.execute("INSERT INTO t VALUES (1)")
+        database.empty_log()
+        assert database.is_changing
+        raise ValueError("undo")
+    with database.transaction(), database.transaction():
+        database.execute("INSERT INTO t VALUES (2)")
+        database.empty_log()
+        database.execute("INSERT INTO t VALUES (3)")
+    assert not database.is_changing
+    assert log.stat().st_size == 0
+    database.execute("INSERT INTO t VALUES (4)")
+    assert log.stat().st_size > 0  # asked once, done once
+    database.close()

@@ -16,7 +16,6 @@ from pymilvus import DataType, MilvusClient
 from pymilvus.exceptions import MilvusException
 
 from projectone.assist.vectors.protocol import (
-    NEVER,
     Hit,
     Item,
     Owner,
@@ -151,7 +150,7 @@ class MilvusVectors:
         self._client.load_collection(self._collection, timeout=_TIMEOUT_S)
 
     def _sweep(self, now_us: int) -> int:
-        expired = f"expires_us <= {now_us} and expires_us < {NEVER}"
+        expired = f"expires_us <= {now_us}"  # no moment is `NEVER`
         if not self._client.query(
             self._collection,
             filter=expired,
