@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hmac
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -156,10 +157,17 @@ def create_console(services: ConsoleServices, hosts: Collection[str]) -> Guard:
 def show_queue(request: Request, visit: _In) -> Response:
     """What waits, oldest first."""
     services = _services(request)
+    held = services.reviews.held(_SHOWN_AT_ONCE)
+    sentences = {}
+    for sample in held:
+        if sample.kind == "intent":
+            with contextlib.suppress(DataError):  # it went with a withdrawal just now
+                sentences[sample.sample_id] = services.open_clip(sample.sample_id, visit.name).decode(errors="replace")
     return _page(
         request,
         "queue",
-        held=services.reviews.held(_SHOWN_AT_ONCE),
+        held=held,
+        sentences=sentences,
         explained=EXPLAINED,
         visit=visit,
         is_stepped_up=visit.session.is_stepped_up(services.clock()),

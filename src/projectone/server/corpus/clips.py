@@ -1,4 +1,4 @@
-"""The clip of a sample, opened: from the store, against its digest and in its place."""
+"""The payload of a sample, opened: from the store, against its digest and in its place."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from projectone.storage.sealed import is_sealed
 
 
 def read_clip(catalog: Catalog, blobs: BlobStore, clip_sha256: str) -> bytes:
-    """The WAV file that a sample holds, 16 kHz mono.
+    """What a sample holds: a WAV file, 16 kHz mono, or a sentence in UTF-8.
 
     Args:
         catalog: Says which sample names the clip; another sample's clip under its name does not open.
@@ -31,3 +31,11 @@ def read_clip(catalog: Catalog, blobs: BlobStore, clip_sha256: str) -> bytes:
         raise DataError("clip-missing", f"clip {clip_sha256}: its consent was withdrawn") from error
     except (DigestMismatchError, SealError) as error:
         raise DataError("clip-damaged", f"clip {clip_sha256}: {error}") from error
+
+
+def read_sentence(catalog: Catalog, blobs: BlobStore, clip_sha256: str) -> str:
+    """The sentence that a corrected intent holds; arguments and errors as `read_clip`."""
+    try:
+        return read_clip(catalog, blobs, clip_sha256).decode()
+    except UnicodeDecodeError as error:
+        raise DataError("clip-damaged", f"sentence {clip_sha256}: expected UTF-8") from error

@@ -11,6 +11,7 @@ from uuid import UUID
 from sqlalchemy import Engine, select
 
 from projectone.contracts.consent import ConsentReceipt
+from projectone.contracts.corrections import SampleKind
 from projectone.errors import DataError
 from projectone.server.corpus.sample_words import words_of_row
 from projectone.server.corpus.tables import (
@@ -105,8 +106,9 @@ class Histories:
         states: Sequence[State] = (),
         reason: str | None = None,
         contributor_id: str | None = None,
+        kind: SampleKind | None = None,
     ) -> list[KnownSample]:
-        """At most `n` samples, the newest first; of these states, this reason and this person where they are given."""
+        """At most `n` samples, the newest first; of these states, reason, person and kind where they are given."""
         query = select(SAMPLES).order_by(SAMPLES.c.received_at.desc(), SAMPLES.c.sample_id).limit(n)
         if states:
             query = query.where(SAMPLES.c.state.in_(states))
@@ -114,6 +116,8 @@ class Histories:
             query = query.where(SAMPLES.c.reason == reason)
         if contributor_id is not None:
             query = query.where(SAMPLES.c.contributor_id == contributor_id)
+        if kind is not None:
+            query = query.where(SAMPLES.c.kind == kind)
         with reading(self._engine) as connection:
             return [_known_sample(row, self._vault) for row in connection.execute(query)]
 

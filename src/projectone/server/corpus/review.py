@@ -16,6 +16,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Engine, bindparam, func, select, update
 
+from projectone.contracts.corrections import SampleKind
 from projectone.errors import DataError
 from projectone.server.audit import Act, record
 from projectone.server.corpus.golden_set import SET_ASIDE
@@ -114,6 +115,7 @@ class HeldSample:
     received_at: datetime
     run_id: str | None
     checks: Checks
+    kind: SampleKind = "correction"
 
 
 @dataclass(frozen=True)
@@ -281,6 +283,7 @@ def _held(sample: SampleRow, checks: Checks) -> HeldSample:
         received_at=sample.received_at,
         run_id=sample.run_id,
         checks=checks,
+        kind=sample.kind,
     )
 
 

@@ -8,21 +8,23 @@ import io
 import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
+from projectone.contracts.corrections import SampleKind
 from projectone.contracts.texts import as_cell, printable
 from projectone.errors import DataError, SettingsError
 from projectone.server.audit import record
 from projectone.server.corpus.catalog import Catalog
-from projectone.server.corpus.clips import read_clip
+from projectone.server.corpus.clips import read_clip, read_sentence
 from projectone.server.corpus.history import Histories, KnownSample
 from projectone.server.corpus.tables import STATES
 from projectone.server.database import Engine, open_engine, writing
 from projectone.server.home import open_catalog, require_home
 from projectone.server.migrations.upgrade import upgrade_database
 from projectone.server.settings import ServerSettings
-from projectone.server.work import exports, retention, review, snapshots, withdrawals
+from projectone.server.work import exports, labels, retention, review, snapshots, withdrawals
 from projectone.server.work.dossier import Dossiers
 from projectone.server.work.quarantine import user_name
 from projectone.storage.blobs import FileBlobs
@@ -46,6 +48,8 @@ EXAMPLES = (
     + withdrawals.EXAMPLES
     + "\n"
     + retention.EXAMPLES
+    + "\n"
+    + labels.EXAMPLES
 )
 
 EXIT_SOUND, EXIT_DAMAGED = 0, 1
@@ -53,6 +57,7 @@ _MAX_LISTED = 1_000_000
 _ROOMS = {
     **dict.fromkeys(snapshots.ACTIONS, snapshots.execute),
     **dict.fromkeys(exports.ACTIONS, exports.execute),
+    **dict.fromkeys(labels.ACTIONS, labels.execute),
     "withdrawals": withdrawals.execute,
     "retention": retention.execute,
 }
@@ -64,14 +69,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     listing = actions.add_parser("list", help="samples, newest first")
     listing.add_argument("--state", choices=STATES, action="append", default=[], help="only these; may be repeated")
     listing.add_argument("--reason", metavar="WORD", help="only those with this reason, such as silence")
+    listing.add_argument("--kind", choices=get_args(SampleKind), help="only these")
     listing.add_argument("--person", metavar="NAME", help="only this contributor's (a pseudonym)")
     listing.add_argument("--limit", type=int, default=20, metavar="N", help="how many (default 20)")
     listing.add_argument("--csv", action="store_true", help="a table for a spreadsheet; no cell of it is a formula")
     showing = actions.add_parser("show", help="one sample: where from, measured how, decided why, used where")
     showing.add_argument("sample", metavar="ID", help="id of the sample, or its beginning")
-    fetching = actions.add_parser("clip", help="one sample's sound, opened, to listen to")
+    fetching = actions.add_parser("clip", help="one sample's sound or sentence, opened, to listen to or to read")
     fetching.add_argument("sample", metavar="ID", help="id of the sample, or its beginning")
-    fetching.add_argument("--out", type=Path, required=True, metavar="FILE", help="a WAV file; remove it afterwards")
+    fetching.add_argument(
+        "--out", type=Path, required=True, metavar="FILE", help="a WAV file, or a text; remove it afterwards"
+    )
     scrubbing = actions.add_parser("scrub", help="read everything once and compare it with its digest")
     reviewing = actions.add_parser(
         "review",
@@ -93,6 +101,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         withdrawing,
         *snapshots.add_arguments(actions),
         *exports.add_arguments(actions),
+        *labels.add_arguments(actions),
     ):
         action.add_argument("--json", action="store_true", help="print one JSON object")
 
@@ -122,7 +131,7 @@ def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
         elif arguments.action in _ROOMS:
             code, facts, text = _ROOMS[arguments.action](arguments, settings, engine, blobs)
         elif arguments.action == "review":
-            facts, text = review.execute(arguments, engine, catalog.vault)
+            facts, text = review.execute(arguments, engine, catalog.vault, partial(read_sentence, catalog, blobs))
         else:
             facts, text = _scrub(Histories(engine, catalog.vault), catalog, blobs)
             code = EXIT_DAMAGED if facts["damaged"] or facts["missing"] or facts["changed"] else EXIT_SOUND
@@ -138,6 +147,7 @@ def _list(histories: Histories, arguments: argparse.Namespace) -> tuple[dict[str
         states=tuple(arguments.state),
         reason=arguments.reason,
         contributor_id=arguments.person,
+        kind=arguments.kind,
     )
     facts = [
         {
@@ -171,13 +181,14 @@ def _line(sample: KnownSample) -> str:
     what = sample.state if sample.reason is None else f"{sample.state}: {sample.reason}"
     when = f"{sample.received_at:%Y-%m-%d %H:%M}"
     text = printable(sample.text or "")
-    return f"{str(sample.sample_id)[:8]}  {when}  {sample.duration_s:5.1f} s  {what:24}  {text}".rstrip()
+    length = "intent " if sample.kind == "intent" else f"{sample.duration_s:5.1f} s"
+    return f"{str(sample.sample_id)[:8]}  {when}  {length}  {what:24}  {text}".rstrip()
 
 
 def _fetch(
     engine: Engine, catalog: Catalog, blobs: FileBlobs, arguments: argparse.Namespace
 ) -> tuple[dict[str, Any], str]:
-    """Write one clip where the operator can hear it: from there on it is theirs to look after."""
+    """Write one payload where the operator can hear or read it: from there on it is theirs to look after."""
     sample = Histories(engine, catalog.vault).tell(arguments.sample).sample
     if sample.clip_sha256 is None:
         raise DataError("erased", f"sample {sample.sample_id}: was erased after a withdrawal; there is nothing to hear")
@@ -187,7 +198,8 @@ def _fetch(
     write_atomically(arguments.out, clip)
     arguments.out.chmod(0o600)
     facts = {"sample_id": str(sample.sample_id), "path": str(arguments.out), "size_bytes": len(clip)}
-    return facts, f"{sample.duration_s:.1f} s of {sample.sample_id} in {arguments.out}; remove it afterwards"
+    what = "the sentence" if sample.kind == "intent" else f"{sample.duration_s:.1f} s"
+    return facts, f"{what} of {sample.sample_id} in {arguments.out}; remove it afterwards"
 
 
 def _scrub(histories: Histories, catalog: Catalog, blobs: FileBlobs) -> tuple[dict[str, Any], str]:

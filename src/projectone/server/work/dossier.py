@@ -12,11 +12,13 @@ import numpy.typing as npt
 from projectone.contracts.texts import clean_transcript, printable
 from projectone.errors import DataError
 from projectone.server.corpus.catalog import Catalog
-from projectone.server.corpus.clips import read_clip
+from projectone.server.corpus.clips import read_clip, read_sentence
 from projectone.server.corpus.golden_set import GOLDEN, SET_ASIDE
 from projectone.server.corpus.history import Histories, History, KnownSample
+from projectone.server.corpus.labels import Labels
 from projectone.server.corpus.quarantined import RETURNED
 from projectone.server.corpus.review import ACCEPTED, SURPRISE, Checks
+from projectone.server.corpus.utterances import check_utterance
 from projectone.server.corpus.validation import EXPLAINED, Findings, check_sample
 from projectone.server.database import Engine
 from projectone.server.delivery.ledger import Ledger
@@ -42,6 +44,7 @@ class Dossiers:
     def __init__(self, engine: Engine, catalog: Catalog, blobs: FileBlobs) -> None:
         self._histories = Histories(engine, catalog.vault)
         self._catalog = catalog
+        self._labels = Labels(engine)
         self._runs = Runs(engine)
         self._releases = Ledger(engine).releases()
         self._blobs = blobs
@@ -54,13 +57,14 @@ class Dossiers:
         """
         history = self._histories.tell(named)
         sample = history.sample
-        clip_state, samples = self._read(sample)
-        today = _look_again(sample, clip_state, samples)
+        clip_state, payload = self._read(sample)
+        today = self._look_again(sample, clip_state, payload)
         runs = self._runs.made_from(history.dataset_sha256s)
         facts = _plain(history) | {
             "explanation": explain(sample),
+            "sentence": payload if isinstance(payload, str) else None,
             "changed_words": None
-            if sample.heard is None or sample.text is None
+            if sample.heard is None or sample.text is None or sample.kind == "intent"
             else changes(sample.heard, sample.text),
             "clip": {
                 "state": clip_state,
@@ -74,13 +78,24 @@ class Dossiers:
         }
         return Dossier(facts, _write(facts))
 
-    def _read(self, sample: KnownSample) -> tuple[ClipState, Samples | None]:
+    def _read(self, sample: KnownSample) -> tuple[ClipState, Samples | str | None]:
         if sample.clip_sha256 is None:
             return "erased", None
         try:
+            if sample.kind == "intent":
+                return "whole", read_sentence(self._catalog, self._blobs, sample.clip_sha256)
             return "whole", parse_wav(read_clip(self._catalog, self._blobs, sample.clip_sha256)).samples[:, 0]
         except DataError as error:
             return ("damaged" if error.reason == "clip-damaged" else "missing"), None
+
+    def _look_again(self, sample: KnownSample, clip_state: ClipState, payload: Samples | str | None) -> Findings:
+        """What would be found about it now."""
+        if payload is None or sample.text is None:
+            return Findings({"erased": "erased"}.get(clip_state, f"clip-{clip_state}"))
+        if not isinstance(payload, str):
+            return _listen_again(sample, sample.text, payload)
+        labels, language = self._labels.all(), sample.language
+        return check_utterance(payload, sample.text, labels=labels, language=language, guess=sample.heard)
 
     def _run_facts(self, run: RunRow) -> dict[str, Any]:
         weights = {release.run_id: release.manifest.weights_sha256 for release in self._releases}
@@ -139,15 +154,12 @@ def _plain(history: History) -> dict[str, Any]:
     }
 
 
-def _look_again(sample: KnownSample, clip_state: ClipState, samples: Samples | None) -> Findings:
-    """What would be found about it now."""
-    if samples is None or sample.text is None:
-        return Findings({"erased": "erased"}.get(clip_state, f"clip-{clip_state}"))
+def _listen_again(sample: KnownSample, text: str, samples: Samples) -> Findings:
     try:
-        clean_transcript(sample.text)
+        clean_transcript(text)
     except DataError as error:
-        return Findings(error.reason, measures=check_sample(samples, sample.text).measures)
-    return check_sample(samples, sample.text, language=sample.language, heard=sample.heard)
+        return Findings(error.reason, measures=check_sample(samples, text).measures)
+    return check_sample(samples, text, language=sample.language, heard=sample.heard)
 
 
 def _write(facts: dict[str, Any]) -> str:
@@ -163,16 +175,18 @@ def _write(facts: dict[str, Any]) -> str:
         f"consent   {consent['scope']}, words of version {consent['text_version']}, given "
         f"{_minute(consent['granted_at'])} ({consent['method']}), {withdrawn}",
     ]
+    if facts["sentence"] is not None:
+        lines.append(f"sentence  {facts['sentence']}")
+    said, heard = ("means", "guessed") if facts["kind"] == "intent" else ("said", "heard")
     if facts["text"] is not None:
-        lines.append(f"said      {facts['text']}")
+        lines.append(f"{said:9} {facts['text']}")
     if facts["heard"] is not None:
         by = f" (model {facts['heard_by']})" if facts["heard_by"] else ""
-        lines.append(f"heard     {facts['heard']}{by}")
+        lines.append(f"{heard:9} {facts['heard']}{by}")
         lines += [f"changed   {item['heard'] or '-'} -> {item['said'] or '-'}" for item in facts["changed_words"] or []]
-    lines.append(
-        f"clip      {clip['state']}, {facts['duration_s']:.2f} s" + (f"  {clip['path']}" if clip["path"] else "")
-    )
-    if measured is not None:
+    length = "" if facts["kind"] == "intent" else f", {facts['duration_s']:.2f} s"
+    lines.append(f"clip      {clip['state']}{length}" + (f"  {clip['path']}" if clip["path"] else ""))
+    if measured is not None and "peak_db" in measured:
         lines.append(
             f"measured  peak {measured['peak_db']:.1f} dB, level {measured['level_db']:.1f} dB, "
             f"offset {measured['dc_offset']:.3f}, clipped {measured['clipped_share']:.1%}, "

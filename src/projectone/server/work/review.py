@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -63,8 +64,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--limit", type=int, default=20, metavar="N", help="how many are listed (default 20)")
 
 
-def execute(arguments: argparse.Namespace, engine: Engine, vault: Vault) -> tuple[dict[str, Any], str]:
-    """List or decide; gives the same for a program and for a person.
+def execute(
+    arguments: argparse.Namespace, engine: Engine, vault: Vault, read: Callable[[str], str]
+) -> tuple[dict[str, Any], str]:
+    """List or decide; gives the same for a program and for a person. `read` gives the sentence of a corrected intent.
 
     Raises:
         SettingsError: for a decision without samples, or a limit that shows nothing.
@@ -76,7 +79,7 @@ def execute(arguments: argparse.Namespace, engine: Engine, vault: Vault) -> tupl
         raise SettingsError(f"--nats: expected a finite number, got {arguments.nats}")
     reviews = Reviews(engine, vault)
     if arguments.do in ("list", "surprising"):
-        return _list(reviews, arguments)
+        return _list(reviews, arguments, read)
     if bool(arguments.samples) == (arguments.reason is not None) or (arguments.do == "hold" and arguments.reason):
         raise SettingsError(f"{arguments.do}: expected ids of samples, or --reason WORD for all that are held for it")
     decision = _DECISIONS[arguments.do]
@@ -86,15 +89,17 @@ def execute(arguments: argparse.Namespace, engine: Engine, vault: Vault) -> tupl
     return {"decision": decision, "samples": [str(i) for i in done]}, f"{len(done)} {decision}: {_FOLLOWS[decision]}"
 
 
-def _list(reviews: Reviews, arguments: argparse.Namespace) -> tuple[dict[str, Any], str]:
+def _list(reviews: Reviews, arguments: argparse.Namespace, read: Callable[[str], str]) -> tuple[dict[str, Any], str]:
     if arguments.samples:
         raise SettingsError("list: expected no ids; `corpus show ID` tells everything about one sample")
     if arguments.do == "surprising":
         samples = reviews.surprising(arguments.limit, at_least=arguments.nats)
     else:
         samples = reviews.held(arguments.limit, reason=arguments.reason)
-    lines = [line for sample in samples for line in _lines(sample)]
-    return {"samples": [_facts(sample) for sample in samples]}, "\n".join(lines) or "nothing waits for a review"
+    sentences = {sample.sample_id: _sentence(sample, read) for sample in samples}
+    lines = [line for sample in samples for line in _lines(sample, sentences[sample.sample_id])]
+    facts = [_facts(sample) | {"sentence": sentences[sample.sample_id]} for sample in samples]
+    return {"samples": facts}, "\n".join(lines) or "nothing waits for a review"
 
 
 def _wanted(reviews: Reviews, histories: Histories, arguments: argparse.Namespace) -> list[UUID]:
@@ -118,9 +123,22 @@ def _facts(sample: HeldSample) -> dict[str, Any]:
     }
 
 
-def _lines(sample: HeldSample) -> list[str]:
+def _sentence(sample: HeldSample, read: Callable[[str], str]) -> str | None:
+    """What a corrected intent is about; None of a recording, and of what went with a withdrawal just now."""
+    if sample.kind != "intent":
+        return None
+    try:
+        return read(sample.clip_sha256)
+    except DataError:
+        return None
+
+
+def _lines(sample: HeldSample, sentence: str | None) -> list[str]:
     when, text = f"{sample.received_at:%Y-%m-%d %H:%M}", printable(sample.text)
-    first = f"{str(sample.sample_id)[:8]}  {when}  {sample.duration_s:5.1f} s  {text}"
+    what = f"{sample.duration_s:5.1f} s" if sentence is None else "intent "
+    first = f"{str(sample.sample_id)[:8]}  {when}  {what}  {text}"
+    if sentence is not None:
+        first += f"  <-  {printable(sentence)}"
     lines = [first, *(f"          {reason}: {EXPLAINED.get(reason, '')}" for reason in sample.checks.held)]
     if sample.heard is not None and SURPRISE in sample.checks.measures:
         surprise = sample.checks.measures[SURPRISE]

@@ -6,7 +6,7 @@ import itertools
 import re
 import uuid
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
@@ -157,6 +157,24 @@ def pages(desk: Console, words: str) -> list[str]:
     queue = desk.http.get("/").text
     form_token = re.findall(r'name="form_token" value="([^"]+)"', queue)[0]
     return [queue, desk.decide("refuse", BROKEN, form_token=form_token, why=words).text]
+
+
+def test_a_held_intent_is_read_not_heard(desk: Console) -> None:
+    bearer = desk.signed_in()
+    assert bearer
+    held = replace(a_sample("weather"), kind="intent")
+    desk.desk.held_now = [held]
+    opened: list[tuple[uuid.UUID, str]] = []
+
+    def open_clip(sample_id: uuid.UUID, by: str) -> bytes:
+        opened.append((sample_id, by))
+        return b"how <b>warm</b> is it"
+
+    object.__setattr__(desk.services, "open_clip", open_clip)
+    shown = desk.http.get("/").text
+    assert "how &lt;b&gt;warm&lt;/b&gt; is it" in shown and "means: weather" in shown
+    assert "<audio" not in shown
+    assert opened == [(HELD, "reviewer-1")], "under the name of whoever reads it"
 
 
 def test_nothing_that_people_sent_becomes_markup(desk: Console) -> None:
