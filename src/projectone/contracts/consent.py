@@ -10,13 +10,20 @@ from pydantic import Field
 
 from projectone.contracts.base import Contract, Moment, Name
 
-ConsentScope = Literal["corrections", "voice_donation", "evaluation", "quality", "intents"]
+ConsentScope = Literal["corrections", "voice_donation", "evaluation", "quality", "intents", "hosted_answers"]
 """One purpose each: learn from my corrections; learn from scripts I read aloud; keep clips to judge models; tell once a
-week in one class of eight how well the model hears; learn from what I say I meant."""
+week in one class of eight how well the model hears; learn from what I say I meant; let a server answer what I ask."""
 
-CONSENT_SCOPES: tuple[ConsentScope, ...] = ("corrections", "voice_donation", "evaluation", "quality", "intents")
+CONSENT_SCOPES: tuple[ConsentScope, ...] = (
+    "corrections",
+    "voice_donation",
+    "evaluation",
+    "quality",
+    "intents",
+    "hosted_answers",
+)
 
-KEPT_HERE: frozenset[ConsentScope] = frozenset({"quality"})
+KEPT_HERE: frozenset[ConsentScope] = frozenset({"quality", "hosted_answers"})
 """Consents that no server is told of: what is sent under them names nobody, and a receipt would."""
 
 
@@ -137,6 +144,19 @@ CONSENT_WORDS: tuple[ConsentText, ...] = (
         ),
         backups_days=BACKUPS_DAYS,
         retrain_days=RETRAIN_DAYS,
+    ),
+    ConsentText(
+        scope="hosted_answers",
+        version=1,
+        text=(
+            "When I ask for an answer in words and this device has none of its own, send the question to the server "
+            "that is set here (PROJECTONE_ANSWERS_URL). Before it leaves, e-mail addresses, numbers, dates, streets "
+            "and the names that are found are replaced by marks, and put back into the answer here. A name that is "
+            "written small and not known to this device can be missed. No sound, nothing that was remembered and no "
+            "name of this device goes with it. Every question that left is listed here as it left, for 30 days. You "
+            "can withdraw at any time: nothing more leaves, and that list is deleted here. What a server has read, "
+            "only whoever runs it can delete."
+        ),
     ),
 )
 """Every text that anybody ever agreed to, so that a receipt can always print its own."""

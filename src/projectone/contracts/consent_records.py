@@ -22,6 +22,7 @@ _PURPOSE: Final[dict[ConsentScope, str]] = {
     "evaluation": "measure speech models on samples that they do not learn from",
     "quality": "notice when a speech model begins to hear worse, from sums over many devices",
     "intents": "improve the small model that says what was meant, from sentences whose meaning was corrected",
+    "hosted_answers": "answer questions by a language model of a server that the person chose",
 }
 _PII: Final[dict[ConsentScope, tuple[str, ...]]] = {
     "corrections": ("voice recording", "corrected transcript", "transcript by the model"),
@@ -29,12 +30,15 @@ _PII: Final[dict[ConsentScope, tuple[str, ...]]] = {
     "evaluation": ("voice recording", "transcript"),
     "quality": ("one randomised class of a measurement, once a week",),
     "intents": ("sentence as text", "meaning that was chosen", "meaning by the model"),
+    "hosted_answers": ("question as text, with marks in the place of what was found to be personal",),
 }
 WITHDRAWAL: Final = "projectone consent withdraw {scope}, then projectone sync"
 
 
 def limits_of(receipt: ConsentReceipt) -> tuple[str, ...]:
     """What withdrawing this consent does not reach, and until when: dates once it is withdrawn, spans before."""
+    if receipt.scope == "hosted_answers":
+        return ("What a server has read, only whoever runs it can delete: ask them.",)
     if receipt.scope in KEPT_HERE:
         return ("What was sent bears nothing by which it could be found again: it stays in the sums.",)
     words = words_of(receipt.scope, receipt.text_version)

@@ -43,6 +43,7 @@ class DeviceClient:
         self.donating = rooms.donating
         self.assist = rooms.assist
         self.memory = rooms.memory
+        self.answers = rooms.answers
         self.live = rooms.live
         self.quality = rooms.quality
         self.given = rooms.given
@@ -67,6 +68,7 @@ class DeviceClient:
         self._rooms.transcriber.close()
         self.assist.close()
         self.memory.close()
+        self.answers.close()
         self._rooms.transport.close()
         self._rooms.database.close()
 
@@ -238,6 +240,8 @@ class DeviceClient:
         receipt = self._rooms.reserve.run(lambda: self._rooms.corrections.withdraw(scope))
         if scope == "quality":
             self.quality.forget()
+        if scope == "hosted_answers":
+            self.answers.forget()
         return receipt
 
     def consents(self) -> dict[ConsentScope, ConsentReceipt | None]:

@@ -11,6 +11,7 @@ from projectone.contracts.erasures import ErasureReceipt, SignedErasure
 from projectone.contracts.uses import SampleUses, SignedUses
 from projectone.contracts.versions import Family
 from projectone.device.adoption import Adoption, ModelLine
+from projectone.device.answers import Answers
 from projectone.device.assistant import Assistant
 from projectone.device.consent import ConsentLedger
 from projectone.device.corrections import Corrections
@@ -62,6 +63,7 @@ class DeviceRooms:
     donating: Donating
     assist: Assistant
     memory: Remembering
+    answers: Answers
     live: Live
     quality: Quality
     read_erasure: Callable[[SignedErasure], ErasureReceipt]

@@ -12,9 +12,10 @@ from projectone import __version__
 from projectone.contracts.devices import Enrolment
 from projectone.contracts.endpoints import DEVICES
 from projectone.contracts.versions import Family
-from projectone.device import intent_wiring, memory_wiring, model_wiring
+from projectone.device import answer_wiring, intent_wiring, memory_wiring, model_wiring
 from projectone.device.acceptance import M010_TRIALS, TRIALS_BY_FAMILY, Acceptance
 from projectone.device.adoption import Adoption, ModelLine
+from projectone.device.answers import ANSWERS_SENT as M020_ANSWERS
 from projectone.device.assistant import M016_ASKED, Assistant
 from projectone.device.client import DeviceClient
 from projectone.device.clips import read_clip, read_given_clip
@@ -84,6 +85,7 @@ MIGRATIONS = (
     M017_INTENTS,
     M018_MEMORY,
     M019_FAMILIES,
+    M020_ANSWERS,
 )
 
 # The first things that are made in a home.
@@ -154,6 +156,7 @@ def open_client(settings: DeviceSettings) -> DeviceClient:
             ),
             assist=assist,
             memory=memory,
+            answers=answer_wiring.answers(settings, database, consent, vocabulary.active, _now),
             live=_live(settings.home / "live", transcriber, recordings, keep),
             quality=quality,
             read_erasure=trust.read_erasure,

@@ -15,6 +15,29 @@ _SERVICE = "projectone-server"
 _FOLDER_DIGITS = 12
 
 
+def read_secret(service: str, name: str) -> str:
+    """What the keyring of this session holds under a service and a name.
+
+    Raises:
+        SettingsError: if the extra `keyring` is not installed, there is no keyring, or nothing is in it.
+        StorageError: if it cannot be read now.
+    """
+    try:
+        import keyring
+        from keyring.errors import KeyringError, NoKeyringError
+    except ImportError as error:
+        raise SettingsError("a key in a keyring needs pip install 'projectone[keyring]'") from error
+    try:
+        found = keyring.get_password(service, name)
+    except NoKeyringError as error:
+        raise SettingsError("no keyring here: it takes a session of the user; name a file instead") from error
+    except KeyringError as error:
+        raise StorageError(f"keyring: {type(error).__name__}: unlock it, then try again") from error
+    if found is None:
+        raise SettingsError(f"expected a key in the keyring: keyring set {service} {name}")
+    return found
+
+
 class KeyringKeys(KeyFiles):
     """`MasterKeys` in a keyring (Secret Service, macOS Keychain, Windows Credential Locker).
 

@@ -83,4 +83,5 @@ FIRST_WORDS = {
     "evaluation": "55bab7c95f22eea2",
     "quality": "47a0c807315b7235",
     "intents": "7ebe8d299f81524a",
+    "hosted_answers": "c13bffef9bd3725c",
 }

@@ -35,6 +35,8 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "model": ("model",),
     "health": ("health", "on"),
     "quality": ("quality", "on", "--yes"),
+    "answer": ("answer", "how warm is it"),
+    "answers": ("answers", "forget"),
     "cues": ("cues", "on"),
     "sound": ("sound", "--bars", "1", "--wav", "SOUND"),
     "status": ("status",),

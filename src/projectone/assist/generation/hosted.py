@@ -91,12 +91,14 @@ class HostedGenerator:
 
     Args:
         server: Which.
-        before_bytes_leave: Called last before each request; a `ConsentError` of it stops the request.
+        before_bytes_leave: Called last before each request, with what leaves; a `ConsentError` of it stops that.
     """
 
     name = "hosted"
 
-    def __init__(self, server: HostedServer, *, before_bytes_leave: Callable[[], object] = lambda: None) -> None:
+    def __init__(
+        self, server: HostedServer, *, before_bytes_leave: Callable[[GenerationRequest], object] = lambda request: None
+    ) -> None:
         self._server = server
         self._before_bytes_leave = before_bytes_leave
         self._opened: tuple[openai.OpenAI, Wire] | None = None
@@ -120,7 +122,7 @@ class HostedGenerator:
         begun_s = time.monotonic()
         client, wire = self._client()
         with self._told(wire), wire.until(begun_s + request.deadline_s):
-            self._before_bytes_leave()
+            self._before_bytes_leave(request)
             raw = client.chat.completions.with_raw_response.create(**self._parameters(request))
             said = read_completion(raw.http_response.content)
         return self._answer(request, *said, begun_s)
@@ -135,7 +137,7 @@ class HostedGenerator:
         ends_at = begun_s + request.deadline_s
         client, wire = self._client()
         with self._told(wire), wire.until(ends_at):
-            self._before_bytes_leave()
+            self._before_bytes_leave(request)
             chunks = client.chat.completions.create(
                 **self._parameters(request), stream=True, stream_options={"include_usage": True}
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from projectone.device.cli.answers import ANSWER, ANSWERS
 from projectone.device.cli.ask import ASK
 from projectone.device.cli.consents import CONSENT
 from projectone.device.cli.cues import CUES, SOUND
@@ -124,6 +125,8 @@ COMMANDS: dict[str, Command] = {
         _correct,
     ),
     "ask": ASK,
+    "answer": ANSWER,
+    "answers": ANSWERS,
     "vocabulary": VOCABULARY,
     "memory": MEMORY,
     "donate": DONATE,

@@ -28,6 +28,8 @@ SUMMARIES: dict[str, str] = {
     "correct": "keep what was really said in a recording",
     "ask": "say what was meant in a text or a recording, on this machine",
     "vocabulary": "see and change the names and words that this device minds",
+    "answer": "answer a question in words: a model here, a server you allowed, or a template",
+    "answers": "see who answers here, and every question that left",
     "memory": "see, search and forget what this device remembers, or switch it on and off",
     "donate": "read a sentence aloud from which the model learns most",
     "sent": "list what left this device",

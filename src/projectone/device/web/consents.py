@@ -24,6 +24,7 @@ _TITLES: Final[dict[ConsentScope, str]] = {
     "evaluation": "Judge new models with what I sent",
     "quality": "Count how well the model hears me",
     "intents": "Learn what I mean",
+    "hosted_answers": "Let a server answer what I ask",
 }
 OWN_PAGE: Final[frozenset[ConsentScope]] = frozenset({"quality"})
 """Purposes that are switched where one sees exactly what they send."""

@@ -22,6 +22,7 @@ _LEAVING: dict[ConsentScope, str] = {
     "voice_donation": "your donations",
     "quality": "one count a week",
     "intents": "what you meant",
+    "hosted_answers": "what you ask, masked",
 }
 
 

@@ -10,7 +10,7 @@ from tests.fakes.chat_server import SAID, ChatServer, Fault, serving
 from tests.fakes.generators import asked
 
 from projectone.assist.generation.hosted import HostedGenerator, HostedServer
-from projectone.assist.generation.protocol import Answer, Cost, GenerationError
+from projectone.assist.generation.protocol import Answer, Cost, GenerationError, GenerationRequest
 from projectone.errors import ConsentError, SettingsError
 
 PATIENT_S, IMPATIENT_S = 60.0, 0.3
@@ -132,7 +132,7 @@ def test_only_what_a_server_needs_leaves(
 
 
 def test_without_consent_not_a_byte_leaves(server: ChatServer) -> None:
-    def refuse() -> None:
+    def refuse(request: GenerationRequest) -> None:
         raise ConsentError("not agreed")
 
     hosted = HostedGenerator(HostedServer(base_url=server.base_url, model="m"), before_bytes_leave=refuse)

@@ -1,0 +1,100 @@
+"""Joins who answers on a device: a model here, a model elsewhere where that was allowed, templates last."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+
+from projectone.assist.generation.breaker import BreakerGenerator
+from projectone.assist.generation.consented import ConsentedGenerator
+from projectone.assist.generation.deadline import DeadlineGenerator
+from projectone.assist.generation.fallback import FallbackGenerator
+from projectone.assist.generation.hosted import HostedGenerator, HostedServer
+from projectone.assist.generation.masking import MaskedGenerator
+from projectone.assist.generation.protocol import Generator
+from projectone.assist.generation.templates import TemplateGenerator
+from projectone.assist.generation.wordings import WORDINGS
+from projectone.device.answers import Answers
+from projectone.device.answers.answers import Chain
+from projectone.device.consent import ConsentLedger
+from projectone.device.settings import DeviceSettings
+from projectone.errors import SettingsError
+from projectone.storage.database import Database
+from projectone.storage.keyrings import read_secret
+
+KEYRING = "keyring"
+_KEYRING_SERVICE = "projectone-answers"
+
+
+def answers(
+    settings: DeviceSettings,
+    database: Database,
+    consent: ConsentLedger,
+    names: Callable[[], Iterable[str]],
+    clock: Callable[[], datetime],
+) -> Answers:
+    """What answers questions in words.
+
+    Args:
+        settings: Which models there are.
+        database: Where the list of what left lies.
+        consent: Whether anything may leave.
+        names: The person's own names and words, which are hidden from hosted models.
+        clock: Now.
+    """
+
+    def make_chain() -> Chain:
+        links: list[Generator] = []
+        if settings.answers_local_model is not None:
+            # Imported where it is asked for: it loads a BLAS.
+            from projectone.assist.generation.local.language_model import LocalGenerator
+
+            links.append(DeadlineGenerator(LocalGenerator(settings.answers_local_model)))
+        last = TemplateGenerator(WORDINGS)
+        here = None if settings.answers_local_model is None else settings.answers_local_model.name
+        if settings.answers_url is None:
+            return Chain(FallbackGenerator(links, last), last.model_version, local=here)
+        server = _server(settings)
+        hosted = HostedGenerator(server, before_bytes_leave=partial(made.before_bytes_leave, server.host, server.model))
+        mask = MaskedGenerator(BreakerGenerator(DeadlineGenerator(hosted)), names=names)
+        links.append(ConsentedGenerator(mask, made.require_consent))
+        return Chain(
+            FallbackGenerator(links, last),
+            last.model_version,
+            mask=mask,
+            host=server.host,
+            model=server.model,
+            local=here,
+            close=hosted.close,
+        )
+
+    made = Answers(make_chain, database, consent, deadline_s=settings.answers_deadline_s, clock=clock)
+    return made
+
+
+def _server(settings: DeviceSettings) -> HostedServer:
+    assert settings.answers_url is not None, "asked for only where one is set"
+    if not settings.answers_model:
+        raise SettingsError("PROJECTONE_ANSWERS_MODEL: expected the name of the model that the server is asked for")
+    server = HostedServer(base_url=settings.answers_url, model=settings.answers_model)
+    key = _key(settings.answers_key, server.host)
+    return HostedServer(base_url=settings.answers_url, model=settings.answers_model, api_key=key)
+
+
+def _key(where: str, host: str) -> str:
+    """The server's key: from the keyring, or a file that nobody else may read."""
+    if not where:
+        return ""
+    if where == KEYRING:
+        return read_secret(_KEYRING_SERVICE, host)
+    path = Path(where).expanduser()
+    try:
+        if path.stat().st_mode & 0o077:
+            raise SettingsError(f"PROJECTONE_ANSWERS_KEY: others can read {where!r}: chmod 600 it")
+        return path.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(
+            f"PROJECTONE_ANSWERS_KEY: expected a file with the key, or {KEYRING}, got {where!r}: {error}"
+        ) from error

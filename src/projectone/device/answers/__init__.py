@@ -1,0 +1,6 @@
+"""Answers in words, on this device: what is asked for them, what of it leaves, and the list of what left."""
+
+from projectone.device.answers.answers import AnswerParameters, Answers, Leaving
+from projectone.device.answers.sent_questions import ANSWERS_SENT, SentQuestion, SentQuestions
+
+__all__ = ["ANSWERS_SENT", "AnswerParameters", "Answers", "Leaving", "SentQuestion", "SentQuestions"]
