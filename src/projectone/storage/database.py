@@ -61,6 +61,15 @@ class Database:
         """Whether a transaction is open, so that what is read now may still be undone."""
         return self._is_inside
 
+    def change_mark(self) -> tuple[int, int]:
+        """Two marks that are equal say that nothing in the file has changed between them, by whomever.
+
+        Changes of this connection and of others; the contrary is not so: a mark may move without a change that stays.
+        """
+        with self._lock:
+            by_others = self.query("PRAGMA data_version")[0][0]
+            return int(by_others), int(self.query("SELECT total_changes()")[0][0])
+
     def query(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
         """Every row that `sql` finds."""
         with self._lock:

@@ -9,7 +9,7 @@ from uuid import UUID
 import numpy as np
 import numpy.typing as npt
 
-from projectone.assist.vectors.protocol import Hit, Vector, in_order
+from projectone.assist.vectors.protocol import NEVER, Hit, Vector, in_order
 
 BLOCK_ROWS: Final = 4_096
 """Vectors of one block: 6 MB of them at 384 numbers."""
@@ -85,6 +85,7 @@ class OwnerVectors:
         self._width = width
         self._blocks: list[_Block] = []
         self.last_sequence = 0
+        self._first_expiry_us = NEVER
 
     def __len__(self) -> int:
         return sum(len(block.facts) for block in self._blocks)
@@ -104,6 +105,7 @@ class OwnerVectors:
             self._blocks[-1].add(vectors[start:end], facts[start:end])
             start = end
         self.last_sequence = int(facts["sequence"].max(initial=self.last_sequence))
+        self._first_expiry_us = int(facts["expires_us"].min(initial=self._first_expiry_us))
 
     def drop_ids(self, ids: Sequence[UUID]) -> int:
         """Leave these out; gives how many were there."""
@@ -120,7 +122,11 @@ class OwnerVectors:
 
     def drop_expired(self, now_us: int) -> int:
         """Leave out what has expired; gives how much it was."""
-        return self._keep(lambda facts: np.greater(facts["expires_us"], now_us))
+        if now_us < self._first_expiry_us:
+            return 0
+        n_expired = self._keep(lambda facts: np.greater(facts["expires_us"], now_us))
+        self._first_expiry_us = min((int(block.facts["expires_us"].min()) for block in self._blocks), default=NEVER)
+        return n_expired
 
     def keep_sequences(self, sequences: Sequence[int]) -> int:
         """Leave out what is not among these; gives how much it was."""
@@ -129,14 +135,17 @@ class OwnerVectors:
 
     def nearest(self, query: Vector, k: int, now_us: int) -> list[Hit]:
         """The `k` nearest that have not expired; `query` is one long."""
-        found: list[Hit] = []
+        found: list[tuple[float, np.void]] = []
         for block in self._blocks:
-            is_alive = block.facts["expires_us"] > now_us
-            cosines = np.where(is_alive, block.vectors @ query, -np.inf)
+            cosines = block.vectors @ query
+            if now_us >= self._first_expiry_us:
+                cosines[block.facts["expires_us"] <= now_us] = -np.inf
             n = min(k, len(cosines))
-            places = np.argpartition(-cosines, n - 1)[:n]  # no block is empty
-            found += [_hit(block.facts[place], float(cosines[place])) for place in places if is_alive[place]]
-        return in_order(found)[:k]
+            places = np.argpartition(cosines, -n)[-n:]  # no block is empty
+            found += [(float(cosines[place]), block.facts[place]) for place in places if cosines[place] > -np.inf]
+        found.sort(key=lambda one: -one[0])
+        worst = found[:k][-1][0] if found else 0.0
+        return in_order([_hit(facts, cosine) for cosine, facts in found if cosine >= worst])[:k]
 
     def _keep(self, stays: Callable[[Facts], Flags]) -> int:
         before = len(self)

@@ -1,8 +1,9 @@
 """Vectors in the SQLite file that a device has anyway: plain rows by owner, and exact answers from memory.
 
-An owner's rows are read once and then kept in memory. Every question first asks the file how many rows the owner has
-and which was put last. Numbers are given in turn and never twice, so these two say whether the memory is still what
-the file holds, whoever changed it; what is new is read, what is gone is left out.
+An owner's rows are read once and then kept in memory. Every question first asks the file whether anything in it has
+changed, and if so how many rows the owner has and which was put last. Numbers are given in turn and never twice, so
+these two say whether the memory is still what the file holds, whoever changed it; what is new is read, what is gone is
+left out.
 
 Why no extension of SQLite: docs/adr/0032-keep-vectors-as-plain-rows.md.
 """
@@ -69,6 +70,7 @@ class SqliteVectors:
         self._is_own_database = False
         # Who asked last is last. Only used while no other thread has the database: one lock for both.
         self._kept: dict[bytes, OwnerVectors] = {}
+        self._seen_at: dict[bytes, tuple[int, int]] = {}
 
     @classmethod
     def in_file(cls, path: Path, width: int) -> SqliteVectors:
@@ -159,6 +161,10 @@ class SqliteVectors:
 
     def _current(self, key: bytes) -> OwnerVectors:
         """The owner's vectors as the file has them."""
+        mark = self._database.change_mark()  # before it is looked: what changes meanwhile moves the next one
+        if key in self._kept and self._seen_at[key] == mark and not self._database.is_changing:
+            self._kept[key] = self._kept.pop(key)
+            return self._kept[key]
         n_rows, last_sequence = self._standing(key)
         kept = self._kept.pop(key, None) or OwnerVectors(self._width)
         while last_sequence > kept.last_sequence and self._read_more(key, kept):
@@ -168,7 +174,7 @@ class SqliteVectors:
             kept.keep_sequences([row[0] for row in alive])
         # What a transaction has changed may be undone, and its numbers be given again: that is not kept.
         if not self._database.is_changing:
-            self._kept[key] = kept
+            self._kept[key], self._seen_at[key] = kept, mark
             self._let_go()
         return kept
 
@@ -195,7 +201,8 @@ class SqliteVectors:
         total = sum(kept.n_bytes for kept in self._kept.values())
         for key in list(self._kept)[:-1]:
             if total <= self._kept_bytes:
-                return
+                break
             total -= self._kept.pop(key).n_bytes
         if total > self._kept_bytes:
             self._kept.clear()
+        self._seen_at = {key: self._seen_at[key] for key in self._kept}
