@@ -46,6 +46,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "evaluate": ("projectone.server.work.evaluate", "score a model on any manifest, alone or against another"),
     "assist": ("projectone.server.work.assist", "small classifiers: teach one from a few examples, judge one"),
     "vectors": ("projectone.server.work.vectors", "the store of vectors: check it, sweep it, forget a person"),
+    "validate": ("projectone.server.work.validate", "hold-out suites on a classifier, an alarm or answers"),
     "convert": ("projectone.server.work.convert", "write a model in the layout that another program opens"),
     "doctor": ("projectone.server.doctor", "what this machine keeps of our promises, and how fast it is"),
 }
