@@ -28,6 +28,7 @@ from projectone.contracts.corrections import Correction, Sample
 from projectone.contracts.devices import Enrolment
 from projectone.contracts.erasures import ErasureReceipt, LearnedRelease
 from projectone.contracts.releases import LatestModelInfo, ReleaseFile, ReleaseManifest, family_of, release_path
+from projectone.contracts.policies import SignedPolicies
 from projectone.contracts.scripts import SignedScripts
 from projectone.contracts.signatures import content_digest, public_key_text, sign_erasure, verify_request
 from projectone.contracts.uploads import Problem, UploadReceipt
@@ -133,6 +134,7 @@ class FakeServer:
     n_erased: int = 0
     learned: list[LearnedRelease] = field(default_factory=list)
     scripts: SignedScripts | None = None
+    policies: SignedPolicies | None = None
     uses: SignedUses | None = None
     url: str = ""
 
@@ -254,6 +256,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, path: str, query: str, body: bytes) -> tuple[int, bytes]:
         state = self.state
+        if path == endpoints.POLICIES:
+            return 200, self._policies()
         if path in (endpoints.LATEST_MODEL_INFO, endpoints.SCRIPTS):
             return 200, self._public(path, query)
         if path == endpoints.DEVICES:
@@ -300,6 +304,13 @@ class _Handler(BaseHTTPRequestHandler):
         if path == endpoints.SCRIPTS and endpoints.DEVICE_ID_HEADER in self.headers:
             raise _Refused(400, "asked-by-name")  # nobody is to learn who reads what
         return answer.to_bytes()
+
+    def _policies(self) -> bytes:
+        if self.state.policies is None:
+            raise _Refused(404, "no-policies")
+        if endpoints.DEVICE_ID_HEADER in self.headers:
+            raise _Refused(400, "asked-by-name")
+        return self.state.policies.to_bytes()
 
     def _erasure(self, path: str) -> bytes:
         name = path.split("/")[-2]

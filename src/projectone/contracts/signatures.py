@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from projectone.contracts.checkpoints import AuditCheckpoint, SignedCheckpoint
 from projectone.contracts.erasures import ErasureReceipt, SignedErasure
+from projectone.contracts.policies import PolicySet, SignedPolicies
 from projectone.contracts.scripts import ScriptSheet, SignedScripts
 from projectone.contracts.signed_bytes import key_id_of as key_id_of
 from projectone.contracts.signed_bytes import public_key_text as public_key_text
@@ -29,6 +30,7 @@ _SNAPSHOT_CONTEXT = b"projectone dataset snapshot 1\n"
 _SCRIPTS_CONTEXT = b"projectone script sheet 1\n"
 _CHECKPOINT_CONTEXT = b"projectone audit checkpoint 1\n"
 _USES_CONTEXT = b"projectone uses of a sample 1\n"
+_POLICIES_CONTEXT = b"projectone approved policies 1\n"
 
 
 def sign_erasure(key: Ed25519PrivateKey, receipt: ErasureReceipt) -> SignedErasure:
@@ -168,3 +170,29 @@ def verify_scripts(trusted: Mapping[str, str], signed: SignedScripts) -> ScriptS
         trusted, signed.key_id, signed.sheet, signed.signature, context=_SCRIPTS_CONTEXT, what="scripts"
     )
     return ScriptSheet.from_bytes(content)
+
+
+def sign_policies(key: Ed25519PrivateKey, policies: PolicySet) -> SignedPolicies:
+    """The set's canonical bytes and the signature over them."""
+    content = policies.to_bytes()
+    return SignedPolicies(
+        policies=base64.b64encode(content).decode(),
+        **signed_by(key, content, context=_POLICIES_CONTEXT),
+    )
+
+
+def verify_policies(trusted: Mapping[str, str], signed: SignedPolicies) -> PolicySet:
+    """The set, if a key we trust signed exactly these bytes as one.
+
+    Args:
+        trusted: Key id to raw public key, base64.
+        signed: What the server made.
+
+    Raises:
+        SignatureError: if the key is unknown or the signature does not hold.
+        ContractError: if the signed bytes are not a set of policies.
+    """
+    content = signed_bytes(
+        trusted, signed.key_id, signed.policies, signed.signature, context=_POLICIES_CONTEXT, what="policies"
+    )
+    return PolicySet.from_bytes(content)

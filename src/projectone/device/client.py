@@ -43,6 +43,7 @@ class DeviceClient:
         self.donating = rooms.donating
         self.assist = rooms.assist
         self.memory = rooms.memory
+        self.replies = rooms.replies
         self.answers = rooms.answers
         self.live = rooms.live
         self.quality = rooms.quality

@@ -6,6 +6,7 @@ one of a correction or of a question with that one, whoever takes it back: trigg
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from datetime import datetime
 from typing import Final
@@ -24,7 +25,7 @@ from projectone.assist.memory import (
 from projectone.assist.vectors.protocol import Owner
 from projectone.assist.vectors.sqlite import VECTORS_TABLE
 from projectone.device.recordings import Recording
-from projectone.errors import ConsentError
+from projectone.errors import ConsentError, StorageError
 from projectone.storage.database import Database
 
 M018_MEMORY = f"""
@@ -46,7 +47,7 @@ BEGIN
 END;
 """
 
-_THE_PERSON: Final = Owner("device", "person")
+THE_PERSON: Final = Owner("device", "person")
 """A home is one person's. Whoever shares a machine has a home each."""
 
 
@@ -93,7 +94,7 @@ class Remembering:
         """Remember what was asked and what was meant by it, if memory is on."""
         if self.is_on and text.strip():
             about = About("asked", self._clock(), self._names(text), intent, source_id=ask_id)
-            self._memory.remember(_THE_PERSON, text[:MAX_CHARACTERS], about, self._clock())
+            self._memory.remember(THE_PERSON, text[:MAX_CHARACTERS], about, self._clock())
 
     def note(self, text: str) -> Remembered | None:
         """Remember what a person writes down; None if nothing in it could be found again.
@@ -104,26 +105,30 @@ class Remembering:
         """
         if not self.is_on:
             raise ConsentError("memory is off, so nothing is kept: projectone memory on")
-        return self._memory.remember(_THE_PERSON, text, About("noted", self._clock(), self._names(text)), self._clock())
+        return self._memory.remember(THE_PERSON, text, About("noted", self._clock(), self._names(text)), self._clock())
 
     def recall(self, text: str, k: int = 5) -> list[Recalled]:
         """What is nearest to a text by what it means, the nearest first; nothing while memory is off."""
-        return self._memory.recall(_THE_PERSON, text, k, self._clock()) if self.is_on else []
+        return self._memory.recall(THE_PERSON, text, k, self._clock()) if self.is_on else []
+
+    def recall_of(self, owner: Owner, text: str, k: int, now: datetime) -> list[Recalled]:
+        """As `Memory.recall`; nothing while memory is off."""
+        return self._memory.recall(owner, text, k, now) if self.is_on else []
 
     def newest(self, limit: int = 50) -> list[Remembered]:
         """Everything that is remembered, newest first, also while memory is off."""
-        return self._memory.newest(_THE_PERSON, limit, self._clock())
+        return self._memory.newest(THE_PERSON, limit, self._clock())
 
     def search(self, words: str, limit: int = 50) -> list[Remembered]:
         """What holds all of these words, newest first; then what is near to them by what it means."""
-        found = self._memory.search(_THE_PERSON, words, limit, self._clock())
+        found = self._memory.search(THE_PERSON, words, limit, self._clock())
         known = {memory.memory_id for memory in found}
-        near = self._memory.recall(_THE_PERSON, words, min(limit, 10), self._clock()) if len(found) < limit else []
+        near = self._memory.recall(THE_PERSON, words, min(limit, 10), self._clock()) if len(found) < limit else []
         return [*found, *(each.memory for each in near if each.memory.memory_id not in known)][:limit]
 
     def count(self) -> int:
         """How much is remembered."""
-        return self._memory.count(_THE_PERSON, self._clock())
+        return self._memory.count(THE_PERSON, self._clock())
 
     def forget(self, named: str) -> Remembered:
         """Forget one for good; gives what it was.
@@ -134,13 +139,13 @@ class Remembering:
         Raises:
             DataError: if there is no such memory.
         """
-        memory = self._memory.find(_THE_PERSON, named, self._clock())
-        self._memory.drop(_THE_PERSON, [memory.memory_id])
+        memory = self._memory.find(THE_PERSON, named, self._clock())
+        self._memory.drop(THE_PERSON, [memory.memory_id])
         return memory
 
     def forget_all(self) -> int:
         """Forget everything for good; gives how much it was."""
-        return self._memory.forget(_THE_PERSON)
+        return self._memory.forget(THE_PERSON)
 
     def sweep(self, *, n_texts: int = 0) -> None:
         """Let go of what ran out, and of the vectors of what was deleted; make some vectors that are missing."""
@@ -148,11 +153,12 @@ class Remembering:
 
     def tidy(self) -> None:
         """Remove the vectors of what was deleted; part of the transaction that deletes it, if there is one."""
-        self._memory.tidy(_THE_PERSON)
+        self._memory.tidy(THE_PERSON)
 
     def close(self) -> None:
         """Let go of the vectors, those of what was deleted for good."""
-        self.tidy()
+        with contextlib.suppress(StorageError):  # another process writes: its end or the next start does it
+            self.tidy()
         self._memory.close()
 
     def _remember(
@@ -160,7 +166,7 @@ class Remembering:
     ) -> None:
         if self.is_on and text.strip():
             about = About(kind, said_at, self._names(text), None, recording.recording_id, sample_id)
-            self._memory.remember(_THE_PERSON, text[:MAX_CHARACTERS], about, self._clock())
+            self._memory.remember(THE_PERSON, text[:MAX_CHARACTERS], about, self._clock())
 
     def _names(self, text: str) -> tuple[str, ...]:
         return names_in(text, self._terms())

@@ -26,6 +26,7 @@ from projectone.device.outbox import Outbox
 from projectone.device.quality import Quality
 from projectone.device.recordings import Clip, Recording, Recordings
 from projectone.device.remembering import Remembering
+from projectone.device.replies import Replies
 from projectone.device.sent import Sent
 from projectone.device.transcriber import Transcriber
 from projectone.device.transport import Transport
@@ -63,6 +64,7 @@ class DeviceRooms:
     donating: Donating
     assist: Assistant
     memory: Remembering
+    replies: Replies
     answers: Answers
     live: Live
     quality: Quality

@@ -7,9 +7,10 @@ import binascii
 from collections.abc import Iterable
 
 from projectone.contracts.erasures import ErasureReceipt, SignedErasure
+from projectone.contracts.policies import PolicySet, SignedPolicies
 from projectone.contracts.releases import DEFAULT_TIER, ReleaseOffer
 from projectone.contracts.scripts import ScriptSheet, SignedScripts
-from projectone.contracts.signatures import key_id_of, verify_erasure, verify_scripts, verify_uses
+from projectone.contracts.signatures import key_id_of, verify_erasure, verify_policies, verify_scripts, verify_uses
 from projectone.contracts.uses import SampleUses, SignedUses
 from projectone.contracts.versions import ModelVersion
 from projectone.errors import (
@@ -110,6 +111,19 @@ class Trust:
             return verify_scripts(self._keys, signed)
         except ContractError as error:
             raise SignatureError(f"scripts: what was signed is no sheet: {error}") from error
+
+    def read_policies(self, signed: SignedPolicies) -> PolicySet:
+        """The set of approved policies inside, if our server signed it.
+
+        Raises:
+            SettingsError: if no release key is configured.
+            SignatureError: if nobody we trust signed it.
+        """
+        self._require_keys()
+        try:
+            return verify_policies(self._keys, signed)
+        except ContractError as error:
+            raise SignatureError(f"policies: what was signed is no set: {error}") from error
 
     def _require_keys(self) -> None:
         if not self._keys:

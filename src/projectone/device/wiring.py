@@ -156,6 +156,7 @@ def open_client(settings: DeviceSettings) -> DeviceClient:
             ),
             assist=assist,
             memory=memory,
+            replies=memory_wiring.replies(settings.home, transport, trust.read_policies, memory, None, _now),
             answers=answer_wiring.answers(settings, database, consent, vocabulary.active, _now),
             live=_live(settings.home / "live", transcriber, recordings, keep),
             quality=quality,

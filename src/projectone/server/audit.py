@@ -33,6 +33,7 @@ Act = Literal[
     "golden-refused",
     "golden-sealed",
     "labels-changed",
+    "policies-approved",
     "sample-accepted",
     "sample-refused",
     "sample-doubted",

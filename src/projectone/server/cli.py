@@ -34,6 +34,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "scripts": ("projectone.server.work.scripts", "what the model gets wrong, and what people are asked to read"),
     "keys": ("projectone.server.work.keys", "the keys that seal samples, and a new master key"),
     "devices": ("projectone.server.work.devices", "who may send; revoke a device that was stolen"),
+    "policies": ("projectone.server.work.policies", "what devices may answer: approve, measure, check, sign"),
     "golden": ("projectone.server.work.golden", "who may judge models: candidates, reviews, sealed versions"),
     "audit": ("projectone.server.work.audit", "who did what, and whether that record is as it was written"),
     "backup": ("projectone.server.work.backup", "copy the whole server while it serves: samples here, keys there"),
@@ -47,6 +48,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "assist": ("projectone.server.work.assist", "small classifiers: teach one from a few examples, judge one"),
     "vectors": ("projectone.server.work.vectors", "the store of vectors: check it, sweep it, forget a person"),
     "validate": ("projectone.server.work.validate", "hold-out suites on a classifier, an alarm or answers"),
+    "serve-assist": ("projectone.server.work.serve_assist", "small models as a service, here or on a cluster"),
     "convert": ("projectone.server.work.convert", "write a model in the layout that another program opens"),
     "doctor": ("projectone.server.doctor", "what this machine keeps of our promises, and how fast it is"),
 }

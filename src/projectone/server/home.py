@@ -16,6 +16,7 @@ NEWEST_CHECKPOINT = "checkpoint.json"
 """Below the home: what was last signed of the audit log, written by the worker and handed out by the API."""
 
 SCRIPT_SHEET = "scripts/sheet.json"
+POLICIES = "policies/set.json"
 """Below the home: the signed sentences, written by the worker and handed out by the API."""
 
 

@@ -11,20 +11,20 @@ import pytest
 from tests.fakes.device_rooms import text_model, tone
 from tests.fakes.release_server import FakeServer
 
+from projectone.assist import usual_encoder
 from projectone.assist.embeddings import HashingEmbedder
 from projectone.assist.vectors.sqlite import SqliteVectors
-from projectone.device import memory_wiring
 from projectone.device.cli.main import main
 from projectone.device.client import DeviceClient
 from projectone.device.clips import read_clip
 from projectone.device.recordings import Recording
-from projectone.device.remembering import _THE_PERSON
+from projectone.device.remembering import THE_PERSON
 from projectone.errors import ConsentError, DataError
 
 
 @pytest.fixture(autouse=True)
 def _no_weights(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory_wiring, "_encoder", lambda: HashingEmbedder(memory_wiring.WIDTH))
+    monkeypatch.setattr(usual_encoder, "_encoder", lambda: HashingEmbedder(usual_encoder.WIDTH))
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def texts(client: DeviceClient) -> list[str]:
 
 
 def n_vectors(client: DeviceClient) -> int:
-    return SqliteVectors(client._rooms.database, memory_wiring.WIDTH).count(_THE_PERSON)
+    return SqliteVectors(client._rooms.database, usual_encoder.WIDTH).count(THE_PERSON)
 
 
 def test_nothing_is_remembered_until_it_is_switched_on_and_nothing_after(

@@ -26,6 +26,8 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "correct": ("correct", "last", "two"),
     "ask": ("ask", "--list"),
     "vocabulary": ("vocabulary", "add", "Zoë"),
+    "memory": ("memory", "on"),
+    "policies": ("policies",),
     "donate": ("donate", "--text", "one two", "--anyway", "NOTE"),
     "sent": ("sent",),
     "undo": ("undo", "last"),

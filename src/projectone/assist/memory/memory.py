@@ -187,13 +187,17 @@ class Memory:
             now: What the machine's clock shows.
             n_texts: How many vectors to make at most; each costs milliseconds.
         """
+        everybody = owners(self._database)
+        if not everybody:
+            return Swept(0, 0, 0)
         now_s = self._clock.seconds(now)
         shorten(self._database, self.retention)
         n_expired = delete_expired(self._database, now_s)
         n_removed = n_embedded = 0
-        for owner in owners(self._database):
+        for owner in everybody:
             rows = OwnedRows(self._database, owner)
-            n_expired += rows.delete_oldest(MAX_MEMORIES)
+            if rows.n_rows() > MAX_MEMORIES:
+                n_expired += rows.delete_oldest(MAX_MEMORIES)
             n_removed += self._remove_vectors(owner)
             if n_texts > n_embedded:
                 self._begin_anew_if_torn(owner)

@@ -218,6 +218,11 @@ class OwnedRows:
         )
         return int(row["n"])
 
+    def n_rows(self) -> int:
+        """How many there are, run out or not."""
+        (row,) = self._database.query(f"SELECT count(*) AS n FROM memories WHERE {_OWNED}", self._owner)
+        return int(row["n"])
+
     def n_alive(self, *, now_s: float) -> int:
         """How many there are."""
         (row,) = self._database.query(

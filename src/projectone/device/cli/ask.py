@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from projectone.contracts.texts import printable
 from projectone.device.assistant import Asked, Understood
 from projectone.device.cli.results import Command, Result, kept_result, undone_result
 from projectone.device.client import DeviceClient
@@ -48,9 +49,9 @@ def _ask(client: DeviceClient, arguments: argparse.Namespace) -> Result:
     if is_about_one:
         return _about_one(client, arguments)
     if arguments.words:
-        return asked_result(client.assist.understand(" ".join(arguments.words)))
+        return _answered(client, client.assist.understand(" ".join(arguments.words)))
     if arguments.recording is not None:
-        return asked_result(client.assist.understand_recording(arguments.recording))
+        return _answered(client, client.assist.understand_recording(arguments.recording))
     if arguments.labels:
         labels = client.assist.labels()
         return Result({"labels": list(labels)}, "\n".join(labels))
@@ -65,6 +66,15 @@ def _about_one(client: DeviceClient, arguments: argparse.Namespace) -> Result:
     if action == "undo":
         return undone_result(client.undo(client.assist.undo(named)))
     return kept_result(client.assist.correct(named, arguments.label))
+
+
+def _answered(client: DeviceClient, found: Understood) -> Result:
+    """What was understood, after the first answer where policies are here."""
+    understood, choice = asked_result(found), client.replies.to(found.asked)
+    if choice is None:
+        return understood
+    text = f"{printable(choice.text)}\n  {printable(choice.reason)}\n{understood.text}"
+    return Result({**understood.facts, "reply": choice.facts()}, text)
 
 
 def asked_result(found: Understood) -> Result:

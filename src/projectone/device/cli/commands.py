@@ -13,6 +13,7 @@ from projectone.device.cli.editor import edited, require_terminal
 from projectone.device.cli.health import HEALTH, turn_shown
 from projectone.device.cli.memory import MEMORY
 from projectone.device.cli.model import MODEL, UPDATE
+from projectone.device.cli.policies import POLICIES
 from projectone.device.cli.progress import ProgressLine
 from projectone.device.cli.quality import QUALITY
 from projectone.device.cli.record import RECORD
@@ -129,6 +130,7 @@ COMMANDS: dict[str, Command] = {
     "answers": ANSWERS,
     "vocabulary": VOCABULARY,
     "memory": MEMORY,
+    "policies": POLICIES,
     "donate": DONATE,
     "sent": SENT,
     "undo": UNDO,

@@ -31,6 +31,7 @@ SUMMARIES: dict[str, str] = {
     "answer": "answer a question in words: a model here, a server you allowed, or a template",
     "answers": "see who answers here, and every question that left",
     "memory": "see, search and forget what this device remembers, or switch it on and off",
+    "policies": "see what this device may answer, and which policy a text falls under",
     "donate": "read a sentence aloud from which the model learns most",
     "sent": "list what left this device",
     "undo": "take one correction or donation back, also from the server",

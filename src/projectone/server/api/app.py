@@ -11,6 +11,7 @@ from fastapi.routing import APIRoute
 from projectone import __version__
 from projectone.contracts.endpoints import MAX_BATCH_BYTES
 from projectone.server.api import (
+    approved_policies,
     audit,
     consents,
     devices,
@@ -156,6 +157,7 @@ def _bare_app() -> FastAPI:
         samples,
         uploads,
         scripts,
+        approved_policies,
         releases,
         reports,
         quality,

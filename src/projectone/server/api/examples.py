@@ -15,6 +15,7 @@ from projectone.contracts.devices import Enrolment, EnrolmentReceipt
 from projectone.contracts.endpoints import SIGNED_METADATA, release_package
 from projectone.contracts.erasures import SignedErasure
 from projectone.contracts.health import HealthCounts, HealthReport, HealthTicket, TicketAnswer, TicketRequest
+from projectone.contracts.policies import SignedPolicies
 from projectone.contracts.quality import QualityReport, QualityTicketRequest, QualityWeek
 from projectone.contracts.releases import DEFAULT_TIER, LatestModelInfo, release_path
 from projectone.contracts.scripts import SignedScripts
@@ -53,6 +54,7 @@ _VALUES: Final[tuple[Contract, ...]] = (
     SignedErasure(receipt=_DOCUMENT, **_SIGNED),
     SignedUses(uses=_DOCUMENT, **_SIGNED),
     SignedScripts(sheet=_DOCUMENT, **_SIGNED),
+    SignedPolicies(policies=_DOCUMENT, **_SIGNED),
     SignedCheckpoint(checkpoint=_DOCUMENT, **_SIGNED),
     LatestModelInfo(
         version="1.2.0",

@@ -55,6 +55,7 @@ class Services:
         erasure: What is signed about a person's withdrawn consent; None if they gave no such consent.
         uses: What is signed about the models that learned from a sample.
         scripts: The signed sheet of sentences to read aloud, as it is sent; None before there is one.
+        policies: The signed set of approved policies, as it is sent; None before there is one.
         checkpoint: What was last signed of the audit log, as it is sent; None before the first.
         operators: Tokens of those who look after the server.
         reviews: What waits for a person.
@@ -94,6 +95,7 @@ class Services:
     uses: Callable[[UUID], SignedUses]
     elsewhere: Elsewhere = nowhere
     scripts: Callable[[], bytes | None] = lambda: None
+    policies: Callable[[], bytes | None] = lambda: None
     checkpoint: Callable[[], bytes | None] = lambda: None
     hub_events: HubEvents | None = None
     quotas: Quotas = field(default_factory=Quotas)

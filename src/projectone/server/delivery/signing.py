@@ -14,12 +14,14 @@ from cryptography.hazmat.primitives.serialization import (
 
 from projectone.contracts.checkpoints import AuditCheckpoint, SignedCheckpoint
 from projectone.contracts.erasures import ErasureReceipt, SignedErasure
+from projectone.contracts.policies import PolicySet, SignedPolicies
 from projectone.contracts.scripts import ScriptSheet, SignedScripts
 from projectone.contracts.signatures import (
     key_id_of,
     public_key_text,
     sign_checkpoint,
     sign_erasure,
+    sign_policies,
     sign_scripts,
     sign_snapshot,
     sign_uses,
@@ -46,6 +48,10 @@ class ReleaseSigner:
     def sign_scripts(self, sheet: ScriptSheet) -> SignedScripts:
         """The sheet's canonical bytes and the signature over them."""
         return sign_scripts(self._key, sheet)
+
+    def sign_policies(self, policies: PolicySet) -> SignedPolicies:
+        """The set's canonical bytes and the signature over them."""
+        return sign_policies(self._key, policies)
 
     def sign_checkpoint(self, checkpoint: AuditCheckpoint) -> SignedCheckpoint:
         """The checkpoint's canonical bytes and the signature over them."""

@@ -46,7 +46,14 @@ from projectone.server.delivery.tickets import TicketKeys, Tickets
 from projectone.server.delivery.weekly_tickets import WeeklyTickets
 from projectone.server.devices.catalog import DeviceCatalog
 from projectone.server.devices.operators import OperatorTokens
-from projectone.server.home import NEWEST_CHECKPOINT, RELEASE_KEY, SCRIPT_SHEET, open_catalog, require_home
+from projectone.server.home import (
+    NEWEST_CHECKPOINT,
+    POLICIES,
+    RELEASE_KEY,
+    SCRIPT_SHEET,
+    open_catalog,
+    require_home,
+)
 from projectone.server.hubd.app import create_app as create_hub
 from projectone.server.hubd.repos import HubStore
 from projectone.server.hubd.settings import HubSettings
@@ -166,6 +173,7 @@ def api_services(settings: ServerSettings, engine: Engine) -> Services:
         erasure=erasure,
         uses=lambda sample_id: signer.sign_uses(uses.of(sample_id)),
         scripts=lambda: _content(settings.home / SCRIPT_SHEET),
+        policies=lambda: _content(settings.home / POLICIES),
         checkpoint=lambda: _content(settings.home / NEWEST_CHECKPOINT),
         hub_events=_hub_events(settings),
     )

@@ -7,14 +7,14 @@ import html
 import pytest
 from tests.unit.device.web.pages import Pages
 
+from projectone.assist import usual_encoder
 from projectone.assist.embeddings import HashingEmbedder
-from projectone.device import memory_wiring
 from projectone.device.client import DeviceClient
 
 
 @pytest.fixture
 def pages(client: DeviceClient, monkeypatch: pytest.MonkeyPatch) -> Pages:
-    monkeypatch.setattr(memory_wiring, "_encoder", lambda: HashingEmbedder(memory_wiring.WIDTH))
+    monkeypatch.setattr(usual_encoder, "_encoder", lambda: HashingEmbedder(usual_encoder.WIDTH))
     return Pages(client)
 
 

@@ -37,6 +37,7 @@ WHO: dict[tuple[str, str], frozenset[str]] = {
     ("GET", "/v1/samples/{sample_id}/uses"): DEVICE,
     ("POST", "/upload-training-data"): DEVICE,
     ("GET", "/v1/scripts"): EVERYBODY,
+    ("GET", "/v1/policies"): EVERYBODY,
     ("GET", "/latest-model-info"): EVERYBODY,
     ("GET", "/v1/releases/{sha256}.zip"): EVERYBODY,
     ("GET", "/v1/releases/{sha256}.delta"): EVERYBODY,
