@@ -33,6 +33,11 @@ def test_every_variable_is_read(tmp_path: Path) -> None:
         "PROJECTONE_NUMERICS": "int8",
         "PROJECTONE_MODEL_BUDGET_MB": "900",
         "PROJECTONE_MEMORY_KEEP": "said=7 noted=forever",
+        "PROJECTONE_ANSWERS_URL": "https://answers.example.org/v1/",
+        "PROJECTONE_ANSWERS_MODEL": "small-1",
+        "PROJECTONE_ANSWERS_KEY": "/a/key",
+        "PROJECTONE_ANSWERS_LOCAL_MODEL": "/a/model",
+        "PROJECTONE_ANSWERS_DEADLINE_S": "0.8",
         "PROJECTONE_UPDATE_HOURS": "22-5",
     }
     assert DeviceSettings.from_env(values) == DeviceSettings(
@@ -47,6 +52,11 @@ def test_every_variable_is_read(tmp_path: Path) -> None:
         numerics="int8",
         model_budget_bytes=900_000_000,
         memory_keep=Retention({"said": 7, "asked": 30, "noted": None}),
+        answers_url="https://answers.example.org/v1",
+        answers_model="small-1",
+        answers_key="/a/key",
+        answers_local_model=Path("/a/model"),
+        answers_deadline_s=0.8,
         update_hours=(22, 5),
     )
     assert {field.metadata["variable"] for field in fields(DeviceSettings)} == set(values)
