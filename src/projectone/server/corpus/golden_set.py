@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
 from uuid import UUID
 
 from sqlalchemy import (
@@ -31,14 +30,12 @@ from sqlalchemy import (
     select,
 )
 
-from projectone.contracts.base import canonical_json, sha256_hex
-from projectone.contracts.merkle import MerkleTree
-from projectone.contracts.signatures import verify_snapshot
 from projectone.contracts.snapshots import SignedSnapshot, SnapshotManifest, sample_key
-from projectone.errors import DataError, EvaluationError, SignatureError
+from projectone.contracts.versions import DEFAULT_FAMILY, Family
+from projectone.errors import DataError, EvaluationError
 from projectone.server.audit import Act, record
 from projectone.server.corpus.catalog import Catalog
-from projectone.server.corpus.datasets import speaker_of
+from projectone.server.corpus.golden_seals import PARTS, Part, leaf_of, manifest_of, verified_manifest
 from projectone.server.corpus.tables import (
     CONSENTS,
     SAMPLES,
@@ -47,12 +44,10 @@ from projectone.server.corpus.tables import (
     SampleRow,
     State,
     batches,
+    of_family,
     under_consent,
 )
 from projectone.server.database import METADATA, reading, writing
-
-Part = Literal["main", "canary"]
-PARTS: tuple[Part, ...] = ("main", "canary")
 
 _KEPT: tuple[State, ...] = ("waiting", "held", "discarded", "quarantined")
 
@@ -75,6 +70,7 @@ GOLDEN_VERSIONS = Table(
     METADATA,
     Column("version", Integer, primary_key=True, autoincrement=True),
     Column("part", String(8), nullable=False),
+    Column("family", String(16), nullable=False, server_default=DEFAULT_FAMILY),
     Column("sealed_at", DateTime(timezone=True), nullable=False),
     Column("signed", Text, nullable=False),
 )
@@ -106,16 +102,20 @@ class GoldenVersion:
 
 
 class GoldenSets:
-    """Reviews candidates and seals versions.
+    """Reviews candidates and seals versions, for the models of one family.
+
+    Who judges models of one family may teach those of another: a classifier of intents never heard a voice.
 
     Args:
         engine: The server's database.
         catalog: Gives the samples whose consent holds.
+        family: Of the models that are judged.
     """
 
-    def __init__(self, engine: Engine, catalog: Catalog) -> None:
+    def __init__(self, engine: Engine, catalog: Catalog, family: Family = DEFAULT_FAMILY) -> None:
         self._engine = engine
         self._catalog = catalog
+        self._family = family
 
     @property
     def catalog(self) -> Catalog:
@@ -125,11 +125,11 @@ class GoldenSets:
     def candidates(self) -> list[SampleRow]:
         """Samples that could judge models and wait for a review, the oldest first."""
         with reading(self._engine) as connection:
-            willing, trained = _willing(connection), _trained(connection)
+            willing, trained = _willing(connection), _trained(connection, self._family)
             reviewed = set(connection.execute(select(GOLDEN_REVIEWS.c.sample_id)).scalars())
         return [
             row
-            for row in self._catalog.living()
+            for row in self._catalog.living(self._family)
             if row.contributor_id in willing - trained and row.sample_id not in reviewed and _is_free(row)
         ]
 
@@ -179,6 +179,7 @@ class GoldenSets:
         if not people:
             return 0
         waiting = select(SAMPLES.c.sample_id).where(SAMPLES.c.state == "waiting", SAMPLES.c.contributor_id.in_(people))
+        waiting = of_family(waiting, self._family)
         with reading(self._engine) as connection:
             found = list(connection.execute(waiting).scalars())
         return self._catalog.mark(found, "held", reason=GOLDEN_PERSON) if found else 0
@@ -189,6 +190,7 @@ class GoldenSets:
             SAMPLES.c.reason.in_(SET_ASIDE),
             SAMPLES.c.contributor_id.not_in(people),
         )
+        query = of_family(query, self._family)
         with reading(self._engine) as connection:
             found = list(connection.execute(query).scalars())
         if not found:
@@ -214,24 +216,32 @@ class GoldenSets:
         """
         samples = self._accepted((part,))
         with reading(self._engine) as connection:
-            trained = _trained(connection)
+            trained = _trained(connection, self._family)
         if shared := {sample.contributor_id for sample in samples} & trained:
             raise EvaluationError(
                 f"golden set: {len(shared)} of its people were trained on; their samples cannot judge"
             )
         if not any(row.text.strip() for row in self.rows(samples)):
             raise EvaluationError(f"golden set: nothing was accepted into {part!r}; see `golden candidates`")
-        leaves = {sample.sample_id: _leaf(sample) for sample in samples}
+        leaves = {sample.sample_id: leaf_of(sample) for sample in samples}
         with writing(self._engine) as connection:
             version = (connection.execute(select(func.max(GOLDEN_VERSIONS.c.version))).scalar() or 0) + 1
-            manifest = _manifest(version, part, samples, leaves, now)
-            signed = sign(manifest)
-            values = {"version": version, "part": part, "sealed_at": now, "signed": signed.to_bytes().decode()}
+            manifest = manifest_of(version, part, self._family, samples, leaves, now)
+            signed = sign(manifest).to_bytes().decode()
+            values = {"version": version, "part": part, "family": self._family, "sealed_at": now, "signed": signed}
             connection.execute(insert(GOLDEN_VERSIONS).values(**values))
             members = [{"version": version, "sample_id": key, "leaf": leaf} for key, leaf in leaves.items()]
             connection.execute(insert(GOLDEN_MEMBERS), members)
-            name = _name(version, part, manifest.merkle_root)
-            record(connection, "golden-sealed", name, now=now, version=version, part=part, n_samples=len(members))
+            record(
+                connection,
+                "golden-sealed",
+                manifest.dataset_sha256,
+                now=now,
+                version=version,
+                part=part,
+                family=self._family,
+                n_samples=len(members),
+            )
         return version, manifest
 
     def newest(self, part: Part, trusted: Mapping[str, str]) -> GoldenVersion | None:
@@ -240,24 +250,24 @@ class GoldenSets:
         Raises:
             EvaluationError: if the signature does not hold, or a clip or a text is not what was sealed.
         """
-        query = select(GOLDEN_VERSIONS).where(GOLDEN_VERSIONS.c.part == part)
+        query = select(GOLDEN_VERSIONS).where(GOLDEN_VERSIONS.c.part == part, GOLDEN_VERSIONS.c.family == self._family)
         with reading(self._engine) as connection:
             found = connection.execute(query.order_by(GOLDEN_VERSIONS.c.version.desc()).limit(1)).one_or_none()
             if found is None:
                 return None
             members = select(GOLDEN_MEMBERS).where(GOLDEN_MEMBERS.c.version == found.version)
             leaves = {row.sample_id: row.leaf for row in connection.execute(members)}
-        manifest = _verified(found, leaves, trusted)
+        manifest = verified_manifest(found, leaves, trusted)
         living = {sample.sample_id: sample for sample in self._accepted((part,))}
         samples = [living[sample_id] for sample_id in sorted(leaves, key=sample_key) if sample_id in living]
         for sample in samples:
-            if _leaf(sample) != leaves[sample.sample_id]:
+            if leaf_of(sample) != leaves[sample.sample_id]:
                 raise EvaluationError(f"golden set {found.version}: sample {sample.sample_id} is not what was sealed")
         return GoldenVersion(found.version, part, manifest.made_at, manifest, tuple(samples), len(leaves))
 
     def rows(self, samples: Iterable[ListedSample]) -> list[SampleRow]:
         """The same samples with their words, in their order; without those that were withdrawn meanwhile."""
-        rows = {row.sample_id: row for row in self._catalog.living()}
+        rows = {row.sample_id: row for row in self._catalog.living(self._family)}
         return [rows[sample.sample_id] for sample in samples if sample.sample_id in rows]
 
     def _review(self, sample_ids: Sequence[UUID], part: Part | None, *, by: str, now: datetime) -> None:
@@ -271,7 +281,7 @@ class GoldenSets:
     def _accepted(self, parts: Sequence[Part]) -> list[ListedSample]:
         """What was accepted, and whose people still agree to both: that we have it, and that it judges."""
         columns = [SAMPLES.c[name] for name in ListedSample.__dataclass_fields__]
-        query = under_consent(select(*columns), *_KEPT).join(
+        query = of_family(under_consent(select(*columns), *_KEPT), self._family).join(
             GOLDEN_REVIEWS, GOLDEN_REVIEWS.c.sample_id == SAMPLES.c.sample_id
         )
         with reading(self._engine) as connection:
@@ -290,48 +300,7 @@ def _willing(connection: Connection) -> set[str]:
     return set(connection.execute(query).scalars())
 
 
-def _trained(connection: Connection) -> set[str]:
-    """Contributors of whom a dataset was ever made: models may know their voices."""
+def _trained(connection: Connection, family: Family) -> set[str]:
+    """Contributors of whom a dataset was ever made for a family: its models may know their voices, or their words."""
     query = select(SAMPLES.c.contributor_id).join(SEALED, SEALED.c.sample_id == SAMPLES.c.sample_id).distinct()
-    return set(connection.execute(query).scalars())
-
-
-def _leaf(sample: ListedSample) -> str:
-    """What is sealed of a clip: its sound, and its text as the keyed digest that says nothing without the key."""
-    return sha256_hex(canonical_json([str(sample.sample_id), sample.clip_sha256, sample.text_mac]))
-
-
-def _root(leaves: Iterable[str]) -> str:
-    return MerkleTree(bytes.fromhex(leaf) for leaf in sorted(leaves)).root.hex()
-
-
-def _manifest(
-    version: int, part: Part, samples: Sequence[ListedSample], leaves: Mapping[UUID, str], now: datetime
-) -> SnapshotManifest:
-    """All of it is held back from training: a snapshot without a part to learn from."""
-    root = _root(leaves.values())
-    return SnapshotManifest(
-        dataset_sha256=_name(version, part, root),
-        merkle_root=root,
-        made_at=now,
-        n_train=0,
-        n_dev=len(samples),
-        n_speakers=len({speaker_of(sample.contributor_id) for sample in samples}),
-        audio_s=round(sum(sample.duration_s for sample in samples), 3),
-        split="speakers",
-    )
-
-
-def _name(version: int, part: str, root: str) -> str:
-    return sha256_hex(canonical_json(["golden set", version, part, root]))
-
-
-def _verified(found: Any, leaves: Mapping[UUID, str], trusted: Mapping[str, str]) -> SnapshotManifest:  # noqa: ANN401
-    try:
-        manifest = verify_snapshot(trusted, SignedSnapshot.from_bytes(found.signed.encode()))
-    except SignatureError as error:
-        raise EvaluationError(f"golden set {found.version}: {error}") from error
-    root = _root(leaves.values())
-    if (manifest.merkle_root, manifest.dataset_sha256) != (root, _name(found.version, found.part, root)):
-        raise EvaluationError(f"golden set {found.version}: its clips are not those that were sealed")
-    return manifest
+    return set(connection.execute(of_family(query, family)).scalars())

@@ -12,16 +12,21 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from projectone.contracts.assist import label_of
+from projectone.contracts.texts import printable
+from projectone.contracts.versions import DEFAULT_FAMILY, FAMILIES
 from projectone.errors import DataError
-from projectone.server.corpus.clips import read_clip
+from projectone.server.corpus.clips import read_clip, read_sentence
 from projectone.server.corpus.datasets import speaker_of
-from projectone.server.corpus.golden_set import PARTS, GoldenSets, GoldenVersion, Part
+from projectone.server.corpus.golden_seals import PARTS, Part
+from projectone.server.corpus.golden_set import GoldenSets, GoldenVersion
 from projectone.server.corpus.history import Histories
 from projectone.server.corpus.statistics import MIN_PEOPLE
 from projectone.server.corpus.tables import ListedSample, SampleRow
 from projectone.server.database import Engine, open_engine
 from projectone.server.delivery.signing import ReleaseSigner, load_signer, new_key
 from projectone.server.evaluation.golden import NO_SLICE, GoldenClip, Samples
+from projectone.server.evaluation.intents.golden_texts import GoldenText
 from projectone.server.home import open_catalog, require_home
 from projectone.server.migrations.upgrade import upgrade_database
 from projectone.server.settings import ServerSettings
@@ -40,32 +45,51 @@ EXAMPLES = """\
   projectone-server golden accept 7d0c1f9e-...            into the main part; --part canary for the secret one
   projectone-server golden refuse 7d0c1f9e-...
   projectone-server golden seal                           a new version; runs judge by it from now on
-  projectone-server golden show                           versions, and their slices"""
+  projectone-server golden show                           versions, and their slices
+  projectone-server golden candidates --family intents    the same for sentences on which classifiers are judged"""
 
 GOLDEN_KEY = "golden.key"
+PEOPLE = "people"
+"""The slice of sentences that people lent."""
 _SHORT_S, _LONG_S = 3.0, 8.0
 _NOISY_DB = 20.0  # between loud and quiet frames: below it the pauses are nearly as loud as a quiet voice
 
 
-class SealedGolden:
-    """The clips of the newest version of one part, for `Scores`.
+class SealedSamples:
+    """The samples of the newest version of one part.
 
     Args:
         sets: The golden sets.
         part: Which.
-        read_clip: A clip's digest to 16 kHz mono samples.
         keys_folder: Where the golden set's key lies.
     """
 
-    def __init__(self, sets: GoldenSets, part: Part, read_clip: Callable[[str], Samples], keys_folder: Path) -> None:
+    def __init__(self, sets: GoldenSets, part: Part, keys_folder: Path) -> None:
         self._sets = sets
         self._part = part
-        self._read_clip = read_clip
         self._keys_folder = keys_folder
 
     def names(self) -> tuple[str, ...]:
         """The ids of the samples that are still there."""
         return tuple(str(sample.sample_id) for sample in self._samples())
+
+    def rows(self) -> list[SampleRow]:
+        """The same with their words."""
+        return self._sets.rows(self._samples())
+
+    def _samples(self) -> tuple[ListedSample, ...]:
+        if not (self._keys_folder / GOLDEN_KEY).is_file():  # nothing was ever sealed
+            return ()
+        newest = self._sets.newest(self._part, golden_signer(self._keys_folder).trusted)
+        return () if newest is None else newest.samples
+
+
+class SealedGolden(SealedSamples):
+    """Golden recordings, for `Scores`. `read_clip`: a clip's digest to 16 kHz mono samples."""
+
+    def __init__(self, sets: GoldenSets, part: Part, read_clip: Callable[[str], Samples], keys_folder: Path) -> None:
+        super().__init__(sets, part, keys_folder)
+        self._read_clip = read_clip
 
     def clips(self) -> Sequence[GoldenClip]:
         """The clips, read now."""
@@ -77,14 +101,29 @@ class SealedGolden:
                 samples=self._read_clip(row.clip_sha256),
                 text=row.text,
             )
-            for row in self._sets.rows(self._samples())
+            for row in self.rows()
         ]
 
-    def _samples(self) -> tuple[ListedSample, ...]:
-        if not (self._keys_folder / GOLDEN_KEY).is_file():  # nothing was ever sealed
-            return ()
-        newest = self._sets.newest(self._part, golden_signer(self._keys_folder).trusted)
-        return () if newest is None else newest.samples
+
+class SealedTexts(SealedSamples):
+    """Golden sentences, for scores of classifiers. `read`: a payload's digest to the sentence."""
+
+    def __init__(self, sets: GoldenSets, part: Part, read: Callable[[str], str], keys_folder: Path) -> None:
+        super().__init__(sets, part, keys_folder)
+        self._read = read
+
+    def texts(self) -> list[GoldenText]:
+        """The sentences, read now."""
+        return [
+            GoldenText(
+                text_id=str(row.sample_id),
+                speaker=speaker_of(row.contributor_id),
+                slice=PEOPLE,
+                text=self._read(row.clip_sha256),
+                label=label_of(row.text),
+            )
+            for row in self.rows()
+        ]
 
 
 def golden_signer(keys_folder: Path) -> ReleaseSigner:
@@ -110,6 +149,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for action in (accepting, sealing):
         action.add_argument("--part", choices=PARTS, default="main", help="default main")
     for action in (listing, accepting, refusing, sealing, showing):
+        action.add_argument("--family", choices=FAMILIES, default=DEFAULT_FAMILY, help="of the models that are judged")
         action.add_argument("--json", action="store_true", help="print one JSON object")
 
 
@@ -127,10 +167,11 @@ def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
 
 
 def _act(arguments: argparse.Namespace, settings: ServerSettings, engine: Engine) -> tuple[dict[str, Any], str]:
-    sets, now = GoldenSets(engine, open_catalog(settings, engine)), datetime.now(UTC)
+    sets = GoldenSets(engine, open_catalog(settings, engine), arguments.family)
+    blobs, now = FileBlobs(settings.home / "blobs"), datetime.now(UTC)
     if arguments.action == "candidates":
-        found = [_plain(row) for row in sets.candidates()]
-        lines = [f"{c['sample_id']}  {c['duration_s']:5.1f} s  {c['accent'] or '':12}  {c['text']}" for c in found]
+        found = [_plain(row, sets, blobs) for row in sets.candidates()]
+        lines = [printable(_candidate(facts)) for facts in found]
         return {"candidates": found}, "\n".join(lines) or "no candidate: nobody who agreed to `evaluation` waits"
     if arguments.action == "accept":
         wanted = _named(arguments.samples, sets, engine)
@@ -145,17 +186,18 @@ def _act(arguments: argparse.Namespace, settings: ServerSettings, engine: Engine
     signer = golden_signer(settings.keys_folder)
     if arguments.action == "seal":
         version, manifest = sets.seal(arguments.part, signer.sign_snapshot, now=now)
-        told = f"version {version} of {arguments.part}: {manifest.n_dev} clips of {manifest.n_speakers} people"
+        what = "sentences" if arguments.family == "intents" else "clips"
+        told = f"version {version} of {arguments.part}: {manifest.n_dev} {what} of {manifest.n_speakers} people"
         return {"version": version, "part": arguments.part, "n_clips": manifest.n_dev}, told
     newest = {part: sets.newest(part, signer.trusted) for part in PARTS}
-    blobs = FileBlobs(settings.home / "blobs")
 
     def measure(row: SampleRow) -> Quality:
         return measure_quality(parse_wav(read_clip(sets.catalog, blobs, row.clip_sha256)).samples[:, 0])
 
     facts: dict[str, Any] = {part: _facts(version) for part, version in newest.items() if version is not None}
     if newest["main"] is not None:  # of the secret part nothing but its size is told
-        facts["main"]["slices"] = _slices(sets.rows(newest["main"].samples), measure)
+        rows = sets.rows(newest["main"].samples)
+        facts["main"]["slices"] = _labels(rows) if arguments.family == "intents" else _slices(rows, measure)
     return facts, "\n".join(map(_describe, facts.values())) or "no version was sealed yet"
 
 
@@ -193,6 +235,18 @@ def _slices(rows: Sequence[SampleRow], measure: Callable[[SampleRow], Quality]) 
     for row in rows:
         for kind, name in slices_of(row, measure(row)).items():
             found[kind][name].append(row)
+    return _counted(found)
+
+
+def _labels(rows: Sequence[SampleRow]) -> dict[str, dict[str, int]]:
+    """Sentences by label; labels of fewer than `MIN_PEOPLE` people are left out."""
+    found: dict[str, list[SampleRow]] = defaultdict(list)
+    for row in rows:
+        found[row.text].append(row)
+    return _counted({"label": found})
+
+
+def _counted(found: Mapping[str, Mapping[str, Sequence[SampleRow]]]) -> dict[str, dict[str, int]]:
     return {
         kind: {
             name: len(own)
@@ -215,8 +269,15 @@ def _describe(facts: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _plain(row: SampleRow) -> dict[str, Any]:
+def _candidate(facts: Mapping[str, Any]) -> str:
+    if facts["sentence"] is not None:
+        return f"{facts['sample_id']}  {facts['text']:24}  {facts['sentence']}"
+    return f"{facts['sample_id']}  {facts['duration_s']:5.1f} s  {facts['accent'] or '':12}  {facts['text']}"
+
+
+def _plain(row: SampleRow, sets: GoldenSets, blobs: FileBlobs) -> dict[str, Any]:
     return {
+        "sentence": read_sentence(sets.catalog, blobs, row.clip_sha256) if row.kind == "intent" else None,
         "sample_id": str(row.sample_id),
         "contributor_id": row.contributor_id,
         "text": row.text,

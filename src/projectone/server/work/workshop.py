@@ -18,7 +18,8 @@ from projectone.server.corpus.clips import read_clip
 from projectone.server.corpus.clusters import Clusters
 from projectone.server.corpus.derived import Derived
 from projectone.server.corpus.expiry import Expiry
-from projectone.server.corpus.golden_set import PARTS, GoldenSets
+from projectone.server.corpus.golden_seals import PARTS
+from projectone.server.corpus.golden_set import GoldenSets
 from projectone.server.corpus.recalls import Recalls
 from projectone.server.corpus.review import Reviews
 from projectone.server.corpus.sealing import seal_what_lies_open

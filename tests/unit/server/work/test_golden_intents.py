@@ -1,0 +1,106 @@
+"""Sentences of people who agreed to it judge classifiers, and no classifier learns from them."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from tests.fakes.caller import Caller, a_clip
+from tests.unit.server.api.conftest import Backend, backend, fresh_home  # noqa: F401 - fixtures
+
+from projectone.contracts import endpoints
+from projectone.server.cli import main
+from projectone.server.corpus.clips import read_sentence
+from projectone.server.corpus.golden_set import GOLDEN, GOLDEN_PERSON, GoldenSets
+from projectone.server.work.golden import SealedTexts
+
+Ask = Callable[..., Any]
+
+
+@pytest.fixture
+def ask(backend: Backend, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Ask:  # noqa: F811
+    monkeypatch.setenv("PROJECTONE_SERVER_HOME", str(backend.home))
+
+    def run(*arguments: str, code: int = 0) -> Any:
+        capsys.readouterr()
+        assert main([*arguments, "--json"]) == code
+        return json.loads(capsys.readouterr().out)
+
+    run("corpus", "labels", "--add", "weather", "--add", "timer")
+    return run
+
+
+def judge(backend: Backend, name: str = "judy") -> Caller:  # noqa: F811
+    """Somebody whose samples may judge models."""
+    caller = backend.caller(name)
+    caller.grant_intents()
+    receipt = caller.receipt("evaluation", receipt_id=uuid.uuid4())
+    assert caller.signed("PUT", endpoints.consent(receipt.receipt_id), receipt.to_bytes()).status_code == 200
+    return caller
+
+
+def states(backend: Backend) -> dict[str, tuple[str, str | None]]:  # noqa: F811
+    return {row.kind + row.text: (row.state, row.reason) for row in backend.catalog.living()}
+
+
+def test_a_sentence_is_lent_accepted_sealed_and_read_to_judge(backend: Backend, ask: Ask) -> None:  # noqa: F811
+    judy, ann = judge(backend), backend.caller("ann")
+    ann.grant_intents()
+    judy.put(a_clip())
+    judy.put_intent("how warm is it", "weather")
+    ann.put_intent("set a timer", "timer")
+    (found,) = ask("golden", "candidates", "--family", "intents")["candidates"]
+    assert (found["sentence"], found["text"]) == ("how warm is it", "weather")
+    (recording,) = ask("golden", "candidates")["candidates"]
+    assert recording["sentence"] is None and recording["sample_id"] != found["sample_id"]
+    ask("golden", "accept", found["sample_id"], "--family", "intents")
+    assert ask("golden", "seal", "--family", "intents")["n_clips"] == 1
+    assert ask("golden", "show", "--family", "intents")["main"]["n_clips"] == 1
+    assert ask("golden", "show") == {}, "no set of recordings was sealed"
+    sealed = SealedTexts(
+        GoldenSets(backend.engine, backend.catalog, "intents"),
+        "main",
+        lambda sha256: read_sentence(backend.catalog, backend.services.blobs, sha256),
+        backend.home / "keys",
+    )
+    assert [(text.text, text.label) for text in sealed.texts()] == [("how warm is it", "weather")]
+    judy.withdraw_intents()
+    assert sealed.texts() == [], "a withdrawal takes it from the set too"
+
+
+def test_who_judges_classifiers_teaches_speech_and_no_classifier(backend: Backend, ask: Ask) -> None:  # noqa: F811
+    judy = judge(backend)
+    judy.put(a_clip())
+    judy.put_intent("how warm is it", "weather")
+    (found,) = ask("golden", "candidates", "--family", "intents")["candidates"]
+    ask("golden", "accept", found["sample_id"], "--family", "intents")
+    judy.put_intent("set a timer", "timer")
+    assert GoldenSets(backend.engine, backend.catalog, "intents").set_aside() == 1
+    assert GoldenSets(backend.engine, backend.catalog).set_aside() == 0
+    assert states(backend) == {
+        "correctionseven": ("waiting", None),
+        "intentweather": ("held", GOLDEN),
+        "intenttimer": ("held", GOLDEN_PERSON),
+    }
+
+
+def test_a_recording_is_no_candidate_for_classifiers(backend: Backend, ask: Ask) -> None:  # noqa: F811
+    judy = judge(backend)
+    judy.put(a_clip())
+    (recording,) = ask("golden", "candidates")["candidates"]
+    ask("golden", "accept", recording["sample_id"], "--family", "intents", code=2)
+    assert states(backend) == {"correctionseven": ("waiting", None)}
+
+
+def test_whose_sentences_were_learned_from_judges_no_classifier(backend: Backend, ask: Ask) -> None:  # noqa: F811
+    judy = judge(backend)
+    judy.put(a_clip())
+    judy.put_intent("how warm is it", "weather")
+    (row,) = backend.catalog.waiting("intents")
+    backend.catalog.note_sealed("a" * 64, [row.sample_id])
+    judy.put_intent("set a timer", "timer")
+    assert ask("golden", "candidates", "--family", "intents")["candidates"] == []
+    assert len(ask("golden", "candidates")["candidates"]) == 1, "their voice was learned from by nobody"
