@@ -142,13 +142,13 @@ def _added(approved: PolicySet | None, file: Path, by: str, now: datetime) -> Po
 
 def _read_draft(file: Path) -> dict[str, Any]:
     try:
-        draft = json.loads(read_given(file, max_bytes=_MAX_DRAFT_BYTES, expected="a file of policies"))
+        draft: Any = json.loads(read_given(file, max_bytes=_MAX_DRAFT_BYTES, expected="a file of policies"))
     except (ValueError, RecursionError) as error:
         raise DataError("policy-draft", f"{file.name}: expected JSON: {error}") from error
-    is_whole = isinstance(draft, dict) and isinstance(draft.get("policies", []), list)
-    if not is_whole or not set(draft) <= {"policies", "otherwise", "unsafe"}:
-        raise DataError("policy-draft", f"{file.name}: expected an object with policies, otherwise and unsafe")
-    return draft
+    known = {"policies", "otherwise", "unsafe"}
+    if isinstance(draft, dict) and set(draft) <= known and isinstance(draft.get("policies", []), list):
+        return draft
+    raise DataError("policy-draft", f"{file.name}: expected an object with policies, otherwise and unsafe")
 
 
 def _set_of(whole: dict[str, Any], before: PolicySet | None, now: datetime) -> PolicySet:
