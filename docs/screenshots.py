@@ -60,6 +60,7 @@ HEARD = (
 )  # fmt: skip
 CORRECTED = {2: "Printing, in the only sense with which we are at present concerned, differs from most, if not from "
              "all, the arts and crafts represented in the Exhibition"}  # fmt: skip
+PLACES = ("/donate", "/privacy", "/ask", "/model", "/vocabulary", "/memory", "/quality")
 _PAINTS = 7
 _WATCH = """window.shift = 0; new PerformanceObserver((list) => {
     for (const entry of list.getEntries()) window.shift += entry.value; })
@@ -107,7 +108,7 @@ def main() -> None:
 
 def _measure_paints(browser: Browser, origin: str) -> None:
     """First contentful paint in a fresh profile: milliseconds from the click, and how much jumped after it."""
-    for path in ("/", "/recordings", "/recordings/last", "/donate", "/privacy", "/model", "/vocabulary", "/memory", "/quality"):
+    for path in ("/", "/recordings", "/recordings/last", *PLACES):
         paints, shifts = [], []
         for _ in range(_PAINTS):
             page = _window(browser, origin, "light", WIDTHS["wide"])
@@ -129,6 +130,7 @@ def _take_all(browser: Browser, origin: str, client: DeviceClient, folder: Path)
         "recording": f"/recordings/{first}",
         "donate": "/donate",
         "privacy": "/privacy",
+        "ask": "/ask",
         "model": "/model",
         "vocabulary": "/vocabulary",
         "quality": "/quality",

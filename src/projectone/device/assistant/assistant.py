@@ -16,6 +16,7 @@ from projectone.device.assistant.engine import IntentEngine
 from projectone.device.in_use import InUse, MayGoOn, ModelTrial, Watch
 from projectone.device.installed import Installed, Outcome, Slot
 from projectone.device.offers import Kept
+from projectone.device.outbox import EntryState
 from projectone.device.recordings import FineTuningDataPoint, Recordings
 from projectone.errors import DataError
 
@@ -35,10 +36,12 @@ class Understood:
 
     Attributes:
         meant: The correction; None if there is none.
+        state: Where that is, if it was ever put in line.
     """
 
     asked: Asked
     meant: FineTuningDataPoint | None
+    state: EntryState | None = None
 
     def facts(self) -> dict[str, Any]:
         """For programs: the terminal and the pages say the same."""
@@ -237,7 +240,8 @@ class Assistant:
         self._in_use.close()
 
     def _with_meaning(self, asked: Asked) -> Understood:
-        return Understood(asked, self._meanings.of(asked))
+        meant = self._meanings.of(asked)
+        return Understood(asked, meant, None if meant is None else self._meanings.state_of(meant))
 
     def _understand(self, text: str, recording_id: str | None) -> Understood:
         with self._in_use.engine() as held, held.turn:

@@ -11,7 +11,7 @@ from projectone.contracts.assist import as_target
 from projectone.contracts.base import sha256_hex
 from projectone.device.assistant.asked import Asked, AskedRows
 from projectone.device.offers import Kept, Offers
-from projectone.device.outbox import Outbox
+from projectone.device.outbox import EntryState, Outbox
 from projectone.device.recordings import FineTuningDataPoint, Recordings
 from projectone.errors import DataError
 from projectone.storage.database import Database
@@ -75,6 +75,10 @@ class Meanings:
     def of(self, asked: Asked) -> FineTuningDataPoint | None:
         """What the person says they meant; None if they did not say."""
         return self._recordings.meant(asked.ask_id)
+
+    def state_of(self, meant: FineTuningDataPoint) -> EntryState | None:
+        """Where a correction is; None if it was never put in line."""
+        return self._outbox.state_of(meant.sample_id)
 
     def forget(self, asked: Sequence[Asked]) -> int:
         """Forget what was asked, and take back what was said of it; the server is told at the next sync."""

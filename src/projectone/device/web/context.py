@@ -41,6 +41,7 @@ NAVIGATION = (
     NavigationItem("/recordings", "Recordings", "list", True),
     NavigationItem("/donate", "Donate", "heart", True),
     NavigationItem("/privacy", "Privacy", "shield", True),
+    NavigationItem("/ask", "Ask", "question", False),
     NavigationItem("/model", "Model", "cube", False),
     NavigationItem("/vocabulary", "Vocabulary", "book", False),
     NavigationItem("/memory", "Memory", "bookmark", False),

@@ -63,6 +63,7 @@ class Departed:
             "sample_id": str(point.sample_id),
             "kind": point.kind,
             "text": point.text,
+            "utterance": point.utterance,
             "heard": point.heard,
             "duration_s": round(point.duration_s, 3),
             "made_at": point.created_at.isoformat(),

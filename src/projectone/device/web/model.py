@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from projectone.contracts.versions import DEFAULT_FAMILY, FAMILIES, Family
 from projectone.device.client import DeviceClient
 from projectone.device.updater import UpdateReport
 from projectone.device.web.answers import job_answer, json_answer
@@ -17,6 +18,7 @@ from projectone.device.web.bodies import reads_json, switch_field
 from projectone.device.web.context import WebContext
 from projectone.device.web.jobs import Report
 from projectone.device.web.moments import when_shown
+from projectone.errors import DataError
 
 _ROLES: Final[dict[str, str]] = {
     "current": "In use",
@@ -39,19 +41,21 @@ def routes(context: WebContext) -> list[Route]:
 
     def update(request: Request, body: Mapping[str, Any]) -> Response:
         is_again, is_early = switch_field(body, "is_again", False), switch_field(body, "is_early", False)
+        family = _family(body)
 
         def work(report: Report) -> dict[str, Any]:
             done = client.update(
                 lambda have, total: report(have, total, f"{have / 1e6:.1f} of {total / 1e6:.1f} MB"),
                 is_again=is_again,
                 is_early=is_early,
+                family=family,
             )
-            return {"status": done.status, "words": update_words(done), "received_bytes": done.received_bytes}
+            return {"status": done.status, "words": update_words(done, family), "received_bytes": done.received_bytes}
 
         return job_answer(context.jobs.start("update", work))
 
-    def go_back(request: Request) -> Response:
-        return json_answer({"version": client.roll_back()})
+    def go_back(request: Request, body: Mapping[str, Any]) -> Response:
+        return json_answer({"version": client.roll_back(_family(body))})
 
     def switch(request: Request, body: Mapping[str, Any]) -> Response:
         client.adoption.switch(switch_field(body, "is_on"))
@@ -65,7 +69,7 @@ def routes(context: WebContext) -> list[Route]:
         Route("/model", page),
         Route("/api/model", show),
         Route("/api/model/update", reads_json(update), methods=["POST"]),
-        Route("/api/model/back", go_back, methods=["POST"]),
+        Route("/api/model/back", reads_json(go_back), methods=["POST"]),
         Route("/api/model/automatic", reads_json(switch), methods=["PUT"]),
         Route("/api/model/health", reads_json(say_how_it_does), methods=["PUT"]),
     ]
@@ -84,6 +88,11 @@ def model_facts(client: DeviceClient) -> dict[str, Any]:
             (max(item.wrong_before, item.wrong_after) / max(1, item.n_words) for item in comparisons), default=0
         ),
         "models": [(model, _ROLES[model.role]) for model in state.models],
+        "classifier": client.adoptions["intents"].state(),
+        "classifier_before": next(
+            (item.version for item in client.adoptions["intents"].state().models if item.role == "previous"), None
+        ),
+        "meanings_compared": client.adoptions["intents"].comparisons()[:_MOST_COMPARED],
         "said": [(item.seq, json.dumps(item.counts.model_dump(), indent=2)) for item in client.health()],
     }
 
@@ -93,18 +102,32 @@ def size_shown(n_bytes: int) -> str:
     return f"{n_bytes / 1e9:.1f} GB" if n_bytes >= 1e9 else f"{n_bytes / 1e6:.1f} MB"
 
 
-def update_words(report: UpdateReport) -> str:
+def _family(body: Mapping[str, Any]) -> Family:
+    """What is meant: the speech model, unless it is said otherwise.
+
+    Raises:
+        DataError: if there is no such family.
+    """
+    family = body.get("family", DEFAULT_FAMILY)
+    if family not in FAMILIES:
+        raise DataError("bad-request", f"family: expected one of {', '.join(FAMILIES)}, got {str(family)[:40]!r}")
+    return cast(Family, family)
+
+
+def update_words(report: UpdateReport, family: Family = DEFAULT_FAMILY) -> str:
     """What an update did, as a sentence."""
-    stays = f"Model {report.from_version} stays in use." if report.from_version else "There is no model in use."
+    noun = "model" if family == DEFAULT_FAMILY else "classifier"
+    name = noun.capitalize()
+    stays = f"{name} {report.from_version} stays in use." if report.from_version else f"There is no {noun} in use."
     return {
-        "updated": f"Model {report.to_version} is in use.",
-        "current": f"Model {report.to_version} is the newest there is.",
-        "no-release": "The server has released no model yet.",
+        "updated": f"{name} {report.to_version} is in use.",
+        "current": f"{name} {report.to_version} is the newest there is.",
+        "no-release": f"The server has released no {noun} yet.",
         "staged": f"{report.reason}. {stays}",
-        "set-aside": f"The newest model was set aside here: {report.reason}. {stays}",
+        "set-aside": f"The newest {noun} was set aside here: {report.reason}. {stays}",
         "waiting": f"{report.reason}. {stays}",
-        "halted": f"The server stopped the newest model: {report.reason}. {stays}",
-        "rejected": f"The new model was not taken: {report.reason}. {stays}",
+        "halted": f"The server stopped the newest {noun}: {report.reason}. {stays}",
+        "rejected": f"The new {noun} was not taken: {report.reason}. {stays}",
     }[report.status]
 
 
@@ -127,4 +150,5 @@ def _document(client: DeviceClient) -> dict[str, Any]:
         ],
         "set_aside": [item.model_dump() for item in device.set_aside],
         "comparisons": [item.facts() for item in client.adoption.comparisons()],
+        "intents": {"version": device.intents_version, "words": client.adoptions["intents"].state().words},
     }

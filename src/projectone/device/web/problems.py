@@ -31,6 +31,8 @@ _STATUS_OF_REASON = {
     "bad-request": 400,
     "recording-unknown": 404,
     "sample-unknown": 404,
+    "ask-unknown": 404,
+    "not-corrected": 404,
     "live-unknown": 404,
     "corrected-elsewhere": 409,
     "live-gap": 409,
@@ -56,6 +58,9 @@ _TITLES = {
 _DETAIL_OF_REASON = {
     "recording-unknown": "This recording is not on this device. It may have been deleted in another window.",
     "sample-unknown": "This is not on the list any more. It may have been taken back in another window.",
+    "ask-unknown": "This was forgotten, perhaps in another window.",
+    "label-unknown": "The classifier knows no such meaning. Choose one of the list, or none of these.",
+    "not-corrected": "What you meant by this was taken back before.",
     "live-unknown": "This recording is finished or was discarded, perhaps in another window.",
 }
 _REASON_OF = {404: "not-found", 405: "method-not-allowed", 413: "too-large"}

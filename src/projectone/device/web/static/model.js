@@ -38,7 +38,7 @@ async function bring(body) {
     said = ["warn", error.reason === "transport" ? `The server cannot be reached; the model in use stays. ${error.message}` : error.message];
   }
   await refresh("#model");
-  outcome(...said, ".now");
+  outcome(...said, body.family ? "#classifier" : ".now");
   return result;
 }
 
@@ -56,7 +56,7 @@ async function change(input, path, on, off) {
 
 listen(
   {
-    update: () => update({}),
+    update: ({ dataset }) => update(dataset.family ? { family: dataset.family } : {}),
 
     async again({ dataset }) {
       const isSure = await confirmDialog({
@@ -69,15 +69,15 @@ listen(
 
     async back({ dataset }) {
       const isSure = await confirmDialog({
-        title: `Go back to model ${dataset.to}?`,
-        body: [`Model ${dataset.now} is set aside and does not come back by itself. You can go forward to it again.`, "Your recordings and corrections stay as they are."],
+        title: `Go back to ${dataset.family ? "classifier" : "model"} ${dataset.to}?`,
+        body: [`${dataset.now} is set aside and does not come back by itself. You can go forward to it again.`, "Your recordings and corrections stay as they are."],
         yes: `Use ${dataset.to}`,
         no: `Stay with ${dataset.now}`,
       });
       if (!isSure) return;
-      const { version } = await sendJson("POST", "/api/model/back");
+      const { version } = await sendJson("POST", "/api/model/back", dataset.family ? { family: dataset.family } : {});
       await refresh("#model");
-      outcome("good", `Model ${version} is in use again.`, ".now");
+      outcome("good", `${version} is in use again.`, dataset.family ? "#classifier" : ".now");
     },
 
     automatic: (input) =>

@@ -1,0 +1,100 @@
+// Ask what a sentence or a recording means; say whether that is right.
+
+import { getJson, sendJson } from "./api.js";
+import { h } from "./dom.js";
+import { listen, refresh } from "./refresh.js";
+import { complain, confirmDialog, say, toast } from "./say.js";
+
+let labels = [];
+
+/** The list under the fields is made anew with the page; what is in it is asked for once. */
+function offerLabels() {
+  document.getElementById("labels")?.replaceChildren(...labels.map((label) => h("option", { value: label })));
+}
+
+async function redraw() {
+  await refresh("#asked");
+  offerLabels();
+}
+
+async function ask(body) {
+  const found = await sendJson("POST", "/api/ask", body);
+  await redraw();
+  say(found.label ? `It means ${found.label}.` : "It means none of these.");
+  return found;
+}
+
+async function keep(id, label) {
+  const found = await sendJson("PUT", `/api/ask/${id}/meaning`, { label });
+  await redraw();
+  const words = found.state === "waiting" ? "Kept. It is sent with the next sync." : "Kept on this device.";
+  toast(words, { undo: () => takeBack(id).catch(complain) });
+}
+
+async function takeBack(id) {
+  const { may_have_left } = await sendJson("DELETE", `/api/ask/${id}/meaning`);
+  await redraw();
+  toast(may_have_left ? "Taken back. The server deletes it with the next sync." : "Taken back. It never left this device.");
+}
+
+listen(
+  {
+    right: ({ dataset }) => keep(dataset.id, dataset.label),
+    none: ({ dataset }) => keep(dataset.id, null),
+    "take-back": ({ dataset }) => takeBack(dataset.id),
+
+    async forget({ dataset }) {
+      await sendJson("DELETE", `/api/ask/${dataset.id}`);
+      await redraw();
+      toast("Forgotten.");
+    },
+
+    async "forget-all"() {
+      const isSure = await confirmDialog({
+        title: "Forget everything that was asked?",
+        body: ["What you said you meant is taken back, also from the server. Your recordings stay.", "This cannot be undone."],
+        yes: "Forget all",
+        no: "Keep",
+        isDangerous: true,
+      });
+      if (!isSure) return;
+      const { forgotten } = await sendJson("DELETE", "/api/ask");
+      await redraw();
+      toast(`${forgotten} forgotten.`);
+    },
+  },
+  complain,
+);
+
+document.addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const form = event.target;
+  try {
+    if (form.id === "ask") {
+      const field = document.getElementById("sentence");
+      await ask({ text: field.value });
+      field.value = "";
+      field.focus();
+    } else if (form.dataset.id) await keep(form.dataset.id, form.elements.label.value.trim());
+  } catch (error) {
+    complain(error);
+  }
+});
+
+/** A recording's page leads here with its id: it is asked about once, and a reload does not ask again. */
+async function askAboutRecording() {
+  const recording = new URLSearchParams(location.search).get("recording");
+  if (!recording) return;
+  history.replaceState(null, "", location.pathname);
+  const found = await ask({ recording });
+  document.getElementById(`meant-${found.ask_id.slice(0, 8)}`)?.focus();
+}
+
+async function start() {
+  if (!document.getElementById("ask")) return;
+  await askAboutRecording().catch(complain);
+  ({ labels } = await getJson("/api/ask/labels"));
+  offerLabels();
+}
+
+start().catch(complain);
