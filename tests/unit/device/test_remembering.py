@@ -104,7 +104,7 @@ def test_search_finds_words_first_and_then_what_is_near(client: DeviceClient) ->
     client.memory.switch(is_on=True)
     for text in ("Anna likes green tea", "green paint for the door", "the train to Rome"):
         client.memory.note(text)
-    found = [memory.text for memory in client.memory.search("anna tea", 2)]
+    found = [memory.text for memory in client.memory.search("green tea", 2)]
     assert found == ["Anna likes green tea", "green paint for the door"]
 
 
