@@ -1,0 +1,85 @@
+"""`projectone-server serve-assist`: in one process, without a cluster."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import uvicorn
+from tests.fakes.tiny_intents import tiny_intents
+
+from projectone.server.cli import main
+from projectone.server.replicas import app as served_app
+from projectone.server.replicas.asking import LocalModels
+from projectone.server.replicas.models import ModelPlaces
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("PROJECTONE_SERVER_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+def run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, dict[str, object]]:
+    capsys.readouterr()
+    code = main(["serve-assist", *words, "--json"])
+    out = capsys.readouterr().out
+    return code, json.loads(out.splitlines()[-1])
+
+
+def test_it_loads_what_is_named_makes_a_token_for_one_account_and_serves_on_this_machine_alone(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    begun: dict[str, object] = {}
+    monkeypatch.setattr(uvicorn, "run", lambda app, **options: begun.update(options))
+    folder = tiny_intents(tmp_path / "intents")
+    code, shown = run(capsys, "run", "--classifier", str(folder), "--generator", "templates", "--port", "9999")
+    assert (code, shown["kinds"], shown["ray"]) == (0, ["classify", "generate"], None)
+    assert (begun["host"], begun["port"]) == ("127.0.0.1", 9999)
+    token = home / "assist.token"
+    assert token.stat().st_mode & 0o777 == 0o600 and len(token.read_text()) > 30
+    kept = token.read_text()
+    run(capsys, "run", "--generator", "templates")
+    assert token.read_text() == kept
+
+
+@pytest.fixture
+def service(home: Path, tmp_path: Path) -> Iterator[str]:
+    home.mkdir(parents=True)
+    (home / "assist.token").write_text("the-token-of-this-test")
+    models = LocalModels(ModelPlaces(classifier=tiny_intents(tmp_path / "intents")))
+    app = served_app.create_app(models, models.kinds, token="the-token-of-this-test")
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning", lifespan="off", ws="none"))
+    listener = server.config.bind_socket()
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    server.should_exit = True
+    thread.join()
+    listener.close()
+
+
+def test_a_running_service_is_asked_over_the_network(service: str, capsys: pytest.CaptureFixture[str]) -> None:
+    code, found = run(capsys, "ask", "classify", "play some song", "--url", service)
+    assert (code, found["label"]) == (0, "music")
+    assert run(capsys, "ask", "embed", "x", "--url", service)[0] == 2
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("run",),
+        ("run", "--classifier", "nowhere"),
+        ("run", "--generator", "templates", "--token-file", "SHORT"),
+        ("ask", "classify", "x", "--token-file", "nowhere"),
+    ],
+)
+def test_what_cannot_be_served_is_refused(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], words: tuple[str, ...]
+) -> None:
+    (tmp_path / "short").write_text("abc")
+    code, facts = run(capsys, *(str(tmp_path / "short") if word == "SHORT" else word for word in words))
+    assert code == 2 and "error" in facts
