@@ -27,8 +27,8 @@ from projectone.contracts.base import sha256_hex
 from projectone.contracts.corrections import Correction, Sample
 from projectone.contracts.devices import Enrolment
 from projectone.contracts.erasures import ErasureReceipt, LearnedRelease
-from projectone.contracts.releases import LatestModelInfo, ReleaseFile, ReleaseManifest, family_of, release_path
 from projectone.contracts.policies import SignedPolicies
+from projectone.contracts.releases import LatestModelInfo, ReleaseFile, ReleaseManifest, family_of, release_path
 from projectone.contracts.scripts import SignedScripts
 from projectone.contracts.signatures import content_digest, public_key_text, sign_erasure, verify_request
 from projectone.contracts.uploads import Problem, UploadReceipt
