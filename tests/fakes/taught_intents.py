@@ -20,8 +20,8 @@ INTENTS = {
     "weather": ("rain", "warm", "weather", "is"),
     "alarm": ("set", "alarm", "wake", "the"),
 }
-_OUTSIDE = ("zebra", "it", "quark")
-TEACHING = ClassifierConfig(max_epochs=6, learning_rate=5e-3, direction_rate=2e-2)
+_OUTSIDE = ("zebra", "quark", "lynx")
+TEACHING = ClassifierConfig(max_epochs=6, learning_rate=5e-3, direction_rate=2e-2, noised_share=0.0)
 Damage = Callable[[Path, Path], object]
 
 
@@ -29,11 +29,11 @@ def examples(n: int, *, seed: int, n_outside: int = 0) -> list[Example]:
     """`n` sentences of each intent, and some of none."""
     chance = random.Random(seed)
     made: list[Example] = [
-        (" ".join(chance.choices(words, k=chance.randint(2, 4))), label)
+        (" ".join(chance.choices(words, k=chance.randint(3, 5))), label)
         for label, words in INTENTS.items()
         for _ in range(n)
     ]
-    return made + [(" ".join(chance.choices(_OUTSIDE, k=chance.randint(2, 4))), None) for _ in range(n_outside)]
+    return made + [(" ".join(chance.choices(_OUTSIDE, k=chance.randint(3, 5))), None) for _ in range(n_outside)]
 
 
 def write_lines(path: Path, rows: list[Example]) -> Path:

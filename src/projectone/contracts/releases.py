@@ -116,6 +116,11 @@ def family_of(line: str) -> Family:
     return next((family for family in FAMILIES if line.endswith(f".{family}")), DEFAULT_FAMILY)
 
 
+def channel_of(line: str) -> str:
+    """The channel that a line belongs to."""
+    return line.removesuffix(f".{family_of(line)}")
+
+
 def release_path(channel: str, tier: str) -> str:
     """Where the signed list has what is current for a kind of device."""
     return f"{channel}/{tier}/release.json"

@@ -12,6 +12,7 @@ from typing import Any, Final, Literal
 
 from sqlalchemy import Column, Connection, Engine, Float, Row, String, Table, Text, insert, select, update
 
+from projectone.contracts.versions import DEFAULT_FAMILY, Family
 from projectone.errors import DataError
 from projectone.server.audit import SERVER, Act, record
 from projectone.server.database import METADATA, reading, writing
@@ -92,7 +93,7 @@ class Approvals:
 
     Args:
         engine: The server's database.
-        released: Digest of the weights that were released last; None before the first release.
+        released: Digest of the weights that a family released last; None before its first release.
         clock: Now, with its zone.
     """
 
@@ -100,7 +101,7 @@ class Approvals:
         self,
         engine: Engine,
         *,
-        released: Callable[[], str | None],
+        released: Callable[[Family], str | None],
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._engine = engine
@@ -151,7 +152,7 @@ class Approvals:
             DataError: ``not-waiting`` if nothing is asked about the run, or it is answered; ``production-changed`` if
                 the candidate was judged against another model; ``same-production`` if judging again would tell nothing.
         """
-        row, now, released_sha256 = APPROVALS.c, self._clock(), self._released()
+        row, now, released_sha256 = APPROVALS.c, self._clock(), self._released(self._family_of(run_id))
         with writing(self._engine) as connection:
             open_one = select(APPROVALS).where(row.run_id == run_id, row.answer.is_(None))
             found = connection.execute(open_one.order_by(row.asked_at_s.desc()).limit(1)).one_or_none()
@@ -173,6 +174,11 @@ class Approvals:
             )  # fmt: skip
             done = connection.execute(select(APPROVALS).where(row.subject_sha256 == question.subject_sha256)).one()
         return _approval(done)
+
+    def _family_of(self, run_id: str) -> Family:
+        with reading(self._engine) as connection:
+            family: Family | None = connection.execute(select(RUNS.c.family).where(RUNS.c.run_id == run_id)).scalar()
+        return family or DEFAULT_FAMILY
 
 
 def questions_of(engine: Engine, run_id: str) -> list[Approval]:

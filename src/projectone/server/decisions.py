@@ -6,7 +6,9 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
+from projectone.contracts.releases import channel_of, line_of
 from projectone.contracts.scores import EvaluationReport, Verdict
+from projectone.contracts.versions import Family
 from projectone.errors import ContractError, DataError
 from projectone.server.approvals import Approvals, questions_of
 from projectone.server.corpus.catalog import Catalog
@@ -33,12 +35,12 @@ class Sound:
     media_type: str
 
 
-def open_approvals(engine: Engine, channel: str) -> Approvals:
-    """The questions and answers about what goes out on a channel."""
+def open_approvals(engine: Engine, line: str) -> Approvals:
+    """The questions and answers about what goes out on a channel, of every family, whichever line of it is named."""
     ledger = Ledger(engine)
 
-    def released() -> str | None:
-        newest = ledger.newest(channel)
+    def released(family: Family) -> str | None:
+        newest = ledger.newest(line_of(family, channel_of(line)))
         return None if newest is None else newest.manifest.weights_sha256
 
     return Approvals(engine, released=released)

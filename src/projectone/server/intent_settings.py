@@ -64,6 +64,14 @@ class IntentSettings:
         shown="0.001",
     )
 
+    teaching_noised_share: float | None = setting(
+        "INTENTS_NOISED_SHARE",
+        "Share of the texts of an epoch that are shown with errors as a recogniser makes them",
+        number(float, 0, 1),
+        default=None,
+        shown="0.5",
+    )
+
     @property
     def teaching(self) -> dict[str, Any]:
         """The settings of teaching that were given, by the names of `ClassifierConfig`; it knows the defaults."""

@@ -87,7 +87,7 @@ def message_of(question: Question, state: TrainingGraphState, ports: Ports) -> M
         body="\n".join(
             (
                 *(f"{reason[:1].upper()}{reason[1:]}." for reason in reasons),
-                f"Golden word error rate: production {metrics['production_wer']:.1%}, "
+                f"Golden {ports.rate}: production {metrics['production_wer']:.1%}, "
                 f"candidate {metrics['candidate_wer']:.1%}.",
                 "Production is unchanged, and other runs go on.",
                 f"Read:    projectone-server work report {run_id} --out report.html, or listen in the console",

@@ -70,7 +70,7 @@ def deploy(state: TrainingGraphState, ports: Ports) -> TrainingGraphState:
     ports.check()
     ports.mark(sealed.new, "used", None, run_id)
     ports.record(run_id, {"version": version})
-    ports.notify(_announcement(deployment, seq))
+    ports.notify(_announcement(deployment, seq, ports.rate))
     return {"deployment_status": f"deployed {version}"}
 
 
@@ -96,12 +96,12 @@ def _next_version(ports: Ports, judged_sha256: str) -> dict[str, Any]:
     return {"version": str(ModelVersion.parse(production.version).successor())}
 
 
-def _announcement(deployment: Deployment, seq: int) -> Message:
+def _announcement(deployment: Deployment, seq: int, rate: str) -> Message:
     verdict, report = deployment.verdict, deployment.report
     lines = [f"Version {deployment.version} is released (number {seq}), trained on {deployment.n_clips} samples."]
     if verdict is not None and report is not None:
         lines.append(
-            f"Golden word error rate {report.wer.value:.1%}; better by {verdict.gain:.1%} "
+            f"Golden {rate} {report.wer.value:.1%}; better by {verdict.gain:.1%} "
             f"(95 %: {verdict.gain_low:.1%} to {verdict.gain_high:.1%})."
         )
     return Message(

@@ -17,7 +17,6 @@ from pathlib import Path
 from projectone.contracts.base import canonical_json, sha256_hex
 from projectone.contracts.texts import clean_transcript
 from projectone.errors import DataError
-from projectone.server.corpus.caps import cap_release
 from projectone.server.corpus.datasets import speaker_of
 from projectone.server.corpus.duplicates import GOLDEN_CONTRIBUTOR, GOLDEN_OVERLAP, Copy, superseded
 from projectone.server.corpus.validation import Findings
@@ -94,7 +93,7 @@ def seal_batch(run_id: str, ports: Ports) -> SealedSamples | None:
         copies = find_copies(usable, ports)
         usable = [sample for sample in usable if sample.sample_id not in copies]
     earlier = [sample for sample in usable if not sample.is_new]
-    new = cap_release([sample for sample in usable if sample.is_new], earlier, ports.caps)
+    new = ports.cap([sample for sample in usable if sample.is_new], earlier, ports.caps)
     if not new and not (is_replacing and earlier):
         ports.record(run_id, {"n_items": 0, "n_new": 0})
         return None

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from projectone.contracts.evidence import Recall
 from projectone.contracts.scores import EvaluationReport, Verdict
 from projectone.server.approvals import Approval, Question
-from projectone.server.corpus.caps import CapLimits
+from projectone.server.corpus.caps import CapLimits, cap_release
 from projectone.server.corpus.duplicates import Copy
 from projectone.server.corpus.validation import Findings
 from projectone.server.evaluation.triage import Triage
@@ -200,6 +200,8 @@ class Ports:
             None tries nothing.
         recall: What the candidate gives away of new texts, by production's and its own report; None asks nothing.
         tiers: Forms of a model beside the default one; None makes none.
+        rate: What the error rate of a report is called.
+        cap: Picks of new samples, beside those that were learned from, what a run takes of them.
         caps: What a run takes of one person and of one phrase; the others wait.
     """
 
@@ -236,7 +238,9 @@ class Ports:
     retract: Callable[[str], Sequence[str]]
     start_anew: Callable[[str], None]
     is_replacing: Callable[[str], bool] = lambda run_id: False
+    cap: Callable[[Sequence[PipelineSample], Sequence[PipelineSample], CapLimits], list[PipelineSample]] = cap_release
     caps: CapLimits = field(default_factory=CapLimits)
+    rate: str = "word error rate"
     triage: Callable[[Sequence[DatasetEntry]], Triage] | None = None
     scan: Callable[[Sequence[DatasetEntry], EvaluationReport, EvaluationReport], Scan] | None = None
     recall: Callable[[Sequence[str], EvaluationReport, EvaluationReport], Recall] | None = None

@@ -8,21 +8,10 @@ from dataclasses import dataclass, field
 
 from projectone.contracts.consent import CONSENT_WORDS, ConsentScope
 from projectone.contracts.scores import EvaluationReport, Score, Verdict
+from projectone.contracts.versions import DEFAULT_FAMILY, Family
+from projectone.server.registry.card_words import CARD_WORDS, CardWords
 from projectone.server.registry.lineage import ModelLineage, Setting, scores_on_record
 from projectone.server.registry.protocol import MANIFEST_NAME, SIGNATURE_NAME
-
-_INTENDED_USE = """\
-Transcription of short recordings on the speaker's own device, in the language and domain of its base model. The model
-was adapted to corrections that its users sent with consent, so it fits those users' voices and words best.
-"""
-
-_LIMITS = """\
-- The scores hold for the golden set named above. Recordings from other rooms, microphones, accents or domains may fare
-  worse; small slices have wide intervals.
-- Whisper-style models can write words that nobody said, above all in silence and noise.
-- Where a slice has no row, nothing is known about it. A rate over fewer than a few hundred words says little.
-- Do not use it to identify speakers, to judge people, or where a wrong word can do harm and nobody reads the text.
-"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +40,7 @@ class CardFacts:
         license_name: An identifier as the Hub writes it.
         language: Two letters.
         key_sha256: Fingerprint of the public key that checks the signature; None for a model without one.
+        family: What the model is for.
     """
 
     repo_id: str
@@ -74,6 +64,12 @@ class CardFacts:
     license_name: str = "apache-2.0"
     language: str = "en"
     key_sha256: str | None = None
+    family: Family = DEFAULT_FAMILY
+
+    @property
+    def words(self) -> CardWords:
+        """What is said of its family."""
+        return CARD_WORDS[self.family]
 
     def lineage_on_record(self) -> ModelLineage:
         """The same for machines."""
@@ -107,13 +103,12 @@ def render_card(facts: CardFacts) -> str:
     sections = [
         _header(facts),
         f"# {facts.repo_id.rpartition('/')[2]} {facts.version}\n",
-        "A Whisper-architecture speech recognition model for on-device use, in the Hugging Face layout. "
-        f"Published by run `{facts.run_id}`.\n",
-        f"## Intended use\n\n{_INTENDED_USE}",
+        f"{facts.words.what} Published by run `{facts.run_id}`.\n",
+        f"## Intended use\n\n{facts.words.intended_use}",
         f"## Training data and lineage\n\n{_lineage(facts)}",
         f"## Evaluation\n\n{_evaluation(facts)}",
         f"## Attacks and accidents that were tried\n\n{_attacks(facts)}",
-        f"## Limits\n\n{_LIMITS}",
+        f"## Limits\n\n{facts.words.limits}",
         f"## How to verify\n\n{_verification(facts)}",
     ]
     return "\n".join(sections)
@@ -125,17 +120,17 @@ def _header(facts: CardFacts) -> str:
         f"license: {json.dumps(facts.license_name)}",
         f"language: [{json.dumps(facts.language)}]",
         "library_name: mlx",
-        "pipeline_tag: automatic-speech-recognition",
-        "tags: [whisper, automatic-speech-recognition, on-device]",
+        f"pipeline_tag: {facts.words.task}",
+        f"tags: [{', '.join(facts.words.tags)}]",
     ]
     if facts.base_name.count("/") == 1:
         lines.append(f"base_model: {json.dumps(facts.base_name)}")
-    metrics = [("wer", "WER", facts.report.wer), ("cer", "CER", facts.report.cer)]
+    metrics = [(kind, name, _score_of(facts.report, kind)) for kind, name, _ in facts.words.rates]
     lines += [
         "model-index:",
         f"- name: {json.dumps(facts.repo_id.rpartition('/')[2])}",
         "  results:",
-        "  - task: {type: automatic-speech-recognition}",
+        f"  - task: {{type: {facts.words.task}}}",
         f"    dataset: {{type: golden, name: {json.dumps(f'golden set {facts.report.dataset_sha256[:12]}')}}}",
         "    metrics:",
         *(f"    - {{type: {kind}, name: {name}, value: {score.value:.6f}}}" for kind, name, score in metrics),
@@ -148,9 +143,9 @@ def _lineage(facts: CardFacts) -> str:
     if facts.dataset_sha256 is None:
         lines.append("- Not trained here: published as it was received.")
     else:
-        hours = facts.training_audio_s / 3600
+        hours = f" ({facts.training_audio_s / 3600:.2f} h)" if facts.training_audio_s else ""
         lines.append(
-            f"- Training data: {facts.n_samples} samples ({hours:.2f} h), {facts.n_new_samples} of them new, "
+            f"- Training data: {facts.n_samples} samples{hours}, {facts.n_new_samples} of them new, "
             f"{_people(facts.n_people)}; all with their speakers' consent. No recording, no text and no name is part "
             f"of this repository. Sealed dataset `{facts.dataset_sha256}`"
         )
@@ -166,25 +161,26 @@ def _lineage(facts: CardFacts) -> str:
 
 def _evaluation(facts: CardFacts) -> str:
     report, production = facts.report, facts.production
+    length = f", {report.audio_s / 60:.1f} min" if report.audio_s else ""
     text = (
-        f"Golden set `{report.dataset_sha256}`: {report.n_clips} recordings, {report.audio_s / 60:.1f} min, none of "
+        f"Golden set `{report.dataset_sha256}`: {report.n_clips} {facts.words.items}{length}, none of "
         "them used in training. Error rates with 95 % intervals, resampled by speaker; lower is better.\n\n"
     )
     rows = [
-        ("words (WER)", report.wer, production.wer if production else None),
-        ("characters (CER)", report.cer, production.cer if production else None),
+        (row, _score_of(report, kind), None if production is None else _score_of(production, kind))
+        for kind, _, row in facts.words.rates
     ]
     for name in sorted(report.slices):
         before = production.slices.get(name) if production else None
-        rows.append((f"WER, slice {_plain(name)}", report.slices[name], before))
+        rows.append((f"{facts.words.rates[0][1]}, slice {_plain(name)}", report.slices[name], before))
     text += "| | this model | model before | reference units |\n|---|---|---|---|\n"
     for name, score, before in rows:
         text += f"| {name} | {_percent(score)} | {_percent(before)} | {score.n_units} |\n"
     if facts.verdict is not None:
         verdict = facts.verdict
         text += (
-            f"\nGate: **{verdict.decision}**. Gain over the model before: {100 * verdict.gain:.2f} points of WER "
-            f"({100 * verdict.gain_low:.2f} to {100 * verdict.gain_high:.2f}).\n"
+            f"\nGate: **{verdict.decision}**. Gain over the model before: {100 * verdict.gain:.2f} points of "
+            f"{facts.words.rates[0][1]} ({100 * verdict.gain_low:.2f} to {100 * verdict.gain_high:.2f}).\n"
         )
         text += "".join(f"- {_plain(reason)}\n" for reason in verdict.reasons)
         if verdict.checks:
@@ -194,7 +190,13 @@ def _evaluation(facts: CardFacts) -> str:
     return text
 
 
+def _score_of(report: EvaluationReport, kind: str) -> Score:
+    return report.wer if kind == "wer" else report.cer
+
+
 def _attacks(facts: CardFacts) -> str:
+    if facts.family == "intents":
+        return "- Sentences that were made to mislead this model in particular: not tried.\n"
     return "".join(f"- {line}\n" for line in _tried(facts.report))
 
 

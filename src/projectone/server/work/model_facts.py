@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
+from projectone.contracts.releases import family_of
 from projectone.errors import ConsentError, DataError, EvaluationError
 from projectone.server.corpus.catalog import Catalog
 from projectone.server.corpus.datasets import read_dataset
@@ -18,6 +19,7 @@ from projectone.server.registry.lineage import Setting
 from projectone.server.registry.provenance import fingerprint, open_provenance
 from projectone.server.settings import ServerSettings
 from projectone.server.training import TrainingConfig
+from projectone.server.training.classifiers import ClassifierConfig
 from projectone.server.training.environment import environment
 from projectone.storage.blobs import FileBlobs
 
@@ -42,7 +44,7 @@ class ModelFacts:
         base_name: str,
         channel: str,
         ledger: Ledger,
-        training: TrainingConfig,
+        training: TrainingConfig | ClassifierConfig,
         statistics: Callable[[str], Statistics],
         key_sha256: str | None,
     ) -> None:
@@ -78,6 +80,7 @@ class ModelFacts:
             verdict=deployment.verdict,
             lineage=tuple(release.manifest.version for release in self._ledger.releases(self._channel)),
             key_sha256=self._key_sha256,
+            family=family_of(self._channel),
             **({} if deployment.dataset_sha256 is None else self._of_training(deployment.dataset_sha256)),
         )
 
@@ -87,7 +90,7 @@ class ModelFacts:
         return {
             "n_people": statistics.n_people if statistics.n_people >= MIN_PEOPLE else None,
             "consent_scopes": statistics.scopes,
-            "code": environment(self._training.engine),
+            "code": environment(self._training.engine if isinstance(self._training, TrainingConfig) else "mlx"),
             "settings": settings,
             "seed": settings.get("seed"),
         }
@@ -101,10 +104,17 @@ def open_facts(settings: ServerSettings, ledger: Ledger, catalog: Catalog, blobs
         base_name=settings.base,
         channel=settings.channel,
         ledger=ledger,
-        training=TrainingConfig(**settings.training),
+        training=training_of(settings),
         statistics=partial(statistics_of, catalog, blobs),
         key_sha256=None if provenance is None else fingerprint(provenance.public_key),
     )
+
+
+def training_of(settings: ServerSettings) -> TrainingConfig | ClassifierConfig:
+    """How models of the family that these settings are about are trained."""
+    if settings.family == "intents":
+        return ClassifierConfig(**settings.teaching)
+    return TrainingConfig(**settings.training)
 
 
 def statistics_of(catalog: Catalog, blobs: FileBlobs, dataset_sha256: str) -> Statistics:

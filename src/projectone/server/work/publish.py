@@ -13,6 +13,7 @@ from projectone.contracts.versions import ModelVersion
 from projectone.errors import SettingsError
 from projectone.server.pipeline.runner import WorkPermit
 from projectone.server.settings import ServerSettings
+from projectone.server.work.families import add_family, settings_of
 from projectone.server.work.references import resolve_model
 from projectone.server.work.run_ports import open_trainer
 from projectone.server.work.unchanged import release_unchanged, run_id_of
@@ -22,11 +23,13 @@ from projectone.server.work.workshop import Workshop
 SUMMARY = "Score a model on the golden set, register it on the Hub, package it and release it to devices."
 EXAMPLES = """\
   projectone-server publish --model starter --version 1.0.0
+  projectone-server publish --family intents --model out/intents --version 1.0.0      what `assist train --bits 8` wrote
   projectone-server publish --model openai/whisper-tiny --version 1.0.0 --json"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
+    add_family(parser)
     parser.add_argument("--model", required=True, help="a folder, `starter`, or owner/name[@revision] on the Hub")
     parser.add_argument("--version", required=True, help="three numbers, higher than the version in production")
     parser.add_argument("--json", action="store_true", help="print one JSON object with the release")
@@ -34,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
     """Publish; the same model and version again changes nothing."""
+    settings = settings_of(arguments, settings)
     version = _parse_version(arguments.version)
     workshop = Workshop(settings)
     try:

@@ -12,6 +12,7 @@ from projectone.server.home import require_home
 from projectone.server.migrations.upgrade import upgrade_database
 from projectone.server.pipeline.models import ModelFolders
 from projectone.server.settings import ServerSettings
+from projectone.server.work.encoders import resolve_encoder
 from projectone.speech.checkpoint import WEIGHTS
 
 STARTER, PRODUCTION = "starter", "production"
@@ -32,6 +33,8 @@ def resolve_model(reference: str, settings: ServerSettings) -> Path:
         TransportError: if the Hub could not be reached; RegistryError if it refused.
         ArtifactError: if what came is not what the Hub lists.
     """
+    if settings.family == "intents":
+        return _production(settings) if reference == PRODUCTION else resolve_encoder(reference)
     if reference == STARTER:  # first: a checkout's root has a folder of that name, which holds the training script
         return _starter()
     if reference == PRODUCTION:

@@ -20,6 +20,7 @@ from projectone.server.registry.hub import HubRegistry
 from projectone.server.registry.protocol import ModelManifest, PublishedModel
 from projectone.server.registry.provenance import PUBLIC_KEY, fingerprint
 from projectone.server.settings import ServerSettings
+from projectone.server.work.families import add_family, settings_of
 from projectone.server.work.handout import released_models
 
 SUMMARY = (
@@ -32,6 +33,7 @@ EXAMPLES = """\
   projectone-server registry aliases                    what production, candidate and previous stand for
   projectone-server registry verify production          every byte, the signature, and the release of that version
   projectone-server registry verify v1.2.0 --out model  and keep the folder
+  projectone-server registry list --family intents       the classifiers of intents
   projectone-server registry erase 1.1.0 --yes          delete a withdrawn model's weights from the Hub"""
 
 
@@ -51,12 +53,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     erasing.add_argument("version", metavar="VERSION", help="three numbers; not the one in production")
     erasing.add_argument("--yes", action="store_true", help="there is no way back")
     for action in (listing, showing, naming, verifying, erasing):
+        add_family(action)
         action.add_argument("--json", action="store_true", help="print one JSON object")
 
 
 def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
     """List, show, verify or erase."""
     require_home(settings)
+    settings = settings_of(arguments, settings)
     registry = HubRegistry(settings.hub_endpoint, settings.hub_token or None, settings.hub_repo)
     aliases = HubAliases(settings.hub_endpoint, settings.hub_token or None, settings.hub_repo)
     if arguments.action == "list":

@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from projectone.contracts.releases import ReleaseManifest
+from projectone.contracts.releases import ReleaseManifest, line_of
+from projectone.contracts.versions import FAMILIES
 from projectone.errors import RollbackError, SettingsError
 from projectone.server.audit import record
 from projectone.server.database import Connection, open_engine, writing
@@ -114,8 +115,9 @@ def _renew(arguments: argparse.Namespace, settings: ServerSettings) -> None:
         ledger = Ledger(engine)
 
         def newest() -> list[ReleaseManifest]:
-            release = ledger.newest(settings.channel)
-            return [] if release is None else list(release.tiers.values())
+            lines = (line_of(family, settings.channel) for family in FAMILIES)
+            found = [release for line in lines if (release := ledger.newest(line)) is not None]
+            return [manifest for release in found for manifest in release.tiers.values()]
 
         publisher.publish(newest)
     except RollbackError:  # rows of an old backup: what is listed stays

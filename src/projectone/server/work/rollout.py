@@ -27,6 +27,7 @@ from projectone.server.registry.aliases import HubAliases
 from projectone.server.rollout_desk import TURNINGS, Look, finding_shown
 from projectone.server.runs import Runs
 from projectone.server.settings import ServerSettings
+from projectone.server.work.families import add_family, settings_of
 from projectone.server.work.handout import name_released, released_models
 from projectone.server.work.quarantine import user_name
 from projectone.server.work.rollback import roll_back
@@ -44,7 +45,7 @@ EXAMPLES = """\
   projectone-server rollout halt              nobody gets it any more; who has it keeps it
   projectone-server rollout rollback          the model before, as a new release, for everybody
   projectone-server rollout watch --once      what the worker does every half minute, for a timer
-  projectone-server rollout status --json"""
+  projectone-server rollout status --family intents --json"""
 
 ACTIONS = {
     "status": "show it",
@@ -62,6 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     for name, summary in ACTIONS.items():
         action = actions.add_parser(name, help=summary)
+        add_family(action)
         action.add_argument("--json", action="store_true", help="print one JSON object")
         if name == "watch":
             action.add_argument("--once", action="store_true", help="look once, then exit")
@@ -71,6 +73,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
     """Do it, and say where the release stands then."""
     require_home(settings)
+    settings = settings_of(arguments, settings)
     engine = open_engine(settings.database_url)
     try:
         upgrade_database(engine)

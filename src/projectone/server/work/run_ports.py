@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from threading import Event
 from typing import Any
@@ -14,6 +14,7 @@ from projectone.contracts.scores import EvaluationReport
 from projectone.errors import WithdrawnError
 from projectone.server.corpus.collapsed import Collapsed
 from projectone.server.corpus.duplicates import Copy
+from projectone.server.corpus.labels import Labels
 from projectone.server.database import Connection
 from projectone.server.evaluation.gate import judge
 from projectone.server.evaluation.power import power_of
@@ -105,8 +106,10 @@ class _RunPorts:
             is_replacing=lambda run_id: shop.runs.get(run_id).trigger == "withdrawal",
             triage=self._triage if settings.triage == "on" else None,
             scan=self._scan if settings.trigger_scan == "on" else None,
-            recall=self._recall,
+            recall=self._recall if settings.family == "speech" else None,
             caps=shop.caps,
+            cap=shop.samples.cap,
+            rate=shop.gate.wording.rate,
             tiers=shop.tiers.ports(self._show_tier),
         )
 
@@ -151,9 +154,13 @@ class _RunPorts:
             if deployment.dataset_sha256 is not None:
                 self._shop.catalog.refuse_withdrawn(connection, deployment.dataset_sha256)
 
-        return self._shop.handout.release(
+        seq = self._shop.handout.release(
             deployment, registered, package, guard=self._permit.guard, before_new=refuse_withdrawn
         )
+        if deployment.report is not None and (found := deployment.report.classifier) is not None:
+            # Whoever has this classifier may correct with its labels; repeated, nothing changes.
+            Labels(self._shop.engine).change(add=found.labels, now=datetime.now(UTC))
+        return seq
 
     def _retract(self, run_id: str) -> list[str]:
         decided, whole = (self._effects.find(run_id, DEPLOYMENT, name) for name in ("version", "package"))
@@ -164,7 +171,8 @@ class _RunPorts:
         return self._shop.handout.retract(run_id, decided["version"], [package for package in packages if package])
 
     def _start_anew(self, run_id: str) -> None:
-        self._shop.runs.request(self._shop.runs.get(run_id).trigger)
+        run = self._shop.runs.get(run_id)
+        self._shop.runs.request(run.trigger, run.family)
 
     def _scan(self, entries: Sequence[DatasetEntry], production: EvaluationReport, candidate: EvaluationReport) -> Scan:
         shop = self._shop

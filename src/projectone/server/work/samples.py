@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 
+from projectone.contracts.versions import DEFAULT_FAMILY, Family
 from projectone.errors import ConsentError, DataError
+from projectone.server.corpus.caps import CapLimits, cap_release
 from projectone.server.corpus.catalog import Catalog
 from projectone.server.corpus.clips import read_clip
 from projectone.server.corpus.clusters import Clusters
@@ -42,6 +44,7 @@ class RunSamples:
         training: Says how many are held back.
         holds_personal: Whether personal data in a text waits for a person.
         holds_speakers: Whether a clip that two people seem to speak does.
+        family: Whose samples.
     """
 
     def __init__(
@@ -57,6 +60,7 @@ class RunSamples:
         training: TrainingConfig,
         holds_personal: bool,
         holds_speakers: bool,
+        family: Family = DEFAULT_FAMILY,
     ) -> None:
         self._catalog = catalog
         self._blobs = blobs
@@ -68,6 +72,7 @@ class RunSamples:
         self._training = training
         self._holds_personal = holds_personal
         self._holds_speakers = holds_speakers
+        self._family = family
 
     def waiting(self) -> list[PipelineSample]:
         """Those of `usable` that no model learned from yet."""
@@ -92,12 +97,18 @@ class RunSamples:
                 cluster=clusters.get(row.contributor_id),
                 accepted=Checks.read(row.checks).accepted,
             )
-            for page in self._catalog.usable_pages()
+            for page in self._catalog.usable_pages(family=self._family)
             for row in page
         ]
         self._copies.forget_others([sample.clip_sha256 for sample in samples])
         self._looker.forget_others([sample.clip_sha256 for sample in samples])
         return samples
+
+    def cap(
+        self, new: Sequence[PipelineSample], earlier: Sequence[PipelineSample], limits: CapLimits
+    ) -> list[PipelineSample]:
+        """The new samples that a run may learn from."""
+        return cap_release(new, earlier, limits)
 
     def look(self, samples: Sequence[PipelineSample]) -> Iterator[Look]:
         """What speaks against each of them, in their order; what is sound is not decoded again to look for copies."""
@@ -124,7 +135,7 @@ class RunSamples:
 
     def heard(self) -> dict[str, str]:
         """What a model wrote where a person corrected it, by sample."""
-        pages = self._catalog.usable_pages()
+        pages = self._catalog.usable_pages(family=self._family)
         return {str(row.sample_id): row.heard for page in pages for row in page if row.heard}
 
     def seal(self, entries: Sequence[DatasetEntry]) -> str:

@@ -123,14 +123,18 @@ class Scores:
             EvaluationError: if there is no golden set.
         """
         golden = self.golden()
+        return self.kept(name, golden.sha256, lambda: measure(golden))
+
+    def kept(self, name: str, set_sha256: str, measure: Callable[[], EvaluationReport]) -> EvaluationReport:
+        """A report on one set: the one that is kept under `name`, or a new one."""
         # Another release of this code may count differently: its reports are not compared with ours.
-        path = self._folder / f"{golden.sha256[:16]}-{__version__}-{_REVISION}" / f"{name}.json"
+        path = self._folder / f"{set_sha256[:16]}-{__version__}-{_REVISION}" / f"{name}.json"
         if path.is_file() and not self._is_secret:
             try:
                 return EvaluationReport.from_bytes(path.read_bytes())
             except ContractError:
                 path.unlink()
-        report = measure(golden)
+        report = measure()
         if not self._is_secret:
             write_atomically(path, report.to_bytes())
         return report

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from projectone.contracts.versions import ModelVersion
+from projectone.errors import EvaluationError
 from projectone.server.corpus.recalls import Recall
 from projectone.server.delivery.ledger import Release
 from projectone.server.notifications.outbox import Message
@@ -26,15 +27,18 @@ def release_unchanged(
         is_minimum: Whether everything released before it is retired.
 
     Raises:
-        EvaluationError: if there is no golden set to score it on.
+        EvaluationError: if there is no golden set to score it on, or it cannot be used.
     """
     run_id = run_id_of(weights_sha256, version)
+    report = workshop.score(weights_sha256, permit.pause_point)
+    if report.defects:
+        raise EvaluationError(f"model {weights_sha256[:12]} cannot be used: {report.defects[0].reason}")
     deployment = Deployment(
         run_id=run_id,
         weights_sha256=weights_sha256,
         base_sha256=workshop.base(),
         version=str(version),
-        report=workshop.score(weights_sha256, permit.pause_point),
+        report=report,
         is_minimum=is_minimum,
     )
     hand_out(deployment, open_ports(workshop, permit))

@@ -14,26 +14,22 @@ import socket
 import sys
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
 from threading import Event
 
 from projectone.errors import LeaseError, ProjectOneError, SettingsError, StorageError
 from projectone.server.corpus.backup_ages import kept_backups, overdue, told
-from projectone.server.corpus.caps import count_release
-from projectone.server.corpus.tables import SampleRow
 from projectone.server.notifications.outbox import Message
 from projectone.server.pipeline.checkpoints import assert_strict_reader
-from projectone.server.pipeline.ingest import read_batch
-from projectone.server.pipeline.runner import Trainer, WorkStoppedError
-from projectone.server.pipeline.schedule import SchedulePolicy, Situation, due
+from projectone.server.pipeline.runner import Trainer, WorkPermit, WorkStoppedError
 from projectone.server.runs import RunRow, to_json
 from projectone.server.settings import ServerSettings
 from projectone.server.work.approval import add_actions, execute_action
 from projectone.server.work.checkpoints import publish_checkpoint
 from projectone.server.work.devices import hold_what_came_late
+from projectone.server.work.lines import Line, open_lines
 from projectone.server.work.renewal import keeping_signed
-from projectone.server.work.run_ports import open_trainer
 from projectone.server.work.scripts import publish_scripts
 from projectone.server.work.unchanged import retire
 from projectone.server.work.workshop import Workshop
@@ -53,7 +49,6 @@ _LONGEST_S = 86_400.0
 _EXPIRY_INTERVAL = timedelta(hours=1)
 _CHECKPOINT_INTERVAL = timedelta(hours=1)
 _SHOW_INTERVAL = timedelta(minutes=10)
-_NEVER = timedelta(days=365_000)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -85,14 +80,16 @@ def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
     workshop = Workshop(settings)
     try:
         with stop_on_signal() as should_stop:
-            worker = Worker(workshop, open_trainer(workshop, should_stop), should_stop, lease_s=arguments.lease_s)
+            speech, *others = open_lines(workshop, should_stop)
+            worker = Worker(workshop, speech.trainer, should_stop, lease_s=arguments.lease_s, others=others)
             if arguments.once:
                 runs = worker.work_once()
                 if arguments.json:
                     print(json.dumps({"runs": to_json(runs)}))
             else:
                 with keeping_signed(workshop.publisher, workshop.line.say):
-                    workshop.rollout.watch(should_stop, workshop.line.say)  # a bad model waits for no run's end
+                    for line in (speech, *others):  # a bad model waits for no run's end
+                        line.workshop.rollout.watch(should_stop, workshop.line.say)
                     worker.work_forever(arguments.interval_s)
     finally:
         workshop.close()
@@ -119,18 +116,21 @@ def stop_on_signal() -> Iterator[Event]:
 
 
 class Worker:
-    """The loop around the trainer."""
+    """The loop around the trainer. One worker, and one lease, serve every family of models."""
 
-    def __init__(self, workshop: Workshop, trainer: Trainer, should_stop: Event, *, lease_s: float) -> None:
+    def __init__(
+        self,
+        workshop: Workshop,
+        trainer: Trainer,
+        should_stop: Event,
+        *,
+        lease_s: float,
+        others: Sequence[Line] = (),
+    ) -> None:
         self._workshop = workshop
-        self._trainer = trainer
+        self._lines = (Line(workshop, trainer), *others)
         self._should_stop = should_stop
         self._lease_s = lease_s
-        self._policy = SchedulePolicy(
-            min_new_samples=workshop.settings.min_new_samples,
-            every=timedelta(days=workshop.settings.schedule_days) if workshop.settings.schedule_days > 0 else _NEVER,
-            replace_ahead=timedelta(days=workshop.settings.retrain_days) / 2,
-        )
         self._expired_at: datetime | None = None
         self._signed_at: datetime | None = None
         self._shown_at: datetime | None = None
@@ -152,17 +152,11 @@ class Worker:
             if not self._is_all_erased:  # what a crash kept the last worker from
                 self._erase_withdrawn()
             self._end_waiting()
-            while not self._should_stop.is_set() and (run := self._next_run()) is not None:
-                with self._trainer.permit(self._holder, ttl_s=self._lease_s, on_wait=self._workshop.line.say) as permit:
-                    # Another worker may have ended it while we waited for the lease.
-                    fresh = self._workshop.runs.get(run.run_id)
-                    if fresh.state in ("requested", "running"):
-                        ended.append(self._report(self._trainer.work_on(fresh, permit)))
-                self._erase_withdrawn()
-                if ended and ended[-1].state == "succeeded":
-                    self._choose_scripts()
-            self._retire_overdue()
-            self._workshop.rollout.look()
+            for line in self._lines:
+                self._work_on(line, ended)
+            for line in self._lines:
+                self._retire_overdue(line)
+                line.workshop.rollout.look()
             self._workshop.drift.look_now_and_then()
             self._sign_checkpoint()
         except WorkStoppedError:
@@ -190,42 +184,28 @@ class Worker:
                 self._workshop.line.say(f"{error}; trying again in {pause_s:.0f} s")
             self._should_stop.wait(pause_s)
 
-    def _next_run(self) -> RunRow | None:
-        runs = self._workshop.runs
-        run = runs.next_due()
-        if run is None:
-            trigger = due(self._policy, self._situation())
-            run = None if trigger is None else runs.request(trigger)
-        return run
+    def _work_on(self, line: Line, ended: list[RunRow]) -> None:
+        while not self._should_stop.is_set() and (run := line.next_run()) is not None:
+            with self._permit(line) as permit:
+                # Another worker may have ended it while we waited for the lease.
+                fresh = self._workshop.runs.get(run.run_id)
+                if fresh.state in ("requested", "running"):
+                    ended.append(self._report(line.trainer.work_on(fresh, permit)))
+            self._erase_withdrawn()
+            if ended and (ended[-1].state, ended[-1].family) == ("succeeded", "speech"):
+                self._choose_scripts()
 
-    def _situation(self) -> Situation:
-        waiting = self._unasked(self._workshop.catalog.waiting())
-        runs = self._workshop.runs.newest()
-        newest = [run for run in runs if run.state != "waiting"]
-        fruitless = 0
-        for run in newest:
-            if run.state not in ("failed", "quarantined"):
-                break
-            fruitless += 1
-        was_declined = bool(newest) and newest[0].state == "no-train"
-        declined = read_batch(self._workshop.home, newest[0].run_id) if was_declined else frozenset()
-        n_waiting = self._n_taken(waiting)
-        recall = self._workshop.recalls.standing(self._workshop.settings.channel)
-        return Situation(
-            now=datetime.now(UTC),
-            n_waiting=n_waiting,
-            waiting_since=waiting[0].received_at if waiting else None,
-            last_ended_at=newest[0].finished_at if newest else None,
-            n_fruitless=fruitless,
-            n_declined=n_waiting - self._n_taken([row for row in waiting if str(row.sample_id) not in declined]),
-            replace_by=None if recall is None or self._is_nothing_left() else recall.replace_by,
-        )
+    def _permit(self, line: Line) -> AbstractContextManager[WorkPermit]:
+        return line.trainer.permit(self._holder, ttl_s=self._lease_s, on_wait=self._workshop.line.say)
 
-    def _unasked(self, rows: Sequence[SampleRow]) -> list[SampleRow]:
-        """Samples that no run which waits for a person has learned from: the same again starts nothing by itself."""
-        batches = (read_batch(self._workshop.home, item.question.run_id) for item in self._workshop.approvals.waiting())
-        asked = frozenset[str]().union(*batches)
-        return [row for row in rows if str(row.sample_id) not in asked]
+    def _retire_overdue(self, line: Line) -> None:
+        """A recalled model that no run has replaced in time goes all the same: an earlier one takes its place."""
+        recall = None if self._should_stop.is_set() else line.overdue()
+        if recall is None:
+            return
+        with self._permit(line) as permit:
+            release = retire(line.workshop, permit, recall)
+        self._workshop.line.say(f"version {recall.manifest.version} is retired; {release.manifest.version} is released")
 
     def _end_waiting(self) -> None:
         """Runs that nobody decided about in time, and those whose model may no longer go out, go on to their end."""
@@ -269,7 +249,8 @@ class Worker:
         """List what is released, if a run was interrupted before it did; sign again what expires soon."""
         now = datetime.now(UTC)
         if self._shown_at is None or now - self._shown_at >= _SHOW_INTERVAL:
-            self._workshop.handout.show()
+            for line in self._lines:
+                line.workshop.handout.show()
             self._shown_at = now
 
     def _sign_checkpoint(self) -> None:
@@ -285,27 +266,6 @@ class Worker:
             message = Message(key=key, subject="The audit log could not be signed", body=str(error))
             self._workshop.outbox.add(message, list(self._workshop.senders))
         self._signed_at = now
-
-    def _is_nothing_left(self) -> bool:
-        """Whether the last run was to replace a recalled model and found nothing to train another one on."""
-        newest = self._workshop.runs.newest(1)
-        return bool(newest) and (newest[0].trigger, newest[0].state) == ("withdrawal", "no-data")
-
-    def _retire_overdue(self) -> None:
-        """A recalled model that no run has replaced in time goes all the same: an earlier one takes its place."""
-        recall = self._workshop.recalls.standing(self._workshop.settings.channel)
-        if recall is None or self._should_stop.is_set():
-            return
-        if datetime.now(UTC) < recall.replace_by and not self._is_nothing_left():
-            return
-        with self._trainer.permit(self._holder, ttl_s=self._lease_s, on_wait=self._workshop.line.say) as permit:
-            release = retire(self._workshop, permit, recall)
-        self._workshop.line.say(f"version {recall.manifest.version} is retired; {release.manifest.version} is released")
-
-    def _n_taken(self, rows: Sequence[SampleRow]) -> int:
-        """How many of these samples one run would take: whoever sends a thousand starts no train of runs."""
-        used = self._workshop.catalog.used_of_each()
-        return count_release((row.contributor_id for row in rows), used, self._workshop.caps)
 
     def _erase_withdrawn(self) -> None:
         """What a run that just ended had made from samples that were withdrawn while it was at work.

@@ -7,9 +7,10 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from projectone.contracts.scores import EvaluationReport
+from projectone.contracts.versions import Family
 from projectone.errors import SettingsError
 from projectone.server.approvals import Approvals
 from projectone.server.corpus.caps import CapLimits
@@ -18,8 +19,8 @@ from projectone.server.corpus.clips import read_clip
 from projectone.server.corpus.clusters import Clusters
 from projectone.server.corpus.derived import Derived
 from projectone.server.corpus.expiry import Expiry
-from projectone.server.corpus.golden_seals import PARTS
-from projectone.server.corpus.golden_set import GoldenSets
+from projectone.server.corpus.golden_set import PARTS, GoldenSets
+from projectone.server.corpus.labels import Labels
 from projectone.server.corpus.recalls import Recalls
 from projectone.server.corpus.review import Reviews
 from projectone.server.corpus.sealing import seal_what_lies_open
@@ -33,15 +34,14 @@ from projectone.server.delivery.opening import open_ceremonies, open_publisher
 from projectone.server.delivery.signing import load_signer
 from projectone.server.devices.catalog import DeviceCatalog
 from projectone.server.evaluation.gate import GateConfig
+from projectone.server.evaluation.intents.checks import intent_gate
 from projectone.server.home import open_keys, require_home
 from projectone.server.leases import Leases
 from projectone.server.migrations.upgrade import upgrade_database
 from projectone.server.notifications.outbox import Message, NotificationOutbox
 from projectone.server.notifications.senders import open_senders
 from projectone.server.pipeline.models import ModelFolders
-from projectone.server.pipeline.ports import (
-    Production,
-)
+from projectone.server.pipeline.ports import Production, Samples
 from projectone.server.pipeline.runner import WorkPermit
 from projectone.server.registry.aliases import HubAliases
 from projectone.server.registry.hub import HubRegistry
@@ -49,10 +49,14 @@ from projectone.server.registry.provenance import open_provenance
 from projectone.server.runs import Runs
 from projectone.server.settings import ServerSettings
 from projectone.server.training import TrainingConfig
+from projectone.server.training.classifiers import ClassifierConfig
 from projectone.server.work.copies import CopyFinder
 from projectone.server.work.drift_watch import DriftWatch, open_drift_watch
 from projectone.server.work.golden import SealedGolden
 from projectone.server.work.handout import Handout
+from projectone.server.work.intent_samples import IntentSamples, SameSentences
+from projectone.server.work.intent_scores import IntentScores
+from projectone.server.work.intent_teaching import IntentTeacher
 from projectone.server.work.looking import Looker
 from projectone.server.work.model_facts import open_facts
 from projectone.server.work.package_store import open_packages
@@ -74,6 +78,8 @@ class Workshop:
     def __init__(self, settings: ServerSettings, *, stream: TextIO = sys.stderr) -> None:
         require_home(settings)
         self.settings = settings
+        self._stream = stream
+        self._others: dict[Family, Workshop] = {}
         self.home = settings.home
         self.engine = open_engine(settings.database_url)
         upgrade_database(self.engine)
@@ -94,14 +100,17 @@ class Workshop:
         self.golden = GoldenSets(self.engine, self.catalog)
         read = partial(read_samples, self.catalog, self.blobs)
         main, canary = (SealedGolden(self.golden, part, read, settings.keys_folder) for part in PARTS)
-        self.scores = Scores(settings.home / "evaluations", self.models, golden, main)
-        self.canary = Scores(settings.home / "evaluations", self.models, None, canary, is_secret=True)
-        self.copies = CopyFinder(read, lambda: [*self.scores.recordings(), *self.canary.recordings()])
+        reports = settings.home / "evaluations"
+        self.scores: Scores
+        self.canary: Scores
+        if settings.family == "intents":
+            self.scores, self.canary = (IntentScores(reports, self.models, path) for path in (golden, None))
+        else:
+            self.scores = Scores(reports, self.models, golden, main)
+            self.canary = Scores(reports, self.models, None, canary, is_secret=True)
+        self.copies = self._open_copies(read)
         self.line = ProgressLine(stream)
-        try:
-            self.gate = GateConfig().without(*settings.gate_without)
-        except ValueError as error:
-            raise SettingsError(f"PROJECTONE_SERVER_GATE_WITHOUT: {error}") from error
+        self.gate = _gate(settings)
         self.senders = open_senders(
             slack_webhook_url=settings.slack_webhook_url,
             smtp_url=settings.smtp_url,
@@ -131,24 +140,50 @@ class Workshop:
         engine = None if settings.ray is None else RayEngine(settings.ray)
         self.looker = Looker(partial(read_clip, self.catalog, self.blobs), engine=engine)
         training = TrainingConfig(**settings.training)
-        self.samples = RunSamples(
-            catalog=self.catalog,
-            blobs=self.blobs,
-            clusters=Clusters(self.engine),
-            golden=self.golden,
-            snapshots=self.snapshots,
-            copies=self.copies,
-            looker=self.looker,
-            training=training,
-            holds_personal=settings.hold_personal == "on",
-            holds_speakers=settings.hold_speakers == "on",
-        )
-        replay = None if settings.replay is None else Path(settings.replay)
-        self.teacher = Teacher(self.samples, self.models, training, replay)
+        self.samples = self._open_samples(training)
+        self.teacher = self._open_teacher(training)
         self.derived = Derived(self.home, self.catalog, self.runs, self.ledger.released_weights)
         self.expiry = Expiry(self.engine, settings.keep)
         self.caps = _caps(settings)
         self._base_sha256: str | None = None
+
+    def _open_copies(self, read: Callable[[str], Samples]) -> CopyFinder:
+        scores, canary = self.scores, self.canary
+        if isinstance(scores, IntentScores):
+            # Called once a run looks for copies: by then there are samples.
+            return SameSentences(lambda samples: self._intents.readable(samples), scores.sentences)
+        return CopyFinder(read, lambda: [*scores.recordings(), *canary.recordings()])
+
+    def _open_samples(self, training: TrainingConfig) -> RunSamples:
+        settings = self.settings
+        known: dict[str, Any] = {
+            "catalog": self.catalog,
+            "blobs": self.blobs,
+            "clusters": Clusters(self.engine),
+            "golden": self.golden,
+            "snapshots": self.snapshots,
+            "copies": self.copies,
+            "looker": self.looker,
+            "training": training,
+            "holds_personal": settings.hold_personal == "on",
+            "holds_speakers": settings.hold_speakers == "on",
+            "family": settings.family,
+        }
+        if settings.family == "intents":
+            return IntentSamples(labels=Labels(self.engine).all, **known)
+        return RunSamples(**known)
+
+    @property
+    def _intents(self) -> IntentSamples:
+        assert isinstance(self.samples, IntentSamples), "asked for by the intents' own workshop alone"
+        return self.samples
+
+    def _open_teacher(self, training: TrainingConfig) -> Teacher | IntentTeacher:
+        settings = self.settings
+        if isinstance(self.samples, IntentSamples):
+            data = None if settings.intents_data is None else Path(settings.intents_data)
+            return IntentTeacher(self.samples, self.models, ClassifierConfig(**settings.teaching), data)
+        return Teacher(self.samples, self.models, training, None if settings.replay is None else Path(settings.replay))
 
     @cached_property
     def approvals(self) -> Approvals:
@@ -176,7 +211,7 @@ class Workshop:
             aliases=HubAliases(settings.hub_endpoint, settings.hub_token or None, settings.hub_repo),
             tell=self.line.say,
             channel=settings.channel,
-            short_ways=self._short_ways(),
+            short_ways=self._short_ways() if settings.family == "speech" else None,
         )
 
     def _short_ways(self) -> ShortWays:
@@ -205,8 +240,16 @@ class Workshop:
         self.outbox.add(message, list(self.senders))
         self.outbox.flush(self.senders)
 
+    def of_family(self, family: Family) -> Workshop:
+        """The same server's workshop for another family of models; it is closed with this one."""
+        if family not in self._others:
+            self._others[family] = Workshop(self.settings.of_family(family), stream=self._stream)
+        return self._others[family]
+
     def close(self) -> None:
         """Let go of the database and end the processes that look at clips."""
+        for other in self._others.values():
+            other.close()
         self.looker.close()
         self._keys.close()
         self.engine.dispose()
@@ -237,6 +280,15 @@ class Workshop:
     def notify(self, message: Message, permit: WorkPermit) -> None:
         """Put a message into the outbox; it is sent after the run's commit."""
         self.outbox.add(message, list(self.senders), guard=permit.guard)
+
+
+def _gate(settings: ServerSettings) -> GateConfig:
+    is_of_intents = settings.family == "intents"
+    try:
+        return (intent_gate() if is_of_intents else GateConfig()).without(*settings.gate_without)
+    except ValueError as error:
+        name = "INTENTS_GATE_WITHOUT" if is_of_intents else "GATE_WITHOUT"
+        raise SettingsError(f"PROJECTONE_SERVER_{name}: {error}") from error
 
 
 def _caps(settings: ServerSettings) -> CapLimits:

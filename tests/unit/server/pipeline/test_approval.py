@@ -11,6 +11,7 @@ import pytest
 from tests.fakes.pipeline_ports import World
 
 from projectone.contracts.scores import EvaluationReport, Verdict
+from projectone.contracts.versions import Family
 from projectone.errors import DataError, StageError
 from projectone.server.approvals import APPROVALS, Answer, Approvals
 from projectone.server.database import Engine, open_engine, writing
@@ -47,7 +48,7 @@ class Office:
         self.changes: dict[str, Any] = {"judge": hold}
         self.run_id = self.runs.request("on-demand").run_id
 
-    def released(self) -> str | None:
+    def released(self, family: Family) -> str | None:
         return None if self.world.production is None else self.world.production.weights_sha256
 
     def ports(self, permit: WorkPermit) -> Ports:

@@ -1,0 +1,92 @@
+"""The training of a run of classifiers: what the first one learned, and the intents that people corrected since."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+
+from projectone.assist.classifiers import Bits, save_classifier
+from projectone.assist.encoder.bert_files import WEIGHTS, read_bert
+from projectone.errors import DataError, TrainingError
+from projectone.server.evaluation.intents.golden_texts import read_rows
+from projectone.server.pipeline.models import ModelFolders
+from projectone.server.pipeline.ports import Progress, TrainingRequest
+from projectone.server.training.classifiers import ClassifierConfig, Example, teach_classifier
+from projectone.server.training.log import TrainingLog
+from projectone.server.work.intent_samples import IntentSamples
+from projectone.storage.files import digest_of
+
+_BITS: Bits = 8
+"""Of a weight in the folder that is judged, packed and installed: there is no other form."""
+
+_LOGGED_EVERY = 10
+
+
+class IntentTeacher:
+    """Teaches what a run asks for, always from the one encoder.
+
+    Args:
+        samples: Where corrected intents come from.
+        models: Where the encoder lies.
+        config: How to teach.
+        data: JSON lines that every classifier is taught from; without them nothing is taught.
+    """
+
+    def __init__(
+        self, samples: IntentSamples, models: ModelFolders, config: ClassifierConfig, data: Path | None
+    ) -> None:
+        self._samples = samples
+        self._models = models
+        self._config = config
+        self._data = data
+
+    def train(self, request: TrainingRequest) -> str:
+        """Teach; gives the digest of the candidate's weights.
+
+        Raises:
+            TrainingError: if there is no data, or it cannot be read or taught from.
+        """
+        learned, development = self._original()
+        taught = self._samples.examples(
+            [(entry.clip_sha256, entry.text) for entry in request.entries if entry.split == "train"]
+        )
+        held_back = self._samples.examples(
+            [(entry.clip_sha256, entry.text) for entry in request.entries if entry.split == "dev"]
+        )
+        if not development:  # then the teacher holds a part of everything back, and learns all of it in the end
+            taught, held_back = [*taught, *held_back], []
+        known = {label for _, label in (*learned, *taught)}
+        log = TrainingLog(request.log_path, time.monotonic)
+        log.write("start", n_original=len(learned), n_corrected=len(taught), n_development=len(development))
+
+        def on_progress(n_done: int, n_all: int, loss: float) -> None:
+            message = f"learning {n_done}/{n_all}, loss {loss:.3f}"
+            request.on_progress(Progress(step=n_done, total=n_all, loss=loss, message=message))
+            if n_done % _LOGGED_EVERY == 0 or n_done == n_all:
+                log.write("step", step=n_done, loss=round(loss, 4))
+
+        made = teach_classifier(
+            read_bert(self._models.find(request.base_sha256)),
+            [*learned, *taught],
+            development=[row for row in (*development, *held_back) if row[1] in known or row[1] is None],
+            config=self._config,
+            on_progress=on_progress,
+        )
+        shutil.rmtree(request.out, ignore_errors=True)  # what a worker that was killed had finished
+        save_classifier(request.out, made.encoder, made.head, bits=_BITS)
+        log.write("finish", **made.head.measured)
+        return digest_of(request.out / WEIGHTS)
+
+    def _original(self) -> tuple[list[Example], list[Example]]:
+        """What is learned and what is measured on."""
+        if self._data is None:
+            raise TrainingError("expected PROJECTONE_SERVER_INTENTS_DATA, that classifiers are taught from")
+        learned: list[Example] = []
+        development: list[Example] = []
+        try:
+            for _, row in read_rows(self._data):
+                (development if row.get("split") == "dev" else learned).append((row["text"], row["label"]))
+        except DataError as error:
+            raise TrainingError(f"PROJECTONE_SERVER_INTENTS_DATA: {error}") from error
+        return learned, development
