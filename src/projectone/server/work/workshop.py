@@ -19,7 +19,8 @@ from projectone.server.corpus.clips import read_clip
 from projectone.server.corpus.clusters import Clusters
 from projectone.server.corpus.derived import Derived
 from projectone.server.corpus.expiry import Expiry
-from projectone.server.corpus.golden_set import PARTS, GoldenSets
+from projectone.server.corpus.golden_seals import PARTS
+from projectone.server.corpus.golden_set import GoldenSets
 from projectone.server.corpus.labels import Labels
 from projectone.server.corpus.recalls import Recalls
 from projectone.server.corpus.review import Reviews
@@ -97,7 +98,7 @@ class Workshop:
         seal_what_lies_open(self.catalog, self.blobs)
         self.models = ModelFolders(settings.home / "models")
         golden = None if settings.golden is None else Path(settings.golden)
-        self.golden = GoldenSets(self.engine, self.catalog)
+        self.golden = GoldenSets(self.engine, self.catalog, settings.family)
         read = partial(read_samples, self.catalog, self.blobs)
         main, canary = (SealedGolden(self.golden, part, read, settings.keys_folder) for part in PARTS)
         reports = settings.home / "evaluations"
