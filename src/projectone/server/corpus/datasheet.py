@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from html import escape
 
 from projectone.contracts.consent import CONSENT_WORDS
+from projectone.server.corpus.datasheet_words import WORDINGS, Wording
 from projectone.server.corpus.snapshots import Snapshot
 from projectone.server.corpus.statistics import MIN_PEOPLE, Group, Statistics
 
@@ -17,69 +18,73 @@ PICTURE = "statistics.svg"
 
 def datasheet_of(snapshot: Snapshot, statistics: Statistics) -> str:
     """The datasheet as Markdown; it refers to the picture `PICTURE` beside it."""
+    words = WORDINGS[statistics.family]
     parts = [
         f"# Datasheet of snapshot {snapshot.snapshot_id[:12]}",
         "Made from the rows of the corpus by `projectone-server corpus datasheet`. No figure here is about fewer than "
         f"{MIN_PEOPLE} people: smaller groups are put together as *others*, or left out.",
-        _motivation(),
-        _composition(snapshot, statistics),
+        _motivation(words),
+        _composition(snapshot, statistics, words),
         _collection(statistics),
-        _preparation(snapshot),
-        _uses(statistics),
+        _preparation(snapshot, words),
+        _uses(statistics, words),
         _distribution(),
         _maintenance(snapshot),
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def _motivation() -> str:
+def _motivation(words: Wording) -> str:
     return (
         "## Motivation\n\n"
-        "The dataset was made to fine-tune a speech model on what the people who use it say and how they say it. It "
-        "holds what they corrected, or read aloud for this purpose; it was made by the operator of this server, from "
-        "the people who use their devices."
+        f"The dataset was made to {words.purpose}; it was made by the operator of this server, from the people who use "
+        "their devices."
     )
 
 
-def _composition(snapshot: Snapshot, statistics: Statistics) -> str:
-    manifest = snapshot.manifest
+def _composition(snapshot: Snapshot, statistics: Statistics, words: Wording) -> str:
+    manifest, is_sound = snapshot.manifest, statistics.family != "intents"
     lines = [
         "## Composition",
         "",
-        f"![Hours by accent, samples by length, and words]({PICTURE})",
+        f"![{words.picture}]({PICTURE})",
         "",
-        "An instance is one recording of one person, 16 kHz mono PCM, and the text that the person says it holds.",
+        words.instance,
         "",
         "| | |",
         "|---|---|",
         f"| samples | {statistics.n_samples:,} |",
         f"| to learn from, held back | {statistics.n_train:,}, {statistics.n_dev:,} ({_split(manifest.split)}) |",
         f"| people | {statistics.n_people:,} |",
-        f"| hours | {statistics.audio_s / 3600:.2f} |",
+        *([f"| hours | {statistics.audio_s / 3600:.2f} |"] if is_sound else []),
     ]
     if not statistics.is_told_apart:
         return "\n".join([*lines, "", f"There are fewer than {MIN_PEOPLE} people, so nothing more is told of them."])
-    lines += [
-        f"| minutes of the person in the middle | {(statistics.median_person_s or 0) / 60:.1f} |",
-        f"| samples of which it is known what a model heard | {statistics.n_heard:,} |",
-        "",
-    ]
-    for title, groups in (
+    if is_sound:
+        lines.append(f"| minutes of the person in the middle | {(statistics.median_person_s or 0) / 60:.1f} |")
+    lines += [f"| samples of which it is known what a model {words.guessed} | {statistics.n_heard:,} |", ""]
+    for title, groups in _groups(statistics):
+        lines += _table(title, groups, is_sound=is_sound)
+    if is_sound:
+        shown = ", ".join(f"{_cell(word)} ({n:,})" for word, n in statistics.terms) or "none"
+        lines += [
+            f"Words that at least {MIN_PEOPLE} people said, the most frequent first: {shown}. "
+            f"{statistics.n_terms_withheld:,} other words were said by fewer people and are not shown: they may be "
+            "names.",
+            "",
+        ]
+    return "\n".join([*lines, words.care])
+
+
+def _groups(statistics: Statistics) -> tuple[tuple[str, Sequence[Group]], ...]:
+    common = (("kind", statistics.kinds), ("language", statistics.languages))
+    if statistics.family == "intents":
+        return (("label", statistics.labels), *common)
+    return (
         ("accent, as people said themselves", statistics.accents),
-        ("kind", statistics.kinds),
-        ("language", statistics.languages),
+        *common,
         ("length", statistics.lengths),
-    ):
-        lines += _table(title, groups)
-    words = ", ".join(f"{_cell(word)} ({n:,})" for word, n in statistics.terms) or "none"
-    lines += [
-        f"Words that at least {MIN_PEOPLE} people said, the most frequent first: {words}. "
-        f"{statistics.n_terms_withheld:,} other words were said by fewer people and are not shown: they may be names.",
-        "",
-        "Voices are biometric data: whoever holds the recordings can recognise people by them. Age, sex and health are "
-        "not asked. Errors: a text is what a person says it is; nobody else has listened to each one.",
-    ]
-    return "\n".join(lines)
+    )
 
 
 def _collection(statistics: Statistics) -> str:
@@ -98,24 +103,18 @@ def _collection(statistics: Statistics) -> str:
     return "\n".join(lines).rstrip()
 
 
-def _preparation(snapshot: Snapshot) -> str:
+def _preparation(snapshot: Snapshot, words: Wording) -> str:
     return (
         "## Preprocessing, cleaning, labelling\n\n"
-        "Recordings are decoded, mixed to one channel, resampled to 16 kHz and kept as 16-bit PCM; the files as they "
-        "were sent are not kept. Silence, clipping, damaged sound, recordings without speech, texts that are too long "
-        "for their sound or hold what no text should, and clips of the golden set were left out, each with its reason "
-        "(`projectone-server corpus list --state discarded`). Texts are in Unicode NFC and otherwise as written.\n\n"
+        f"{words.preparation} (`projectone-server corpus list --state discarded`). Texts are in Unicode NFC and "
+        "otherwise as written.\n\n"
         f"Which samples are held back was decided when the snapshot was made: {_split(snapshot.manifest.split)}."
     )
 
 
-def _uses(statistics: Statistics) -> str:
-    return (
-        "## Uses\n\n"
-        f"Agreed to: {', '.join(statistics.scopes) or 'nothing'}. Nothing else is: not recognising who speaks, not "
-        "cloning a voice, not guessing age, health or mood. Accents and words are those of this operator's people; "
-        "error rates on others may be higher."
-    )
+def _uses(statistics: Statistics, words: Wording) -> str:
+    agreed = ", ".join(statistics.scopes) or "nothing"
+    return f"## Uses\n\nAgreed to: {agreed}. Nothing else is: {words.limits}"
 
 
 def _distribution() -> str:
@@ -154,11 +153,14 @@ def _split(kind: str) -> str:
     }[kind]
 
 
-def _table(title: str, groups: Sequence[Group]) -> list[str]:
+def _table(title: str, groups: Sequence[Group], *, is_sound: bool) -> list[str]:
     if not groups:
         return [f"By {title}: not told, because a group would be too small.", ""]
-    lines = [f"| {title} | samples | people | hours |", "|---|---:|---:|---:|"]
-    lines += [f"| {_cell(g.name)} | {g.n_samples:,} | {g.n_people:,} | {g.audio_s / 3600:.2f} |" for g in groups]
+    head, rule = ("| hours |", "---:|") if is_sound else ("|", "")
+    lines = [f"| {title} | samples | people {head}", f"|---|---:|---:|{rule}"]
+    for group in groups:
+        hours = f" {group.audio_s / 3600:.2f} |" if is_sound else ""
+        lines.append(f"| {_cell(group.name)} | {group.n_samples:,} | {group.n_people:,} |{hours}")
     return [*lines, ""]
 
 

@@ -1,10 +1,11 @@
-"""A snapshot as a folder that other tools train on: `audiofolder` or Parquet, as Hugging Face `datasets` reads them.
+"""A snapshot as a folder that other tools train on, as Hugging Face `datasets` reads it.
 
     out/
       README.md, statistics.svg     the datasheet, and its picture
       snapshot.json                 the signed manifest
       audiofolder:  train/metadata.jsonl, train/<id>.wav; the same below validation/
       parquet:      data/train-00000-of-00001.parquet; the same for validation
+      texts:        train.jsonl, validation.jsonl: corrected intents, which have no other layout
 
 A row's `id` is the sample's key in the snapshot (`contracts/snapshots.py`): who holds the folder can delete what a
 withdrawal lists, and learns nothing else from it. Speakers are numbered anew in every snapshot.
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Literal
 from uuid import UUID
 
+from projectone.contracts.assist import label_of
 from projectone.contracts.base import sha256_hex
 from projectone.contracts.snapshots import sample_key
 from projectone.server.corpus.datasets import DatasetItem
@@ -31,8 +33,10 @@ from projectone.server.corpus.statistics import MIN_PEOPLE, describe
 from projectone.server.corpus.tables import SampleRow
 from projectone.storage.files import write_atomically
 
-ExportFormat = Literal["audiofolder", "parquet"]
+ExportFormat = Literal["audiofolder", "parquet", "texts"]
 EXPORT_FORMATS: tuple[ExportFormat, ...] = ("audiofolder", "parquet")
+"""Layouts for recordings, the usual one first."""
+TEXTS: ExportFormat = "texts"
 
 _SPLIT_NAMES = {"train": "train", "dev": "validation"}
 
@@ -43,6 +47,7 @@ class ExportRow:
 
     Attributes:
         id: The sample's key in the snapshot.
+        text: What is learned: of a sentence its label, as samples keep it.
         speaker: A number within the snapshot.
         accent: As the person said it, if at least `MIN_PEOPLE` people of the snapshot say the same.
     """
@@ -59,7 +64,7 @@ def write_export(
     snapshot: Snapshot,
     items: Sequence[DatasetItem],
     rows: Mapping[str, SampleRow],
-    read_wav: Callable[[str], bytes],
+    read: Callable[[str], bytes],
     out: Path,
     *,
     kind: ExportFormat,
@@ -70,7 +75,7 @@ def write_export(
         snapshot: What is written.
         items: Its samples.
         rows: The catalog's row for each, by sample id.
-        read_wav: A clip's digest to its WAV file.
+        read: A payload's digest to a WAV file, or a sentence in UTF-8.
         out: Where to.
         kind: In which layout.
 
@@ -81,8 +86,10 @@ def write_export(
     for row, item in zip(export_rows(snapshot, items, rows), items, strict=True):
         sides[_SPLIT_NAMES[item.split]].append((row, item.clip_sha256))
     for split, own in sides.items():
-        clips = ((row, read_wav(clip_sha256)) for row, clip_sha256 in own)
-        if kind == "parquet":
+        clips = ((row, read(clip_sha256)) for row, clip_sha256 in own)
+        if kind == TEXTS:
+            _write_texts(out / f"{split}.jsonl", clips)
+        elif kind == "parquet":
             write_parquet(out / "data" / f"{split}-00000-of-00001.parquet", ((asdict(row), wav) for row, wav in clips))
         else:
             _write_audiofolder(out / split, clips)
@@ -129,10 +136,18 @@ def _write_audiofolder(folder: Path, clips: Iterator[tuple[ExportRow, bytes]]) -
     write_atomically(folder / "metadata.jsonl", "".join(lines).encode("ascii"))
 
 
+def _write_texts(path: Path, sentences: Iterator[tuple[ExportRow, bytes]]) -> None:
+    lines = []
+    for row, sentence in sentences:
+        plain = {"id": row.id, "text": sentence.decode(), "label": label_of(row.text)}
+        lines.append(json.dumps({**plain, "speaker": row.speaker, "language": row.language}) + "\n")
+    write_atomically(path, "".join(lines).encode("ascii"))
+
+
 def _card(kind: ExportFormat, splits: Iterable[str]) -> str:
     """What the Hub and `datasets` read at the top of the page: where each split lies."""
     lines = ["---", "license: other", "license_name: by-consent", "configs:", "- config_name: default", "  data_files:"]
     for split in sorted(splits):
-        path = f"data/{split}-*.parquet" if kind == "parquet" else f"{split}/**"
+        path = {"parquet": f"data/{split}-*.parquet", TEXTS: f"{split}.jsonl"}.get(kind, f"{split}/**")
         lines += [f"  - split: {split}", f"    path: {path}"]
     return "\n".join([*lines, "---", "", ""])

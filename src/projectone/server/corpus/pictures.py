@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from projectone.server.corpus.statistics import MIN_PEOPLE, Statistics
+from projectone.server.corpus.statistics import MIN_PEOPLE, Group, Statistics
 
 _PANEL, _GAP, _ROW, _TOP = 340, 20, 18, 44
 _NAMES, _VALUES = 120, 56
@@ -16,24 +16,32 @@ Bar = tuple[str, float, str]
 
 
 def statistics_svg(statistics: Statistics) -> str:
-    """Hours by accent, samples by length, and the most frequent words, side by side."""
+    """Hours by accent, samples by length and words, side by side; of sentences labels and languages."""
     hours = [(g.name, g.audio_s, f"{g.audio_s / 3600:.2f} h") for g in statistics.accents]
     lengths = [(g.name, float(g.n_samples), f"{g.n_samples:,}") for g in statistics.lengths]
     words = [(word, float(n), f"{n:,}") for word, n in statistics.terms]
     panels = [("Hours by accent", hours), ("Samples by length", lengths), ("Words", words)]
+    totals = f"{statistics.n_people:,} people, {statistics.n_samples:,} samples"
+    if statistics.family == "intents":
+        panels = [("Sentences by label", _counts(statistics.labels)), ("By language", _counts(statistics.languages))]
+    else:
+        totals += f", {statistics.audio_s / 3600:.2f} hours"
     n_bars = max(1, *(min(len(bars), _MAX_BARS) for _, bars in panels))
     width, height = len(panels) * (_PANEL + _GAP), _TOP + n_bars * _ROW + 30
     drawn = "".join(
         f'<g transform="translate({index * (_PANEL + _GAP)},0)">{_panel(title, bars)}</g>'
         for index, (title, bars) in enumerate(panels)
     )
-    totals = f"{statistics.n_people:,} people, {statistics.n_samples:,} samples, {statistics.audio_s / 3600:.2f} hours"
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
         'font-family="sans-serif" font-size="11" fill="#444"><title>A dataset in figures</title>'
         f'<rect width="100%" height="100%" fill="#fff"/><text x="10" y="16">{totals}</text>{drawn}'
         f'<text x="10" y="{height - 8}">No bar is about fewer than {MIN_PEOPLE} people.</text></svg>\n'
     )
+
+
+def _counts(groups: Sequence[Group]) -> list[Bar]:
+    return [(group.name, float(group.n_samples), f"{group.n_samples:,}") for group in groups]
 
 
 def _panel(title: str, bars: Sequence[Bar]) -> str:

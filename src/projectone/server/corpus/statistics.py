@@ -9,7 +9,8 @@ from statistics import median
 from typing import Any
 
 from projectone.contracts.consent import ConsentScope
-from projectone.contracts.corrections import SCOPE_OF_KIND
+from projectone.contracts.corrections import FAMILY_OF_KIND, SCOPE_OF_KIND
+from projectone.contracts.versions import DEFAULT_FAMILY, Family
 from projectone.server.corpus.datasets import DatasetItem
 from projectone.server.corpus.tables import SampleRow
 
@@ -41,7 +42,7 @@ class Statistics:
     Attributes:
         is_told_apart: False where there are fewer people than a figure may be about: then only totals are given.
         accents: As people said themselves, the largest first; small ones are one group.
-        kinds: Corrections and donations.
+        kinds: Corrections and donations, or corrected intents.
         languages: By their codes.
         lengths: In bins of two seconds.
         terms: Words that at least `MIN_PEOPLE` people said, with how many times, the most frequent first.
@@ -50,6 +51,8 @@ class Statistics:
         scopes: Purposes that people agreed to.
         months: First and last month of recording.
         median_person_s: Seconds of the person in the middle.
+        family: Whose models learn from it. Sentences have no accents, lengths and words here; recordings no labels.
+        labels: What sentences mean, the most frequent first.
     """
 
     n_samples: int
@@ -68,6 +71,13 @@ class Statistics:
     scopes: tuple[ConsentScope, ...] = ()
     months: tuple[str, str] | None = None
     median_person_s: float | None = None
+    family: Family = DEFAULT_FAMILY
+    labels: tuple[Group, ...] = ()
+
+
+def family_of(items: Sequence[DatasetItem], rows: Mapping[str, SampleRow]) -> Family:
+    """Whose models learn from a dataset; no dataset is of two families."""
+    return FAMILY_OF_KIND[rows[items[0].sample_id].kind] if items else DEFAULT_FAMILY
 
 
 def describe(items: Sequence[DatasetItem], rows: Mapping[str, SampleRow]) -> Statistics:
@@ -84,25 +94,30 @@ def describe(items: Sequence[DatasetItem], rows: Mapping[str, SampleRow]) -> Sta
         "n_people": len({item.speaker for item in items}),
         "audio_s": round(sum(item.duration_s for item in items), 1),
         "scopes": tuple(sorted({SCOPE_OF_KIND[rows[item.sample_id].kind] for item in items})),
+        "family": family_of(items, rows),
     }
     if totals["n_people"] < MIN_PEOPLE:
         return Statistics(**totals, is_told_apart=False)
     months = sorted(f"{rows[item.sample_id].recorded_at:%Y-%m}" for item in items)
+    totals |= {
+        "is_told_apart": True,
+        "kinds": _largest_first(grouped(items, lambda item: rows[item.sample_id].kind)),
+        "languages": _largest_first(grouped(items, lambda item: rows[item.sample_id].language)),
+        "n_heard": sum(bool(rows[item.sample_id].heard) for item in items),
+        "months": (months[0], months[-1]),
+    }
+    if totals["family"] == "intents":
+        return Statistics(**totals, labels=_largest_first(grouped(items, lambda item: item.text)))
     by_person: defaultdict[str, float] = defaultdict(float)
     for item in items:
         by_person[item.speaker] += item.duration_s
     terms, n_withheld = terms_of(items)
     return Statistics(
         **totals,
-        is_told_apart=True,
         accents=_largest_first(grouped(items, lambda item: rows[item.sample_id].accent or NOT_SAID)),
-        kinds=_largest_first(grouped(items, lambda item: rows[item.sample_id].kind)),
-        languages=_largest_first(grouped(items, lambda item: rows[item.sample_id].language)),
         lengths=tuple(sorted(grouped(items, _bin), key=lambda group: _bin_start(group.name))),
         terms=terms,
         n_terms_withheld=n_withheld,
-        n_heard=sum(bool(rows[item.sample_id].heard) for item in items),
-        months=(months[0], months[-1]),
         median_person_s=round(median(by_person.values()), 1),
     )
 
@@ -160,7 +175,7 @@ def _group(name: str, items: Sequence[DatasetItem]) -> Group:
 
 
 def _largest_first(groups: Iterable[Group]) -> tuple[Group, ...]:
-    return tuple(sorted(groups, key=lambda group: (group.name == OTHERS, -group.audio_s, group.name)))
+    return tuple(sorted(groups, key=lambda group: (group.name == OTHERS, -group.audio_s, -group.n_samples, group.name)))
 
 
 def _bin(item: DatasetItem) -> str:

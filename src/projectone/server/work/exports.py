@@ -17,9 +17,10 @@ from projectone.errors import ConsentError, DataError, RegistryError, SettingsEr
 from projectone.server.corpus.catalog import Catalog
 from projectone.server.corpus.clips import read_clip
 from projectone.server.corpus.datasets import DatasetItem
-from projectone.server.corpus.export import EXPORT_FORMATS, ExportFormat, write_export
+from projectone.server.corpus.export import EXPORT_FORMATS, TEXTS, ExportFormat, write_export
 from projectone.server.corpus.exports import Export, Exports
 from projectone.server.corpus.snapshots import Snapshot
+from projectone.server.corpus.statistics import family_of
 from projectone.server.database import Engine
 from projectone.server.delivery.signing import load_signer
 from projectone.server.home import open_catalog
@@ -50,7 +51,9 @@ def add_arguments(actions: Any) -> list[argparse.ArgumentParser]:  # noqa: ANN40
     where = exporting.add_mutually_exclusive_group(required=True)
     where.add_argument("--out", type=Path, metavar="DIR", help="folder to make")
     where.add_argument("--push", metavar="OWNER/NAME", help="private dataset repository on the configured Hub")
-    exporting.add_argument("--format", choices=EXPORT_FORMATS, default="audiofolder", help="default audiofolder")
+    exporting.add_argument(
+        "--format", choices=(*EXPORT_FORMATS, TEXTS), help="default audiofolder; corrected intents are texts"
+    )
     listing = actions.add_parser("exports", help="copies that left, and what was withdrawn from each since")
     listing.add_argument("--deleted", metavar="ID", help="note that this copy is gone; its id or the beginning of it")
     return [exporting, listing]
@@ -99,6 +102,7 @@ def _export(
         raise SettingsError(f"--out: expected a folder to make, {str(arguments.out)!r} exists")
     if arguments.push is not None and not _REPOSITORY.fullmatch(arguments.push):
         raise SettingsError(f"--push: expected OWNER/NAME, such as acme/speech, got {arguments.push!r}")
+    layout = _layout(arguments.format, items, catalog)
     destination = arguments.push or str(arguments.out.resolve())
 
     def begin() -> UUID:
@@ -106,7 +110,7 @@ def _export(
         return exports.begin(
             snapshot_id=snapshot.snapshot_id,
             dataset_sha256=snapshot.manifest.dataset_sha256,
-            kind=arguments.format,
+            kind=layout,
             destination=destination,
             n_samples=len(items),
             now=datetime.now(UTC),
@@ -115,20 +119,20 @@ def _export(
 
     if arguments.push is None:
         with building_directory(arguments.out) as folder:
-            folder.chmod(0o700)  # voices: nobody else's business
-            _write(snapshot, items, catalog, blobs, folder, arguments.format)
+            folder.chmod(0o700)  # voices and sentences: nobody else's business
+            _write(snapshot, items, catalog, blobs, folder, layout)
             export_id = begin()
     else:
         with tempfile.TemporaryDirectory(dir=settings.home) as folder_name:
             folder = Path(folder_name)
-            _write(snapshot, items, catalog, blobs, folder, arguments.format)
+            _write(snapshot, items, catalog, blobs, folder, layout)
             export_id = begin()
             destination = f"{arguments.push}@{_push(settings, arguments.push, folder, export_id)}"
         exports.locate(export_id, destination)
     facts = {
         "export_id": str(export_id),
         "snapshot_id": snapshot.snapshot_id,
-        "format": arguments.format,
+        "format": layout,
         "destination": destination,
         "n_samples": len(items),
         "run_state": None if run is None else run.state,
@@ -144,6 +148,15 @@ def _export(
             f"`projectone-server quarantine show {run.run_id}` before anything learns from this copy"
         )
     return EXIT_CLEAN, facts, told
+
+
+def _layout(wanted: ExportFormat | None, items: Sequence[DatasetItem], catalog: Catalog) -> ExportFormat:
+    rows = {str(row.sample_id): row for row in catalog.living()}
+    known = [item for item in items if item.sample_id in rows]
+    layouts = (TEXTS,) if family_of(known, rows) == "intents" else EXPORT_FORMATS
+    if wanted is not None and wanted not in layouts:
+        raise SettingsError(f"--format: expected {' or '.join(layouts)} for this snapshot, got {wanted!r}")
+    return wanted or layouts[0]
 
 
 def _push(settings: ServerSettings, repo_id: str, folder: Path, export_id: UUID) -> str:
