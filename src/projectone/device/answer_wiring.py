@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from projectone.assist.generation.breaker import BreakerGenerator
+from projectone.assist.generation.checked import CheckedGenerator
 from projectone.assist.generation.consented import ConsentedGenerator
 from projectone.assist.generation.deadline import DeadlineGenerator
 from projectone.assist.generation.fallback import FallbackGenerator
@@ -33,6 +34,7 @@ def answers(
     database: Database,
     consent: ConsentLedger,
     names: Callable[[], Iterable[str]],
+    flags: Callable[[str], bool] | None,
     clock: Callable[[], datetime],
 ) -> Answers:
     """What answers questions in words.
@@ -42,6 +44,7 @@ def answers(
         database: Where the list of what left lies.
         consent: Whether anything may leave.
         names: The person's own names and words, which are hidden from hosted models.
+        flags: The safety check of what a model answers, if there is one.
         clock: Now.
     """
 
@@ -51,7 +54,8 @@ def answers(
             # Imported where it is asked for: it loads a BLAS.
             from projectone.assist.generation.local.language_model import LocalGenerator
 
-            links.append(DeadlineGenerator(LocalGenerator(settings.answers_local_model)))
+            local = DeadlineGenerator(LocalGenerator(settings.answers_local_model))
+            links.append(CheckedGenerator(local, flags))
         last = TemplateGenerator(WORDINGS)
         here = None if settings.answers_local_model is None else settings.answers_local_model.name
         if settings.answers_url is None:
@@ -59,7 +63,7 @@ def answers(
         server = _server(settings)
         hosted = HostedGenerator(server, before_bytes_leave=partial(made.before_bytes_leave, server.host, server.model))
         mask = MaskedGenerator(BreakerGenerator(DeadlineGenerator(hosted)), names=names)
-        links.append(ConsentedGenerator(mask, made.require_consent))
+        links.append(CheckedGenerator(ConsentedGenerator(mask, made.require_consent), flags))
         return Chain(
             FallbackGenerator(links, last),
             last.model_version,

@@ -107,6 +107,14 @@ class DeviceSettings:
             "default": "said=90 asked=30 noted=forever",
         },
     )
+    safety_model: Path | None = field(
+        default=None,
+        metadata={
+            "variable": "PROJECTONE_SAFETY_MODEL",
+            "help": "Folder of a safety classifier (docs/assist.md): what a person asks and what a model "
+            "answers is read by it first, on this device",
+        },
+    )
     answers_url: str | None = field(
         default=None,
         metadata={
@@ -191,6 +199,7 @@ class DeviceSettings:
             answers_model=environ.get("PROJECTONE_ANSWERS_MODEL", ""),
             answers_key=environ.get("PROJECTONE_ANSWERS_KEY", ""),
             answers_local_model=_folder(environ.get("PROJECTONE_ANSWERS_LOCAL_MODEL", "")),
+            safety_model=_folder(environ.get("PROJECTONE_SAFETY_MODEL", "")),
             answers_deadline_s=_seconds(environ.get("PROJECTONE_ANSWERS_DEADLINE_S", "") or "3"),
             update_hours=_hours(environ.get("PROJECTONE_UPDATE_HOURS", "") or "1-6"),
         )

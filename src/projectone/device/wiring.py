@@ -12,7 +12,7 @@ from projectone import __version__
 from projectone.contracts.devices import Enrolment
 from projectone.contracts.endpoints import DEVICES
 from projectone.contracts.versions import Family
-from projectone.device import answer_wiring, intent_wiring, memory_wiring, model_wiring
+from projectone.device import answer_wiring, intent_wiring, memory_wiring, model_wiring, safety_wiring
 from projectone.device.acceptance import M010_TRIALS, TRIALS_BY_FAMILY, Acceptance
 from projectone.device.adoption import Adoption, ModelLine
 from projectone.device.answers import ANSWERS_SENT as M020_ANSWERS
@@ -117,6 +117,7 @@ def open_client(settings: DeviceSettings) -> DeviceClient:
     transcriber = _transcriber(lines["speech"], acceptance, vocabulary, settings)
     quality = _quality(database, consent, transport, keys, settings)
     memory = memory_wiring.remembering(database, settings.memory_keep, vocabulary.active, _now)
+    flags = safety_wiring.flags(settings)
     keep = partial(_keep, transcriber, recordings, quality, vocabulary, memory)
     offers = Offers(recordings, outbox, consent, contributor_id=keys.contributor_id, language=settings.language)
     corrections = _corrections(database, recordings, outbox, consent, offers, vocabulary, keys)
@@ -156,8 +157,8 @@ def open_client(settings: DeviceSettings) -> DeviceClient:
             ),
             assist=assist,
             memory=memory,
-            replies=memory_wiring.replies(settings.home, transport, trust.read_policies, memory, None, _now),
-            answers=answer_wiring.answers(settings, database, consent, vocabulary.active, _now),
+            replies=memory_wiring.replies(settings.home, transport, trust.read_policies, memory, flags, _now),
+            answers=answer_wiring.answers(settings, database, consent, vocabulary.active, flags, _now),
             live=_live(settings.home / "live", transcriber, recordings, keep),
             quality=quality,
             read_erasure=trust.read_erasure,

@@ -38,6 +38,7 @@ def test_every_variable_is_read(tmp_path: Path) -> None:
         "PROJECTONE_ANSWERS_KEY": "/a/key",
         "PROJECTONE_ANSWERS_LOCAL_MODEL": "/a/model",
         "PROJECTONE_ANSWERS_DEADLINE_S": "0.8",
+        "PROJECTONE_SAFETY_MODEL": "/a/guard",
         "PROJECTONE_UPDATE_HOURS": "22-5",
     }
     assert DeviceSettings.from_env(values) == DeviceSettings(
@@ -57,6 +58,7 @@ def test_every_variable_is_read(tmp_path: Path) -> None:
         answers_key="/a/key",
         answers_local_model=Path("/a/model"),
         answers_deadline_s=0.8,
+        safety_model=Path("/a/guard"),
         update_hours=(22, 5),
     )
     assert {field.metadata["variable"] for field in fields(DeviceSettings)} == set(values)

@@ -1,0 +1,64 @@
+"""An answer is read before it is shown: is it harmless, and is it grounded in the facts that were given?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from projectone.assist.generation.protocol import (
+    Answer,
+    Event,
+    GenerationError,
+    GenerationRequest,
+    Generator,
+    stream_of,
+)
+from projectone.assist.grounding import unsupported
+
+
+class CheckedGenerator:
+    """Passes another generator's answer on if nothing speaks against it.
+
+    Where something is to be checked a stream is held back until it is whole: a word that was shown cannot be taken
+    back. Where no facts were given nothing can be looked up, and only harm is asked about.
+
+    Args:
+        inner: Who is asked.
+        flags: Whether a text raises the alarm of a safety classifier; None if there is none.
+    """
+
+    def __init__(self, inner: Generator, flags: Callable[[str], bool] | None) -> None:
+        self._inner = inner
+        self._flags = flags
+        self.name = inner.name
+
+    @property
+    def model_version(self) -> str:
+        """Of whom it asks."""
+        return self._inner.model_version
+
+    def generate(self, request: GenerationRequest) -> Answer:
+        """The other one's answer.
+
+        Raises:
+            GenerationError: `unsafe`, `ungrounded`, or the other's reason. The message never says what was answered.
+        """
+        answer = self._inner.generate(request)
+        if self._flags is not None and self._flags(answer.text):
+            raise GenerationError("unsafe", f"the answer of {self.name} raised the alarm")
+        if request.facts and (missing := unsupported(answer.text, [request.prompt, *request.facts.values()])):
+            kinds = ", ".join(sorted({claim.kind for claim in missing}))
+            raise GenerationError("ungrounded", f"the answer of {self.name} has what no fact has: {kinds}")
+        return answer
+
+    def stream(self, request: GenerationRequest) -> Iterator[Event]:
+        """The other one's pieces; all at once where they are to be checked.
+
+        Raises:
+            GenerationError: as `generate`.
+        """
+        if self._flags is None and not request.facts:
+            yield from stream_of(self._inner, request)
+            return
+        answer = self.generate(request)
+        yield answer.text
+        yield answer
