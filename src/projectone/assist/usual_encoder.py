@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final
@@ -25,7 +25,7 @@ Embed = Callable[[Sequence[str]], Vectors]
 
 def usual_name() -> str:
     """Which encoder `embed` uses."""
-    if _weights() is None:
+    if weights_folder() is None:
         return HASHING
     try:
         return f"{_PACKAGE}-{version(_PACKAGE)}"
@@ -34,8 +34,11 @@ def usual_name() -> str:
 
 
 def embed(texts: Sequence[str]) -> Vectors:
-    """Texts to vectors, (texts, 384). The encoder is loaded when it is first used."""
-    return _encoder().embed(texts)
+    """Texts to vectors, (texts, 384). The encoder is loaded when it is first used.
+
+    What one text was last asked for is kept: policies and memory ask for the same one, one after the other.
+    """
+    return _one(texts[0])[None] if len(texts) == 1 else _encoder().embed(texts)
 
 
 def every_encoder() -> Mapping[str, Embed]:
@@ -43,8 +46,15 @@ def every_encoder() -> Mapping[str, Embed]:
     return {usual_name(): embed, HASHING: lambda texts: _hashing().embed(texts)}
 
 
+@lru_cache(maxsize=2)
+def _one(text: str) -> Vectors:
+    vector = _encoder().embed([text])[0]
+    vector.flags.writeable = False
+    return vector
+
+
 @cache
-def _weights() -> Path | None:
+def weights_folder() -> Path | None:
     """Looked up, not imported, so nothing of the package runs."""
     found = importlib.util.find_spec(_PACKAGE.replace("-", "_"))
     return None if found is None or found.origin is None else Path(found.origin).parent / "model"
@@ -62,5 +72,5 @@ def _hashing() -> Embedder:
 def _encoder() -> Embedder:
     from projectone.assist.embeddings import load_embedder
 
-    weights = _weights()
+    weights = weights_folder()
     return _hashing() if weights is None else load_embedder(weights)

@@ -20,7 +20,7 @@ from projectone.errors import ContractError, RollbackError, SignatureError
 
 @pytest.fixture(autouse=True)
 def _no_weights(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(usual_encoder, "_weights", lambda: None)
+    monkeypatch.setattr(usual_encoder, "weights_folder", lambda: None)
     monkeypatch.setattr(usual_encoder, "_encoder", lambda: HashingEmbedder(usual_encoder.WIDTH))
 
 

@@ -31,7 +31,7 @@ def draft(text: str = "I can block it now.", **more: object) -> str:
 def test_a_set_is_approved_measured_checked_and_on_the_record(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(usual_encoder, "_weights", lambda: None)
+    monkeypatch.setattr(usual_encoder, "weights_folder", lambda: None)
     monkeypatch.setattr(usual_encoder, "_encoder", lambda: HashingEmbedder(usual_encoder.WIDTH))
     monkeypatch.setenv("PROJECTONE_SERVER_HOME", str(tmp_path / "home"))
     settings = ServerSettings.from_env({"PROJECTONE_SERVER_HOME": str(tmp_path / "home")})
