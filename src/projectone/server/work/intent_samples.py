@@ -9,6 +9,7 @@ from typing import Any
 from projectone.contracts.assist import label_of
 from projectone.errors import DataError, DigestMismatchError
 from projectone.server.corpus.caps import CapLimits
+from projectone.server.corpus.catalog import Catalog
 from projectone.server.corpus.clips import read_clip
 from projectone.server.corpus.duplicates import Copy
 from projectone.server.corpus.utterances import cap_intents, check_utterance, disputed, said_in, same_sentences
@@ -18,6 +19,7 @@ from projectone.server.pipeline.ports import Look, PipelineSample
 from projectone.server.training.classifiers import Example
 from projectone.server.work.copies import CopyFinder
 from projectone.server.work.samples import RunSamples
+from projectone.storage.blobs import BlobStore
 
 
 class IntentSamples(RunSamples):
@@ -60,7 +62,7 @@ class IntentSamples(RunSamples):
 
     def sentence(self, clip_sha256: str) -> str:
         """The sentence of a sample; see `read_clip` for what it raises."""
-        return read_clip(self._catalog, self._blobs, clip_sha256).decode()
+        return read_sentence(self._catalog, self._blobs, clip_sha256)
 
     def readable(self, samples: Sequence[PipelineSample]) -> tuple[list[PipelineSample], list[str]]:
         """Those of the samples whose sentences can be read, and these."""
@@ -84,6 +86,11 @@ class IntentSamples(RunSamples):
     def examples(self, entries: Sequence[tuple[str, str]]) -> list[Example]:
         """Sentences with their labels, of pairs of a digest and a target."""
         return [(self.sentence(clip_sha256), label_of(target)) for clip_sha256, target in entries]
+
+
+def read_sentence(catalog: Catalog, blobs: BlobStore, clip_sha256: str) -> str:
+    """The sentence that a sample holds; see `read_clip` for what it raises."""
+    return read_clip(catalog, blobs, clip_sha256).decode()
 
 
 class SameSentences(CopyFinder):

@@ -8,9 +8,11 @@ from pathlib import Path
 from projectone.contracts.scores import EvaluationReport
 from projectone.errors import DataError, EvaluationError
 from projectone.server.evaluation.intents.golden_texts import GoldenTexts, golden_texts, read_golden_texts
+from projectone.server.evaluation.intents.hearings import with_hearings
 from projectone.server.evaluation.intents.scorer import examine_classifier
 from projectone.server.pipeline.models import ModelFolders
 from projectone.server.pipeline.ports import Samples
+from projectone.server.work.golden import SealedTexts
 from projectone.server.work.scoring import Scores
 
 
@@ -21,27 +23,42 @@ class IntentScores(Scores):
         folder: Where reports are kept.
         models: Where classifiers lie.
         golden: JSON lines of texts and labels, or None if none are configured.
+        sealed: Sentences that people lent for this purpose.
+        is_secret: As of `Scores`.
     """
 
-    def __init__(self, folder: Path, models: ModelFolders, golden: Path | None) -> None:
-        super().__init__(folder, models, golden)
+    def __init__(
+        self, folder: Path, models: ModelFolders, golden: Path | None, sealed: SealedTexts, *, is_secret: bool = False
+    ) -> None:
+        super().__init__(folder, models, golden, is_secret=is_secret)
+        self._lent = sealed
         self._texts: GoldenTexts | None = None
+        self._known: tuple[str, ...] = ()
+
+    @property
+    def has_set(self) -> bool:
+        """Whether there is anything to judge by."""
+        return self._manifest is not None or bool(self._lent.names())
 
     def texts(self) -> GoldenTexts:
-        """The golden texts, read once.
+        """The golden texts, as they are written and as a recogniser would write them.
 
         Raises:
             EvaluationError: if there are none, or they cannot be read.
         """
-        if self._texts is None:
-            if self._manifest is None:
+        names = self._lent.names()
+        if self._texts is None or names != self._known:  # a withdrawal, or a new version
+            if not self.has_set:
                 raise EvaluationError(
-                    "golden texts: none are configured; set PROJECTONE_SERVER_INTENTS_GOLDEN to a file of them"
+                    "golden texts: none are configured; set PROJECTONE_SERVER_INTENTS_GOLDEN to a file of them, or "
+                    "seal some (`projectone-server golden --family intents`)"
                 )
             try:
-                self._texts = golden_texts(read_golden_texts(self._manifest))
+                written = () if self._manifest is None else read_golden_texts(self._manifest)
+                self._texts = golden_texts(with_hearings([*written, *self._lent.texts()]))
             except DataError as error:
                 raise EvaluationError(f"golden texts: {error}") from error
+            self._known = names
         return self._texts
 
     def clip_digests(self) -> frozenset[str]:

@@ -53,9 +53,9 @@ from projectone.server.training import TrainingConfig
 from projectone.server.training.classifiers import ClassifierConfig
 from projectone.server.work.copies import CopyFinder
 from projectone.server.work.drift_watch import DriftWatch, open_drift_watch
-from projectone.server.work.golden import SealedGolden
+from projectone.server.work.golden import SealedGolden, SealedTexts
 from projectone.server.work.handout import Handout
-from projectone.server.work.intent_samples import IntentSamples, SameSentences
+from projectone.server.work.intent_samples import IntentSamples, SameSentences, read_sentence
 from projectone.server.work.intent_scores import IntentScores
 from projectone.server.work.intent_teaching import IntentTeacher
 from projectone.server.work.looking import Looker
@@ -100,15 +100,7 @@ class Workshop:
         golden = None if settings.golden is None else Path(settings.golden)
         self.golden = GoldenSets(self.engine, self.catalog, settings.family)
         read = partial(read_samples, self.catalog, self.blobs)
-        main, canary = (SealedGolden(self.golden, part, read, settings.keys_folder) for part in PARTS)
-        reports = settings.home / "evaluations"
-        self.scores: Scores
-        self.canary: Scores
-        if settings.family == "intents":
-            self.scores, self.canary = (IntentScores(reports, self.models, path) for path in (golden, None))
-        else:
-            self.scores = Scores(reports, self.models, golden, main)
-            self.canary = Scores(reports, self.models, None, canary, is_secret=True)
+        self.scores, self.canary = self._open_scores(golden, read)
         self.copies = self._open_copies(read)
         self.line = ProgressLine(stream)
         self.gate = _gate(settings)
@@ -148,11 +140,31 @@ class Workshop:
         self.caps = _caps(settings)
         self._base_sha256: str | None = None
 
+    def _open_scores(self, golden: Path | None, read: Callable[[str], Samples]) -> tuple[Scores, Scores]:
+        """By the golden set, and by the secret one."""
+        reports, keys_folder = self.home / "evaluations", self.settings.keys_folder
+        if self.settings.family == "intents":
+            sentence = partial(read_sentence, self.catalog, self.blobs)
+            lent, secret = (SealedTexts(self.golden, part, sentence, keys_folder) for part in PARTS)
+            return (
+                IntentScores(reports, self.models, golden, lent),
+                IntentScores(reports, self.models, None, secret, is_secret=True),
+            )
+        main, canary = (SealedGolden(self.golden, part, read, keys_folder) for part in PARTS)
+        return (
+            Scores(reports, self.models, golden, main),
+            Scores(reports, self.models, None, canary, is_secret=True),
+        )
+
     def _open_copies(self, read: Callable[[str], Samples]) -> CopyFinder:
         scores, canary = self.scores, self.canary
         if isinstance(scores, IntentScores):
-            # Called once a run looks for copies: by then there are samples.
-            return SameSentences(lambda samples: self._intents.readable(samples), scores.sentences)
+            # The secret texts too: they judge nothing if they are learned from.
+            golden = (scores, canary)
+            return SameSentences(
+                lambda samples: self._intents.readable(samples),
+                lambda: [text for one in golden if isinstance(one, IntentScores) for text in one.sentences()],
+            )
         return CopyFinder(read, lambda: [*scores.recordings(), *canary.recordings()])
 
     def _open_samples(self, training: TrainingConfig) -> RunSamples:
