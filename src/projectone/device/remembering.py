@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from projectone.assist.memory import (
@@ -50,6 +50,10 @@ END;
 THE_PERSON: Final = Owner("device", "person")
 """A home is one person's. Whoever shares a machine has a home each."""
 
+_TEND_EVERY: Final = timedelta(hours=1)
+_MADE_ANEW: Final = 64
+"""Vectors at a time that another encoder made, or that are missing: less than half a second."""
+
 
 class Remembering:
     """The memory of the person whose device this is."""
@@ -66,6 +70,7 @@ class Remembering:
         self._memory = memory
         self._terms = terms
         self._clock = clock
+        self._tended_at: datetime | None = None
 
     @property
     def is_on(self) -> bool:
@@ -93,6 +98,7 @@ class Remembering:
     def asked(self, text: str, *, intent: str | None, ask_id: str) -> None:
         """Remember what was asked and what was meant by it, if memory is on."""
         if self.is_on and text.strip():
+            self._tend()
             about = About("asked", self._clock(), self._names(text), intent, source_id=ask_id)
             self._memory.remember(THE_PERSON, text[:MAX_CHARACTERS], about, self._clock())
 
@@ -109,6 +115,7 @@ class Remembering:
 
     def recall(self, text: str, k: int = 5) -> list[Recalled]:
         """What is nearest to a text by what it means, the nearest first; nothing while memory is off."""
+        self._tend()
         return self._memory.recall(THE_PERSON, text, k, self._clock()) if self.is_on else []
 
     def recall_of(self, owner: Owner, text: str, k: int, now: datetime) -> list[Recalled]:
@@ -117,10 +124,12 @@ class Remembering:
 
     def newest(self, limit: int = 50) -> list[Remembered]:
         """Everything that is remembered, newest first, also while memory is off."""
+        self._tend()
         return self._memory.newest(THE_PERSON, limit, self._clock())
 
     def search(self, words: str, limit: int = 50) -> list[Remembered]:
         """What holds all of these words, newest first; then what is near to them by what it means."""
+        self._tend()
         found = self._memory.search(THE_PERSON, words, limit, self._clock())
         known = {memory.memory_id for memory in found}
         near = self._memory.recall(THE_PERSON, words, min(limit, 10), self._clock()) if len(found) < limit else []
@@ -165,8 +174,17 @@ class Remembering:
         self, text: str, *, kind: Kind, said_at: datetime, recording: Recording, sample_id: str | None = None
     ) -> None:
         if self.is_on and text.strip():
+            self._tend()
             about = About(kind, said_at, self._names(text), None, recording.recording_id, sample_id)
             self._memory.remember(THE_PERSON, text[:MAX_CHARACTERS], about, self._clock())
+
+    def _tend(self) -> None:
+        """The sweeper: once an hour, with whatever is asked or remembered just then; an app may run for weeks."""
+        now = self._clock()
+        if self._tended_at is None or abs(now - self._tended_at) >= _TEND_EVERY:
+            self._tended_at = now
+            with contextlib.suppress(StorageError):  # another process writes: in an hour again
+                self._memory.sweep(now, n_texts=_MADE_ANEW)
 
     def _names(self, text: str) -> tuple[str, ...]:
         return names_in(text, self._terms())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -151,6 +151,23 @@ def test_vectors_of_what_somebody_else_deleted_go_at_the_next_start(client: Devi
         client.memory.forget("0000aaaa")
     client.memory.sweep()
     assert n_vectors(client) == 0
+
+
+def test_an_app_that_runs_for_weeks_lets_go_and_makes_vectors_anew(
+    client: DeviceClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client.memory.switch(is_on=True)
+    client._rooms.database.execute(
+        "INSERT INTO asked VALUES ('q1', NULL, 'is it warm', NULL, 'weather', 0.5, 0.5, '1.0.0', ?)",
+        (datetime.now(UTC).isoformat(),),
+    )
+    client.memory.asked("is it warm", intent="weather", ask_id="q1")
+    client.memory.note("Anna likes tea")
+    client._rooms.database.execute("UPDATE memories SET embedded_by = 'another'")
+    monkeypatch.setattr(client.memory, "_clock", lambda: datetime.now(UTC) + timedelta(days=31))
+    assert [each.memory.text for each in client.memory.recall("Anna")] == ["Anna likes tea"]
+    rows = client._rooms.database.query("SELECT text FROM memories")
+    assert ([row["text"] for row in rows], n_vectors(client)) == (["Anna likes tea"], 1)
 
 
 def test_a_recording_that_was_kept_is_a_clip(client: DeviceClient) -> None:
