@@ -32,7 +32,7 @@ for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[name] = "1"  # read once, when the libraries are loaded
 
 import numpy as np  # noqa: E402
-from peers.intents import read_clinc150  # noqa: E402
+from peers.intents import Rows, read_clinc150  # noqa: E402
 from peers.turns import conditions  # noqa: E402
 
 from projectone.assist import usual_encoder  # noqa: E402
@@ -107,11 +107,12 @@ class World:
         asked = draw.permutation(len(intents.test))[:n_questions]
         self.questions = [intents.test[place][0] for place in asked]
         approved = _approved({label: [self.texts[place] for place in by_label[label][:5]] for label in labels})
-        some = [intents.development[place] for place in draw.permutation(len(intents.development))[:n_questions]]
-        threshold = measure_threshold(approved, embedder.embed, "this", some)
+        threshold = measure_threshold(
+            approved, embedder.embed, "this", _half_and_half(intents.development, draw, n_questions)
+        )
         self.last_one = _last_one(embedder)
         self.policies = Policies(_with(approved, threshold), self.last_one, embedded_by="this")
-        rows = [intents.test[place] for place in asked]
+        rows = _half_and_half(intents.test, draw, n_questions)
         self.measured = {"threshold": round(threshold.distance, 3)} | _policies_found(self.policies, rows)
 
     def figures(self, folder: Path, n_memories: int, n_people: int) -> dict[str, Any]:
@@ -244,6 +245,12 @@ def _approved(examples: dict[str, list[str]]) -> PolicySet:
 
 def _with(approved: PolicySet, threshold: Any) -> PolicySet:  # noqa: ANN401 - a threshold
     return approved.model_copy(update={"thresholds": (threshold,)})
+
+
+def _half_and_half(rows: Rows, draw: np.random.Generator, n: int) -> Rows:
+    """So many texts with an intent, and so many without, if there are."""
+    mixed = [rows[place] for place in draw.permutation(len(rows))]
+    return [row for row in mixed if row[1] is not None][:n] + [row for row in mixed if row[1] is None][:n]
 
 
 def _policies_found(policies: Policies, rows: list[tuple[str, str | None]]) -> dict[str, Any]:

@@ -92,7 +92,9 @@ class Remembering:
         self._remember(recording.text, kind="said", said_at=recording.recorded_at, recording=recording)
 
     def corrected(self, recording: Recording, text: str, sample_id: str) -> None:
-        """Remember what was really said in place of what was heard, if memory is on."""
+        """Remember what was really said in place of what was heard; while memory is off, forget what was heard."""
+        if not self.is_on or not text.strip():  # nothing was said, or nothing more is kept: what was heard is wrong
+            self._memory.drop_recording(THE_PERSON, recording.recording_id)
         self._remember(text, kind="said", said_at=recording.recorded_at, recording=recording, sample_id=sample_id)
 
     def asked(self, text: str, *, intent: str | None, ask_id: str) -> None:

@@ -74,6 +74,17 @@ def test_a_memory_says_what_was_really_said_and_goes_with_the_correction(
     assert n_vectors(client) == 0
 
 
+@pytest.mark.parametrize("is_on", [True, False])
+def test_what_was_heard_wrongly_is_forgotten_where_nothing_takes_its_place(
+    client: DeviceClient, hear: Callable[[], Recording], is_on: bool
+) -> None:
+    client.memory.switch(is_on=True)
+    recording = hear()
+    client.memory.switch(is_on=is_on)
+    client.correct(recording.recording_id, "" if is_on else "call Hannah")
+    assert (texts(client), n_vectors(client)) == ([], 0)
+
+
 def test_a_memory_goes_with_its_recording_and_leaves_nothing_on_the_disk(
     client: DeviceClient, hear: Callable[[], Recording]
 ) -> None:

@@ -164,6 +164,14 @@ class Memory:
         self._database.empty_log()
         return n_dropped
 
+    def drop_recording(self, owner: Owner, recording_id: str) -> int:
+        """Forget what the owner said in a recording for good; gives how many memories that was."""
+        n_dropped = OwnedRows(self._database, owner).delete_recording(recording_id)
+        if n_dropped:
+            self._remove_vectors(owner)
+            self._database.empty_log()
+        return n_dropped
+
     def forget(self, owner: Owner) -> int:
         """Forget everything of the owner for good; gives how many memories there were."""
         rows = OwnedRows(self._database, owner)

@@ -118,9 +118,7 @@ class OwnedRows:
         about = memory.about
         with self._database.transaction():
             if about.recording_id is not None:
-                self._database.execute(
-                    f"DELETE FROM memories WHERE {_OWNED} AND recording_id = ?", (*self._owner, about.recording_id)
-                )
+                self.delete_recording(about.recording_id)
             self._database.execute(
                 "INSERT INTO memories VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
@@ -239,6 +237,12 @@ class OwnedRows:
                 )
                 for each in ids
             )
+
+    def delete_recording(self, recording_id: str) -> int:
+        """Delete what is remembered of a recording; gives how much it was."""
+        return self._database.execute(
+            f"DELETE FROM memories WHERE {_OWNED} AND recording_id = ?", (*self._owner, recording_id)
+        )
 
     def delete_all(self) -> int:
         """Delete every one; gives how many there were."""
