@@ -34,8 +34,9 @@ _DATES = (
 )
 _CLOCK = re.compile(r"\b([01]?\d|2[0-3])[:.]([0-5]\d)(?::[0-5]\d)?\b(?! ?%)")
 _NUMBER = re.compile(r"(?<![\w.,])[-\u2212]?\d+(?:[., \u00a0]\d{3})*(?:[.,]\d+)?(?!\d)|(?<=[a-zA-Z/x-])\d+(?:\.\d+)?")
-_ADDRESS = re.compile(r"\S+@\S+\.\w+|https?://\S+|www\.\S+")
-_SENTENCE = re.compile(r"(?:^|[.!?\n\u2022]\s*|^\s*[-*]\s+)([A-Z][\w'-]*)", re.M)
+# Every repetition has an end: a text of strangers may be made so that a pattern tries all ways.
+_ADDRESS = re.compile(r"(?<!\S)\S{1,64}@\S{1,255}\.\w{2,20}|https?://\S+|www\.\S+")
+_SENTENCE = re.compile(r"(?:^|[.!?\n\u2022]\s{0,9}|^\s{0,9}[-*]\s{1,9})([A-Z][\w'-]*)", re.M)
 _CAPITALISED = re.compile(r"\b[A-Z][\w'-]*(?:\s+(?:of|de|van|von|du|la|der)(?=\s+[A-Z])|\s+[A-Z][\w'-]*)*")
 _VERBS = "is was has had will can could would did does said says called asked told wrote lives works wants"
 _ORDINARY = (

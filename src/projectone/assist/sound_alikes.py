@@ -37,6 +37,7 @@ _GROUPS = ("aeiouy", "bp", "dt", "gkcqx", "fv", "szcx", "mn", "lr", "jg", "wuv",
 # Of a confusion: likely, within a group of letters that sound alike, and of any two letters.
 _ALIKE, _FAR, _GAP, _VOWEL_GAP = 0.5, 1.0, 0.9, 0.6
 _MOST = 8
+_LONGEST = 40  # letters of a word that is looked for: of a longer one the variants would fill the memory
 _FALLOFF = 0.35  # a candidate that costs this much more is chosen e times less often
 
 
@@ -112,6 +113,8 @@ class SoundAlikes:
         return self._known[word]
 
     def _search(self, word: str) -> tuple[Sequence[str], Sequence[float]]:
+        if len(word) > _LONGEST:
+            return (), ()
         found = {other for place in _neighbours(sounds_of(word)) for other in self._places.get(place, ())}
         usual = sorted(found - {word}, key=lambda other: (abs(len(other) - len(word)), self._ranks[other]))[:60]
         scored = sorted(

@@ -87,3 +87,12 @@ def test_each_claim_is_told_once() -> None:
 )
 def test_numbers_in_words_have_their_value(text: str, values: list[int]) -> None:
     assert [value for _, value in numbers_in_words(text)] == values
+
+
+@pytest.mark.parametrize(
+    "piece",
+    ["a", "a@", "a.", "\n", " \n", "A ", "A of ", "1,", "1,111", "one ", "and ", "3 May ", ". ", "-", "'", "A'"],
+)
+def test_a_text_that_is_made_to_stop_it_is_read_like_any_other(piece: str) -> None:
+    text = piece * (16_000 // len(piece))  # as long as an answer may be; a pattern that tries all ways takes minutes
+    assert unsupported(text, [text]) == ()

@@ -49,6 +49,12 @@ def test_something_is_always_written(noise: RecognitionNoise) -> None:
     assert all(noise.distort(text, rate=1.0, seed=seed).split() for seed in range(200) for text in ("a", "rain", "?!"))
 
 
+def test_a_word_without_end_is_misspelt_and_no_more(noise: RecognitionNoise) -> None:
+    word = "a" * 100_000
+    written = next(made for seed in range(50) if (made := noise.distort(word, rate=1.0, seed=seed)) != word)
+    assert abs(len(written.split()[0]) - len(word)) <= 1 or len(written) < 20  # wrong by a letter, or left out
+
+
 def test_what_the_recogniser_was_seen_to_write_comes_back() -> None:
     seen = HeardErrors({"substitutions": 1, "deletions": 0, "insertions": 0}, {"four": {"five": 997}}, {}, {}, 0.1)
     assert RecognitionNoise(WORDS, seen).distort("Four!", rate=1.0, seed=0) == "Five!"
