@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
+from projectone.contracts.assist import as_target
 from projectone.contracts.releases import channel_of, line_of
 from projectone.contracts.scores import EvaluationReport, Verdict
 from projectone.contracts.versions import Family
@@ -18,6 +19,7 @@ from projectone.server.corpus.manifests import ManifestRow, read_manifest
 from projectone.server.database import Engine
 from projectone.server.delivery.ledger import Ledger
 from projectone.server.delivery.signing import load_signer
+from projectone.server.evaluation.checks.protocol import INTENT_WORDS, SPEECH_WORDS
 from projectone.server.evaluation.decision import Decision, compare_clips, compare_facts, compare_slices
 from projectone.server.runs import Effects, RunRow, Runs
 from projectone.storage.blobs import FileBlobs
@@ -110,6 +112,7 @@ class DecisionReader:
             n_same=n_same,
             facts=() if reports is None else compare_facts(*reports),
             is_complete=reports is not None,
+            wording=INTENT_WORDS if run.family == "intents" else SPEECH_WORDS,
         )
 
     def play(self, clip_id: str) -> Sound:
@@ -136,6 +139,9 @@ class DecisionReader:
         return None
 
     def _references(self, report: EvaluationReport) -> dict[str, str]:
+        """What is right, by clip. Of a classifier it is the label: the sentence itself is nobody's to read here."""
+        if report.classifier is not None:
+            return {answer.text_id: as_target(answer.wanted) for answer in report.classifier.answers}
         texts = {name: row.text for name, row in self._manifest().items()}
         lent = self._lent([heard.clip_id for heard in report.utterances if heard.clip_id not in texts])
         return texts | {name: text for name, (text, _) in lent.items()}

@@ -6,9 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from projectone.contracts.evidence import ClassifierEvidence
 from projectone.contracts.scores import EvaluationReport, UtteranceScore, Verdict
 from projectone.server.evaluation.bootstrap import Interval, ratio_interval
 from projectone.server.evaluation.checks import Resampling
+from projectone.server.evaluation.checks.protocol import SPEECH_WORDS, Wording
 from projectone.speech.normalize import normalize_text
 from projectone.speech.wer import align
 
@@ -67,6 +69,7 @@ class Decision:
         worse: Clips that lost, the most first.
         n_same: Clips with as many errors as before.
         facts: What else the reports hold, by name: of production, of the candidate.
+        wording: What was counted, in words.
     """
 
     run_id: str
@@ -81,6 +84,7 @@ class Decision:
     n_same: int
     facts: tuple[tuple[str, str, str], ...]
     is_complete: bool
+    wording: Wording = SPEECH_WORDS
 
     def to_json(self) -> dict[str, Any]:
         """For programs."""
@@ -138,6 +142,8 @@ def compare_slices(production: EvaluationReport, candidate: EvaluationReport) ->
 
 def compare_facts(production: EvaluationReport, candidate: EvaluationReport) -> tuple[tuple[str, str, str], ...]:
     """What was tried and measured beside error rates: a name, production's figure, the candidate's."""
+    if production.classifier is not None or candidate.classifier is not None:
+        return _facts_of_classifiers(production, candidate)
     rows = [_fact("character error rate", production, candidate, lambda report: f"{100 * report.cer.value:.1f} %")]
     if production.probes and candidate.probes:
         name = f"words on {len(candidate.probes)} sounds without speech"
@@ -152,6 +158,32 @@ def compare_facts(production: EvaluationReport, candidate: EvaluationReport) -> 
         rows.append(("lessons told without a voice", told[0], told[1]))
     rows.append(_fact("computed in", production, candidate, lambda report: report.numerics))
     return tuple(rows)
+
+
+def _facts_of_classifiers(
+    production: EvaluationReport, candidate: EvaluationReport
+) -> tuple[tuple[str, str, str], ...]:
+    rows = [
+        _fact("labels", production, candidate, lambda report: _told(report, lambda one: str(len(one.labels)))),
+        _fact("none of these, called so", production, candidate, lambda report: _told(report, _refused)),
+        _fact("threshold", production, candidate, lambda report: _told(report, lambda one: f"{one.threshold:.3f}")),
+        _fact("computed in", production, candidate, lambda report: report.numerics),
+    ]
+    before, after = production.footprint, candidate.footprint
+    if before is not None and after is not None:
+        rows.append(("size", f"{before.size_bytes / 1e6:.1f} MB", f"{after.size_bytes / 1e6:.1f} MB"))
+        costs = [f"{one.operations / 1e6:.1f} million" for one in (before, after)]
+        rows.append(("multiplications for a text", costs[0], costs[1]))
+    return tuple(rows)
+
+
+def _told(report: EvaluationReport, what: Callable[[ClassifierEvidence], str]) -> str:
+    return "-" if report.classifier is None else what(report.classifier)
+
+
+def _refused(found: ClassifierEvidence) -> str:
+    outside = [answer for answer in found.answers if answer.wanted is None]
+    return f"{sum(answer.answered is None for answer in outside)} of {len(outside)}"
 
 
 def _fact(

@@ -12,9 +12,7 @@ from typing import Self
 from projectone.contracts.scores import CheckResult, Decision, EvaluationReport, Verdict
 from projectone.errors import EvaluationError
 from projectone.server.evaluation.checks import ALL_CHECKS, Check, Evidence, Pair, Resampling
-from projectone.server.evaluation.checks.protocol import Wording, describe_gain, percent
-
-SPEECH_WORDS = Wording()
+from projectone.server.evaluation.checks.protocol import SPEECH_WORDS, Wording, describe_gain, percent
 
 
 @dataclass(frozen=True, kw_only=True)

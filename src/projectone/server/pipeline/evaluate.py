@@ -66,8 +66,8 @@ def _show_canary(run_id: str, candidate: EvaluationReport, ports: Ports) -> dict
                 key=f"{run_id}-canary",
                 subject=f"Training run {run_id}: the secret set disagrees with the golden set",
                 body=(
-                    f"The candidate gets {wers['golden']:.1%} of the words of the golden set wrong, and "
-                    f"{wers['canary']:.1%} of those of the secret one: more than {CANARY_LIMIT:.0%} apart. Either the "
+                    f"The candidate's {ports.rate} is {wers['golden']:.1%} on the golden set and "
+                    f"{wers['canary']:.1%} on the secret one: more than {CANARY_LIMIT:.0%} apart. Either the "
                     "sets differ in difficulty, or the golden set leaked into training. The verdict did not look at it."
                 ),
             )

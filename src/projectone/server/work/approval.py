@@ -118,12 +118,13 @@ def in_words(decision: Decision) -> str:
         f"verdict    {decision.verdict.decision}, against {decision.production}",
         *(f"           {reason}" for reason in decision.verdict.reasons),
         *(f"person     {told}" for told in decision.approvals),
-        f"clips      {len(decision.better)} better, {len(decision.worse)} worse, {decision.n_same} the same",
+        f"{decision.wording.items:10} {len(decision.better)} better, {len(decision.worse)} worse, "
+        f"{decision.n_same} the same",
     ]
     lines += [
         f"{item.name[:10]:10} {100 * item.before:5.1f} % -> {100 * item.after:5.1f} %  "
         f"gain {100 * item.gain.value:+.1f} ({100 * item.gain.low:+.1f} to {100 * item.gain.high:+.1f}), "
-        f"{item.n_clips} clips"
+        f"{item.n_clips} {decision.wording.items}"
         for item in decision.slices
     ]
     return "\n".join(lines)

@@ -146,7 +146,9 @@ class _RunPorts:
         if not shop.canary.has_set:
             return None
         report = shop.canary.score(weights_sha256, lambda n_done, n_clips: self._permit.pause_point())
-        shop.line.say(f"canary: {report.wer.value:.1%} of words wrong on the secret set, which decides nothing")
+        shop.line.say(
+            f"canary: {shop.gate.wording.rate} {report.wer.value:.1%} on the secret set, which decides nothing"
+        )
         return report
 
     def _release(self, deployment: Deployment, registered: Mapping[str, Any], package: Mapping[str, Any]) -> int:

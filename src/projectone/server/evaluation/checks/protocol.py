@@ -61,6 +61,10 @@ class Wording:
     people: str = "speakers"
 
 
+SPEECH_WORDS = Wording()
+INTENT_WORDS = Wording(rate="intent error rate", items="texts", people="")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Resampling:
     """How chance is reckoned with.

@@ -19,9 +19,9 @@ from projectone.server.evaluation.checks.cost import Size
 from projectone.server.evaluation.checks.files import Files
 from projectone.server.evaluation.checks.improvement import Improvement
 from projectone.server.evaluation.checks.protocol import (
+    INTENT_WORDS,
     Check,
     Evidence,
-    Wording,
     not_judged,
     objection,
     passed,
@@ -236,8 +236,6 @@ INTENT_CHECKS: tuple[Check, ...] = (
     Room(),
 )
 """In the order in which their objections are told."""
-
-INTENT_WORDS = Wording(rate="intent error rate", items="texts", people="")
 
 
 def intent_gate() -> GateConfig:

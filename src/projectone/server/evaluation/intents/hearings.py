@@ -1,4 +1,4 @@
-"""Golden texts as a recogniser writes them, beside the texts as they are: what a classifier on a device is mostly asked."""
+"""Golden texts as a recogniser writes them, beside the texts as they are: devices mostly ask about the former."""
 
 from __future__ import annotations
 

@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 from tests.fakes.taught_intents import SABOTAGES, golden_rows, save_honest, write_lines
 
+from projectone.contracts.assist import as_target
 from projectone.contracts.scores import EvaluationReport, Verdict
 from projectone.errors import EvaluationError
+from projectone.server.evaluation.decision import compare_clips, compare_facts
 from projectone.server.evaluation.gate import judge
 from projectone.server.evaluation.intents.checks import intent_gate
 from projectone.server.evaluation.intents.golden_texts import GoldenTexts, golden_texts, read_golden_texts
@@ -76,3 +78,19 @@ def test_where_nothing_could_be_used_before_a_working_classifier_is_better(
 def test_a_set_without_a_single_intent_judges_nobody() -> None:
     with pytest.raises(EvaluationError, match="one with a label"):
         golden_texts([])
+
+
+def test_a_person_who_decides_sees_labels_and_what_is_refused_and_no_sentence(
+    folder: Path, golden: GoldenTexts, honest: EvaluationReport
+) -> None:
+    SABOTAGES["its labels are permuted"][1](folder / "honest", folder / "shown")
+    permuted = examine_classifier(folder / "shown", golden)
+    facts = dict((name, (before, after)) for name, before, after in compare_facts(honest, permuted))
+    assert facts["labels"] == ("3", "3")
+    assert facts["none of these, called so"][0] == facts["none of these, called so"][1]
+    assert honest.classifier is not None
+    references = {answer.text_id: as_target(answer.wanted) for answer in honest.classifier.answers}
+    _, worse, _ = compare_clips(honest, permuted, references)
+    assert worse
+    assert {worse[0].reference} <= {"alarm", "music", "weather"}
+    assert not any(text.text in str((facts, worse)) for text in golden.texts)
