@@ -19,7 +19,7 @@ from projectone.errors import DataError, KeyDestroyedError, KeyMissingError, Set
 from projectone.server.api.app import create_app
 from projectone.server.api.services import Services
 from projectone.server.corpus.catalog import Catalog
-from projectone.server.corpus.clips import read_clip
+from projectone.server.corpus.clips import read_clip, read_sentence
 from projectone.server.corpus.intake import Intake
 from projectone.server.corpus.vault import Vault
 from projectone.server.database import Engine, open_engine
@@ -36,7 +36,7 @@ KEY_GONE_WITHIN_S = 60.0
 
 
 class Site:
-    """A server that 20 people sent two samples each to."""
+    """A server that 20 people sent two recordings and a corrected intent each to."""
 
     def __init__(self, folder: Path, *, is_sealed: bool) -> None:
         self.is_sealed = is_sealed
@@ -55,12 +55,16 @@ class Site:
             who = self.people[number % N_PEOPLE]
             sent = who.put(clip, f"he said {word}", heard=word[::-1], name=f"sample {number}")
             assert sent.status_code == 201
+        self.meant = ["".join(source.choices(string.ascii_lowercase, k=12)) for _ in self.people]
+        for who, word in zip(self.people, self.meant, strict=True):
+            assert who.grant_intents().status_code == 200
+            assert who.put_intent(f"tell me about {word}", None).status_code == 201
 
     @property
     def needles(self) -> list[bytes]:
-        """Forty words, as said and as heard, and a stretch of every clip."""
+        """Forty words, as said and as heard, a stretch of every clip, and a word of every sentence."""
         said = [text.encode() for word in self.words for text in (word, word[::-1])]
-        return [*said, *(clip[4000:4200] for clip in self.clips)]
+        return [*said, *(clip[4000:4200] for clip in self.clips), *(word.encode() for word in self.meant)]
 
     def _caller(self, name: str) -> Caller:
         caller = Caller(self.http, self.services.enrolment_code, name)
@@ -93,8 +97,8 @@ def grep(folder: Path, needles: list[bytes]) -> int:
 
 
 def test_a_stolen_disk_says_nothing(site: Site) -> None:
-    """120 known pieces of text and sound, looked for in rows, log, clips, staging and keys."""
-    assert len(site.needles) == 3 * N_PEOPLE * N_EACH
+    """140 known pieces of text and sound, looked for in rows, log, clips, staging and keys."""
+    assert len(site.needles) == 3 * N_PEOPLE * N_EACH + N_PEOPLE
     found = grep(site.home, site.needles)
     assert found == (0 if site.is_sealed else len(site.needles))
 
@@ -106,7 +110,7 @@ def test_a_backup_from_before_a_withdrawal_is_unreadable_for_good(site: Site, tm
     gone, staying = site.people[:10], site.people[10:]
     started = time.monotonic()
     for who in gone:
-        assert who.withdraw().status_code == 200
+        assert (who.withdraw().status_code, who.withdraw_intents().status_code) == (200, 200)
     assert time.monotonic() - started < KEY_GONE_WITHIN_S, "all ten, one after another"
 
     kind = Vault if site.is_sealed else GlassVault
@@ -114,11 +118,14 @@ def test_a_backup_from_before_a_withdrawal_is_unreadable_for_good(site: Site, tm
     said = {row.text.split()[-1] for row in catalog.usable()}
     of_gone = {word for number, word in enumerate(site.words) if site.people[number % N_PEOPLE] in gone}
     heard = sum(is_readable(catalog, blobs, sha256) for sha256 in list(blobs.keys()))
+    meant = {read_sentence(catalog, blobs, row.clip_sha256).split()[-1] for row in catalog.usable("intents")}
     if not site.is_sealed:
         assert (len(said & of_gone), heard) == (20, 40), "the control: everything that was withdrawn speaks"
+        assert meant == set(site.meant)
         return
     assert (said & of_gone, said) == (set(), set(site.words) - of_gone)
     assert heard == N_EACH * len(staying)
+    assert meant == set(site.meant[10:])
     keys = open_keys(site.settings, can_open=True)
     for who in gone:
         with pytest.raises(KeyDestroyedError):
@@ -142,7 +149,7 @@ def test_rows_that_were_restored_from_before_a_withdrawal_are_emptied_again(tmp_
     engine = open_engine(site.settings.database_url)
     services = api_services(site.settings, engine)
     assert services.catalog.counts()["erased"] == N_EACH
-    assert services.catalog.counts()["waiting"] == N_EACH * (N_PEOPLE - 1)
+    assert services.catalog.counts()["waiting"] == N_EACH * (N_PEOPLE - 1) + N_PEOPLE
     engine.dispose()
 
 

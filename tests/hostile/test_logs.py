@@ -64,7 +64,9 @@ def send(http: TestClient, caller: Caller, source: random.Random, number: int) -
     word, plain = marked(source), f"{MARK}{number}"
     kind = number % 8
     headers = {"User-Agent": plain, "X-Device-Id": plain, "X-Forwarded-For": plain, "Cookie": f"session={plain}"}
-    if kind == 0:
+    if number % 16 == 8:
+        caller.put_intent(word, None if number % 32 == 8 else plain, name=f"intent {number}")
+    elif kind == 0:
         caller.put(a_clip(number % 7), word, name=f"sample {number}", heard=word, accent=plain)
     elif kind == 1:
         caller.enrol(device_id=f"device-{plain}", contributor_id=f"person-{plain}", enrolment_code=word)
@@ -99,6 +101,7 @@ def lines_of(
     monkeypatch.setattr(services.ledger, "latest", refused)
     caller = Caller(http, services.enrolment_code, "ada")
     assert caller.enrol().status_code in (200, 201) and caller.grant().status_code == 200
+    assert caller.grant_intents().status_code == 200
     # As in `serve`, which gives uvicorn no log of its own; a server that another test ran here may have.
     for name in ("uvicorn", "uvicorn.error"):
         monkeypatch.setattr(logging.getLogger(name), "propagate", True)

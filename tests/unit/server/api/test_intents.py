@@ -11,9 +11,12 @@ from tests.fakes.caller import Caller, a_clip
 from tests.unit.server.api.conftest import Backend, reason
 
 from projectone.contracts import endpoints
-from projectone.contracts.assist import NONE_OF_THESE, label_of
+from projectone.contracts.assist import NONE_OF_THESE, IntentCorrection, label_of
+from projectone.contracts.corrections import SCOPE_OF_KIND
+from projectone.server.corpus import payloads
 from projectone.server.corpus.clips import read_clip
 from projectone.server.corpus.labels import Labels
+from projectone.server.corpus.payloads import Payloads
 
 SENTENCE = "how warm will it be in Tromsø"
 
@@ -142,6 +145,27 @@ def test_hostile_metadata_is_refused_for_its_own_reason(
 def test_a_body_that_is_not_the_sentence_is_refused(backend: Backend, ada: Caller, body: bytes, expected: str) -> None:
     assert reason(ada.put_raw(ada.intent(SENTENCE), body)) == (422, expected)
     assert backend.catalog.living() == [] and backend.files() == []
+
+
+@pytest.mark.parametrize("defence", ["label", "body", "consent", "minor"])
+def test_without_its_check_each_of_these_gets_in(
+    backend: Backend, ada: Caller, monkeypatch: pytest.MonkeyPatch, defence: str
+) -> None:
+    """The control runs."""
+    if defence == "label":
+        monkeypatch.setattr(Payloads, "check_words", lambda self, sample: None)
+        answer = ada.put_intent(SENTENCE, "launch_missiles")
+    elif defence == "body":
+        monkeypatch.setattr(payloads, "_check_sentence", lambda *arguments: None)
+        answer = ada.put_raw(ada.intent(SENTENCE), b"other words")
+    elif defence == "consent":
+        monkeypatch.setitem(SCOPE_OF_KIND, "intent", "corrections")
+        answer = ada.put_intent(SENTENCE, consent_receipt_id=ada.consent_id)
+    else:
+        monkeypatch.setattr(IntentCorrection, "require_usable", lambda self: None)
+        answer = ada.put_intent(SENTENCE, is_adult=False)
+    assert answer.status_code == 201
+    assert len(backend.catalog.waiting("intents")) == 1
 
 
 def test_nothing_of_a_minor_is_taken(backend: Backend, ada: Caller) -> None:

@@ -20,7 +20,7 @@ from projectone.errors import ContractError, SettingsError, StorageError
 from projectone.server.api.app import create_app
 from projectone.server.audit import AuditLog
 from projectone.server.cli import main
-from projectone.server.corpus.clips import read_clip
+from projectone.server.corpus.clips import read_clip, read_sentence
 from projectone.server.corpus.tables import SampleRow
 from projectone.server.database import open_engine
 from projectone.server.home import open_catalog
@@ -38,6 +38,8 @@ from projectone.waveform.wav import encode_wav, parse_wav
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 N_PEOPLE, N_EACH = 3, 2
+N_ALL = N_EACH + 1
+"""Of one person: recordings, and a corrected intent."""
 ONE_STEP = TrainingConfig(epochs=1, max_steps=1, evaluate_times=1)
 
 
@@ -62,7 +64,7 @@ def send(caller: Caller, number: int) -> int:
 
 @dataclass(frozen=True)
 class Copied:
-    """A server of three people with two samples each, and its backup."""
+    """A server of three people with two recordings and a corrected intent each, and its backup."""
 
     settings: ServerSettings
     folder: Path
@@ -85,6 +87,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Copied:
             caller = caller_of(f"person{number}")
             assert (caller.enrol().status_code, caller.grant().status_code) == (201, 200)
             assert {send(caller, N_EACH * number + i) for i in range(N_EACH)} == {201}
+            assert caller.grant_intents().status_code == 200
+            assert caller.put_intent(f"sentence {number}", None).status_code == 201
     make_backup(settings, place / "backup", place / "safe", now=NOW)
     return Copied(settings, place / "backup", place / "safe")
 
@@ -104,9 +108,17 @@ def learned(settings: ServerSettings, out: Path) -> str:
     return finetune(base, clips, ONE_STEP, work_folder=out / "work", out=out / "out").weights_sha256
 
 
+def sentences(settings: ServerSettings) -> set[str]:
+    engine = open_engine(settings.database_url)
+    catalog, blobs = open_catalog(settings, engine), FileBlobs(settings.home / "blobs")
+    found = {read_sentence(catalog, blobs, row.clip_sha256) for row in catalog.usable("intents")}
+    engine.dispose()
+    return found
+
+
 def test_a_restored_server_is_whole_and_learns_what_the_first_one_learns(made: Copied, tmp_path: Path) -> None:
     settings, done = made.restored(tmp_path / "home")
-    assert (done.n_samples, done.n_withdrawn_again) == (N_PEOPLE * N_EACH, 0)
+    assert (done.n_samples, done.n_withdrawn_again) == (N_PEOPLE * N_ALL, 0)
     assert (done.n_missing_clips, done.n_unreadable_texts, done.n_lost_entries) == (0, 0, 0)
     assert FileBlobs(settings.home / "blobs").scrub() == []
     engine = open_engine(settings.database_url)
@@ -121,6 +133,8 @@ def test_a_restored_server_is_whole_and_learns_what_the_first_one_learns(made: C
     with served(settings_of(tmp_path / "home")) as caller_of:
         assert send(caller_of("person0"), 0) == 200, "sent before the backup: known"
         assert send(caller_of("person0"), 77) == 201
+        assert caller_of("person0").put_intent("sentence 0", None).status_code == 200
+    assert sentences(settings) == {f"sentence {number}" for number in range(N_PEOPLE)}
 
 
 def test_a_backup_is_whole_although_people_go_on_sending(made: Copied, tmp_path: Path) -> None:
@@ -146,7 +160,7 @@ def test_a_backup_is_whole_although_people_go_on_sending(made: Copied, tmp_path:
             sender.join()
     copied = Copied(settings, tmp_path / "backup", tmp_path / "safe")
     _, done = copied.restored(tmp_path / "home")
-    assert N_PEOPLE * N_EACH <= done.n_samples <= N_PEOPLE * N_EACH + n_sent
+    assert N_PEOPLE * N_ALL <= done.n_samples <= N_PEOPLE * N_ALL + n_sent
     assert (done.n_missing_clips, done.n_unreadable_texts) == (0, 0)
 
 
@@ -157,6 +171,7 @@ def test_what_was_withdrawn_after_the_backup_does_not_come_back(made: Copied, tm
     shutil.copytree(made.settings.home, home)
     with served(settings_of(home)) as caller_of:
         assert caller_of("person0").withdraw().status_code == 200
+        assert caller_of("person0").withdraw_intents().status_code == 200
     publish_checkpoint(settings_of(home), NOW)
     erased = shutil.copy(home / "checkpoints" / "erased.list", tmp_path / "kept.list")
     if lost == "rows":
@@ -168,12 +183,13 @@ def test_what_was_withdrawn_after_the_backup_does_not_come_back(made: Copied, tm
         options = {} if lost == "control" else {"erased": Path(erased)}
         _, done = made.restored(home, **options)
     comes_back = lost == "control"
-    assert done.n_withdrawn_again == (0 if comes_back else 1)
-    assert done.n_samples == N_EACH * (N_PEOPLE - (not comes_back))
+    assert done.n_withdrawn_again == (0 if comes_back else 2)
+    assert done.n_samples == N_ALL * (N_PEOPLE - (not comes_back))
     engine = open_engine(settings_of(home).database_url)
     people = {row.contributor_id for row in open_catalog(settings_of(home), engine).usable()}
     engine.dispose()
     assert ("person-person0" in people) is comes_back
+    assert ("sentence 0" in sentences(settings_of(home))) is comes_back
     blobs = FileBlobs(home / "blobs")
     assert len(list(blobs.keys())) == done.n_samples
 

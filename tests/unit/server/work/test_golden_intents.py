@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +16,9 @@ from projectone.contracts import endpoints
 from projectone.server.cli import main
 from projectone.server.corpus.clips import read_sentence
 from projectone.server.corpus.golden_set import GOLDEN, GOLDEN_PERSON, GoldenSets
+from projectone.server.pipeline.models import ModelFolders
 from projectone.server.work.golden import SealedTexts
+from projectone.server.work.intent_scores import IntentScores
 
 Ask = Callable[..., Any]
 
@@ -46,7 +49,11 @@ def states(backend: Backend) -> dict[str, tuple[str, str | None]]:  # noqa: F811
     return {row.kind + row.text: (row.state, row.reason) for row in backend.catalog.living()}
 
 
-def test_a_sentence_is_lent_accepted_sealed_and_read_to_judge(backend: Backend, ask: Ask) -> None:  # noqa: F811
+def test_a_sentence_is_lent_accepted_sealed_and_judges(
+    backend: Backend,  # noqa: F811
+    ask: Ask,
+    tmp_path: Path,
+) -> None:
     judy, ann = judge(backend), backend.caller("ann")
     ann.grant_intents()
     judy.put(a_clip())
@@ -67,8 +74,16 @@ def test_a_sentence_is_lent_accepted_sealed_and_read_to_judge(backend: Backend, 
         backend.home / "keys",
     )
     assert [(text.text, text.label) for text in sealed.texts()] == [("how warm is it", "weather")]
+    file = tmp_path / "golden.jsonl"
+    file.write_text('{"text": "set a timer", "label": "timer"}\n')
+    scores = IntentScores(tmp_path, ModelFolders(tmp_path / "models"), file, sealed)
+    assert {"set a timer", "how warm is it"} <= set(scores.sentences())
+    alone = IntentScores(tmp_path, ModelFolders(tmp_path / "models"), None, sealed)
+    assert (alone.has_set, "how warm is it" in alone.sentences()) == (True, True)
     judy.withdraw_intents()
     assert sealed.texts() == [], "a withdrawal takes it from the set too"
+    assert ("set a timer" in scores.sentences(), alone.has_set) == (True, False)
+    assert not any("warm" in sentence for sentence in scores.sentences())
 
 
 def test_who_judges_classifiers_teaches_speech_and_no_classifier(backend: Backend, ask: Ask) -> None:  # noqa: F811
