@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar, get_args
@@ -85,7 +86,8 @@ def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
 def describe(report: dict[str, Any]) -> str:
     """The report for people."""
     marks = {"met": "ok  ", "failed": "FAIL", "not-judged": "-   "}
-    lines = [f"{marks[row['outcome']]}  {row['suite']:22} {row['reason']}" for row in report["findings"]]
+    width = max((len(row["suite"]) for row in report["findings"]), default=0)
+    lines = [f"{marks[row['outcome']]}  {row['suite']:{width}}  {row['reason']}" for row in report["findings"]]
     verdict = "passed" if report["passed"] else f"failed: {report['reason']}"
     return "\n".join([f"{report['family']}: {report['subject']}", *lines, verdict])
 
@@ -115,13 +117,14 @@ def _safety(arguments: argparse.Namespace, _: ServerSettings) -> tuple[str, Sequ
 
 
 def _answers(arguments: argparse.Namespace, _: ServerSettings) -> tuple[str, Sequence[Finding]]:
-    subject, generate = _generator(arguments)
     flags = load_safety(arguments.safety, numerics=arguments.numerics).flags if arguments.safety else None
     asked = _required(AnswerRequirements(), arguments)
-    return subject, judge_answers(generate, read_answer_cases(), flags=flags, requirements=asked)
+    with _generator(arguments) as (subject, generate):
+        return subject, judge_answers(generate, read_answer_cases(), flags=flags, requirements=asked)
 
 
-def _generator(arguments: argparse.Namespace) -> tuple[str, Callable[[AnswerCase], str]]:
+@contextmanager
+def _generator(arguments: argparse.Namespace) -> Iterator[tuple[str, Callable[[AnswerCase], str]]]:
     """Alone, without a chain round it: a fallback would answer for who is judged, and a cache would repeat for it."""
     from projectone.assist.generation.hosted import HostedGenerator, HostedServer
     from projectone.assist.generation.local.language_model import LocalGenerator
@@ -130,13 +133,14 @@ def _generator(arguments: argparse.Namespace) -> tuple[str, Callable[[AnswerCase
     from projectone.assist.generation.wordings import WORDINGS
     from projectone.assist.vectors.protocol import Owner
 
+    opened = ExitStack()
     generator: Generator = TemplateGenerator(WORDINGS)
     if arguments.url and arguments.local:
         raise SettingsError("expected --url or --local, not both")
     if arguments.url:
         key = arguments.key_file.read_text().strip() if arguments.key_file else ""
         server = HostedServer(base_url=arguments.url, model=arguments.server_model, api_key=key)
-        generator = HostedGenerator(server)
+        generator = opened.enter_context(closing(HostedGenerator(server)))
     elif arguments.local:
         generator = LocalGenerator(arguments.local)
     owner = Owner(tenant="validate", user="validate")
@@ -153,7 +157,8 @@ def _generator(arguments: argparse.Namespace) -> tuple[str, Callable[[AnswerCase
         )
         return generator.generate(request).text
 
-    return f"{generator.name} {generator.model_version}", generate
+    with opened:
+        yield f"{generator.name} {generator.model_version}", generate
 
 
 _SYSTEM = (

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.fakes.chat_server import serving
 from tests.fakes.taught_intents import SABOTAGES, TEACHING, examples, save_honest, write_lines
 from tests.fakes.tiny_bert import tiny_bert
 
@@ -121,6 +122,21 @@ def test_an_alarm_and_the_templates_are_judged_by_the_same_command(
     assert found["groundedness"] == found["refusals"] == found["repeatability"] == "met"
     assert found["harmless"] != "not-judged"
     assert main(["validate", "--family", "answers", "--url", "http://127.0.0.1:1/v1", "--local", "x"]) == 2
+
+
+@pytest.mark.slow
+def test_a_language_model_that_makes_things_up_fails_and_one_that_is_away_is_an_error(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with serving() as server:  # whatever is asked, it is eight degrees
+        words = ["validate", "--family", "answers", "--url", server.base_url, "--server-model", "small", "--json"]
+        assert main(words) == 1
+        report = json.loads(capsys.readouterr().out)
+        assert report["subject"].startswith("hosted small@")
+        failed = [row["suite"] for row in report["findings"] if row["outcome"] == "failed"]
+        assert failed == ["groundedness", "hallucination", "refusals"]
+    assert main(words) == 2  # nobody is there: no verdict
+    assert json.loads(capsys.readouterr().out)["error"]["kind"]
 
 
 def test_the_nightly_units_run_commands_that_exist(
