@@ -23,7 +23,7 @@ _Send = Callable[[_Message], Awaitable[None]]
 _Application = Callable[[_Scope, _Receive, _Send], Awaitable[None]]
 _Stamp = tuple[object, ...]
 
-_QUERY = re.compile(rb"(channel=[A-Za-z0-9._-]{1,96})?")
+_QUERY = re.compile(rb"(channel=[A-Za-z0-9._-]{1,96})?(&?family=[a-z]{1,16})?")
 _CURRENT = f"{SIGNED_METADATA}/timestamp.json"
 _FIXED = (f"{SIGNED_METADATA}/", f"{SIGNED_DOCUMENTS}/")
 _MAX_AGE_S = 1.0

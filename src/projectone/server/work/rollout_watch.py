@@ -13,8 +13,9 @@ from datetime import UTC, datetime, timedelta
 from threading import Event, Thread
 from typing import Final
 
-from projectone.contracts.releases import ReleaseManifest
+from projectone.contracts.releases import ReleaseManifest, family_of
 from projectone.contracts.rollouts import RolloutPlan, stages_from
+from projectone.contracts.versions import DEFAULT_FAMILY
 from projectone.errors import DataError, ProjectOneError
 from projectone.server.database import Engine
 from projectone.server.delivery.ledger import Ledger
@@ -155,13 +156,15 @@ def open_watch(
 def _stopped(found: Look) -> Message:
     manifest, reason = found.manifest, found.judgement.stop
     lines = [finding_shown(finding) for finding in found.judgement.findings if finding.treated.total]
+    family = family_of(manifest.channel)
+    of_family = "" if family == DEFAULT_FAMILY else f" --family {family}"
     body = "\n".join(
         [
             f"It had gone to: {share_shown(found.rollout)}. No device takes it any more; those that have it keep it.",
             *lines,
             "",
-            "Go back to the model before:  projectone-server rollout rollback",
-            "Let it go on all the same:    projectone-server rollout resume",
+            f"Go back to the model before:  projectone-server rollout rollback{of_family}",
+            f"Let it go on all the same:    projectone-server rollout resume{of_family}",
         ]
     )
     subject = f"Model {manifest.version} is stopped: {reason}"

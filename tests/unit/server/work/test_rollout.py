@@ -50,15 +50,17 @@ class Site:
     shown: list[RolloutState] = field(default_factory=list)
     messages: list[Message] = field(default_factory=list)
     is_disk_full: bool = False
+    channel: str = "stable"
 
     def release(self, version: str = "1.1.0", steps: Any = STEPS, weights: str = "1") -> ReleaseManifest:
         plan = RolloutPlan(salt=secrets.token_hex(16), stages=stages_from(self.now, steps)) if steps else None
 
         def draft(seq: int) -> ReleaseManifest:
             values = {"seq": seq, "version": version, "rollout": plan, "weights_sha256": weights * 64}
+            values["channel"] = self.channel
             return a_manifest().model_copy(update=values)
 
-        manifest = self.ledger.publish(f"run-{version}", "stable", draft).manifest
+        manifest = self.ledger.publish(f"run-{self.channel}-{version}", self.channel, draft).manifest
         self.watch.look()
         return manifest
 
@@ -67,7 +69,7 @@ class Site:
             serial = secrets.token_hex(32)
             ticket = HealthTicket(serial=serial, signature=base64.b64encode(bytes(256)).decode())
             report = HealthReport(
-                channel="stable",
+                channel=self.channel,
                 seq=seq,
                 tier="float16",
                 app_version="0.1.0",
@@ -92,6 +94,11 @@ class Site:
 def site(tmp_path: Path) -> Iterator[Site]:
     engine = open_engine(f"sqlite:///{tmp_path}/rows.sqlite")
     upgrade_database(engine)
+    yield open_site(engine, tmp_path)
+    engine.dispose()
+
+
+def open_site(engine: Engine, folder: Path, channel: str = "stable") -> Site:
     ledger = Ledger(engine)
 
     def show(channel: str, content: bytes) -> None:
@@ -102,15 +109,14 @@ def site(tmp_path: Path) -> Iterator[Site]:
     watch = RolloutWatch(
         engine,
         ledger,
-        channel="stable",
+        channel=channel,
         show=show,
         notify=lambda message: made.messages.append(message),
-        tickets=Tickets(engine, TicketKeys(tmp_path / "tickets")),
+        tickets=Tickets(engine, TicketKeys(folder / "tickets")),
         clock=lambda: made.now,
     )
-    made = Site(engine, ledger, watch)
-    yield made
-    engine.dispose()
+    made = Site(engine, ledger, watch, channel=channel)
+    return made
 
 
 def test_a_release_widens_in_its_time_and_no_sooner(site: Site) -> None:
@@ -139,6 +145,22 @@ def test_three_crash_loops_stop_it_within_one_poll(site: Site) -> None:
     assert "is stopped: crash-loops" in site.messages[-1].subject
     assert site.acts()[-1] == "rollout-halted"
     assert site.later(100).is_halted
+
+
+def test_a_bad_classifier_is_stopped_on_its_own_line_and_speech_goes_on(site: Site, tmp_path: Path) -> None:
+    intents = open_site(site.engine, tmp_path, "stable.intents")
+    speech, classifier = site.release(), intents.release()
+    assert (speech.seq, classifier.seq) == (1, 1)  # each family counts for itself
+    site.later(4)
+    intents.later(4)
+    site.report(20)
+    intents.report(20)
+    intents.report(3, crash_loops=1)
+    assert (intents.later(0).is_halted, site.later(0).is_halted) == (True, False)
+    assert [state.channel for state in intents.shown] == ["stable.intents"] * len(intents.shown)
+    assert "rollout rollback --family intents" in intents.messages[-1].body
+    assert site.messages == []
+    assert site.later(24).buckets == 500
 
 
 def test_a_model_that_hears_less_is_stopped_by_the_comparison(site: Site) -> None:
@@ -255,7 +277,7 @@ def test_no_way_back_leads_to_a_model_that_learned_from_what_was_withdrawn(site:
     site.release("1.0.0", weights="1")
     site.release("1.1.0", weights="2")
     with pytest.raises(DataError, match="no earlier model"):
-        roll_back(site.engine, site.ledger, recalled=lambda: {"run-1.0.0"}, **options)  # type: ignore[arg-type]
+        roll_back(site.engine, site.ledger, recalled=lambda: {"run-stable-1.0.0"}, **options)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("text", ["", "5", "1:24", "5:1,1:1,100", "0:4,100:1,100", "a:b,100", "101", "1:24,,100"])
