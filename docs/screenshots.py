@@ -131,6 +131,7 @@ def _take_all(browser: Browser, origin: str, client: DeviceClient, folder: Path)
         "donate": "/donate",
         "privacy": "/privacy",
         "ask": "/ask",
+        "memory": "/memory",
         "model": "/model",
         "vocabulary": "/vocabulary",
         "quality": "/quality",
