@@ -14,6 +14,7 @@ OPENAPI = json.loads((DOCS / "contracts" / "openapi.json").read_text())
 # What a device sends or believes: whoever builds one needs each.
 NEEDED = {
     "Enrolment", "EnrolmentReceipt", "ConsentReceipt", "ConsentText", "Correction", "AudioClip", "UploadReceipt",
+    "IntentCorrection",
     "Problem", "SampleDeletion", "SampleState", "SignedScripts", "SignedErasure", "SignedUses", "MembershipProof",
     "ReleaseManifest", "ReleaseOffer", "ReleaseUpdate", "LatestModelInfo", "RolloutPlan", "RolloutState",
     "HealthReport", "TicketRequest", "TicketAnswer", "QualityReport", "QualityTicketRequest", "QualityWeek",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
@@ -12,7 +11,6 @@ from sqlalchemy import (
     Connection,
     Engine,
     bindparam,
-    func,
     insert,
     select,
     update,
@@ -26,6 +24,7 @@ from projectone.errors import ConsentError, DataError
 from projectone.server.corpus.consents import Consents
 from projectone.server.corpus.dataset_rows import DatasetRows
 from projectone.server.corpus.deletions import Deletions, refuse_deleted
+from projectone.server.corpus.sample_counts import SampleCounts
 from projectone.server.corpus.sample_words import (
     is_changed,
     is_same,
@@ -65,7 +64,7 @@ _CONSENT = select(CONSENTS.c.receipt_id).where(
 _INSERT = insert(SAMPLES)
 
 
-class Catalog(Consents, Deletions, DatasetRows):
+class Catalog(Consents, Deletions, DatasetRows, SampleCounts):
     """The corpus as rows. What has been erased or withdrawn is never given out again."""
 
     def __init__(self, engine: Engine, vault: Vault | None = None) -> None:
@@ -145,35 +144,6 @@ class Catalog(Consents, Deletions, DatasetRows):
                 statement = update(SAMPLES).where(SAMPLES.c.sample_id.in_(batch), SAMPLES.c.state != "erased")
                 n_changed += connection.execute(statement.values(state=state, reason=reason, run_id=run_id)).rowcount
         return n_changed
-
-    def counts(self) -> dict[State, int]:
-        """How many samples are in each state."""
-        query = select(SAMPLES.c.state, func.count()).group_by(SAMPLES.c.state)
-        with reading(self._engine) as connection:
-            found = {state: n for state, n in connection.execute(query)}
-        return {state: found.get(state, 0) for state in STATES}
-
-    def used_of_each(self, family: Family = DEFAULT_FAMILY) -> Counter[str]:
-        """How many samples of each person released models of a family learned from."""
-        used = select(SAMPLES.c.contributor_id, func.count()).where(SAMPLES.c.state == "used")
-        used = of_family(used, family)
-        with reading(self._engine) as connection:
-            return Counter({person: n for person, n in connection.execute(used.group_by(SAMPLES.c.contributor_id))})
-
-    def discard_reasons(self) -> dict[str, int]:
-        """Why samples were discarded, and how many for each reason, the most frequent first."""
-        n = func.count()
-        query = select(SAMPLES.c.reason, n).where(SAMPLES.c.state == "discarded").group_by(SAMPLES.c.reason)
-        with reading(self._engine) as connection:
-            found = connection.execute(query.order_by(n.desc(), SAMPLES.c.reason)).all()
-        return {reason or "unknown": number for reason, number in found}
-
-    def waiting_since(self, family: Family = DEFAULT_FAMILY) -> datetime | None:
-        """When the oldest waiting sample came; None if none waits."""
-        oldest = of_family(under_consent(select(func.min(SAMPLES.c.received_at)), "waiting"), family)
-        with reading(self._engine) as connection:
-            found = connection.execute(oldest).scalar()
-        return None if found is None else utc(found)
 
     # What devices ask.
 

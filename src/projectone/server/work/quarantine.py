@@ -130,7 +130,7 @@ class _Ward:
             f"files     {folder if files else 'none'}",
             *(f"returned  {_return_line(item)}" for item in returns),
             f"samples   {len(samples)}",
-            *(f"  {sample.sample_id}  {sample.duration_s:5.1f} s  {sample.text}" for sample in samples),
+            *(f"  {sample.sample_id}  {_length(sample)}  {sample.text}" for sample in samples),
         ]
         if samples:
             lines.append("          to listen: projectone-server corpus clip ID --out FILE (the clips are sealed)")
@@ -185,6 +185,10 @@ class _Ward:
 
 def _return_facts(done: Return) -> dict[str, Any]:
     return {**asdict(done), "returned_at": done.returned_at.isoformat()}
+
+
+def _length(sample: SampleRow) -> str:
+    return "intent " if sample.kind == "intent" else f"{sample.duration_s:5.1f} s"
 
 
 def _return_line(done: Return) -> str:

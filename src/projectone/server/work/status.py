@@ -43,7 +43,7 @@ def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
         runs = Runs(engine).newest(family=settings.family)
         releases = _of_family(Ledger(engine, public_url=settings.public_url).releases(), settings.family)
         catalog = Catalog(engine)
-        samples, discarded = catalog.counts(), catalog.discard_reasons()
+        samples, discarded = catalog.counts(settings.family), catalog.discard_reasons(settings.family)
         n_unsent = len(NotificationOutbox(engine).waiting())
     finally:
         engine.dispose()

@@ -60,6 +60,8 @@ def test_no_speech_run_sees_an_intent_and_no_run_for_intents_a_recording(backend
     assert [row.kind for page in backend.catalog.usable_pages() for row in page] == ["correction"]
     assert [row.kind for row in backend.catalog.usable("intents")] == ["intent"]
     assert {row.kind for row in backend.catalog.living()} == {"correction", "intent"}
+    of_each = [backend.catalog.counts(family)["waiting"] for family in ("speech", "intents", None)]
+    assert of_each == [1, 1, 2]
 
 
 def test_a_replay_gives_the_same_receipt_even_when_its_label_is_gone(backend: Backend, ada: Caller) -> None:
