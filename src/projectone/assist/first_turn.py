@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from projectone.assist.memory import Recalled
 from projectone.assist.policies import Policies, PolicyMatch
@@ -20,7 +20,16 @@ from projectone.assist.protocols import Classifier, Judgement
 from projectone.assist.vectors.protocol import Owner
 from projectone.contracts.policies import Policy, PolicyResponse
 
+Kind = Literal["intent", "intent-again", "example", "example-again", "otherwise", "unsafe"]
 Recall = Callable[[Owner, str, int, datetime], Sequence[Recalled]]
+
+_KINDS: Final[dict[tuple[bool, bool], Kind]] = {
+    (True, False): "intent",
+    (True, True): "intent-again",
+    (False, False): "example",
+    (False, True): "example-again",
+}
+"""By whether the intent was understood, and whether such a thing was said before."""
 
 _N_MEMORIES: Final = 5
 _SAME: Final = 0.35
@@ -39,6 +48,7 @@ class Choice:
         policy: The policy it stands in; None where none applies. `distance` says how near its nearest example is.
         memories: What was said before and lies near, the nearest first.
         took_ms: From the text to this, in milliseconds.
+        kind: Why, for counting.
     """
 
     response_id: str
@@ -48,6 +58,7 @@ class Choice:
     policy: PolicyMatch | None
     memories: tuple[Recalled, ...]
     took_ms: float
+    kind: Kind
 
     def facts(self) -> dict[str, Any]:
         """For programs."""
@@ -85,7 +96,15 @@ class FirstTurn:
         self._recall = recall
         self._flags = flags
 
-    def select(self, text: str, owner: Owner, now: datetime, *, judgement: Judgement | None = None) -> Choice:
+    def select(
+        self,
+        text: str,
+        owner: Owner,
+        now: datetime,
+        *,
+        judgement: Judgement | None = None,
+        recording_id: str | None = None,
+    ) -> Choice:
         """The first answer to a text.
 
         Args:
@@ -93,16 +112,17 @@ class FirstTurn:
             owner: Whose memories count.
             now: What the machine's clock shows.
             judgement: What the classifier said, if it was asked already.
+            recording_id: The recording that the text is from: that one was not said before.
         """
         began = time.perf_counter()
         approved = self._policies.approved
         if self._flags is not None and self._flags(text):
-            return _choice(approved.unsafe, "The safety check raised its hand.", began)
+            return _choice(approved.unsafe, "The safety check raised its hand.", began, kind="unsafe")
         if judgement is None and self._classifier is not None:
             (judgement,) = self._classifier.classify([text])
         intent = judgement.label if judgement is not None else None
         closest = self._policies.closest(text)
-        memories = tuple(self._recall(owner, text, _N_MEMORIES, now)) if self._recall is not None else ()
+        memories = self._memories(text, owner, now, recording_id)
         policy, match, why = self._policy_for(judgement, closest)
         if policy is None:
             return _choice(approved.otherwise, why, began, intent=intent, memories=memories)
@@ -110,7 +130,13 @@ class FirstTurn:
         if again is not None:
             why += f" Such a thing was said before, on {again.memory.about.said_at:%Y-%m-%d}."
         response = _response_of(policy, is_again=again is not None)
-        return _choice(response, why, began, intent=intent, policy=match, memories=memories)
+        kind = _KINDS[judgement is not None and policy is self._policies.of_intent(judgement.label), again is not None]
+        return _choice(response, why, began, intent=intent, policy=match, memories=memories, kind=kind)
+
+    def _memories(self, text: str, owner: Owner, now: datetime, recording_id: str | None) -> tuple[Recalled, ...]:
+        found = self._recall(owner, text, _N_MEMORIES + 1, now) if self._recall is not None else ()
+        before = [each for each in found if recording_id is None or each.memory.about.recording_id != recording_id]
+        return tuple(before[:_N_MEMORIES])
 
     def _policy_for(
         self, judgement: Judgement | None, closest: PolicyMatch | None
@@ -162,6 +188,7 @@ def _choice(
     intent: str | None = None,
     policy: PolicyMatch | None = None,
     memories: tuple[Recalled, ...] = (),
+    kind: Kind = "otherwise",
 ) -> Choice:
     took_ms = (time.perf_counter() - began) * 1000
-    return Choice(response.response_id, response.text, why, intent, policy, memories, took_ms)
+    return Choice(response.response_id, response.text, why, intent, policy, memories, took_ms, kind)

@@ -97,8 +97,13 @@ class Remembering:
             self._memory.drop_recording(THE_PERSON, recording.recording_id)
         self._remember(text, kind="said", said_at=recording.recorded_at, recording=recording, sample_id=sample_id)
 
-    def asked(self, text: str, *, intent: str | None, ask_id: str) -> None:
-        """Remember what was asked and what was meant by it, if memory is on."""
+    def asked(self, text: str, *, intent: str | None, ask_id: str, recording_id: str | None = None) -> None:
+        """Remember what was asked and what was meant by it, if memory is on.
+
+        Of a recording that is remembered, what was meant is noted with it: it was said once.
+        """
+        if recording_id is not None and self._memory.note_intent(THE_PERSON, recording_id, intent):
+            return
         if self.is_on and text.strip():
             self._tend()
             about = About("asked", self._clock(), self._names(text), intent, source_id=ask_id)

@@ -37,6 +37,8 @@ class Question(Protocol):
     @property
     def ask_id(self) -> str: ...  # noqa: D102
     @property
+    def recording_id(self) -> str | None: ...  # noqa: D102
+    @property
     def text(self) -> str: ...  # noqa: D102
     @property
     def label(self) -> str | None: ...  # noqa: D102
@@ -66,6 +68,7 @@ class Replies:
         embedded_by: str,
         flags: Callable[[str], bool] | None,
         clock: Callable[[], datetime],
+        on_reply: Callable[[Choice], object] = lambda choice: None,
     ) -> None:
         """Nothing is loaded yet.
 
@@ -78,6 +81,7 @@ class Replies:
             embedded_by: The encoder's name.
             flags: The safety check, if there is one.
             clock: Now, with its zone.
+            on_reply: Told of each first reply to what was asked.
         """
         self._folder = folder
         self._transport = transport
@@ -87,6 +91,7 @@ class Replies:
         self._embedded_by = embedded_by
         self._flags = flags
         self._clock = clock
+        self._on_reply = on_reply
         self._lock = threading.Lock()
         self._loaded: tuple[bytes, FirstTurn, Policies] | None = None
 
@@ -99,18 +104,24 @@ class Replies:
         from projectone.assist.protocols import Judgement
 
         judgement = Judgement(question.label, question.nearest, question.probability, question.fit)
-        choice = self.first(question.text, judgement)
-        self._memory.asked(question.text, intent=question.label, ask_id=question.ask_id)
+        choice = self.first(question.text, judgement, recording_id=question.recording_id)
+        self._memory.asked(
+            question.text, intent=question.label, ask_id=question.ask_id, recording_id=question.recording_id
+        )
+        if choice is not None:
+            self._on_reply(choice)
         return choice
 
-    def first(self, text: str, judgement: Judgement | None = None) -> Choice | None:
+    def first(self, text: str, judgement: Judgement | None = None, *, recording_id: str | None = None) -> Choice | None:
         """The first answer to a text; None where no policies are here. Nothing is remembered.
 
         Raises:
             ArtifactError: if the set here was signed by nobody we trust, or is damaged.
         """
         loaded = self._load()
-        return None if loaded is None else loaded[0].select(text, THE_PERSON, self._clock(), judgement=judgement)
+        if loaded is None:
+            return None
+        return loaded[0].select(text, THE_PERSON, self._clock(), judgement=judgement, recording_id=recording_id)
 
     def look_up(self, text: str) -> PolicyMatch | None:
         """The policy with the nearest example, near enough or not; None where nothing can be compared.

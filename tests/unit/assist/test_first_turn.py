@@ -98,6 +98,18 @@ def test_memory_decides_among_the_answers_of_a_policy(label: str, said: list[Rec
     assert ("2026-11-22" in choice.reason) == wanted.endswith(("-again", "weather-1"))
 
 
+def test_a_recording_was_not_said_before_itself() -> None:
+    about = About("said", NOW, recording_id="r1")
+    itself = Recalled(Remembered(UUID(int=1), "my card is gone", about, None), 0.0)
+    turn = FirstTurn(
+        Policies(approved(), HashingEmbedder(384).embed, embedded_by=EMBEDDER),
+        classifier=Says("report_lost_card"),
+        recall=lambda owner, text, k, now: [itself],
+    )
+    assert turn.select("my card is gone", ANA, NOW, recording_id="r1").response_id == "card-1"
+    assert turn.select("my card is gone", ANA, NOW, recording_id="r2").response_id == "card-again"
+
+
 def test_without_classifier_memory_and_safety_it_still_answers() -> None:
     turn = FirstTurn(Policies(approved(), HashingEmbedder(384).embed, embedded_by=EMBEDDER))
     choice = turn.select("will it rain", ANA, NOW)

@@ -111,6 +111,13 @@ def test_a_memory_of_a_question_goes_with_it(client: DeviceClient) -> None:
     assert (texts(client), n_vectors(client)) == ([], 0)
 
 
+def test_what_was_meant_in_a_recording_is_noted_with_it(client: DeviceClient, hear: Callable[[], Recording]) -> None:
+    client.memory.switch(is_on=True)
+    recording = hear()
+    client.memory.asked(recording.text, intent="call", ask_id="q1", recording_id=recording.recording_id)
+    assert [(each.about.kind, each.about.intent) for each in client.memory.newest()] == [("said", "call")]
+
+
 def test_search_finds_words_first_and_then_what_is_near(client: DeviceClient) -> None:
     client.memory.switch(is_on=True)
     for text in ("Anna likes green tea", "green paint for the door", "the train to Rome"):

@@ -164,6 +164,10 @@ class Memory:
         self._database.empty_log()
         return n_dropped
 
+    def note_intent(self, owner: Owner, recording_id: str, intent: str | None) -> bool:
+        """Note what the owner meant in a recording; False if nothing is remembered of it."""
+        return OwnedRows(self._database, owner).note_intent(recording_id, intent)
+
     def drop_recording(self, owner: Owner, recording_id: str) -> int:
         """Forget what the owner said in a recording for good; gives how many memories that was."""
         n_dropped = OwnedRows(self._database, owner).delete_recording(recording_id)

@@ -49,6 +49,8 @@ END;
 """
 
 _OWNED = "tenant = ? AND user = ?"
+# The same where an id leads to the rows: an owner may have all there are, so the index over owners is no way there.
+_OWNED_TOO = "+tenant = ? AND +user = ?"
 _AT_ONCE = 500
 _ALIVE = "(expires_s IS NULL OR expires_s > ?)"
 
@@ -143,8 +145,8 @@ class OwnedRows:
         for begin in range(0, len(ids), _AT_ONCE):
             some = ids[begin : begin + _AT_ONCE]
             rows = self._database.query(
-                f"SELECT * FROM memories WHERE memory_id IN ({', '.join('?' * len(some))}) AND {_OWNED} AND {_ALIVE}"
-                " AND embedded_by = ?",
+                f"SELECT * FROM memories WHERE memory_id IN ({', '.join('?' * len(some))})"
+                f" AND {_OWNED_TOO} AND {_ALIVE} AND embedded_by = ?",
                 (*map(str, some), *self._owner, now_s, embedded_by),
             )
             found |= {memory.memory_id: memory for memory in map(_to_memory, rows)}
@@ -186,7 +188,7 @@ class OwnedRows:
         """Whether there is such a row."""
         return bool(
             self._database.query(
-                f"SELECT 1 FROM memories WHERE memory_id = ? AND {_OWNED}", (str(memory_id), *self._owner)
+                f"SELECT 1 FROM memories WHERE memory_id = ? AND {_OWNED_TOO}", (str(memory_id), *self._owner)
             )
         )
 
@@ -201,7 +203,7 @@ class OwnedRows:
     def mark_embedded(self, memory_id: UUID, embedded_by: str) -> None:
         """Note who made its vector."""
         self._database.execute(
-            f"UPDATE memories SET embedded_by = ? WHERE memory_id = ? AND {_OWNED}",
+            f"UPDATE memories SET embedded_by = ? WHERE memory_id = ? AND {_OWNED_TOO}",
             (embedded_by, str(memory_id), *self._owner),
         )
 
@@ -233,15 +235,24 @@ class OwnedRows:
         with self._database.transaction():
             return sum(
                 self._database.execute(
-                    f"DELETE FROM memories WHERE memory_id = ? AND {_OWNED}", (str(each), *self._owner)
+                    f"DELETE FROM memories WHERE memory_id = ? AND {_OWNED_TOO}", (str(each), *self._owner)
                 )
                 for each in ids
             )
 
+    def note_intent(self, recording_id: str, intent: str | None) -> bool:
+        """Note what was meant in a recording; False if nothing is remembered of it."""
+        return bool(
+            self._database.execute(
+                f"UPDATE memories SET intent = ? WHERE {_OWNED_TOO} AND recording_id = ?",
+                (intent, *self._owner, recording_id),
+            )
+        )
+
     def delete_recording(self, recording_id: str) -> int:
         """Delete what is remembered of a recording; gives how much it was."""
         return self._database.execute(
-            f"DELETE FROM memories WHERE {_OWNED} AND recording_id = ?", (*self._owner, recording_id)
+            f"DELETE FROM memories WHERE {_OWNED_TOO} AND recording_id = ?", (*self._owner, recording_id)
         )
 
     def delete_all(self) -> int:
@@ -264,7 +275,7 @@ class OwnedRows:
         """Whether that note is there yet."""
         return bool(
             self._database.query(
-                f"SELECT 1 FROM memory_remains WHERE memory_id = ? AND {_OWNED}", (str(memory_id), *self._owner)
+                f"SELECT 1 FROM memory_remains WHERE memory_id = ? AND {_OWNED_TOO}", (str(memory_id), *self._owner)
             )
         )
 
@@ -277,7 +288,7 @@ class OwnedRows:
         """These have a row now, or no vector any more."""
         for each in ids:
             self._database.execute(
-                f"DELETE FROM memory_remains WHERE memory_id = ? AND {_OWNED}", (str(each), *self._owner)
+                f"DELETE FROM memory_remains WHERE memory_id = ? AND {_OWNED_TOO}", (str(each), *self._owner)
             )
 
 
