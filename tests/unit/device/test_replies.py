@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 from pathlib import Path
 
 import pytest
+from tests.fakes.device_intents import install_intents, tiny_intents
 from tests.fakes.release_server import FakeServer
 from tests.unit.assist.approved import approved
 
@@ -13,6 +15,7 @@ from projectone.assist import usual_encoder
 from projectone.assist.embeddings import HashingEmbedder
 from projectone.assist.protocols import Judgement
 from projectone.contracts.signatures import sign_policies
+from projectone.device.cli.ask import ASK
 from projectone.device.cli.policies import POLICIES
 from projectone.device.client import DeviceClient
 from projectone.errors import ContractError, RollbackError, SignatureError
@@ -76,9 +79,27 @@ def test_what_was_asked_before_changes_the_answer_only_while_memory_is_on(
     assert answer() == "card-1"
 
 
-def test_the_terminal_lists_the_set_and_says_why(client: DeviceClient, server: FakeServer, tmp_path: Path) -> None:
-    import argparse
+def test_ask_gives_the_approved_answer_and_remembers_what_was_asked(
+    client: DeviceClient, server: FakeServer, tmp_path: Path
+) -> None:
+    install_intents(client.status().home, tiny_intents(tmp_path / "model"), version="1.0.0")
+    client.memory.switch(is_on=True)
+    arguments = argparse.Namespace(
+        words=["is", "it", "warm"], recording=None, labels=False, list=False, forget=None, label=None, none=False
+    )
+    assert "reply" not in ASK.execute(client, arguments).facts  # no policies are here yet
+    client.assist.forget()
+    client.replies.install(write(server, tmp_path / "set.json", 1))
+    first, again = ASK.execute(client, arguments), ASK.execute(client, arguments)
+    assert first.text.startswith("First the weather.\n  It sounds like 'weather'")
+    assert again.facts["reply"]["response_id"] == "weather-1" and "said before" in again.text
+    (kept, _) = client.memory.newest()
+    assert (kept.about.kind, kept.about.intent, kept.text) == ("asked", "weather", "is it warm")
+    client.assist.forget()
+    assert client.memory.newest() == []
 
+
+def test_the_terminal_lists_the_set_and_says_why(client: DeviceClient, server: FakeServer, tmp_path: Path) -> None:
     def run(action: str, *words: str) -> dict[str, object]:
         return POLICIES.execute(client, argparse.Namespace(action=action, words=list(words))).facts
 
