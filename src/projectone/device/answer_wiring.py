@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from projectone.assist.generation.breaker import BreakerGenerator
+from projectone.assist.generation.cache import CachedGenerator, KeptAnswers
 from projectone.assist.generation.checked import CheckedGenerator
 from projectone.assist.generation.consented import ConsentedGenerator
 from projectone.assist.generation.deadline import DeadlineGenerator
@@ -48,6 +49,9 @@ def answers(
         clock: Now.
     """
 
+    def keep(generator: Generator) -> Generator:
+        return CachedGenerator(generator, KeptAnswers(database), clock=clock)
+
     def make_chain() -> Chain:
         links: list[Generator] = []
         if settings.answers_local_model is not None:
@@ -55,7 +59,7 @@ def answers(
             from projectone.assist.generation.local.language_model import LocalGenerator
 
             local = DeadlineGenerator(LocalGenerator(settings.answers_local_model))
-            links.append(CheckedGenerator(local, flags))
+            links.append(keep(CheckedGenerator(local, flags)))
         last = TemplateGenerator(WORDINGS)
         here = None if settings.answers_local_model is None else settings.answers_local_model.name
         if settings.answers_url is None:
@@ -63,7 +67,7 @@ def answers(
         server = _server(settings)
         hosted = HostedGenerator(server, before_bytes_leave=partial(made.before_bytes_leave, server.host, server.model))
         mask = MaskedGenerator(BreakerGenerator(DeadlineGenerator(hosted)), names=names)
-        links.append(CheckedGenerator(ConsentedGenerator(mask, made.require_consent), flags))
+        links.append(keep(CheckedGenerator(ConsentedGenerator(mask, made.require_consent), flags)))
         return Chain(
             FallbackGenerator(links, last),
             last.model_version,

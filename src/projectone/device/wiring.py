@@ -15,6 +15,7 @@ from projectone.contracts.versions import Family
 from projectone.device import answer_wiring, intent_wiring, memory_wiring, model_wiring, safety_wiring
 from projectone.device.acceptance import M010_TRIALS, TRIALS_BY_FAMILY, Acceptance
 from projectone.device.adoption import Adoption, ModelLine
+from projectone.device.answers import ANSWERS_KEPT as M021_ANSWERS_KEPT
 from projectone.device.answers import ANSWERS_SENT as M020_ANSWERS
 from projectone.device.assistant import M016_ASKED, Assistant
 from projectone.device.client import DeviceClient
@@ -86,6 +87,7 @@ MIGRATIONS = (
     M018_MEMORY,
     M019_FAMILIES,
     M020_ANSWERS,
+    M021_ANSWERS_KEPT,
 )
 
 # The first things that are made in a home.

@@ -93,12 +93,26 @@ def test_a_withdrawal_stops_it_and_empties_the_list(
         "templates": "",
         "is_allowed": False,
         "n_sent": 0,
+        "n_kept": 0,
     }
     server.received.clear()
     assert run(capsys, "answer", "what helps against hiccups")["by"] == "template"
     assert server.received == []
     kept = b"".join(path.read_bytes() for path in (tmp_path / "device").glob("device.sqlite*"))
     assert b"hiccups" not in kept
+
+
+@pytest.mark.usefixtures("with_server")
+def test_a_question_that_says_the_same_is_not_sent_again(
+    server: ChatServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(capsys, "consent", "grant", "hosted_answers", "--yes")
+    questions = ("what's good for a cold", "What is good for a cold?", "what is not good for a cold")
+    cached = [run(capsys, "answer", question)["cached"] for question in questions]
+    assert (cached, len(server.received)) == (["no", "near", "no"], 2)
+    assert run(capsys, "answers")["n_kept"] == 2
+    run(capsys, "answers", "forget")
+    assert run(capsys, "answer", questions[0])["cached"] == "no"
 
 
 @pytest.mark.usefixtures("with_server")

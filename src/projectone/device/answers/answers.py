@@ -8,6 +8,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any, Final
 
+from projectone.assist.generation.cache import KeptAnswers
 from projectone.assist.generation.fallback import FallbackGenerator
 from projectone.assist.generation.masking import MaskedGenerator
 from projectone.assist.generation.protocol import Answer, Event, GenerationError, GenerationRequest
@@ -94,6 +95,7 @@ class AnswersState:
     templates: str
     is_allowed: bool
     n_sent: int
+    n_kept: int
 
     def facts(self) -> dict[str, Any]:
         """For programs."""
@@ -116,6 +118,7 @@ class Answers:
         self._database = database
         self._consent = consent
         self._sent = SentQuestions(database)
+        self._kept = KeptAnswers(database)
         self._deadline_s = deadline_s
         self._clock = clock
 
@@ -199,17 +202,25 @@ class Answers:
             SettingsError: if a setting of answers is wrong.
         """
         chain = self._chain
-        n_sent = self._sent.count(self._clock())
-        return AnswersState(chain.local, chain.host, chain.model, chain.templates, self.is_allowed, n_sent)
+        now = self._clock()
+        return AnswersState(
+            local=chain.local,
+            host=chain.host,
+            model=chain.model,
+            templates=chain.templates,
+            is_allowed=self.is_allowed,
+            n_sent=self._sent.count(now),
+            n_kept=self._kept.count(_THE_PERSON, now),
+        )
 
     def sent(self, limit: int = 50) -> list[SentQuestion]:
         """What left in the last 30 days, the last first, as it left."""
         return self._sent.newest(limit, self._clock())
 
     def forget(self) -> int:
-        """Let go of the list of what left; called with a withdrawal too."""
+        """Let go of the list of what left and of the answers that were kept; called with a withdrawal too."""
         with self._database.transaction():
-            n_gone = self._sent.forget()
+            n_gone = self._sent.forget() + self._kept.forget(_THE_PERSON)
         self._database.empty_log()
         return n_gone
 

@@ -158,6 +158,7 @@ def _state(client: DeviceClient) -> Result:
         + (f", model {state.model}" if state.host else ""),
         f"may leave   {'yes' if state.is_allowed else 'no: projectone consent grant hosted_answers'}",
         f"sent        {state.n_sent} questions in the last 30 days: projectone answers sent",
+        f"kept        {state.n_kept} answers, for a week: projectone answers forget",
         f"last        templates {state.templates}, which always answer",
     ]
     return Result(state.facts(), "\n".join(lines))
@@ -174,7 +175,7 @@ ANSWER = Command(
 ANSWERS = Command(
     "  projectone answers                       who answers here, and whether anything may leave\n"
     "  projectone answers sent                  every question that left, as it left\n"
-    "  projectone answers forget                drop that list",
+    "  projectone answers forget                drop that list and the answers that were kept",
     _answers_arguments,
     _answers,
 )
