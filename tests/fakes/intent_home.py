@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 import uuid
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 from tests.fakes.taught_intents import INTENTS, TEACHING, examples, write_lines
@@ -18,6 +18,7 @@ from projectone.contracts.assist import IntentCorrection
 from projectone.contracts.consent import ConsentReceipt
 from projectone.server.corpus.intake import Intake
 from projectone.server.corpus.labels import Labels
+from projectone.server.corpus.retention import withdraw
 from projectone.server.sandbox.decode import decode_wav
 from projectone.server.training.classifiers import Example, teach_classifier
 
@@ -105,6 +106,12 @@ class IntentHome(TrainerHome):
         intake = Intake(self.catalog, self.blobs, decode_wav, lambda: NOW, knows=Labels(self.engine).knows)
         intake.accept(sample, sample.payload, "device")
         return str(sample.sample_id)
+
+    def withdraw(self, contributor: str) -> None:
+        """A person takes their consent to intents back."""
+        receipt_id = uuid.uuid5(uuid.NAMESPACE_OID, f"{contributor}/intents")
+        done = withdraw(self.catalog, self.blobs, receipt_id, contributor_id=contributor, now=datetime.now(UTC))
+        assert done is not None
 
     def correct_many(self, n: int, *, seed: int, people: str = "person", is_wrong: bool = False) -> list[str]:
         """Corrections of three people; with `is_wrong` each of them means the next intent."""

@@ -53,6 +53,7 @@ def test_corrected_intents_become_a_classifier_and_poison_ends_in_quarantine(
         assert Labels(home.engine).all() == ("alarm", "music", "weather")
 
         home.correct_many(60, seed=11)
+        home.correct("eve", "1", "wake the alarm wake", "alarm")
         asked = server("run", *INTENTS)["run"]
         assert (asked["family"], Runs(home.engine).next_due("speech")) == ("intents", None)
         (deployed,) = server("work", "--once")["runs"]
@@ -83,17 +84,24 @@ def test_corrected_intents_become_a_classifier_and_poison_ends_in_quarantine(
         listed = files.listed("targets", snapshot.signed.meta["targets.json"].version).signed.targets
         assert list(listed) == [release_path("stable.intents", "float16")]
 
+        monkeypatch.setenv("PROJECTONE_SERVER_RETRAIN_DAYS", "0")
+        home.withdraw("eve")
+        (replaced,) = server("work", "--once")["runs"]
+        assert (replaced["trigger"], replaced["state"], replaced["n_new"]) == ("withdrawal", "succeeded", 0), replaced
+        assert replaced["n_items"] == deployed["n_items"] - 1
+        assert server("status", *INTENTS)["production"]["version"] == "1.2.0"
+
         home.correct_many(60, seed=12, people="mallory", is_wrong=True)
         server("run", *INTENTS)
         (poisoned,) = server("work", "--once")["runs"]
         assert poisoned["state"] == "quarantined", poisoned
         assert {"worse-overall", "intent-worse"} & {one["code"] for one in poisoned["verdict"]["checks"]}
         assert (home.folder / "quarantine" / poisoned["run_id"] / "model" / "classifier.json").is_file()
-        assert server("status", *INTENTS)["production"]["version"] == "1.1.0"
+        assert server("status", *INTENTS)["production"]["version"] == "1.2.0"
 
         assert server("rollout", "status", *INTENTS)["release"]["channel"] == "stable.intents"
         server("rollout", "rollback", *INTENTS)
         back = server("status", *INTENTS)["production"]
-        assert (back["version"], back["seq"]) == ("1.2.0", 3)
-        assert back["weights_sha256"] == digest_of(home.first / "model.safetensors")
+        assert (back["version"], back["seq"]) == ("1.3.0", 4)
+        assert back["weights_sha256"] == digest_of(home.first / "model.safetensors")  # 1.1.0 knew what was withdrawn
         home.close()
