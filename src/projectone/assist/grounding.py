@@ -10,9 +10,10 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
-from typing import Literal
+from typing import Literal, cast
 
 from projectone.assist.number_words import numbers_in_words
+from projectone.assist.units import unit_beside
 
 ClaimKind = Literal["name", "number", "date"]
 
@@ -33,7 +34,10 @@ _DATES = (
     re.compile(rf"\b(?P<weekday>{'|'.join(_WEEKDAYS)})s?\b", re.I),
 )
 _CLOCK = re.compile(r"\b([01]?\d|2[0-3])[:.]([0-5]\d)(?::[0-5]\d)?\b(?! ?%)")
-_NUMBER = re.compile(r"(?<![\w.,])[-\u2212]?\d+(?:[., \u00a0]\d{3})*(?:[.,]\d+)?(?!\d)|(?<=[a-zA-Z/x-])\d+(?:\.\d+)?")
+_NUMBER = re.compile(
+    r"(?<![\w.,])[-\u2212]?\d+(?:[., \u00a0]\d{3})*(?:[.,]\d+)?(?!\d)|(?<=[/-])\d+(?:\.\d+)?|(?<=\bx)\d+"
+)
+_LIST_NUMBER = re.compile(r"^[ \t]{0,9}\d{1,2}[.)](?=\s|$)", re.M)
 # Every repetition has an end: a text of strangers may be made so that a pattern tries all ways.
 _ADDRESS = re.compile(r"(?<!\S)\S{1,64}@\S{1,255}\.\w{2,20}|https?://\S+|www\.\S+")
 _SENTENCE = re.compile(r"(?:^|[.!?\n\u2022]\s{0,9}|^\s{0,9}[-*]\s{1,9})([A-Z][\w'-]*)", re.M)
@@ -76,7 +80,8 @@ def unsupported(answer: str, sources: Sequence[str]) -> tuple[Claim, ...]:
 
 
 Date = tuple[int | None, int | None, int | None]  # year, month, day
-Value = Date | Decimal | str
+Quantity = tuple[Decimal, str | None]  # of what, if that is said
+Value = Date | Quantity | str
 
 
 class Sources:
@@ -88,21 +93,21 @@ class Sources:
 
     def __init__(self, texts: Sequence[str]) -> None:
         self._words: set[str] = set()
-        self._numbers: set[Decimal] = set()
+        self._quantities: set[Quantity] = set()
         self._dates: set[Date] = set()
         self._others: set[str] = set()
         for source in texts:
             self._words |= {_plain(word) for word in re.findall(r"[\w'-]+", source)}
             for claim, value in _found(source):
-                if isinstance(value, Decimal):
-                    self._numbers.add(value)
-                elif isinstance(value, tuple):
-                    self._dates.add(value)
-                elif claim.kind != "name":
-                    self._others.add(value)
-            self._numbers |= {Decimal(value) for _, value in numbers_in_words(source, is_one_a_number=True)}
-            # "1200 and 3.5": the year of a date and the hours of a clock are numbers too.
-            self._numbers |= {Decimal(digits) for digits in re.findall(r"\d+", source)}
+                if claim.kind == "number":
+                    self._quantities.add(cast(Quantity, value))
+                elif claim.kind == "date":
+                    self._dates |= {cast(Date, value)} if isinstance(value, tuple) else set()
+                    self._others |= {value} if isinstance(value, str) else set()
+                    # The year of a date and the hours of a clock are numbers too.
+                    self._quantities |= {(Decimal(digits), None) for digits in re.findall(r"\d+", claim.text)}
+            ones = (written for written in numbers_in_words(source, is_one_a_number=True) if written.value == 1)
+            self._quantities |= {(Decimal(1), unit_beside(source, 0, written.end)) for written in ones}
         self._words |= {part for word in tuple(self._words) for part in word.split("-")}
 
     def lack(self, answer: str) -> tuple[Claim, ...]:
@@ -110,10 +115,13 @@ class Sources:
         return tuple(dict.fromkeys(claim for claim, value in _found(answer) if not self._has(claim, value)))
 
     def _has(self, claim: Claim, value: Value) -> bool:
-        if isinstance(value, Decimal):
-            return value in self._numbers
+        if claim.kind == "number":
+            number, unit = cast(Quantity, value)
+            # "5" may be said of what a source has five days of, "5 days" of a bare "5"; "5 mg" of five days may not.
+            units = {known for other, known in self._quantities if other == number}
+            return bool(units) and (unit is None or None in units or unit in units)
         if isinstance(value, tuple):
-            return any(_is_within(value, other) for other in self._dates)
+            return any(_is_within(cast(Date, value), other) for other in self._dates)
         if claim.kind == "name":
             return all(part in self._words for part in value.split())
         return value in self._others
@@ -136,11 +144,12 @@ def _found(text: str) -> Iterator[tuple[Claim, Value]]:
     for match in _ADDRESS.finditer(rest):
         yield Claim("name", match.group()), " ".join(_plain(part) for part in re.findall(r"[\w'-]+", match.group()))
     rest = _ADDRESS.sub(lambda match: " " * len(match.group()), rest)
+    rest = _LIST_NUMBER.sub(lambda match: " " * len(match.group()), rest)
     for match in _NUMBER.finditer(rest):
         if (number := _number(match.group())) is not None:
-            yield Claim("number", match.group().strip()), number
-    for said, value in numbers_in_words(rest):
-        yield Claim("number", said), Decimal(value)
+            yield Claim("number", match.group().strip()), (number, unit_beside(rest, match.start(), match.end()))
+    for written in numbers_in_words(rest):
+        yield Claim("number", written.said), (Decimal(written.value), unit_beside(rest, 0, written.end))
     for name in _names(rest):
         yield Claim("name", name), " ".join(_plain(part) for part in name.split() if part[0].isupper())
 

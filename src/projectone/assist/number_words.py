@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 
 _UNITS = (
     "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
@@ -24,8 +25,16 @@ _WORD = "|".join(sorted({*_VALUES, *_SCALES}, key=len, reverse=True))
 _RUN = re.compile(rf"\b(?:a )?(?:{_WORD})(?:(?:[ -]| and )(?:{_WORD}))*\b", re.I)
 
 
-def numbers_in_words(text: str, *, is_one_a_number: bool = False) -> list[tuple[str, int]]:
-    """What stands there, and its value, in order.
+class WrittenNumber(NamedTuple):
+    """A number in words: as it stands there, its value, and where in the text it ends."""
+
+    said: str
+    value: int
+    end: int
+
+
+def numbers_in_words(text: str, *, is_one_a_number: bool = False) -> list[WrittenNumber]:
+    """What stands there, in order.
 
     Args:
         text: To look through.
@@ -35,7 +44,7 @@ def numbers_in_words(text: str, *, is_one_a_number: bool = False) -> list[tuple[
     for match in _RUN.finditer(text):
         words = [word for word in re.split(r"[ -]", match.group().lower()) if word not in ("and", "a")]
         if words != ["one"] or is_one_a_number:
-            found += [(match.group(), value) for value in _values(words)]
+            found += [WrittenNumber(match.group(), value, match.end()) for value in _values(words)]
     return found
 
 

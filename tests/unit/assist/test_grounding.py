@@ -9,6 +9,7 @@ from projectone.assist.number_words import numbers_in_words
 
 SOURCES = [
     "On 2024-03-12 Anna Meyer rang about three invoices, 1,200.50 euros in all.",
+    "Take 2 tablets for 3 weeks, with 30 milligrams each, one hour before sleep. The pack lasts 24 months.",
     "The office in Paris opens on Monday at 9:30; write to help@example.org.",
 ]
 
@@ -23,6 +24,8 @@ SOURCES = [
         "I'm sorry, I can't help with that. Please ask again tomorrow.",
         "It was in March 2024.",
         "You may call; we march on.",
+        "1. Take 30 mg\n2. for three weeks\n3) and sleep 1 hour later",
+        "Two of them, and thirty; 24 of that.",
     ],
 )
 def test_what_the_sources_have_is_grounded_however_it_is_written(answer: str) -> None:
@@ -43,6 +46,9 @@ def test_what_the_sources_have_is_grounded_however_it_is_written(answer: str) ->
         ("It opens at 9:45.", Claim("date", "9:45")),
         ("Write to sales@example.com.", Claim("name", "sales@example.com")),
         ("Your stops: Rome, Paris.", Claim("name", "Rome")),
+        ("It lasts 24 days.", Claim("number", "24")),
+        ("It costs $24.", Claim("number", "24")),
+        ("It lasts twenty four hours.", Claim("number", "twenty four")),
     ],
 )
 def test_what_no_source_has_is_named(answer: str, made_up: Claim) -> None:
@@ -86,7 +92,7 @@ def test_each_claim_is_told_once() -> None:
     ],
 )
 def test_numbers_in_words_have_their_value(text: str, values: list[int]) -> None:
-    assert [value for _, value in numbers_in_words(text)] == values
+    assert [written.value for written in numbers_in_words(text)] == values
 
 
 @pytest.mark.parametrize(
