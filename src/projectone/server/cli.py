@@ -48,7 +48,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "assist": ("projectone.server.work.assist", "small classifiers: teach one from a few examples, judge one"),
     "vectors": ("projectone.server.work.vectors", "the store of vectors: check it, sweep it, forget a person"),
     "validate": ("projectone.server.work.validate", "hold-out suites on a classifier, an alarm or answers"),
-    "serve-assist": ("projectone.server.work.serve_assist", "small models as a service, here or on a cluster"),
+    "job": ("projectone.server.work.job", "train, evaluate or teach on a machine that may be taken away"),
     "serve-assist": ("projectone.server.work.serve_assist", "small models as a service, here or on a cluster"),
     "convert": ("projectone.server.work.convert", "write a model in the layout that another program opens"),
     "doctor": ("projectone.server.doctor", "what this machine keeps of our promises, and how fast it is"),

@@ -20,6 +20,7 @@ from projectone.server.evaluation.inspection import (
     vocabulary_digest,
     windows_of,
 )
+from projectone.server.evaluation.kept_hearings import Hear, hear_all
 from projectone.server.evaluation.probes import probes
 from projectone.speech.checkpoint import WhisperCheckpoint
 from projectone.speech.int8 import Numerics, load_for_inference
@@ -45,6 +46,7 @@ def score_model(
     examine: bool = False,
     on_progress: Callable[[int, int], None] | None = None,
     clock: Callable[[], float] = time.monotonic,
+    hear: Hear = hear_all,
 ) -> EvaluationReport:
     """Transcribe every clip of the set with the model in `folder`, and count.
 
@@ -57,6 +59,7 @@ def score_model(
         examine: Also try what a gate asks for: sounds without speech, timestamps, vocabulary, cost.
         on_progress: Told how many clips are done, of how many.
         clock: Seconds, monotonic.
+        hear: What transcribes the clips; a `KeptHearings` goes on where it was ended.
 
     Raises:
         ArtifactError: if `folder` is not a model.
@@ -71,18 +74,20 @@ def score_model(
     known = checkpoint.tokenizer.languages
     if checkpoint.tokenizer.is_multilingual and options.language is not None and options.language not in known:
         raise EvaluationError(f"language: expected one of {', '.join(known)}, got {options.language!r}")
-    heard = transcribe_many(
+    weights_sha256 = digest_of(folder / WEIGHTS)
+    heard = hear(
         checkpoint,
         [clip.samples for clip in golden.clips],
+        identity=f"{weights_sha256} {numerics} {golden.sha256}",
         batch_size=batch_size,
         options=options,
         on_progress=on_progress,
     )
     utterances = [score_utterance(clip, said.text) for clip, said in zip(golden.clips, heard, strict=True)]
-    n_tokens = sum(len(segment.tokens) for said in heard for segment in said.segments)
+    n_tokens = sum(said.n_tokens for said in heard)
     report = report_on(
         utterances,
-        model_sha256=digest_of(folder / WEIGHTS),
+        model_sha256=weights_sha256,
         dataset_sha256=golden.sha256,
         audio_s=golden.audio_s,
         wall_s=clock() - begun,

@@ -12,7 +12,8 @@ from __future__ import annotations
 import random
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 
 import mlx.core as mx
 import numpy as np
@@ -32,13 +33,13 @@ from projectone.assist.encoder.bert_files import BertFiles
 from projectone.assist.encoder.wordpiece import WordPiece, whole_words
 from projectone.assist.noise import RecognitionNoise
 from projectone.errors import TrainingError
-from projectone.server.training.adamw import AdamW, Tensors, learning_rate_at
-from projectone.server.training.clipped_step import ClippedAdamW
+from projectone.server.training.adamw import Tensors
+from projectone.server.training.course_states import CourseState, CourseStates, fingerprint_of
+from projectone.server.training.course_steps import DIRECTIONS, Steps
 from projectone.speech import ops
 
 Example = tuple[str, str | None]
 Indices = npt.NDArray[np.int64]
-_DIRECTIONS = "directions"
 _FROZEN = ("embeddings.", "pooler.")
 _SMALLEST_LENGTH = 1e-12
 
@@ -103,6 +104,7 @@ def teach_classifier(
     development: Sequence[Example] = (),
     config: ClassifierConfig | None = None,
     on_progress: Callable[[int, int, float], None] | None = None,
+    work_folder: Path | None = None,
 ) -> Taught:
     """Teach from examples; those without a label only help to find the threshold.
 
@@ -115,8 +117,11 @@ def teach_classifier(
         development: Texts and labels that are not learned from.
         config: How.
         on_progress: Gets steps done, steps in all, and the loss.
+        work_folder: Where each epoch is kept until everything is learned, so that a teaching that was ended is gone
+            on with and ends in the same bits. Whoever saves the classifier removes it.
 
     Raises:
+        StorageError: if an epoch cannot be kept.
         TrainingError: if there are fewer than two labels, a label has too few examples to hold one out, the
             development texts have a label that no example has or none at all, or the loss is not finite.
     """
@@ -127,13 +132,18 @@ def teach_classifier(
     labels = tuple(sorted({str(label) for _, label in learned}))
     _check(labels, judged, config)
     course = _Course(base, labels, config, on_progress)
-    weights, n_epochs, curve = course.run(learned, judged)
+    states = (
+        None
+        if work_folder is None
+        else CourseStates(work_folder, fingerprint_of(base, learned, judged, asdict(config)))
+    )
+    weights, n_epochs, curve = course.run(learned, judged, states=states and states.part("first"))
     head = _measured_head(course, weights, judged, {"accuracy_by_epoch": curve, "n_epochs": n_epochs})
     if config.alarm_label is not None:
         head = replace(head, alarm=_alarm(course, weights, judged, head.scale))
     if not development:
-        weights, _, _ = course.run(labelled, (), n_epochs=n_epochs)
-        head = replace(head, directions=np.array(_unit(weights[_DIRECTIONS])))
+        weights, _, _ = course.run(labelled, (), n_epochs=n_epochs, states=states and states.part("again"))
+        head = replace(head, directions=np.array(_unit(weights[DIRECTIONS])))
     tuned = {name: np.array(weights[name]) for name in base.tensors}
     return Taught(replace(base, tensors=tuned), head)
 
@@ -157,7 +167,12 @@ class _Course:
         self._on_progress = on_progress
 
     def run(
-        self, learned: Sequence[Example], judged: Sequence[Example], *, n_epochs: int | None = None
+        self,
+        learned: Sequence[Example],
+        judged: Sequence[Example],
+        *,
+        n_epochs: int | None = None,
+        states: CourseStates | None = None,
     ) -> tuple[Tensors, int, list[float]]:
         """Weights with directions after the best epoch, which that was, and the accuracy after each, 0 first.
 
@@ -166,13 +181,18 @@ class _Course:
         config, n_all = self.config, self.config.max_epochs
         tokens = self._wordpiece.tokens([text for text, _ in learned])
         wanted = np.array([self.labels.index(str(label)) for _, label in learned])
-        weights = self._base | {_DIRECTIONS: self._means(tokens, wanted)}
         inside = [row for row in judged if row[1] is not None]
         sample = random.Random(config.seed).sample(inside, min(len(inside), config.most_judged))
-        curve = [self._accuracy(weights, sample)] if judged else []
-        best, best_epoch = weights, 0
-        steps = _Steps(config, -(-len(tokens) // config.batch_size) * n_all)
-        for epoch in range(1, (n_all if n_epochs is None else n_epochs) + 1):
+        steps = Steps(config, -(-len(tokens) // config.batch_size) * n_all)
+        kept = states.latest() if states else None
+        if kept is not None:
+            weights, best, best_epoch, curve = kept.weights, kept.best, kept.best_epoch, list(kept.curve)
+            steps.go_on(kept.n_steps, kept.moments)
+        else:
+            weights = self._base | {DIRECTIONS: self._means(tokens, wanted)}
+            best, best_epoch = weights, 0
+            curve = [self._accuracy(weights, sample)] if judged else []
+        for epoch in range(kept.epoch + 1 if kept else 1, (n_all if n_epochs is None else n_epochs) + 1):
             shown = self._wordpiece.tokens(self._heard([text for text, _ in learned], epoch))
             for batch in self._batches(tokens, epoch):
                 loss, weights = steps.take(self._gradients(weights, [shown[i] for i in batch], wanted[batch]), weights)
@@ -182,6 +202,17 @@ class _Course:
                 curve.append(self._accuracy(weights, sample))
             if not judged or curve[-1] > max(curve[:-1]):
                 best, best_epoch = weights, epoch
+            if states:
+                state = CourseState(
+                    epoch=epoch,
+                    n_steps=steps.n_done,
+                    weights=weights,
+                    moments=steps.moments(),
+                    best=best,
+                    best_epoch=best_epoch,
+                    curve=tuple(curve),
+                )
+                states.save(state)
         return best, best_epoch, curve
 
     def vectors(self, weights: Mapping[str, mx.array], texts: Sequence[str]) -> mx.array:
@@ -230,7 +261,7 @@ class _Course:
 
         def loss(tuned: Tensors) -> mx.array:
             vectors = sentence_vectors(frozen | tuned, self._sizes, *batch)
-            cosines = vectors @ _unit(tuned[_DIRECTIONS]).T
+            cosines = vectors @ _unit(tuned[DIRECTIONS]).T
             return ops.cross_entropy(cosines * self.config.training_scale, targets).mean()
 
         made: tuple[mx.array, Tensors] = mx.value_and_grad(loss)(
@@ -240,48 +271,14 @@ class _Course:
 
     def _accuracy(self, weights: Mapping[str, mx.array], rows: Sequence[Example]) -> float:
         vectors = self.vectors(weights, [text for text, _ in rows])
-        nearest = np.array(mx.argmax(vectors @ _unit(weights[_DIRECTIONS]).T, axis=1))
+        nearest = np.array(mx.argmax(vectors @ _unit(weights[DIRECTIONS]).T, axis=1))
         return float(np.mean([self.labels[i] == label for i, (_, label) in zip(nearest, rows, strict=True)]))
-
-
-class _Steps:
-    """Updates of the encoder and, by a rate of their own, of the directions."""
-
-    def __init__(self, config: ClassifierConfig, n_all: int) -> None:
-        self._config, self.n_all, self.n_done = config, n_all, 0
-        self._update = ClippedAdamW(AdamW(), limit=1.0)
-        self._moments: dict[bool, tuple[Tensors, Tensors]] = {}
-
-    def take(self, made: tuple[mx.array, Tensors], weights: Tensors) -> tuple[float, Tensors]:
-        """The loss, and new weights.
-
-        Raises:
-            TrainingError: if the loss or the gradients are not finite.
-        """
-        loss, gradients = made
-        mx.eval(loss, gradients)
-        after = dict(weights)
-        for is_head, highest in ((False, self._config.learning_rate), (True, self._config.direction_rate)):
-            names = [name for name in gradients if (name == _DIRECTIONS) == is_head]
-            before = {name: weights[name] for name in names}
-            rate = learning_rate_at(
-                self.n_done, n_steps=self.n_all, highest=highest, warmup_share=self._config.warmup_share
-            )
-            if is_head not in self._moments:
-                self._moments[is_head] = self._update.optimiser.zeros(before)
-            moved = {name: gradients[name] for name in names}
-            new, self._moments[is_head], norm = self._update(before, moved, self._moments[is_head], rate, self.n_done)
-            if not np.isfinite([float(loss), float(norm)]).all():
-                raise TrainingError(f"step {self.n_done + 1}: the loss is not finite; try a smaller learning rate")
-            after |= new
-        self.n_done += 1
-        return float(loss), after
 
 
 def _measured_head(
     course: _Course, weights: Mapping[str, mx.array], judged: Sequence[Example], record: Mapping[str, object]
 ) -> Head:
-    directions = np.array(_unit(weights[_DIRECTIONS]))
+    directions = np.array(_unit(weights[DIRECTIONS]))
     cosines = np.array(course.vectors(weights, [text for text, _ in judged])) @ directions.T
     is_inside = np.array([label is not None for _, label in judged])
     wanted = np.array([course.labels.index(label) if label is not None else -1 for _, label in judged])
@@ -304,7 +301,7 @@ def _measured_head(
 
 
 def _alarm(course: _Course, weights: Mapping[str, mx.array], judged: Sequence[Example], scale: float) -> Alarm:
-    cosines = np.array(course.vectors(weights, [text for text, _ in judged])) @ np.array(_unit(weights[_DIRECTIONS])).T
+    cosines = np.array(course.vectors(weights, [text for text, _ in judged])) @ np.array(_unit(weights[DIRECTIONS])).T
     label = str(course.config.alarm_label)
     shares = probabilities(cosines, scale)[:, course.labels.index(label)]
     has_label = [own == label for _, own in judged]

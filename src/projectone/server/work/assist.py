@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import sys
 from dataclasses import asdict
 from pathlib import Path
 
 from projectone.assist.calibration import interval
-from projectone.assist.classifiers import judge_rows, load_classifier, save_classifier
+from projectone.assist.classifiers import Head, judge_rows, load_classifier, save_classifier
 from projectone.assist.encoder.bert_files import TOKENIZER, read_bert
 from projectone.assist.encoder.wordpiece import whole_words
 from projectone.assist.noise import RecognitionNoise
@@ -102,10 +103,13 @@ def read_examples(path: Path) -> list[Example]:
 
 
 def _train(arguments: argparse.Namespace) -> dict[str, object]:
-    if arguments.out.exists():
-        raise SettingsError(f"--out: {arguments.out} exists already; name a new folder")
+    teaching = arguments.out.parent / f"{arguments.out.name}.teaching"
+    _check_places(arguments, teaching)
     config = _config(arguments)
     examples = read_examples(arguments.data)
+    if arguments.out.exists():  # it was ended between the last file and the last word
+        shutil.rmtree(teaching, ignore_errors=True)
+        return _facts(arguments.out, load_classifier(arguments.out).head, len(examples))
     development = read_examples(arguments.development) if arguments.development else []
     base = read_bert(arguments.encoder or resolve_encoder(MINILM))
     line = ProgressLine(sys.stderr)
@@ -118,17 +122,38 @@ def _train(arguments: argparse.Namespace) -> dict[str, object]:
             on_progress=lambda n_done, n_all, loss: line.show(
                 f"step {n_done}/{n_all}, loss {loss:.3f}", is_last=n_done == n_all
             ),
+            work_folder=teaching,
         )
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(
+            f"interrupted; whole epochs are kept in {teaching.name}, the same command with --resume goes on"
+        ) from None
     except TrainingError as error:
         raise TrainingError(f"{arguments.data.name}: {error}") from error
     save_classifier(arguments.out, taught.encoder, taught.head, bits=arguments.bits)
+    shutil.rmtree(teaching, ignore_errors=True)
+    return _facts(arguments.out, taught.head, len(examples))
+
+
+def _check_places(arguments: argparse.Namespace, teaching: Path) -> None:
+    if arguments.resume:
+        return
+    if arguments.out.exists():
+        raise SettingsError(f"--out: {arguments.out} exists already; name a new folder")
+    if teaching.exists():
+        raise SettingsError(
+            f"--out: {teaching.name} holds a teaching that was begun; give --resume to go on with it, or remove it"
+        )
+
+
+def _facts(out: Path, head: Head, n_examples: int) -> dict[str, object]:
     return {
-        "out": str(arguments.out),
-        "n_labels": len(taught.head.labels),
-        "n_examples": len(examples),
-        "size_bytes": sum(path.stat().st_size for path in arguments.out.iterdir()),
-        **taught.head.measured,
-    } | ({"alarm": asdict(taught.head.alarm)} if taught.head.alarm else {})
+        "out": str(out),
+        "n_labels": len(head.labels),
+        "n_examples": n_examples,
+        "size_bytes": sum(path.stat().st_size for path in out.iterdir()),
+        **head.measured,
+    } | ({"alarm": asdict(head.alarm)} if head.alarm else {})
 
 
 def _judge(arguments: argparse.Namespace) -> dict[str, object]:

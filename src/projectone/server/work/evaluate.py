@@ -16,6 +16,7 @@ from projectone.errors import SettingsError
 from projectone.server.corpus.manifests import read_manifest
 from projectone.server.evaluation.gate import judge
 from projectone.server.evaluation.golden import GoldenSet, load_golden
+from projectone.server.evaluation.kept_hearings import KeptHearings, hear_all
 from projectone.server.evaluation.scorer import SCORING, character_score, score_model, word_score
 from projectone.server.settings import ServerSettings
 from projectone.server.work.clips import open_decoder
@@ -27,7 +28,8 @@ from projectone.speech.transcribe import TranscribeOptions
 SUMMARY = "Score a model on any manifest of speech: word and character error rates with 95 % intervals."
 EXAMPLES = """  projectone-server evaluate --model starter --data speech/manifest.jsonl
   projectone-server evaluate --model out/tuned --data speech/manifest.jsonl --against starter --json
-  projectone-server evaluate --model starter --data speech/manifest.jsonl --numerics int8"""
+  projectone-server evaluate --model starter --data speech/manifest.jsonl --numerics int8
+  projectone-server evaluate --model starter --data speech/manifest.jsonl --keep out/heard"""
 
 _LARGEST_TABLE = 40
 
@@ -47,6 +49,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=get_args(Numerics),
         default="float32",
         help="what the model computes in (default float32; int8 is faster on a CPU; the other model too)",
+    )
+    parser.add_argument(
+        "--keep",
+        type=Path,
+        metavar="DIR",
+        help="keep what was heard there; the same command goes on where it was ended",
     )
     parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
 
@@ -110,6 +118,7 @@ def _score(
         numerics=arguments.numerics,
         batch_size=arguments.batch_size,
         examine=arguments.against is not None,
+        hear=hear_all if arguments.keep is None else KeptHearings(arguments.keep),
         on_progress=lambda n_done, n_clips: line.show(
             f"{name}: {n_done}/{n_clips} clips transcribed", is_last=n_done == n_clips
         ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -131,3 +132,44 @@ def test_settings_that_make_no_sense_are_refused() -> None:
         ClassifierConfig(noise_rate=2.0)
     with pytest.raises(ValueError, match="most_false_alarms"):
         ClassifierConfig(most_false_alarms=1.0)
+
+
+@pytest.mark.parametrize("n_done", [1, 5, 9, 11])
+def test_a_teaching_that_is_ended_anywhere_and_gone_on_with_ends_in_the_same_bits(
+    taught: Taught, tmp_path: Path, n_done: int
+) -> None:
+    def end(n: int, n_all: int, loss: float) -> None:
+        nonlocal n_left
+        n_left -= 1
+        if n_left == 0:
+            raise KeyboardInterrupt
+
+    n_left = n_done
+    with pytest.raises(KeyboardInterrupt):
+        teach_classifier(tiny_bert(), EXAMPLES + NONE, config=CONFIG, on_progress=end, work_folder=tmp_path / "work")
+    n_steps = 0
+
+    def count(n: int, n_all: int, loss: float) -> None:
+        nonlocal n_steps
+        n_steps += 1
+
+    again = teach_classifier(
+        tiny_bert(), EXAMPLES + NONE, config=CONFIG, on_progress=count, work_folder=tmp_path / "work"
+    )
+    assert again.head.measured == taught.head.measured
+    assert np.array_equal(again.head.directions, taught.head.directions)
+    for name, tensor in taught.encoder.tensors.items():
+        assert np.array_equal(again.encoder.tensors[name], tensor), name
+    if n_done > 4:
+        assert n_steps < 13  # whole epochs are not taught twice
+
+
+def test_states_of_another_teaching_are_refused_and_damaged_ones_are_left_out(taught: Taught, tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    teach_classifier(tiny_bert(), EXAMPLES + NONE, config=CONFIG, work_folder=work)
+    with pytest.raises(TrainingError, match="other examples, settings or encoder"):
+        teach_classifier(tiny_bert(), EXAMPLES, config=CONFIG, work_folder=work)
+    for path in work.rglob("tensors.safetensors"):
+        path.write_bytes(path.read_bytes()[:-1])
+    again = teach_classifier(tiny_bert(), EXAMPLES + NONE, config=CONFIG, work_folder=work)
+    assert np.array_equal(again.head.directions, taught.head.directions)
