@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import shutil
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 from projectone.assist.classifiers import Bits, save_classifier
 from projectone.assist.encoder.bert_files import WEIGHTS, read_bert
+from projectone.contracts.base import canonical_json, sha256_hex
 from projectone.errors import DataError, TrainingError
 from projectone.server.evaluation.intents.golden_texts import read_rows
 from projectone.server.pipeline.models import ModelFolders
@@ -24,7 +26,7 @@ _LOGGED_EVERY = 10
 
 
 class IntentTeacher:
-    """Teaches what a run asks for, always from the one encoder.
+    """Teaches what a run asks for, always from the one encoder; what was ended goes on from its last epoch.
 
     Args:
         samples: Where corrected intents come from.
@@ -57,6 +59,10 @@ class IntentTeacher:
         if not development:  # then the teacher holds a part of everything back, and learns all of it in the end
             taught, held_back = [*taught, *held_back], []
         known = {label for _, label in (*learned, *taught)}
+        examples = [*learned, *taught]
+        measured_on = [row for row in (*development, *held_back) if row[1] in known or row[1] is None]
+        # Settings and data may change while a run waits for its worker: then it begins again, in a folder of their own.
+        course = sha256_hex(canonical_json([request.base_sha256, examples, measured_on, asdict(self._config)]))
         log = TrainingLog(request.log_path, time.monotonic)
         log.write("start", n_original=len(learned), n_corrected=len(taught), n_development=len(development))
 
@@ -68,10 +74,11 @@ class IntentTeacher:
 
         made = teach_classifier(
             read_bert(self._models.find(request.base_sha256)),
-            [*learned, *taught],
-            development=[row for row in (*development, *held_back) if row[1] in known or row[1] is None],
+            examples,
+            development=measured_on,
             config=self._config,
             on_progress=on_progress,
+            work_folder=request.work_folder / course[:16],
         )
         shutil.rmtree(request.out, ignore_errors=True)  # what a worker that was killed had finished
         save_classifier(request.out, made.encoder, made.head, bits=_BITS)
