@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 
 from projectone.contracts import endpoints
 from projectone.contracts.base import Contract
+from projectone.contracts.corrections import SampleKind
 from projectone.server.api.answers import contract_body
 from projectone.server.api.auth import Call, Policy
 from projectone.server.api.services import services_of
@@ -29,6 +30,7 @@ class QueuedSample(BaseModel):
     sample_id: UUID
     received_at: str
     duration_s: float
+    kind: SampleKind
     reasons: list[str]
     measures: dict[str, float]
 
@@ -68,12 +70,13 @@ class EntryShown(BaseModel):
 
 @router.get(endpoints.REVIEW_QUEUE, summary="Samples that wait for a person")
 def get_queue(request: Request, call: Annotated[Call, Depends(REVIEWERS)], limit: _Limit = 100) -> list[QueuedSample]:
-    """The oldest first; `projectone-server corpus show ID` has the words, `corpus clip ID` the sound."""
+    """The oldest first; `projectone-server corpus show ID` has the words, `corpus clip ID` sound or sentence."""
     return [
         QueuedSample(
             sample_id=item.sample_id,
             received_at=item.received_at.isoformat(),
             duration_s=item.duration_s,
+            kind=item.kind,
             reasons=list(item.checks.held),
             measures=dict(item.checks.measures),
         )

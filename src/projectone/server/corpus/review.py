@@ -126,6 +126,7 @@ class QueuedSample:
     received_at: datetime
     duration_s: float
     checks: Checks
+    kind: SampleKind
 
 
 class Reviews:
@@ -207,11 +208,11 @@ class Reviews:
 
     def queue(self, n: int) -> list[QueuedSample]:
         """At most `n` of those that wait for a person, oldest first, without their words: needs no key."""
-        columns = (SAMPLES.c.sample_id, SAMPLES.c.received_at, SAMPLES.c.duration_s, SAMPLES.c.checks)
+        columns = [SAMPLES.c[name] for name in ("sample_id", "received_at", "duration_s", "checks", "kind")]
         query = select(*columns).where(_IS_HELD)
         with reading(self._engine) as connection:
             rows = connection.execute(query.order_by(SAMPLES.c.received_at, SAMPLES.c.sample_id).limit(n)).all()
-        return [QueuedSample(row[0], utc(row[1]), row[2], Checks.read(row[3])) for row in rows]
+        return [QueuedSample(row[0], utc(row[1]), row[2], Checks.read(row[3]), row[4]) for row in rows]
 
     def held_clip(self, sample_id: UUID) -> str | None:
         """The clip of a sample that waits for a person; None of any other."""
