@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
 
+from projectone.assist.generation.accounts import AccountedGenerator, Accounts, Budget, BudgetedGenerator
 from projectone.assist.generation.breaker import BreakerGenerator
 from projectone.assist.generation.cache import CachedGenerator, KeptAnswers
 from projectone.assist.generation.checked import CheckedGenerator
@@ -52,6 +54,9 @@ def answers(
     def keep(generator: Generator) -> Generator:
         return CachedGenerator(generator, KeptAnswers(database), clock=clock)
 
+    def count(chain: FallbackGenerator) -> AccountedGenerator:
+        return AccountedGenerator(chain, Accounts(database), clock=clock)
+
     def make_chain() -> Chain:
         links: list[Generator] = []
         if settings.answers_local_model is not None:
@@ -63,13 +68,20 @@ def answers(
         last = TemplateGenerator(WORDINGS)
         here = None if settings.answers_local_model is None else settings.answers_local_model.name
         if settings.answers_url is None:
-            return Chain(FallbackGenerator(links, last), last.model_version, local=here)
+            return Chain(count(FallbackGenerator(links, last)), last.model_version, local=here)
         server = _server(settings)
         hosted = HostedGenerator(server, before_bytes_leave=partial(made.before_bytes_leave, server.host, server.model))
-        mask = MaskedGenerator(BreakerGenerator(DeadlineGenerator(hosted)), names=names)
+        paid = BudgetedGenerator(
+            BreakerGenerator(DeadlineGenerator(hosted)),
+            Accounts(database),
+            Budget(micros=settings.answers_budget_micros),
+            cost=server.cost,
+            clock=clock,
+        )
+        mask = MaskedGenerator(paid, names=names)
         links.append(keep(CheckedGenerator(ConsentedGenerator(mask, made.require_consent), flags)))
         return Chain(
-            FallbackGenerator(links, last),
+            count(FallbackGenerator(links, last)),
             last.model_version,
             mask=mask,
             host=server.host,
@@ -86,9 +98,14 @@ def _server(settings: DeviceSettings) -> HostedServer:
     assert settings.answers_url is not None, "asked for only where one is set"
     if not settings.answers_model:
         raise SettingsError("PROJECTONE_ANSWERS_MODEL: expected the name of the model that the server is asked for")
-    server = HostedServer(base_url=settings.answers_url, model=settings.answers_model)
-    key = _key(settings.answers_key, server.host)
-    return HostedServer(base_url=settings.answers_url, model=settings.answers_model, api_key=key)
+    read_price, write_price = settings.answers_prices
+    server = HostedServer(
+        base_url=settings.answers_url,
+        model=settings.answers_model,
+        prompt_price=read_price,
+        answer_price=write_price,
+    )
+    return replace(server, api_key=_key(settings.answers_key, server.host))
 
 
 def _key(where: str, host: str) -> str:

@@ -141,6 +141,22 @@ class DeviceSettings:
             "help": "Folder of a language model for mlx-lm (extra `local-answers`): asked first, and nothing leaves",
         },
     )
+    answers_prices: tuple[float, float] = field(
+        default=(0.0, 0.0),
+        metadata={
+            "variable": "PROJECTONE_ANSWERS_PRICES",
+            "help": "What that server takes for a million tokens read and a million written, such as `0.15,0.6`",
+            "default": "0,0",
+        },
+    )
+    answers_budget_micros: int | None = field(
+        default=None,
+        metadata={
+            "variable": "PROJECTONE_ANSWERS_BUDGET",
+            "help": "What may be spent on that server in a day, in the currency of the prices, such as `0.5`",
+            "default": "no limit",
+        },
+    )
     answers_deadline_s: float = field(
         default=3.0,
         metadata={
@@ -200,6 +216,8 @@ class DeviceSettings:
             answers_key=environ.get("PROJECTONE_ANSWERS_KEY", ""),
             answers_local_model=_folder(environ.get("PROJECTONE_ANSWERS_LOCAL_MODEL", "")),
             safety_model=_folder(environ.get("PROJECTONE_SAFETY_MODEL", "")),
+            answers_prices=_prices(environ.get("PROJECTONE_ANSWERS_PRICES", "") or "0,0"),
+            answers_budget_micros=_budget_micros(environ.get("PROJECTONE_ANSWERS_BUDGET", "")),
             answers_deadline_s=_seconds(environ.get("PROJECTONE_ANSWERS_DEADLINE_S", "") or "3"),
             update_hours=_hours(environ.get("PROJECTONE_UPDATE_HOURS", "") or "1-6"),
         )
@@ -236,6 +254,21 @@ def _budget_bytes(text: str) -> int | None:
 
 def _folder(text: str) -> Path | None:
     return Path(text).expanduser().absolute() if text else None
+
+
+def _prices(text: str) -> tuple[float, float]:
+    found = re.fullmatch(r"(\d+(?:\.\d+)?),(\d+(?:\.\d+)?)", text.replace(" ", ""))
+    if found is None:
+        raise SettingsError(f"PROJECTONE_ANSWERS_PRICES: expected two prices, such as 0.15,0.6, got {text!r}")
+    return float(found[1]), float(found[2])
+
+
+def _budget_micros(text: str) -> int | None:
+    if not text:
+        return None
+    if re.fullmatch(r"\d{1,9}(\.\d{1,6})?", text) is None:
+        raise SettingsError(f"PROJECTONE_ANSWERS_BUDGET: expected an amount, such as 0.5, got {text!r}")
+    return round(float(text) * 1_000_000)
 
 
 def _seconds(text: str) -> float:

@@ -15,6 +15,7 @@ from projectone.contracts.versions import Family
 from projectone.device import answer_wiring, intent_wiring, memory_wiring, model_wiring, safety_wiring
 from projectone.device.acceptance import M010_TRIALS, TRIALS_BY_FAMILY, Acceptance
 from projectone.device.adoption import Adoption, ModelLine
+from projectone.device.answers import ANSWERS_ACCOUNTS as M022_ANSWERS_ACCOUNTS
 from projectone.device.answers import ANSWERS_KEPT as M021_ANSWERS_KEPT
 from projectone.device.answers import ANSWERS_SENT as M020_ANSWERS
 from projectone.device.assistant import M016_ASKED, Assistant
@@ -88,6 +89,7 @@ MIGRATIONS = (
     M019_FAMILIES,
     M020_ANSWERS,
     M021_ANSWERS_KEPT,
+    M022_ANSWERS_ACCOUNTS,
 )
 
 # The first things that are made in a home.

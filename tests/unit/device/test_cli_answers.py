@@ -116,6 +116,30 @@ def test_a_question_that_says_the_same_is_not_sent_again(
 
 
 @pytest.mark.usefixtures("with_server")
+def test_costs_are_counted_and_a_budget_ends_them(
+    server: ChatServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PROJECTONE_ANSWERS_PRICES", "100,200")
+    monkeypatch.setenv("PROJECTONE_ANSWERS_BUDGET", "0.04")
+    run(capsys, "consent", "grant", "hosted_answers", "--yes")
+    assert run(capsys, "answer", "what is good for a cold")["cost"]["micros"] == 11 * 100 + 5 * 200
+    server.fault = "cut"  # nobody knows whether it is billed, so all that it could cost counts
+    run(capsys, "answer", "what is good for a cough")
+    found = run(capsys, "answer", "what is good for a fever")
+    assert found["failed"][0]["reason"] == "over-budget"
+    costs = run(capsys, "answers", "costs")
+    assert {(line["by"], line["outcome"]): line["n"] for line in costs["lines"]} == {
+        ("hosted", "answered"): 1,
+        ("hosted", "cut"): 1,
+        ("hosted", "over-budget"): 1,
+        ("template", "answered"): 2,
+    }
+    assert sum(costs["times"]["hosted"]["counts"]) == 1
+    assert main(["answers", "costs"]) == 0
+    assert "over-budget" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("with_server")
 def test_a_server_that_fails_is_named_and_a_template_answers(
     server: ChatServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -163,6 +187,8 @@ def test_on_a_terminal_what_was_shown_is_wiped_before_another_answer_begins(
         ("PROJECTONE_ANSWERS_LOCAL_MODEL", "/nowhere"),
         ("PROJECTONE_ANSWERS_KEY", "/nowhere"),
         ("PROJECTONE_ANSWERS_MODEL", ""),
+        ("PROJECTONE_ANSWERS_PRICES", "cheap"),
+        ("PROJECTONE_ANSWERS_BUDGET", "-1"),
     ],
 )
 @pytest.mark.usefixtures("with_server")

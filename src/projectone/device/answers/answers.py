@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any, Final
 
+from projectone.assist.generation.accounts import AccountedGenerator, AccountLine, Accounts, Times
 from projectone.assist.generation.cache import KeptAnswers
-from projectone.assist.generation.fallback import FallbackGenerator
 from projectone.assist.generation.masking import MaskedGenerator
 from projectone.assist.generation.protocol import Answer, Event, GenerationError, GenerationRequest
 from projectone.assist.vectors.protocol import Owner
@@ -76,7 +76,7 @@ class Chain:
         close: Lets go of connections.
     """
 
-    generator: FallbackGenerator
+    generator: AccountedGenerator
     templates: str
     mask: MaskedGenerator | None = None
     host: str | None = None
@@ -119,6 +119,7 @@ class Answers:
         self._consent = consent
         self._sent = SentQuestions(database)
         self._kept = KeptAnswers(database)
+        self._accounts = Accounts(database)
         self._deadline_s = deadline_s
         self._clock = clock
 
@@ -216,6 +217,12 @@ class Answers:
     def sent(self, limit: int = 50) -> list[SentQuestion]:
         """What left in the last 30 days, the last first, as it left."""
         return self._sent.newest(limit, self._clock())
+
+    def costs(self, days: int = 30) -> tuple[list[AccountLine], Mapping[str, Times]]:
+        """Who answered and who failed in the last days, with tokens and cost; and how long each one's answers took."""
+        since = (self._clock() - timedelta(days=days - 1)).date()
+        tenant = _THE_PERSON.tenant
+        return self._accounts.lines(tenant, since), self._accounts.times(tenant, since)
 
     def forget(self) -> int:
         """Let go of the list of what left and of the answers that were kept; called with a withdrawal too."""

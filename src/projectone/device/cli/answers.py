@@ -5,8 +5,11 @@ from __future__ import annotations
 import argparse
 import shutil
 import sys
+from dataclasses import asdict
 from typing import Any
 
+from projectone.assist.generation.accounts import Times
+from projectone.assist.generation.accounts.ledger import EDGES_S
 from projectone.assist.generation.protocol import Answer, Retracted
 from projectone.contracts.texts import printable
 from projectone.device.answers import AnswerParameters, Leaving
@@ -15,6 +18,7 @@ from projectone.device.client import DeviceClient
 from projectone.errors import UsageError
 
 _MAX_LISTED = 500
+_MAX_DAYS = 400
 _CLEAR_BELOW = "\x1b[J"
 
 
@@ -132,9 +136,10 @@ def _preview(leaving: Leaving) -> Result:
 
 
 def _answers_arguments(parser: argparse.ArgumentParser) -> None:
-    actions = ("show", "sent", "forget")
+    actions = ("show", "sent", "costs", "forget")
     parser.add_argument("action", nargs="?", choices=actions, default="show", help="default: show")
     parser.add_argument("--limit", type=int, default=20, metavar="N", help="sent: how many (default 20)")
+    parser.add_argument("--days", type=int, default=30, metavar="N", help="costs: of how many days (default 30)")
 
 
 def _answers(client: DeviceClient, arguments: argparse.Namespace) -> Result:
@@ -147,7 +152,37 @@ def _answers(client: DeviceClient, arguments: argparse.Namespace) -> Result:
         items = client.answers.sent(arguments.limit)
         lines = [f"{item.sent_at.astimezone():%Y-%m-%d %H:%M}  {item.host}  {printable(item.prompt)}" for item in items]
         return Result({"sent": [item.facts() for item in items]}, "\n".join(lines) or "no question left this device")
-    return _state(client)
+    return _costs(client, arguments.days) if arguments.action == "costs" else _state(client)
+
+
+def _costs(client: DeviceClient, days: int) -> Result:
+    if not 1 <= days <= _MAX_DAYS:
+        raise UsageError(f"--days: expected 1 to {_MAX_DAYS}, got {days}", usage="")
+    lines, times = client.answers.costs(days)
+    facts = {
+        "days": days,
+        "lines": [asdict(line) for line in lines],
+        "times": {
+            by: {"edges_s": list(EDGES_S), "counts": list(found.counts)}
+            | {"p50_s": found.at_most_s(0.5)}
+            | {"p95_s": found.at_most_s(0.95)}
+            for by, found in times.items()
+        },
+    }
+    shown = [
+        f"{line.by:9} {line.outcome:12} {line.n:6}  {line.prompt_tokens:8} read {line.answer_tokens:8} written"
+        f"  {line.micros / 1e6:.4f}"
+        for line in lines
+    ]
+    shown += [
+        f"{by:9} half within {_within(found, 0.5)}, 95 % within {_within(found, 0.95)}" for by, found in times.items()
+    ]
+    return Result(facts, "\n".join(shown) or f"no answers in {days} days")
+
+
+def _within(times: Times, share: float) -> str:
+    seconds = times.at_most_s(share)
+    return f"over {EDGES_S[-1]:g} s" if seconds is None else f"{seconds:g} s"
 
 
 def _state(client: DeviceClient) -> Result:
@@ -175,6 +210,7 @@ ANSWER = Command(
 ANSWERS = Command(
     "  projectone answers                       who answers here, and whether anything may leave\n"
     "  projectone answers sent                  every question that left, as it left\n"
+    "  projectone answers costs                 what they cost, and how long they took\n"
     "  projectone answers forget                drop that list and the answers that were kept",
     _answers_arguments,
     _answers,
