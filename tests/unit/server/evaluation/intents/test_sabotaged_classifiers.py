@@ -52,6 +52,10 @@ def test_the_same_classifier_again_is_held_as_no_better(honest: EvaluationReport
     assert "90 texts" in verdict.reasons[-1]
 
 
+_SEEN_BY_ONE = {"its probabilities are made up", "it is large"}
+"""Faults that one question alone sees."""
+
+
 @pytest.mark.parametrize("fault", SABOTAGES)
 def test_a_sabotaged_classifier_is_refused_for_the_fault_that_it_has(
     fault: str, folder: Path, golden: GoldenTexts, honest: EvaluationReport
@@ -59,10 +63,15 @@ def test_a_sabotaged_classifier_is_refused_for_the_fault_that_it_has(
     code, damage = SABOTAGES[fault]
     out = folder / fault.replace(" ", "-")
     damage(folder / "honest", out)
-    verdict = verdict_on(honest, examine_classifier(out, golden))
+    report = examine_classifier(out, golden)
+    verdict = verdict_on(honest, report)
     assert verdict.decision == "reject", verdict
-    refused = {check.code for check in verdict.checks if check.outcome == "reject"}
+    refused = {check.code: check.check for check in verdict.checks if check.outcome == "reject"}
     assert code in refused, verdict.reasons
+    # The control: without the one question nobody names this fault, and what has no other one is let through.
+    unasked = judge(honest, report, intent_gate().without(refused[code]))
+    assert code not in unasked.codes
+    assert (unasked.decision != "reject") == (fault in _SEEN_BY_ONE), unasked
 
 
 def test_where_nothing_could_be_used_before_a_working_classifier_is_better(
