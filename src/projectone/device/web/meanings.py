@@ -52,8 +52,11 @@ def routes(context: WebContext) -> list[Route]:
 
     def ask(request: Request, body: Mapping[str, Any]) -> Response:
         if "recording" in body:
-            return json_answer(_document(client.assist.understand_recording(text_field(body, "recording"))), 201)
-        return json_answer(_document(client.assist.understand(text_field(body, "text"))), 201)
+            found = client.assist.understand_recording(text_field(body, "recording"))
+        else:
+            found = client.assist.understand(text_field(body, "text"))
+        choice = client.replies.to(found.asked)
+        return json_answer({**_document(found), "reply": choice and choice.facts()}, 201)
 
     def correct(request: Request, body: Mapping[str, Any]) -> Response:
         if "label" not in body:

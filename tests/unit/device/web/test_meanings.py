@@ -11,6 +11,7 @@ import pytest
 from tests.fakes.device_intents import install_intents, tiny_intents
 from tests.fakes.device_rooms import tone
 from tests.fakes.release_server import ENROLMENT_CODE, FakeServer
+from tests.unit.device.test_replies import write
 from tests.unit.device.web.pages import Pages
 
 from projectone.device.client import DeviceClient
@@ -28,7 +29,10 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def client(tmp_path: Path, made: Path, server: FakeServer) -> Iterator[DeviceClient]:
     home = tmp_path / "device"
     install_intents(home, made)
-    with open_client(DeviceSettings(home=home, server=server.url, enrolment_code=ENROLMENT_CODE)) as opened:
+    settings = DeviceSettings(
+        home=home, server=server.url, enrolment_code=ENROLMENT_CODE, release_keys=(server.public_key,)
+    )
+    with open_client(settings) as opened:
         yield opened
 
 
@@ -68,6 +72,15 @@ def test_a_recording_leads_to_the_question_and_back(client: DeviceClient, pages:
     assert f"/ask?recording={recording.recording_id}" in pages.get("/recordings/last")
     assert pages.ask("POST", "/api/ask", {"recording": "last"})[1]["text"] == "play some music"
     assert f'href="/recordings/{recording.recording_id}"' in pages.get("/ask")
+
+
+def test_an_approved_answer_comes_first_where_there_is_one(
+    client: DeviceClient, pages: Pages, server: FakeServer, tmp_path: Path
+) -> None:
+    assert pages.ask("POST", "/api/ask", {"text": "is it warm"})[1]["reply"] is None
+    client.replies.install(write(server, tmp_path / "set.json", 1))
+    reply = pages.ask("POST", "/api/ask", {"text": "is it warm"})[1]["reply"]
+    assert (reply["text"], "weather" in reply["reason"]) == ("First the weather.", True)
 
 
 def test_what_cannot_be_understood_or_meant_is_refused_in_words(pages: Pages) -> None:

@@ -2,6 +2,7 @@
 
 import { getJson, sendJson } from "./api.js";
 import { h } from "./dom.js";
+import { outcome } from "./outcome.js";
 import { listen, refresh } from "./refresh.js";
 import { complain, confirmDialog, say, toast } from "./say.js";
 
@@ -20,7 +21,8 @@ async function redraw() {
 async function ask(body) {
   const found = await sendJson("POST", "/api/ask", body);
   await redraw();
-  say(found.label ? `It means ${found.label}.` : "It means none of these.");
+  if (found.reply) outcome("info", `${found.reply.text} (${found.reply.reason})`, "#ask-card");
+  else say(found.label ? `It means ${found.label}.` : "It means none of these.");
   return found;
 }
 
