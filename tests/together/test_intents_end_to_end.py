@@ -67,6 +67,10 @@ def test_corrected_intents_become_a_classifier_and_poison_ends_in_quarantine(
         assert [model["version"] for model in server("registry", "list", *INTENTS)["models"]] == ["1.0.0", "1.1.0"]
         assert server("registry", "aliases", *INTENTS)["aliases"]["production"]["version"] == "1.1.0"
 
+        # What the nightly timer asks of whatever is in use, on the golden texts of the settings.
+        judged = server("validate", "--suite", "in-scope", "--suite", "repeatability")
+        assert (judged["subject"], judged["passed"], len(judged["findings"])) == ("production", True, 2)
+
         tagged = tmp_path / "from-the-hub"
         hub.client().snapshot_download("acme/intents", revision="v1.1.0", local_dir=tagged)
         assert digest_of(tagged / "model.safetensors") == deployed["candidate_sha256"]
