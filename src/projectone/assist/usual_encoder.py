@@ -48,7 +48,7 @@ def every_encoder() -> Mapping[str, Embed]:
 
 @lru_cache(maxsize=2)
 def _one(text: str) -> Vectors:
-    vector = _encoder().embed([text])[0]
+    vector: Vectors = _encoder().embed([text])[0]
     vector.flags.writeable = False
     return vector
 
