@@ -12,6 +12,7 @@ from projectone.assist.generation.fallback import FallbackGenerator
 from projectone.assist.generation.protocol import Answer, GenerationError, Generator
 from projectone.assist.generation.templates import TemplateGenerator
 from projectone.assist.generation.wordings import WORDINGS
+from projectone.assist.holdout.answers import read_answer_cases
 
 FACTS = {"policy": "The warranty lasts 24 months."}
 
@@ -62,3 +63,24 @@ def test_a_stream_is_held_back_only_where_something_is_to_be_checked() -> None:
     whole = list(CheckedGenerator(Piecewise(["It lasts ", "24 months."], "It lasts 24 months."), rude).stream(asked()))
     assert whole[0] == "It lasts 24 months."
     assert isinstance(whole[1], Answer)
+
+
+def test_no_number_that_was_changed_is_shown_and_without_the_check_each_is() -> None:
+    """T29: every digit of 24 grounded answers, changed one at a time."""
+    shown = {True: 0, False: 0}
+    n_changed = 0
+    for case in read_answer_cases():
+        fact = " ".join(case.facts.values())
+        for place, digit in enumerate(fact):
+            if not digit.isdigit():
+                continue
+            changed = fact[:place] + str((int(digit) + 1) % 10 or 7) + fact[place + 1 :]
+            n_changed += 1
+            request = asked(case.prompt, kind=case.kind, facts=case.facts)
+            for is_checked in (True, False):
+                made_up: Generator = Scripted(changed)
+                link = CheckedGenerator(made_up, None) if is_checked else made_up
+                answer = FallbackGenerator([link], TemplateGenerator(WORDINGS)).generate(request)
+                shown[is_checked] += answer.text == changed
+    assert n_changed > 40
+    assert shown == {True: 0, False: n_changed}
