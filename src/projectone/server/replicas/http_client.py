@@ -14,6 +14,7 @@ from projectone.server.replicas.models import KINDS, Kind
 
 _AGAIN_S: Final = 0.2
 _BUSY: Final = 503
+_REFUSED: Final = {401: "token", 413: "too-large"}
 
 
 class HttpReplicas:
@@ -86,8 +87,9 @@ class HttpReplicas:
 
     @staticmethod
     def _content(answer: httpx2.Response) -> bytes:
-        if answer.status_code in (401, 413):
-            raise RefusedError(f"the service refused ({answer.status_code})", status=answer.status_code, reason="token")
+        reason = _REFUSED.get(answer.status_code)
+        if reason is not None:
+            raise RefusedError(f"the service refused: {reason}", status=answer.status_code, reason=reason)
         if answer.headers.get("content-type", "") != "application/json":
             raise ContractError(f"expected an answer in JSON, got HTTP {answer.status_code}")
         return answer.content

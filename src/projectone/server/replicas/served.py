@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from projectone.assist.generation.protocol import Answer, GenerationRequest
+from projectone.assist.generation.protocol import Answer, GenerationError, GenerationRequest
 from projectone.assist.protocols import Judgement, Vectors
+from projectone.errors import ContractError, RefusedError, TransportError
 from projectone.server.replicas import wire
 from projectone.server.replicas.asking import Asking
 from projectone.server.replicas.models import Hearing, Samples
@@ -14,7 +15,7 @@ from projectone.server.replicas.models import Hearing, Samples
 class ServedClassifier:
     """A `Classifier` that runs elsewhere. Long lists are asked in parts.
 
-    Every method raises `TransportError` if nobody could be asked, and what the models' side raised.
+    It raises `TransportError` if nobody could be asked, and what the models' side raised.
     """
 
     def __init__(self, asking: Asking) -> None:
@@ -58,10 +59,14 @@ class ServedGenerator:
         """The answer, with who gave it there.
 
         Raises:
-            GenerationError: if there is none; its reason says why.
-            TransportError: if nobody could be asked.
+            GenerationError: if there is none; its reason says why, `down` if nobody could be asked.
         """
-        return wire.written_from_bytes(self._asking.ask("generate", wire.request_to_bytes(request)))
+        try:
+            return wire.written_from_bytes(self._asking.ask("generate", wire.request_to_bytes(request)))
+        except RefusedError as error:
+            raise GenerationError("refused", str(error)) from error
+        except (TransportError, ContractError) as error:
+            raise GenerationError("down", str(error)) from error
 
 
 class ServedSpeech:

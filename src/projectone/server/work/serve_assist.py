@@ -6,12 +6,15 @@ import argparse
 import json
 import os
 import secrets
+import socket
 import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+
+import uvicorn
 
 from projectone.assist.generation.protocol import GenerationRequest
 from projectone.assist.vectors.protocol import Owner
@@ -67,7 +70,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             "--token-file", type=Path, metavar="FILE", help="default: assist.token in the server's home"
         )
         action.add_argument("--json", action="store_true", help="print one JSON object")
-    running.add_argument("--port", type=int, default=_PORT, help=f"on this machine alone (default {_PORT})")
+    running.add_argument(
+        "--port", type=int, default=_PORT, help=f"on this machine alone; 0: any that is free (default {_PORT})"
+    )
 
 
 def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
@@ -113,28 +118,36 @@ def _folder(path: Path | None) -> Path | None:
 
 
 def _run(arguments: argparse.Namespace, token: str) -> int:
-    import uvicorn
-
     places = places_of(arguments)
-    models = _models(arguments, places)
-    shown = {"url": f"http://{_HOST}:{arguments.port}", "kinds": list(places.kinds), "ray": arguments.ray}
-    try:
-        said = json.dumps(shown) if arguments.json else f"{shown['url']}: {', '.join(places.kinds)}; Ctrl-C stops"
-        print(said, flush=True)
-        with logging_to(sys.stderr, has_requests=False), suppress(KeyboardInterrupt):
-            uvicorn.run(
+    with _bound(arguments.port) as bound:  # before anything is loaded that takes its time
+        models = _models(arguments, places)
+        try:
+            config = uvicorn.Config(
                 create_app(models, places.kinds, token=token),
-                host=_HOST,
-                port=arguments.port,
                 lifespan="off",
                 access_log=False,
                 server_header=False,
                 log_config=None,
                 proxy_headers=False,
             )
-    finally:
-        models.close()
+            url = f"http://{_HOST}:{bound.getsockname()[1]}"
+            shown = {"url": url, "kinds": list(places.kinds), "ray": arguments.ray}
+            said = json.dumps(shown) if arguments.json else f"{url}: {', '.join(places.kinds)}; Ctrl-C stops"
+            print(said, flush=True)
+            with logging_to(sys.stderr, has_requests=False), suppress(KeyboardInterrupt):
+                uvicorn.Server(config).run(sockets=[bound])
+        finally:
+            models.close()
     return 0
+
+
+def _bound(port: int) -> socket.socket:
+    if not 0 <= port <= 65535:
+        raise SettingsError(f"--port: expected 0 to 65535, got {port}")
+    try:
+        return socket.create_server((_HOST, port), backlog=1024)
+    except OSError as error:
+        raise SettingsError(f"--port: expected a free port of this machine, got {port} ({error})") from error
 
 
 def _models(arguments: argparse.Namespace, places: ModelPlaces) -> Any:  # noqa: ANN401 - `Asking` that can be closed

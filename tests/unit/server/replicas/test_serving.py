@@ -137,6 +137,25 @@ def test_a_generator_that_cannot_answer_says_why_and_the_next_one_answers() -> N
     assert answer.by == "template" and [attempt.reason for attempt in answer.failed] == ["rate-limited"]
 
 
+def test_a_service_that_cannot_be_reached_is_a_link_of_the_chain_that_failed(local: LocalModels) -> None:
+    def away(request: httpx2.Request) -> httpx2.Response:
+        raise httpx2.ConnectError("refused")
+
+    gone = HttpReplicas("http://service", TOKEN, patience_s=0.01, transport=httpx2.MockTransport(away))
+    links = [ServedGenerator(asking, model_version="1") for asking in (gone, over_http(local, token="wrong"))]
+    answer = FallbackGenerator(links, TemplateGenerator(WORDINGS)).generate(REQUEST)
+    assert answer.by == "template" and [attempt.reason for attempt in answer.failed] == ["down", "refused"]
+
+
+def test_a_question_that_is_too_large_is_refused_before_it_is_kept(
+    local: LocalModels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wire, "MAX_BODY_BYTES", 1_000)
+    with pytest.raises(RefusedError) as caught:
+        over_http(local).ask("classify", b"x" * 1_001)
+    assert (caught.value.status, caught.value.reason) == (413, "too-large")
+
+
 def test_without_the_token_nobody_is_answered(local: LocalModels) -> None:
     for wrong in ("", "another", TOKEN[:-1], f"{TOKEN}x"):
         with pytest.raises(RefusedError) as caught:

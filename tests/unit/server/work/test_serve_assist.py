@@ -33,16 +33,16 @@ def run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, dict[str,
 def test_it_loads_what_is_named_makes_a_token_for_one_account_and_serves_on_this_machine_alone(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    begun: dict[str, object] = {}
-    monkeypatch.setattr(uvicorn, "run", lambda app, **options: begun.update(options))
+    begun: list[tuple[str, int]] = []
+    monkeypatch.setattr(uvicorn.Server, "run", lambda self, sockets: begun.append(sockets[0].getsockname()))
     folder = tiny_intents(tmp_path / "intents")
-    code, shown = run(capsys, "run", "--classifier", str(folder), "--generator", "templates", "--port", "9999")
+    code, shown = run(capsys, "run", "--classifier", str(folder), "--generator", "templates", "--port", "0")
     assert (code, shown["kinds"], shown["ray"]) == (0, ["classify", "generate"], None)
-    assert (begun["host"], begun["port"]) == ("127.0.0.1", 9999)
+    assert begun[0][0] == "127.0.0.1" and shown["url"] == f"http://127.0.0.1:{begun[0][1]}"
     token = home / "assist.token"
     assert token.stat().st_mode & 0o777 == 0o600 and len(token.read_text()) > 30
     kept = token.read_text()
-    run(capsys, "run", "--generator", "templates")
+    run(capsys, "run", "--generator", "templates", "--port", "0")
     assert token.read_text() == kept
 
 
@@ -73,6 +73,7 @@ def test_a_running_service_is_asked_over_the_network(service: str, capsys: pytes
     [
         ("run",),
         ("run", "--classifier", "nowhere"),
+        ("run", "--generator", "templates", "--port", "70000"),
         ("run", "--generator", "templates", "--token-file", "SHORT"),
         ("ask", "classify", "x", "--token-file", "nowhere"),
     ],
