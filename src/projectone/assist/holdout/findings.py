@@ -37,11 +37,6 @@ class Finding:
     bound: float | None
     reason: str
 
-    @property
-    def is_met(self) -> bool:
-        """Whether nothing speaks against it."""
-        return self.outcome != "failed"
-
 
 def at_least(suite: str, hits: Sequence[bool], bound: float, what: str) -> Finding:
     """A share that must not lie below a bound.
