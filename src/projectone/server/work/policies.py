@@ -34,7 +34,7 @@ from projectone.storage.given_files import read_given
 
 SUMMARY = (
     "What devices may answer: policies that a person approved, with examples and answers word by word. Devices fetch "
-    "the signed set and choose from it themselves; they answer nothing else."
+    "the signed set and choose their first answer from it themselves."
 )
 EXAMPLES = """\
   projectone-server policies add answers.json                approve what is in the file, in your account's name
