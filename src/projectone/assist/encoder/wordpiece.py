@@ -11,6 +11,7 @@ from tokenizers import Tokenizer
 from projectone.errors import ArtifactError
 
 _WHOLE_WORD = re.compile("[a-z]{2,}|[ai]")
+_MARKS = ("\u2581", "\u0120")  # of SentencePiece and of GPT-2
 MAX_TOKENS = 256  # what all-MiniLM-L6-v2 was trained with
 
 
@@ -48,14 +49,18 @@ class WordPiece:
 def whole_words(content: bytes) -> list[str]:
     """The plain English words of a `tokenizer.json`, in its own order; that of a BERT begins with the usual ones.
 
+    Where a sign marks the beginning of a word, as in other tokenizers than WordPiece, only what has it is a word.
+
     Args:
-        content: The bytes of a WordPiece tokenizer.
+        content: The bytes of the tokenizer.
 
     Raises:
         ArtifactError: if that has no vocabulary.
     """
     try:
-        vocabulary: dict[str, int] = json.loads(content)["model"]["vocab"]
-        return [word for word in sorted(vocabulary, key=vocabulary.__getitem__) if _WHOLE_WORD.fullmatch(word)]
+        listed = json.loads(content)["model"]["vocab"]
+        pieces = [piece for piece, _ in listed] if isinstance(listed, list) else sorted(listed, key=listed.__getitem__)
+        marked = [piece[1:] for piece in pieces if piece[:1] in _MARKS and piece]
+        return [piece for piece in marked or pieces if _WHOLE_WORD.fullmatch(piece)]
     except (ValueError, RecursionError, KeyError, TypeError, AttributeError) as error:
         raise ArtifactError(f"'tokenizer.json' has no vocabulary: {error!r}") from error
