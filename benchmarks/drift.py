@@ -25,10 +25,12 @@ import numpy as np
 from drift_signals import Measured, measure_signals, read_signals
 
 from projectone.contracts import quality
-from projectone.contracts.quality import HISTOGRAMS, N_BINS, Histogram, draw_answer, weeks_before
+from projectone.contracts.quality import draw_answer, weeks_before
+from projectone.contracts.questions import HISTOGRAMS_OF, N_BINS, Histogram
 from projectone.server.monitoring import two_samples
 from projectone.server.monitoring.drift import DriftLimits, Watched, watch
 
+HISTOGRAMS = HISTOGRAMS_OF["speech"]
 REPOSITORY = Path(__file__).resolve().parents[1]
 FIRST_WEEK = "2026-W02"
 STABLE_WEEKS = 200

@@ -30,6 +30,7 @@ from projectone.assist.encoder.bert_files import (
     write_bert,
 )
 from projectone.assist.protocols import Embedder, Judgement, Vectors
+from projectone.assist.sketches import sketches
 from projectone.errors import ArtifactError
 from projectone.storage.files import building_directory, digest_of, write_atomically
 
@@ -64,13 +65,14 @@ class Head:
         """A judgement for each sentence, (sentences, width)."""
         cosines = vectors @ self.directions.T
         shares = probabilities(cosines, self.scale)
-        best = cosines.argmax(axis=1)
+        best, parts = cosines.argmax(axis=1), sketches(vectors)
         return [
             Judgement(
                 label=self.labels[index] if cosines[row, index] >= self.threshold else None,
                 nearest=self.labels[index],
                 probability=float(shares[row, index]),
                 fit=float(cosines[row, index]),
+                sketch=parts[row],
             )
             for row, index in enumerate(best)
         ]

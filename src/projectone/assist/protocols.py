@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -20,12 +20,14 @@ class Judgement:
         nearest: The label that fits best, also where it does not fit.
         probability: That `nearest` is right, if one of the labels is.
         fit: How well `nearest` fits; below the classifier's threshold it is none of these.
+        sketch: In which of eight parts of space the text lies (`assist.sketches`); None if its vector is not at hand.
     """
 
     label: str | None
     nearest: str
     probability: float
     fit: float
+    sketch: int | None = field(default=None, compare=False)
 
 
 class Embedder(Protocol):

@@ -12,7 +12,7 @@ from projectone.contracts.base import Contract, Moment, Name
 
 ConsentScope = Literal["corrections", "voice_donation", "evaluation", "quality", "intents", "hosted_answers"]
 """One purpose each: learn from my corrections; learn from scripts I read aloud; keep clips to judge models; tell once a
-week in one class of eight how well the model hears; learn from what I say I meant; let a server answer what I ask."""
+week in one class of eight how well the models do; learn from what I say I meant; let a server answer what I ask."""
 
 CONSENT_SCOPES: tuple[ConsentScope, ...] = (
     "corrections",
@@ -127,6 +127,25 @@ CONSENT_WORDS: tuple[ConsentText, ...] = (
             "whether the true class is sent or any of the eight, so nobody can know which it was. The week, the "
             "model's version and size and this app's version go with it; no sound, no text, no name and no device. "
             "While I allow this, recordings are counted in these classes on this device, for eight weeks. You can "
+            "withdraw at any time: what was counted is then deleted here. What was sent bears nothing by which it "
+            "could be found again, so it stays in the sums."
+        ),
+    ),
+    ConsentText(
+        scope="quality",
+        version=2,
+        text=(
+            "Once a week, let this device answer one question about how well its models do here. The question is "
+            "drawn. Of what was heard: how sure the model was, how much its text repeated itself, whether it found "
+            "speech, how long a recording was, how far speech stood out from noise, how many words I corrected, or how "
+            "long it took. Of what was understood, where a small model for that is installed: how well a sentence "
+            "fitted, how sure the model was, in which of eight parts of all sentences it lay, whether I corrected what "
+            "was understood, why a first reply was chosen, who answered, or how long it took. The "
+            "answer is one of eight classes, for one recording or sentence of that week, which is drawn too. A coin "
+            "decides whether the true class is sent or any of the eight, so nobody can know which it was. The week, "
+            "the model's version and size and this app's version go with it; no sound, no text, no name and no device. "
+            "While I allow this, recordings and sentences are counted in these classes on this device, for eight "
+            "weeks. You can "
             "withdraw at any time: what was counted is then deleted here. What was sent bears nothing by which it "
             "could be found again, so it stays in the sums."
         ),

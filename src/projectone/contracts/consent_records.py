@@ -20,7 +20,7 @@ _PURPOSE: Final[dict[ConsentScope, str]] = {
     "corrections": "improve the speech model from corrected transcripts",
     "voice_donation": "improve the speech model from scripts that were read aloud",
     "evaluation": "measure speech models on samples that they do not learn from",
-    "quality": "notice when a speech model begins to hear worse, from sums over many devices",
+    "quality": "notice when a model begins to do worse, from sums over many devices",
     "intents": "improve the small model that says what was meant, from sentences whose meaning was corrected",
     "hosted_answers": "answer questions by a language model of a server that the person chose",
 }

@@ -1,9 +1,10 @@
-"""What a device says once a week about how well the model hears there: one class of eight, by the toss of a coin.
+"""What a device says once a week about how well its models do there: one class of eight, by the toss of a coin.
 
-A device counts its recordings in seven histograms. Of a week it says one thing: it draws one histogram and one of that
-week's recordings, and a coin decides whether the true class is said or any of the eight. Whatever it says is at most
-nine times likelier for one week of recordings than for any other: a guarantee about every single report, kept on the
-device, whatever the server does. The report carries a ticket that was signed unseen, over these very bytes.
+A device counts recordings, and what was understood of them, in histograms (`questions`). Of a week it says one thing:
+it draws one family of its models, one histogram, and one of what was counted in it, and a coin decides whether the
+true class is said or any of the eight. Whatever it says is at most nine times likelier for one week than for any other:
+a guarantee about every single report, kept on the device, whatever the server does. The report carries a ticket that
+was signed unseen, over these very bytes.
 """
 
 from __future__ import annotations
@@ -11,70 +12,15 @@ from __future__ import annotations
 import math
 import random
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
-from itertools import pairwise
-from typing import Annotated, Final, Literal, get_args
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from projectone.contracts.base import Contract, Name, Sha256, sha256_hex
-
-Histogram = Literal[
-    "log_probability", "compression", "no_speech", "duration", "signal_to_noise", "edit_rate", "real_time"
-]
-"""What is counted; the names are fixed, as a change of what one means is a new version of `EDGES`."""
-
-HISTOGRAMS: Final[tuple[Histogram, ...]] = get_args(Histogram)
-N_BINS: Final = 8
-EDGES_VERSION: Final = 1
-
-EDGES: Final[Mapping[Histogram, tuple[float, ...]]] = {
-    "log_probability": (-5.0, -1.0, -0.5, -0.25, -0.15, -0.1, -0.08),
-    "compression": (0.5, 0.65, 0.75, 0.85, 1.0, 1.5, 2.4),
-    "no_speech": (0.001, 0.01, 0.1, 0.3, 0.6, 0.8, 0.95),
-    "duration": (1.0, 2.0, 2.5, 3.5, 5.0, 10.0, 30.0),
-    "signal_to_noise": (10.0, 16.0, 22.0, 28.0, 34.0, 38.0, 43.0),
-    "edit_rate": (0.01, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0),
-    "real_time": (0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0),
-}
-"""Where one class ends and the next begins (it holds its lower edge).
-
-Chosen once, from 400 clips of AN4, Kathleen's Arctic and other English under the starter model, so that ordinary speech
-falls into several classes and the ends are left for what goes wrong; -1, 2.4 and 0.6 are Whisper's own limits. Nats per
-token; characters per compressed byte; a probability; seconds; decibels between loud and quiet frames; changed words per
-word; seconds of computing per second of sound.
-"""
-
-TITLES: Final[Mapping[Histogram, str]] = {
-    "log_probability": "how sure the model was",
-    "compression": "how much the text repeats itself",
-    "no_speech": "how likely nobody spoke",
-    "duration": "how long a recording was",
-    "signal_to_noise": "how far speech stands out from noise",
-    "edit_rate": "how many words a correction changed",
-    "real_time": "how long transcribing took",
-}
-UNITS: Final[Mapping[Histogram, str]] = {
-    "log_probability": "nats per token",
-    "compression": "characters per compressed byte",
-    "no_speech": "probability",
-    "duration": "s",
-    "signal_to_noise": "dB",
-    "edit_rate": "share of words",
-    "real_time": "s of computing per s of sound",
-}
-
-WORSE: Final[Mapping[Histogram, int]] = {
-    "log_probability": -1,
-    "compression": 1,
-    "no_speech": 1,
-    "duration": 0,
-    "signal_to_noise": 0,
-    "edit_rate": 1,
-    "real_time": 1,
-}
-"""On which side a model is worse: lower (-1) or higher (1) classes; 0 where the recordings decide, and no model."""
+from projectone.contracts.questions import EDGES_VERSIONS, N_BINS, Histogram, family_asked
+from projectone.contracts.releases import family_of
 
 TRUTH_SHARE: Final = 0.5
 """How often the coin lets the truth through. Else all classes are equally likely, the true one too."""
@@ -102,11 +48,11 @@ class QualityReport(Contract):
 
     Attributes:
         week: Of which it tells.
-        channel: Release channel.
-        model_version: The model that heard the recording.
+        channel: The line of releases that the model came by: its channel, and for classifiers their family.
+        model_version: The model that heard the recording, or understood what was said.
         tier: Its size.
         app_version: Of this app.
-        edges_version: Which `EDGES` the answer means.
+        edges_version: Which `EDGES` the answer means; 1 for questions about speech, 2 for those about classifiers.
         histogram: What the question was: drawn, whatever there is to tell.
         answer: A class, counted from 0. True with a share of `TRUTH_SHARE`; drawn where there is nothing to tell.
         nonce: A random number, so that no two reports are the same bytes.
@@ -118,10 +64,19 @@ class QualityReport(Contract):
     model_version: Name
     tier: Name
     app_version: str = Field(pattern=r"^\d{1,4}\.\d{1,4}\.\d{1,4}$")
-    edges_version: Literal[1] = 1
+    edges_version: Literal[1, 2] = 1
     histogram: Histogram
     answer: int = Field(ge=0, lt=N_BINS)
     nonce: Sha256
+
+    @model_validator(mode="after")
+    def _check_family(self) -> Self:
+        family = family_asked(self.histogram)
+        if family != family_of(self.channel):
+            raise ValueError(f"histogram: expected a question about {family_of(self.channel)}, got {self.histogram!r}")
+        if self.edges_version != EDGES_VERSIONS[family]:
+            raise ValueError(f"edges_version: expected {EDGES_VERSIONS[family]} for {self.histogram!r}")
+        return self
 
 
 class QualityWeek(Contract):
@@ -169,18 +124,6 @@ def monday_of(week: str) -> datetime:
 def weeks_before(week: str, n: int) -> str:
     """The week `n` weeks earlier; later where `n` is negative."""
     return week_of(monday_of(week) - timedelta(weeks=n))
-
-
-def bin_of(histogram: Histogram, value: float) -> int:
-    """The class of a value, 0 to 7."""
-    return sum(value >= edge for edge in EDGES[histogram])
-
-
-def class_names(histogram: Histogram) -> tuple[str, ...]:
-    """Each class in words, in order."""
-    edges = EDGES[histogram]
-    middle = (f"{low:g} to {high:g}" for low, high in pairwise(edges))
-    return (f"under {edges[0]:g}", *middle, f"{edges[-1]:g} or more")
 
 
 def draw_answer(counts: Sequence[int], source: random.Random) -> int:

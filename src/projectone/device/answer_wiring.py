@@ -23,6 +23,7 @@ from projectone.assist.generation.wordings import WORDINGS
 from projectone.device.answers import Answers
 from projectone.device.answers.answers import Chain
 from projectone.device.consent import ConsentLedger
+from projectone.device.quality import Understanding
 from projectone.device.settings import DeviceSettings
 from projectone.errors import SettingsError
 from projectone.storage.database import Database
@@ -38,6 +39,7 @@ def answers(
     consent: ConsentLedger,
     names: Callable[[], Iterable[str]],
     flags: Callable[[str], bool] | None,
+    understanding: Understanding,
     clock: Callable[[], datetime],
 ) -> Answers:
     """What answers questions in words.
@@ -48,6 +50,7 @@ def answers(
         consent: Whether anything may leave.
         names: The person's own names and words, which are hidden from hosted models.
         flags: The safety check of what a model answers, if there is one.
+        understanding: Counts who answered, where that is allowed.
         clock: Now.
     """
 
@@ -90,7 +93,14 @@ def answers(
             close=hosted.close,
         )
 
-    made = Answers(make_chain, database, consent, deadline_s=settings.answers_deadline_s, clock=clock)
+    made = Answers(
+        make_chain,
+        database,
+        consent,
+        deadline_s=settings.answers_deadline_s,
+        clock=clock,
+        on_answer=understanding.answered,
+    )
     return made
 
 

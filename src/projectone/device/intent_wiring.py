@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from projectone.contracts.assist import label_of
 from projectone.device.acceptance import OwnSentence, SentenceAcceptance
@@ -17,8 +18,12 @@ from projectone.device.memory import has_room_for
 from projectone.device.model_wiring import may_be_learned
 from projectone.device.offers import Offers
 from projectone.device.outbox import Outbox
+from projectone.device.quality import Understanding
 from projectone.device.recordings import Recordings
 from projectone.storage.database import Database
+
+if TYPE_CHECKING:
+    from projectone.assist.protocols import Judgement
 
 # What a second is to a recording, this is to a sentence: whoever asks waits so long and no longer.
 _SENTENCE_S = 0.1
@@ -43,19 +48,24 @@ def assistant(
     recordings: Recordings,
     outbox: Outbox,
     offers: Offers,
+    understanding: Understanding,
     clock: Callable[[], datetime],
 ) -> Assistant:
     """What says what a text means."""
     asked = AskedRows(database)
     meanings = Meanings(database, asked, recordings, outbox, offers, clock=clock)
 
-    def on_judged(version: str, took_s: float, is_none: bool) -> None:
+    def on_judged(version: str, took_s: float, judgement: Judgement) -> None:
+        is_none = judgement.label is None
         line.windows.count_heard(_SENTENCE_S, took_s, is_none)
         line.uses.count_heard(version, is_empty=is_none)
+        understanding.judged(version, took_s, judgement)
 
-    def on_corrected(version: str) -> None:
-        line.windows.count_correction()
-        line.uses.count_correction(version)
+    def on_meant(version: str, understood: str | None, meant: str | None) -> None:
+        if understood != meant:
+            line.windows.count_correction()
+            line.uses.count_correction(version)
+        understanding.meant(version, understood, meant)
 
     return Assistant(
         line.installed,
@@ -68,7 +78,7 @@ def assistant(
         has_room=has_room_for,
         watch=line.uses,
         on_judged=on_judged,
-        on_corrected=on_corrected,
+        on_meant=on_meant,
     )
 
 

@@ -11,6 +11,7 @@ from projectone.assist import usual_encoder
 from projectone.assist.memory import Memory, Retention
 from projectone.assist.vectors.sqlite import SqliteVectors
 from projectone.contracts.policies import PolicySet, SignedPolicies
+from projectone.device.quality import Understanding
 from projectone.device.remembering import Remembering
 from projectone.device.replies import Replies
 from projectone.device.transport import Transport
@@ -44,6 +45,7 @@ def replies(
     read: Callable[[SignedPolicies], PolicySet],
     memory: Remembering,
     flags: Callable[[str], bool] | None,
+    understanding: Understanding,
     clock: Callable[[], datetime],
 ) -> Replies:
     """The first answers of this device, from the set of policies that its server signed."""
@@ -56,4 +58,5 @@ def replies(
         embedded_by=usual_encoder.usual_name(),
         flags=flags,
         clock=clock,
+        on_reply=understanding.replied,
     )

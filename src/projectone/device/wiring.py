@@ -36,7 +36,7 @@ from projectone.device.live import Live, Partials, Spools
 from projectone.device.memory import has_room_for
 from projectone.device.offers import Offers
 from projectone.device.outbox import M003_OUTBOX, M006_DELETIONS, M009_LEFT_AT, Outbox
-from projectone.device.quality import M012_QUALITY, Counts, Quality
+from projectone.device.quality import M012_QUALITY, Counts, Quality, Understanding
 from projectone.device.quality.quality import Sender
 from projectone.device.recordings import (
     M001_RECORDINGS,
@@ -119,13 +119,14 @@ def open_client(settings: DeviceSettings) -> DeviceClient:
     installed = lines["speech"].installed
     acceptance = model_wiring.acceptance(lines["speech"].rows, recordings, outbox, settings.language, read_clip, _now)
     transcriber = _transcriber(lines["speech"], acceptance, vocabulary, settings)
-    quality = _quality(database, consent, transport, keys, settings)
+    quality = _quality(database, consent, transport, keys, lines, settings)
+    understanding = Understanding(quality, lambda: _version_of(lines["intents"].installed))
     memory = memory_wiring.remembering(database, settings.memory_keep, vocabulary.active, _now)
     flags = safety_wiring.flags(settings)
     keep = partial(_keep, transcriber, recordings, quality, vocabulary, memory)
     offers = Offers(recordings, outbox, consent, contributor_id=keys.contributor_id, language=settings.language)
     corrections = _corrections(database, recordings, outbox, consent, offers, vocabulary, keys)
-    assist = intent_wiring.assistant(database, lines["intents"], recordings, outbox, offers, _now)
+    assist = intent_wiring.assistant(database, lines["intents"], recordings, outbox, offers, understanding, _now)
     sent = Sent(database, recordings, outbox, forget_traces=memory.tidy)
     scripts = Scripts(settings.home / "scripts", transport, trust.read_scripts, language=settings.language, clock=_now)
     return DeviceClient(
@@ -161,8 +162,10 @@ def open_client(settings: DeviceSettings) -> DeviceClient:
             ),
             assist=assist,
             memory=memory,
-            replies=memory_wiring.replies(settings.home, transport, trust.read_policies, memory, flags, _now),
-            answers=answer_wiring.answers(settings, database, consent, vocabulary.active, flags, _now),
+            replies=memory_wiring.replies(
+                settings.home, transport, trust.read_policies, memory, flags, understanding, _now
+            ),
+            answers=answer_wiring.answers(settings, database, consent, vocabulary.active, flags, understanding, _now),
             live=_live(settings.home / "live", transcriber, recordings, keep),
             quality=quality,
             read_erasure=trust.read_erasure,
@@ -295,7 +298,12 @@ def _uploader(
 
 
 def _quality(
-    database: Database, consent: ConsentLedger, transport: Transport, keys: DeviceKeys, settings: DeviceSettings
+    database: Database,
+    consent: ConsentLedger,
+    transport: Transport,
+    keys: DeviceKeys,
+    lines: Mapping[Family, ModelLine],
+    settings: DeviceSettings,
 ) -> Quality:
     def introduce() -> None:
         body = _introduction(keys, settings.enrolment_code).to_bytes()
@@ -307,8 +315,16 @@ def _quality(
         app_version=__version__,
         contributor_id=keys.contributor_id,
         introduce=introduce,
+        installed=lambda: {
+            family: version for family, line in lines.items() if (version := _version_of(line.installed)) is not None
+        },
     )
     return Quality(Counts(database), consent, transport, sender, word_distance=lambda: _distances()[0], clock=_now)
+
+
+def _version_of(installed: Installed) -> str | None:
+    current = installed.state().current
+    return None if current is None else current.version
 
 
 def _keep(

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from tests.conftest import REPOSITORY
 
-from projectone.contracts.quality import HISTOGRAMS
+from projectone.contracts.questions import HISTOGRAMS_OF
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def signals(script: Any) -> list[Any]:
     for harm, moved in (("none", 3), ("noise, 10 dB", 0)):
         for speaker in ("ada", "bob"):
             for place in (2, 3, 4):
-                bins = dict.fromkeys(HISTOGRAMS, place) | {"signal_to_noise": moved}
+                bins = dict.fromkeys(HISTOGRAMS_OF["speech"], place) | {"signal_to_noise": moved}
                 rows.append(script.Measured(harm, speaker, bins))
     return rows
 

@@ -10,17 +10,10 @@ import numpy as np
 import pytest
 
 from projectone.contracts.quality import (
-    EDGES,
     EPSILON,
-    HISTOGRAMS,
     MAX_RATIO,
-    N_BINS,
-    TITLES,
     TRUTH_SHARE,
-    UNITS,
     QualityReport,
-    bin_of,
-    class_names,
     draw_answer,
     estimated_shares,
     monday_of,
@@ -28,6 +21,25 @@ from projectone.contracts.quality import (
     week_of,
     weeks_before,
 )
+from projectone.contracts.questions import (
+    ANSWERERS,
+    CLASS_NAMES,
+    EDGES,
+    HISTOGRAMS,
+    HISTOGRAMS_OF,
+    N_BINS,
+    N_QUESTIONS,
+    OUTCOMES,
+    REPLIES,
+    TITLES,
+    UNITS,
+    WORSE,
+    Histogram,
+    bin_of,
+    class_names,
+    family_asked,
+)
+from projectone.contracts.versions import FAMILIES
 from projectone.errors import ContractError
 
 REPORT = QualityReport(
@@ -49,11 +61,38 @@ def chances(counts: tuple[int, ...], truth_share: float = TRUTH_SHARE) -> np.nda
 
 
 @pytest.mark.parametrize("histogram", HISTOGRAMS)
-def test_every_histogram_has_eight_classes_in_words(histogram: str) -> None:
-    edges = EDGES[histogram]  # type: ignore[index]
-    assert sorted(edges) == list(edges) and len(edges) == N_BINS - 1
-    assert bin_of(histogram, edges[0] - 1) == 0 and bin_of(histogram, edges[-1]) == N_BINS - 1  # type: ignore[arg-type]
-    assert len(class_names(histogram)) == N_BINS and TITLES[histogram] and UNITS[histogram]  # type: ignore[index, arg-type]
+def test_every_histogram_has_eight_classes_in_words(histogram: Histogram) -> None:
+    assert len(class_names(histogram)) == N_BINS and TITLES[histogram] and WORSE[histogram] in (-1, 0, 1)
+    assert (histogram in EDGES) == bool(UNITS[histogram]) == (histogram not in CLASS_NAMES)
+    if histogram in EDGES:
+        edges = EDGES[histogram]
+        assert sorted(edges) == list(edges) and len(edges) == N_BINS - 1
+        assert bin_of(histogram, edges[0] - 1) == 0 and bin_of(histogram, edges[-1]) == N_BINS - 1
+
+
+def test_each_family_has_as_many_questions_as_the_rate_of_false_alarms_is_shared_out_over() -> None:
+    assert {len(names) for names in HISTOGRAMS_OF.values()} == {N_QUESTIONS}
+    assert len(set(HISTOGRAMS)) == len(FAMILIES) * N_QUESTIONS
+    assert {family_asked(name) for name in HISTOGRAMS_OF["intents"]} == {"intents"}
+    assert max(map(len, (OUTCOMES, REPLIES, ANSWERERS))) <= N_BINS
+
+
+INTENTS = REPORT.model_copy(update={"channel": "stable.intents", "edges_version": 2, "histogram": "fit"})
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"channel": "stable"},
+        {"histogram": "duration"},
+        {"edges_version": 1},
+        {"channel": "stable", "histogram": "duration"},
+    ],
+)
+def test_a_question_is_asked_of_the_family_of_its_line_alone(wrong: dict[str, object]) -> None:
+    assert QualityReport.from_bytes(INTENTS.to_bytes()) == INTENTS
+    with pytest.raises(ContractError):
+        QualityReport.from_bytes(INTENTS.model_copy(update=wrong).to_bytes())
 
 
 def test_no_week_makes_an_answer_more_than_nine_times_likelier_than_another_week_does() -> None:

@@ -12,7 +12,8 @@ import pytest
 from tests.fakes.device_rooms import TextEngine, text_model, tone
 from tests.fakes.release_server import ENROLMENT_CODE, FakeServer
 
-from projectone.contracts.quality import HISTOGRAMS, QualityReport, week_of
+from projectone.contracts.quality import QualityReport, week_of
+from projectone.contracts.questions import HISTOGRAMS
 from projectone.device.cli import main
 
 

@@ -113,6 +113,7 @@ class Answers:
         *,
         deadline_s: float,
         clock: Callable[[], datetime],
+        on_answer: Callable[[Answer], object] = lambda answer: None,
     ) -> None:
         self._make_chain = make_chain
         self._database = database
@@ -122,6 +123,7 @@ class Answers:
         self._accounts = Accounts(database)
         self._deadline_s = deadline_s
         self._clock = clock
+        self._on_answer = on_answer
 
     @cached_property
     def _chain(self) -> Chain:
@@ -162,7 +164,9 @@ class Answers:
             DataError: if it is no text, or a parameter makes no sense.
             SettingsError: if a setting of answers is wrong.
         """
-        return self._chain.generator.generate(self._request(text, kind, facts or {}, parameters))
+        answer = self._chain.generator.generate(self._request(text, kind, facts or {}, parameters))
+        self._on_answer(answer)
+        return answer
 
     def stream(
         self,
@@ -178,7 +182,7 @@ class Answers:
             DataError: as `answer`.
             SettingsError: as `answer`.
         """
-        return self._chain.generator.stream(self._request(text, kind, facts or {}, parameters))
+        return self._told(self._chain.generator.stream(self._request(text, kind, facts or {}, parameters)))
 
     def leaving(self, text: str, parameters: AnswerParameters = _USUAL) -> Leaving:
         """Exactly what would leave for a question. Nothing leaves.
@@ -247,6 +251,12 @@ class Answers:
             ConsentError: if not.
         """
         self._consent.require("hosted_answers")
+
+    def _told(self, events: Iterator[Event]) -> Iterator[Event]:
+        for event in events:
+            if isinstance(event, Answer):
+                self._on_answer(event)
+            yield event
 
     def _request(
         self, text: str, kind: str, facts: Mapping[str, str], parameters: AnswerParameters

@@ -76,8 +76,8 @@ class Assistant:
         begin_trial: Callable[[Slot, MayGoOn], IntentTrial] = lambda slot, may_go_on: _Warming(),
         has_room: Callable[[Path], bool] = lambda folder: True,
         watch: Watch | None = None,
-        on_judged: Callable[[str, float, bool], object] = lambda version, took_s, is_none: None,
-        on_corrected: Callable[[str], object] = lambda version: None,
+        on_judged: Callable[[str, float, Judgement], object] = lambda version, took_s, judgement: None,
+        on_meant: Callable[[str, str | None, str | None], object] = lambda version, understood, meant: None,
         timer: Callable[[], float] = time.perf_counter,
     ) -> None:
         """Nothing is loaded yet.
@@ -93,8 +93,9 @@ class Assistant:
             has_room: Whether there is memory for the one in a folder beside the one that is loaded.
             watch: Told of what happens to the classifier in use.
             on_judged: Told of each text that a person asked about: which version answered, in how many seconds, and
-                whether it found none of its intents. Nothing of the text.
-            on_corrected: Told of each first correction, by which version was wrong.
+                what. Nothing of the text.
+            on_meant: Told of each first time that a person says what they meant: of which version's answer, what it
+                was, and what was meant. The same, where they say that it was right.
             timer: Seconds, from anywhere.
         """
         self._asked = asked
@@ -102,7 +103,7 @@ class Assistant:
         self._recordings = recordings
         self._clock = clock
         self._on_judged = on_judged
-        self._on_corrected = on_corrected
+        self._on_meant = on_meant
         self._timer = timer
         self._in_use: InUse[IntentEngine, str, str | None] = InUse(
             installed,
@@ -171,8 +172,8 @@ class Assistant:
         asked = self._asked.find(named)
         is_new = self._meanings.of(asked) is None
         kept = self._meanings.correct(asked, None if label is None else check_label(label, self.labels()))
-        if is_new and label != asked.label:
-            self._on_corrected(asked.model_version)
+        if is_new:
+            self._on_meant(asked.model_version, asked.label, label)
         return kept
 
     def undo(self, named: str) -> str:
@@ -248,6 +249,6 @@ class Assistant:
             began = self._timer()
             (judgement,) = held.engine.classify([text])
             took_s, version = self._timer() - began, held.version
-        self._on_judged(version, took_s, judgement.label is None)
+        self._on_judged(version, took_s, judgement)
         asked = self._asked.keep(text, judgement, version, recording_id=recording_id, asked_at=self._clock())
         return self._with_meaning(asked)

@@ -1,4 +1,4 @@
-"""`projectone quality`: what is counted of how well the model hears here, and exactly what would be said of it."""
+"""`projectone quality`: what is counted of how well the models do here, and exactly what would be said of it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import sys
 
 from projectone.contracts.consent import CONSENT_TEXTS
-from projectone.contracts.quality import EDGES, TITLES, UNITS, class_names
+from projectone.contracts.questions import CLASS_NAMES, EDGES, TITLES, UNITS, class_names
 from projectone.device.cli.results import Command, Result
 from projectone.device.client import DeviceClient
 from projectone.device.quality import Payload, WeekCounts
@@ -51,7 +51,11 @@ def _show(client: DeviceClient) -> Result:
     facts = {
         "is_on": is_on,
         "edges": {name: list(edges) for name, edges in EDGES.items()},
-        "weeks": [{"week": item.week, "model_version": item.model_version, "counts": item.counts} for item in weeks],
+        "classes": {name: list(names) for name, names in CLASS_NAMES.items()},
+        "weeks": [
+            {"week": item.week, "family": item.family, "model_version": item.model_version, "counts": item.counts}
+            for item in weeks
+        ],
         "told": [_facts(item) for item in told],
     }
     lines = ["quality reports are " + ("on" if is_on else "off: nothing is counted, nothing is sent"), ""]
@@ -67,13 +71,14 @@ def _show(client: DeviceClient) -> Result:
 
 
 def _week_lines(counted: WeekCounts) -> list[str]:
-    lines = [f"week {counted.week}, model {counted.model_version}: counted here, and never sent as it is"]
+    named = "classifier" if counted.family == "intents" else "model"
+    lines = [f"week {counted.week}, {named} {counted.model_version}: counted here, and never sent as it is"]
     for histogram, counts in counted.counts.items():
         if not any(counts):
             continue
-        lines.append(f"  {TITLES[histogram]} ({UNITS[histogram]})")
+        lines.append(f"  {TITLES[histogram]}{f' ({UNITS[histogram]})' if UNITS[histogram] else ''}")
         for name, n in zip(class_names(histogram), counts, strict=True):
-            lines.append(f"    {name:>14}  {n:4}  {'█' * round(_BAR * n / max(counts))}".rstrip())
+            lines.append(f"    {name:>24}  {n:4}  {'█' * round(_BAR * n / max(counts))}".rstrip())
     return lines
 
 
@@ -83,7 +88,7 @@ def _payload(client: DeviceClient) -> Result:
         why = "nothing was counted last week" if client.quality.is_on else "quality reports are off"
         return Result({"payload": None}, f"nothing is sent: {why}")
     report = payload.report
-    answer = class_names(report.histogram)[report.answer]
+    said = f"{class_names(report.histogram)[report.answer]} {UNITS[report.histogram]}".rstrip()
     state = (
         f"sent {payload.told_at:%Y-%m-%d %H:%M} UTC"
         if payload.told_at
@@ -91,7 +96,7 @@ def _payload(client: DeviceClient) -> Result:
     )
     text = (
         f"{payload.body.decode()}\n\nThese {len(payload.body)} bytes, and a signature over them that was made unseen: "
-        f"{state}.\nThey say of week {report.week}: {TITLES[report.histogram]}: {answer} {UNITS[report.histogram]}. "
+        f"{state}.\nThey say of week {report.week}: {TITLES[report.histogram]}: {said}. "
         "A coin decided whether that is true."
     )
     return Result(_facts(payload), text)

@@ -1,6 +1,6 @@
-"""What is counted, as rows of this device: how many recordings of a week fell into which class, and the reports.
+"""What is counted, as rows of this device: how much of a week fell into which class, and the reports.
 
-A row holds a number. Nothing of it leads back to a recording, and after eight weeks it is gone.
+A row holds a number. Nothing of it leads back to a recording or a sentence, and after eight weeks it is gone.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, cast
 
-from projectone.contracts.quality import HISTOGRAMS, N_BINS, Histogram, week_of, weeks_before
+from projectone.contracts.quality import week_of, weeks_before
+from projectone.contracts.questions import HISTOGRAMS_OF, N_BINS, Histogram, family_asked
+from projectone.contracts.versions import Family
 from projectone.device.quality.measures import Bins
 from projectone.storage.database import Database
 from projectone.storage.sqlite import Row
@@ -45,8 +47,9 @@ CREATE TABLE quality_reports (
 
 @dataclass(frozen=True)
 class WeekCounts:
-    """One model's recordings of one week: in each histogram, how many fell into each class."""
+    """What was counted under one model in one week: in each histogram of its family, how many fell into each class."""
 
+    family: Family
     week: str
     model_version: str
     counts: Mapping[Histogram, tuple[int, ...]]
@@ -83,7 +86,7 @@ class Counts:
         self._database = database
 
     def add(self, bins: Bins, *, model_version: str, now: datetime) -> None:
-        """Count one recording or correction; what is too old goes."""
+        """Count one recording, sentence, correction or answer; what is too old goes."""
         week = week_of(now)
         with self._database.transaction():
             for histogram, bin_ in bins.items():
@@ -97,14 +100,15 @@ class Counts:
 
     def weeks(self) -> list[WeekCounts]:
         """Everything that is counted here, the last week first."""
-        found: dict[tuple[str, str], dict[Histogram, list[int]]] = defaultdict(
-            lambda: {histogram: [0] * N_BINS for histogram in HISTOGRAMS}
+        found: dict[tuple[str, Family, str], dict[Histogram, list[int]]] = defaultdict(
+            lambda: defaultdict(lambda: [0] * N_BINS)
         )
         for row in self._database.query("SELECT * FROM quality_counts"):
-            found[row["week"], row["model_version"]][cast(Histogram, row["histogram"])][row["bin"]] = row["n"]
+            histogram = cast(Histogram, row["histogram"])
+            found[row["week"], family_asked(histogram), row["model_version"]][histogram][row["bin"]] = row["n"]
         return [
-            WeekCounts(week, version, {name: tuple(bins) for name, bins in counts.items()})
-            for (week, version), counts in sorted(found.items(), reverse=True)
+            WeekCounts(family, week, version, {name: tuple(counts[name]) for name in HISTOGRAMS_OF[family]})
+            for (week, family, version), counts in sorted(found.items(), reverse=True)
         ]
 
     def forget(self) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from projectone.contracts.quality import Histogram, bin_of
+from projectone.contracts.questions import Histogram, bin_of
 from projectone.device.heard import Heard
 from projectone.waveform.quality import MIN_DURATION_S, RATE_HZ, level_spread_db
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -21,7 +21,6 @@ from projectone.contracts import endpoints
 from projectone.contracts.blind_signatures import blind, public_rsa_key, unblind
 from projectone.contracts.health import TicketAnswer
 from projectone.contracts.quality import (
-    HISTOGRAMS,
     QualityReport,
     QualityTicketRequest,
     QualityWeek,
@@ -30,10 +29,13 @@ from projectone.contracts.quality import (
     week_of,
     weeks_before,
 )
+from projectone.contracts.questions import EDGES_VERSIONS, HISTOGRAMS_OF, Histogram
+from projectone.contracts.releases import DEFAULT_TIER, line_of
+from projectone.contracts.versions import DEFAULT_FAMILY, FAMILIES, Family
 from projectone.device.consent import ConsentLedger, ConsentMethod
 from projectone.device.heard import Heard
 from projectone.device.quality.counts import Counts, Draft, WeekCounts
-from projectone.device.quality.measures import measure, measure_correction
+from projectone.device.quality.measures import Bins, measure, measure_correction
 from projectone.device.transport import Transport
 from projectone.errors import ArtifactError, ConsentError, ContractError, RefusedError, SettingsError, TransportError
 
@@ -41,6 +43,9 @@ _JSON: Final = "application/json"
 SOONEST: Final = timedelta(hours=1)
 LATEST: Final = timedelta(hours=36)
 """A report waits this long at least, and at most, for its moment: the request for its ticket bears our name."""
+
+_EACH: Final[Mapping[Family, Histogram]] = {"speech": "duration", "intents": "outcome"}
+"""In which histogram everything is counted: which of two models was used more."""
 
 WordDistance = Callable[[str, str], float]
 
@@ -65,10 +70,11 @@ class Sender:
 
     Attributes:
         channel: Release channel.
-        tier: Size of the models here.
+        tier: Size of the speech models here.
         app_version: Of this app.
         contributor_id: In whose name consents are noted, here alone.
         introduce: Makes this device known to a server that does not know it.
+        installed: The versions of the models on this device, by what they are for.
     """
 
     channel: str
@@ -76,6 +82,7 @@ class Sender:
     app_version: str
     contributor_id: str
     introduce: Callable[[], object]
+    installed: Callable[[], Mapping[Family, str]] = dict
 
 
 class Quality:
@@ -124,14 +131,21 @@ class Quality:
 
     def count_heard(self, heard: Heard, samples: npt.NDArray[np.float32]) -> None:
         """Count a transcription of 16 kHz mono samples."""
-        if self.is_on:
-            self._counts.add(measure(heard, samples), model_version=heard.model_version, now=self._clock())
+        self.count(lambda: measure(heard, samples), lambda: heard.model_version)
 
     def count_correction(self, heard: str, corrected: str, *, model_version: str) -> None:
         """Count how much of what a model heard was corrected."""
-        if self.is_on:
-            bins = measure_correction(heard, corrected, self._word_distance())
-            self._counts.add(bins, model_version=model_version, now=self._clock())
+        self.count(lambda: measure_correction(heard, corrected, self._word_distance()), lambda: model_version)
+
+    def count(self, measured: Callable[[], Bins], version: Callable[[], str | None]) -> None:
+        """Count what is measured under a model's version; without consent it is not even measured.
+
+        Args:
+            measured: The classes.
+            version: Of the model; None where there is none to count under.
+        """
+        if self.is_on and (model_version := version()) is not None:
+            self._counts.add(measured(), model_version=model_version, now=self._clock())
 
     def histograms(self) -> list[WeekCounts]:
         """What is counted here, the last week first. It never leaves as it is."""
@@ -192,21 +206,30 @@ class Quality:
         counted = [item for item in self._counts.weeks() if item.week == last]
         if known is not None or not counted:
             return known
-        most_used = max(counted, key=lambda item: sum(item.counts["duration"]))
         due_at = now + timedelta(seconds=self._random.uniform(SOONEST.total_seconds(), LATEST.total_seconds()))
-        self._counts.keep_draft(last, self._drawn(most_used).to_bytes(), due_at)
+        self._counts.keep_draft(last, self._drawn(last, counted).to_bytes(), due_at)
         return self._counts.draft_of(last)
 
-    def _drawn(self, counted: WeekCounts) -> QualityReport:
-        histogram = self._random.choice(HISTOGRAMS)
+    def _drawn(self, week: str, counted: Sequence[WeekCounts]) -> QualityReport:
+        """One family, one question, one answer. Families are those with a model here, whatever was done with it."""
+        most_used = {
+            family: max(items, key=lambda item: sum(item.counts[_EACH[item.family]]))
+            for family in FAMILIES
+            if (items := [item for item in counted if item.family == family])
+        }
+        versions = {**self._sender.installed(), **{family: item.model_version for family, item in most_used.items()}}
+        family = self._random.choice([name for name in FAMILIES if name in versions])
+        histogram = self._random.choice(HISTOGRAMS_OF[family])
+        counts = most_used[family].counts[histogram] if family in most_used else ()
         return QualityReport(
-            week=counted.week,
-            channel=self._sender.channel,
-            model_version=counted.model_version,
-            tier=self._sender.tier,
+            week=week,
+            channel=line_of(family, self._sender.channel),
+            model_version=versions[family],
+            tier=self._sender.tier if family == DEFAULT_FAMILY else DEFAULT_TIER,
             app_version=self._sender.app_version,
+            edges_version=EDGES_VERSIONS[family],
             histogram=histogram,
-            answer=draw_answer(counted.counts[histogram], self._random),
+            answer=draw_answer(counts, self._random),
             nonce=secrets.token_hex(32),
         )
 

@@ -1,4 +1,4 @@
-"""How well the model hears this person: what is counted here, and to the byte what would leave of it."""
+"""How well the models do for this person: what is counted here, and to the byte what would leave of it."""
 
 from __future__ import annotations
 
@@ -15,17 +15,8 @@ from starlette.routing import Route
 
 from projectone import __version__
 from projectone.contracts.consent import CONSENT_TEXTS
-from projectone.contracts.quality import (
-    HISTOGRAMS,
-    TITLES,
-    UNITS,
-    Histogram,
-    QualityReport,
-    class_names,
-    monday_of,
-    week_of,
-    weeks_before,
-)
+from projectone.contracts.quality import QualityReport, monday_of, week_of, weeks_before
+from projectone.contracts.questions import TITLES, UNITS, Histogram, class_names
 from projectone.contracts.releases import DEFAULT_TIER
 from projectone.device.client import DeviceClient
 from projectone.device.quality import Payload, WeekCounts
@@ -69,7 +60,7 @@ class Letter:
     @property
     def answer(self) -> str:
         """The class that is said."""
-        return f"{class_names(self.report.histogram)[self.report.answer]} {UNITS[self.report.histogram]}"
+        return f"{class_names(self.report.histogram)[self.report.answer]} {UNITS[self.report.histogram]}".rstrip()
 
     @property
     def monday(self) -> datetime:
@@ -107,8 +98,8 @@ class Chart:
 
     Attributes:
         title: What is counted.
-        unit: Of the classes.
-        rows: Each class in words, with how many recordings fell into it.
+        unit: Of the classes; empty where they have names.
+        rows: Each class in words, with how much fell into it.
         n: How many there are together.
     """
 
@@ -177,7 +168,7 @@ def _document(client: DeviceClient) -> dict[str, Any]:
         "example": _example(client).document(),
         "told": [_letter(item).document() for item in client.quality.told()],
         "weeks": [
-            {"week": item.week, "model_version": item.model_version, "counts": dict(item.counts)}
+            {"week": item.week, "family": item.family, "model_version": item.model_version, "counts": dict(item.counts)}
             for item in client.quality.histograms()
         ],
     }
@@ -205,7 +196,7 @@ def _example(client: DeviceClient) -> Letter:
 
 
 def _charts(counted: WeekCounts) -> list[Chart]:
-    return [_chart(name, counted.counts[name]) for name in HISTOGRAMS if any(counted.counts[name])]
+    return [_chart(name, counted.counts[name]) for name in counted.counts if any(counted.counts[name])]
 
 
 def _chart(name: Histogram, counts: tuple[int, ...]) -> Chart:

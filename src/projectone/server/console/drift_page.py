@@ -1,11 +1,12 @@
-"""The page of models in use: whether they hear differently than they did, with a picture of what moved."""
+"""The page of models in use: whether they do differently than they did, with a picture of what moved."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from projectone.contracts.quality import HISTOGRAMS, TITLES
-from projectone.server.monitoring.drift_desk import DriftDesk, ModelDrift, chance_shown, drift_shown
+from projectone.contracts.questions import TITLES
+from projectone.contracts.versions import FAMILIES
+from projectone.server.monitoring.drift_desk import NAMED, DriftDesk, ModelDrift, chance_shown, drift_shown
 from projectone.server.monitoring.drift_pictures import histogram_svg
 from projectone.server.monitoring.quality import MIN_GROUP
 
@@ -26,7 +27,7 @@ class Row:
 class Model:
     """One model version. `pictures` are SVG of our own making: nothing that anybody sent is in them."""
 
-    version: str
+    heading: str
     n_weeks: int
     n_reports: int
     judged: str
@@ -45,8 +46,9 @@ class DriftPanel:
 
 
 def drift_panel(desk: DriftDesk) -> DriftPanel:
-    """The page's contents, the newest model first."""
-    models = tuple(_model(found) for found in reversed(desk.read()))
+    """The page's contents, family by family, the newest model first."""
+    found = desk.read()
+    models = tuple(_model(model) for family in FAMILIES for model in reversed(found) if model.family == family)
     return DriftPanel(models, f"{desk.limits.alpha:.0%}", MIN_GROUP)
 
 
@@ -55,9 +57,9 @@ def _model(found: ModelDrift) -> Model:
     moved = {drift.comparison.histogram: drift.comparison for drift in watched.drifts}
     shown = moved or {item.histogram: item for item in watched.comparisons}
     return Model(
-        version=found.version,
+        heading=f"{NAMED[found.family].capitalize()} {found.version}",
         n_weeks=len(found.weeks),
-        n_reports=sum(sum(sum(answers[name]) for name in HISTOGRAMS) for answers in found.weeks.values()),
+        n_reports=sum(sum(map(sum, answers.values())) for answers in found.weeks.values()),
         judged=f"{watched.judged[0]} to {watched.judged[-1]}" if watched.judged else "",
         rows=tuple(
             Row(

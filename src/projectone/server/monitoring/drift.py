@@ -1,4 +1,4 @@
-"""Whether a model hears differently than it did: two-sample tests with a stated rate of false alarms, and how far.
+"""Whether a model does differently than it did: two-sample tests with a stated rate of false alarms, and how far.
 
 A histogram's answers of a week, of four and of thirteen weeks together, are held against those of a reference period:
 the model's own first weeks; in those, the last weeks of the model before. What is compared are the answers as they
@@ -17,7 +17,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from projectone.contracts.quality import HISTOGRAMS, N_BINS, WORSE, Histogram, estimated_shares
+from projectone.contracts.quality import estimated_shares
+from projectone.contracts.questions import HISTOGRAMS_OF, N_BINS, N_QUESTIONS, OF_ONE_MODEL, WORSE, Histogram
+from projectone.contracts.versions import DEFAULT_FAMILY, Family
 from projectone.server.monitoring.two_samples import middle_class, stability_index, two_sample_p
 
 Answers = tuple[int, ...]
@@ -48,7 +50,7 @@ class DriftLimits:
     @property
     def alpha_each(self) -> float:
         """What one test may spend."""
-        return self.alpha / (WEEKS_A_YEAR * len(HISTOGRAMS) * len(self.windows))
+        return self.alpha / (WEEKS_A_YEAR * N_QUESTIONS * len(self.windows))
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,7 @@ class Watched:
 class _Run:
     """Weeks that are held against one reference."""
 
-    before: WeekAnswers
+    before: Sequence[WeekAnswers]
     judged: Sequence[str]
     is_release: bool
 
@@ -124,6 +126,7 @@ def watch(
     limits: DriftLimits | None = None,
     *,
     earlier: Mapping[str, WeekAnswers] | None = None,
+    family: Family = DEFAULT_FAMILY,
 ) -> Watched:
     """Hold every week of a model against its first ones, and those against the model before.
 
@@ -131,18 +134,20 @@ def watch(
         weeks: The answers of each week, by name.
         limits: When to speak up.
         earlier: The weeks of the model before; None if there was none.
+        family: Which questions were asked.
     """
     limits = limits or DriftLimits()
     names, n_first = sorted(weeks), limits.reference_weeks
     reference, judged = names[:n_first], names[n_first:]
-    runs = [_Run(_together([weeks[name] for name in reference]), judged, False)]
+    runs = [_Run([weeks[name] for name in reference], judged, False)]
     if earlier:
         last = sorted(earlier)[-n_first:]
-        runs.insert(0, _Run(_together([earlier[name] for name in last]), reference, True))
+        runs.insert(0, _Run([earlier[name] for name in last], reference, True))
     newest: list[Comparison] = []
     drifts: list[Drift] = []
-    for histogram in HISTOGRAMS:
-        compared = [(run, found) for run in runs for found in _compared_all(histogram, run, weeks, limits)]
+    for histogram in HISTOGRAMS_OF[family]:
+        asked = [run for run in runs if not (run.is_release and histogram in OF_ONE_MODEL)]
+        compared = [(run, found) for run in asked for found in _compared_all(histogram, run, weeks, limits)]
         newest += [found for _, found in compared[-1:]]
         first = next(((run, found) for run, found in compared if found.is_drift), None)
         drifts += [] if first is None else [_drift(first[1], first[0].judged, weeks)]
@@ -153,7 +158,7 @@ def _compared_all(
     histogram: Histogram, run: _Run, weeks: Mapping[str, WeekAnswers], limits: DriftLimits
 ) -> Iterator[Comparison]:
     """Every window of every week, in the order of time."""
-    before = run.before[histogram]
+    before = _sum([week[histogram] for week in run.before])
     for place in range(len(run.judged)):
         for n_weeks in limits.windows:
             window = run.judged[max(0, place + 1 - n_weeks) : place + 1]
@@ -190,7 +195,3 @@ def _drift(found: Comparison, judged: Sequence[str], weeks: Mapping[str, WeekAns
 
 def _sum(rows: Sequence[Answers]) -> Answers:
     return tuple(sum(column) for column in zip(*rows, strict=True)) if rows else (0,) * N_BINS
-
-
-def _together(weeks: Sequence[WeekAnswers]) -> WeekAnswers:
-    return {histogram: _sum([week[histogram] for week in weeks]) for histogram in HISTOGRAMS}

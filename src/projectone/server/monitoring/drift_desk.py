@@ -5,11 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Final
 
-from projectone.contracts.quality import TITLES, UNITS, class_names
+from projectone.contracts.questions import TITLES, UNITS, class_names
+from projectone.contracts.releases import line_of
+from projectone.contracts.versions import FAMILIES, Family
 from projectone.server.database import Engine
 from projectone.server.monitoring.drift import Drift, DriftLimits, Watched, watch
 from projectone.server.monitoring.quality import Answers, Group, QualityCells
+
+NAMED: Final[Mapping[Family, str]] = {"speech": "model", "intents": "classifier"}
+"""What people call a model of each family."""
 
 
 @dataclass(frozen=True)
@@ -17,18 +23,20 @@ class ModelDrift:
     """One model version.
 
     Attributes:
+        family: What it is for.
         version: Which.
         weeks: The answers of each week, over all devices.
         watched: What moved, and what did not.
     """
 
+    family: Family
     version: str
     weeks: Mapping[str, Answers]
     watched: Watched
 
 
 class DriftDesk:
-    """Reads one channel."""
+    """Reads one channel, all families of its models."""
 
     def __init__(
         self,
@@ -44,26 +52,33 @@ class DriftDesk:
         self._clock = clock
 
     def read(self) -> list[ModelDrift]:
-        """Every model version of which enough was said, the oldest first."""
-        found = self.cells.by_version(self._channel, self._clock())
-        befores = [None, *found.values()]
-        return [
-            ModelDrift(version, weeks, watch(weeks, self.limits, earlier=before))
-            for (version, weeks), before in zip(found.items(), befores, strict=False)
-        ]
+        """Every model version of which enough was said: family by family, the oldest first."""
+        return [model for family in FAMILIES for model in self._read(family)]
 
     def groups(self) -> list[Group]:
         """What is behind it, by size and app version."""
-        return self.cells.groups(self._channel, self._clock())
+        return [group for family in FAMILIES for group in self.groups_of(family)]
+
+    def groups_of(self, family: Family) -> list[Group]:
+        """The same, of one family."""
+        return self.cells.groups(line_of(family, self._channel), self._clock())
+
+    def _read(self, family: Family) -> list[ModelDrift]:
+        found = self.cells.by_version(line_of(family, self._channel), self._clock())
+        befores = [None, *found.values()]
+        return [
+            ModelDrift(family, version, weeks, watch(weeks, self.limits, earlier=before, family=family))
+            for (version, weeks), before in zip(found.items(), befores, strict=False)
+        ]
 
 
 def drift_shown(drift: Drift) -> str:
     """What moved, in a sentence or two."""
     found = drift.comparison
     names = class_names(found.histogram)
-    unit = UNITS[found.histogram]
+    unit = f" {UNITS[found.histogram]}".rstrip()
     classes = "; ".join(
-        f"{names[place]} {unit}: {before:.0%} before, {after:.0%} now" for place, before, after in drift.moved
+        f"{names[place]}{unit}: {before:.0%} before, {after:.0%} now" for place, before, after in drift.moved
     )
     against = "against the model before" if found.is_release else "against its own first weeks"
     return (

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from textwrap import wrap
 from typing import Final
 
-from projectone.contracts.quality import TITLES, UNITS, class_names, estimated_shares
+from projectone.contracts.quality import estimated_shares
+from projectone.contracts.questions import CLASS_NAMES, TITLES, UNITS, class_names
 from projectone.server.monitoring.drift import Comparison
 
 _BAR, _GAP, _HEIGHT, _LEFT, _TOP = 26, 24, 150, 34, 44
+_LETTERS: Final = 12  # of a line below a bar
 _BEFORE, _NOW, _INK, _QUIET = "#8a9a94", "#b3541e", "#26302c", "#69756f"
 _BLOCKS: Final = "▁▂▃▄▅▆▇█"
 
@@ -31,8 +34,8 @@ def histogram_svg(found: Comparison) -> str:
         f'height="{floor + 52}" role="img" font-family="system-ui, sans-serif" font-size="12">',
         f"<title>{title}: before and in week {found.week}</title>",
         f'<rect width="{width}" height="{floor + 52}" fill="#ffffff"/>',
-        f'<text x="{_LEFT}" y="18" font-size="14" font-weight="600" fill="{_INK}">{title}, {UNITS[found.histogram]}'
-        "</text>",
+        f'<text x="{_LEFT}" y="18" font-size="14" font-weight="600" fill="{_INK}">'
+        f"{_heading(title, UNITS[found.histogram])}</text>",
         _legend(found),
     ]
     for mark in (0.0, top / 2, top):
@@ -47,13 +50,21 @@ def histogram_svg(found: Comparison) -> str:
                 f'<rect x="{x + offset:.1f}" y="{floor - height:.1f}" width="{_BAR - 2}" height="{height:.1f}" '
                 f'fill="{colour}"/>'
             )
-        lines = name.replace(" to ", "|to ").replace(" or ", "|or ").split("|")
+        lines = wrap(name, _LETTERS) if found.histogram in CLASS_NAMES else _in_lines(name)
         for number, line in enumerate(lines):
             parts.append(
                 f'<text x="{x + _BAR - 1:.1f}" y="{floor + 16 + 14 * number}" text-anchor="middle" fill="{_QUIET}">'
                 f"{line}</text>"
             )
     return "\n".join([*parts, "</svg>"])
+
+
+def _heading(title: str, unit: str) -> str:
+    return f"{title}, {unit}" if unit else title
+
+
+def _in_lines(numbers: str) -> list[str]:
+    return numbers.replace(" to ", "|to ").replace(" or ", "|or ").split("|")
 
 
 def _legend(found: Comparison) -> str:

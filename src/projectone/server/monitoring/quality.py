@@ -1,4 +1,4 @@
-"""What devices say of how well models hear: sums alone, over devices that nobody can tell apart.
+"""What devices say of how well models do: sums alone, over devices that nobody can tell apart.
 
 A report adds one to one cell (model version, week, size, app version, histogram, class), and its digest to those that
 were counted, so that it counts once. When its week is closed, groups of fewer than twenty reports are put together, or
@@ -13,9 +13,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, cast
 
-from sqlalchemy import Column, Connection, Engine, Integer, String, Table, delete, insert, select, update
+from sqlalchemy import Column, Connection, Engine, Integer, String, Table, delete, func, insert, select, update
 
-from projectone.contracts.quality import HISTOGRAMS, N_BINS, Histogram, QualityReport, week_of, weeks_before
+from projectone.contracts.quality import QualityReport, week_of, weeks_before
+from projectone.contracts.questions import HISTOGRAMS_OF, N_BINS, Histogram
+from projectone.contracts.releases import family_of
 from projectone.server.database import METADATA, reading, writing
 
 MIN_GROUP: Final = 20
@@ -63,6 +65,16 @@ class Group:
     answers: Answers
 
 
+@dataclass(frozen=True)
+class KeptSums:
+    """How much is kept of what was said about one line of releases."""
+
+    channel: str
+    n_reports: int
+    n_weeks: int
+    oldest_week: str
+
+
 class QualityCells:
     """The sums."""
 
@@ -102,12 +114,20 @@ class QualityCells:
                 if wanted != groups:
                     _rewrite(connection, key, wanted)
 
+    def kept(self) -> list[KeptSums]:
+        """What is kept, by line of releases."""
+        cell = QUALITY_CELLS.c
+        columns = (cell.channel, func.sum(cell.n), func.count(cell.week.distinct()), func.min(cell.week))
+        with reading(self._engine) as connection:
+            found = connection.execute(select(*columns).group_by(cell.channel).order_by(cell.channel)).all()
+        return [KeptSums(channel, int(n), int(weeks), oldest) for channel, n, weeks, oldest in found]
+
     def groups(self, channel: str, now: datetime) -> list[Group]:
         """Every group of closed weeks that is large enough to be shown, the oldest first."""
         with reading(self._engine) as connection:
             found = _by_release(connection, _last_closed(now), channel)
         return [
-            Group(version, week, tier, app_version, sum(cells.values()), _answers(cells))
+            Group(version, week, tier, app_version, sum(cells.values()), _answers(channel, cells))
             for (_, version, week), groups in sorted(found.items(), key=lambda item: item[0][1:][::-1])
             for (tier, app_version), cells in sorted(groups.items())
             if sum(cells.values()) >= MIN_GROUP  # a week that is closed and was not settled yet
@@ -185,9 +205,10 @@ def _rewrite(connection: Connection, key: _Release, groups: Mapping[_Stratum, _C
         connection.execute(insert(QUALITY_CELLS), rows)
 
 
-def _answers(cells: _Cells) -> Answers:
-    return {histogram: tuple(cells[histogram, bin_] for bin_ in range(N_BINS)) for histogram in HISTOGRAMS}
+def _answers(channel: str, cells: _Cells) -> Answers:
+    asked = HISTOGRAMS_OF[family_of(channel)]
+    return {histogram: tuple(cells[histogram, bin_] for bin_ in range(N_BINS)) for histogram in asked}
 
 
 def _added(one: Answers, other: Answers) -> Answers:
-    return {name: tuple(a + b for a, b in zip(one[name], other[name], strict=True)) for name in HISTOGRAMS}
+    return {name: tuple(a + b for a, b in zip(one[name], other[name], strict=True)) for name in one}

@@ -1,4 +1,4 @@
-"""`projectone-server drift`: whether models in use hear differently than they did, as far as devices say so."""
+"""`projectone-server drift`: whether models in use do differently than they did, as far as devices say so."""
 
 from __future__ import annotations
 
@@ -7,33 +7,40 @@ import json
 from pathlib import Path
 from typing import Any
 
-from projectone.contracts.quality import EPSILON, HISTOGRAMS, TITLES, estimated_shares
+from projectone.contracts.quality import EPSILON, estimated_shares
+from projectone.contracts.questions import TITLES
+from projectone.contracts.versions import FAMILIES, Family
 from projectone.errors import StorageError
 from projectone.server.database import open_engine
 from projectone.server.home import require_home
 from projectone.server.migrations.upgrade import upgrade_database
 from projectone.server.monitoring.drift import Comparison, Drift
-from projectone.server.monitoring.drift_desk import DriftDesk, ModelDrift, chance_shown, drift_shown
+from projectone.server.monitoring.drift_desk import NAMED, DriftDesk, ModelDrift, chance_shown, drift_shown
 from projectone.server.monitoring.drift_pictures import bars, histogram_svg
 from projectone.server.monitoring.quality import MIN_GROUP, Group
 from projectone.server.settings import ServerSettings
 from projectone.storage.files import make_folder, write_atomically
 
 SUMMARY = (
-    "Whether a model in use hears differently than it did. Devices that allow it say one class a week, by the toss of "
-    "a coin; the worker looks every hour and writes to the people in charge. Exit code 1 if something moved."
+    "Whether a model in use hears or understands differently than it did. Devices that allow it say one class a week, "
+    "by the toss of a coin; the worker looks every hour and writes to the people in charge. Exit code 1 if something "
+    "moved."
 )
 EXAMPLES = """\
   projectone-server drift                          every model: what moved, since when, and how sure that is
+  projectone-server drift --family intents         classifiers alone
   projectone-server drift --model 1.4.0 --groups   by size and app version, none smaller than twenty devices
   projectone-server drift --pictures out           a picture (SVG) of every histogram, before and now
   projectone-server drift --json"""
 
 EXIT_STILL, EXIT_MOVED = 0, 1
 
+_FamilyGroup = tuple[Family, Group]
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
+    parser.add_argument("--family", choices=FAMILIES, help="only models of speech, or classifiers of intents")
     parser.add_argument("--model", metavar="VERSION", help="only this one")
     parser.add_argument("--groups", action="store_true", help="also what is behind it, by size and app version")
     parser.add_argument("--pictures", type=Path, metavar="FOLDER", help="write a picture of every histogram there")
@@ -47,12 +54,14 @@ def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
     try:
         upgrade_database(engine)
         desk = DriftDesk(engine, channel=settings.channel)
-        found, groups = desk.read(), desk.groups() if arguments.groups else []
+        families = FAMILIES if arguments.family is None else (arguments.family,)
+        found = [model for model in desk.read() if model.family in families]
+        groups = [(family, group) for family in families for group in desk.groups_of(family) if arguments.groups]
     finally:
         engine.dispose()
     if arguments.model is not None:
         found = [model for model in found if model.version == arguments.model]
-        groups = [group for group in groups if group.model_version == arguments.model]
+        groups = [(family, group) for family, group in groups if group.model_version == arguments.model]
     pictures = [] if arguments.pictures is None else _draw(found, arguments.pictures)
     print(json.dumps(_facts(desk, found, groups, pictures)) if arguments.json else _text(found, groups, pictures))
     return EXIT_MOVED if any(model.watched.drifts for model in found) else EXIT_STILL
@@ -65,18 +74,21 @@ def _draw(found: list[ModelDrift], folder: Path) -> list[Path]:
         for model in found:
             moved = {drift.comparison.histogram: drift.comparison for drift in model.watched.drifts}
             for newest in model.watched.comparisons:
-                paths.append(folder / f"{model.version}-{newest.histogram}.svg")
+                paths.append(folder / f"{model.version}-{newest.histogram}.svg")  # no two families share a question
                 write_atomically(paths[-1], histogram_svg(moved.get(newest.histogram, newest)).encode())
     except OSError as error:
         raise StorageError(f"{str(folder)!r}: {error.strerror}") from error
     return paths
 
 
-def _facts(desk: DriftDesk, found: list[ModelDrift], groups: list[Group], pictures: list[Path]) -> dict[str, Any]:
+def _facts(
+    desk: DriftDesk, found: list[ModelDrift], groups: list[_FamilyGroup], pictures: list[Path]
+) -> dict[str, Any]:
     limits = desk.limits
     return {
         "models": [
             {
+                "family": model.family,
                 "model_version": model.version,
                 "weeks": {week: _n_answers(answers) for week, answers in model.weeks.items()},
                 "reference": list(model.watched.reference),
@@ -88,6 +100,7 @@ def _facts(desk: DriftDesk, found: list[ModelDrift], groups: list[Group], pictur
         ],
         "groups": [
             {
+                "family": family,
                 "model_version": group.model_version,
                 "week": group.week,
                 "tier": group.tier,
@@ -95,7 +108,7 @@ def _facts(desk: DriftDesk, found: list[ModelDrift], groups: list[Group], pictur
                 "reports": group.n_reports,
                 "answers": group.answers,
             }
-            for group in groups
+            for family, group in groups
         ],
         "limits": {
             "false_alarms_a_year": limits.alpha,
@@ -110,7 +123,7 @@ def _facts(desk: DriftDesk, found: list[ModelDrift], groups: list[Group], pictur
 
 
 def _n_answers(answers: Any) -> int:  # noqa: ANN401 - a mapping of histograms
-    return sum(sum(answers[histogram]) for histogram in HISTOGRAMS)
+    return sum(map(sum, answers.values()))
 
 
 def _comparison(found: Comparison) -> dict[str, Any]:
@@ -132,14 +145,14 @@ def _drift(drift: Drift) -> dict[str, Any]:
     return _comparison(drift.comparison) | {"since": drift.since, "moved": moved, "text": drift_shown(drift)}
 
 
-def _text(found: list[ModelDrift], groups: list[Group], pictures: list[Path]) -> str:
+def _text(found: list[ModelDrift], groups: list[_FamilyGroup], pictures: list[Path]) -> str:
     if not found:
         return f"nothing to show: no model has {MIN_GROUP} reports of a week that is closed"
     lines: list[str] = []
     for model in found:
         watched = model.watched
         n_reports = sum(map(_n_answers, model.weeks.values()))
-        lines.append(f"model {model.version}: {len(model.weeks)} weeks, {n_reports} reports")
+        lines.append(f"{NAMED[model.family]} {model.version}: {len(model.weeks)} weeks, {n_reports} reports")
         if not watched.judged:
             lines.append(f"  its reference is being taken: {len(watched.reference)} weeks so far")
         for item in watched.comparisons:
@@ -149,7 +162,8 @@ def _text(found: list[ModelDrift], groups: list[Group], pictures: list[Path]) ->
                 f"by chance {chance_shown(item.p_value)}"
             )
         lines += [f"  MOVED: {drift_shown(drift)}" for drift in watched.drifts] or ["  nothing moved"]
-    for group in groups:
-        lines.append(f"{group.week} {group.model_version} {group.tier} app {group.app_version}: {group.n_reports}")
+    for family, group in groups:
+        release = f"{NAMED[family]} {group.model_version} {group.tier} app {group.app_version}"
+        lines.append(f"{group.week} {release}: {group.n_reports}")
     lines += [f"picture: {path}" for path in pictures]
     return "\n".join(lines)

@@ -1,16 +1,19 @@
-"""Looks once an hour whether a model in use hears differently than it did, and tells the people in charge.
+"""Looks once an hour whether a model in use does differently than it did, and tells the people in charge.
 
 It also closes weeks: small groups are put together or dropped, keys and digests that nobody needs any more go.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from projectone.contracts.quality import TITLES, estimated_shares
+from projectone.contracts.quality import estimated_shares
+from projectone.contracts.questions import TITLES
+from projectone.contracts.releases import line_of
+from projectone.contracts.versions import Family
 from projectone.server.database import Engine
 from projectone.server.delivery.tickets import FOLDER, TicketKeys
 from projectone.server.delivery.weekly_tickets import WeeklyTickets
@@ -25,9 +28,15 @@ INTERVAL: Final = timedelta(hours=1)
 PICTURES: Final = "drift"
 """Below the server's home."""
 
+_SUBJECT: Final[Mapping[Family, str]] = {
+    "speech": "Model {} hears differently",
+    "intents": "Classifier {} understands differently",
+}
+_OPTION: Final[Mapping[Family, str]] = {"speech": "", "intents": " --family intents"}
+
 
 class DriftWatch:
-    """Looks at one channel."""
+    """Looks at one channel, all families of its models."""
 
     def __init__(
         self,
@@ -81,7 +90,8 @@ class DriftWatch:
 
     def _message(self, model: ModelDrift, drift: Drift) -> Message:
         found = drift.comparison
-        path = self._pictures / f"{self._channel}-{model.version}-{found.histogram}.svg"
+        line = line_of(model.family, self._channel)
+        path = self._pictures / f"{line}-{model.version}-{found.histogram}.svg"
         make_folder(self._pictures)
         write_atomically(path, histogram_svg(found).encode())
         body = [
@@ -91,10 +101,10 @@ class DriftWatch:
             f"Picture: {path}, and on the console's page /drift.",
             "",
             "All of it:                     projectone-server drift",
-            "Go back to the model before:   projectone-server rollout rollback",
+            f"Go back to the model before:   projectone-server rollout rollback{_OPTION[model.family]}",
         ]
-        subject = f"Model {model.version} hears differently: {TITLES[found.histogram]}"
-        key = f"drift-{self._channel}-{model.version}-{found.histogram}"
+        subject = f"{_SUBJECT[model.family].format(model.version)}: {TITLES[found.histogram]}"
+        key = f"drift-{line}-{model.version}-{found.histogram}"
         return Message(key=key, subject=subject, body="\n".join(body))
 
 

@@ -6,8 +6,10 @@ import argparse
 from datetime import UTC, datetime
 from typing import Any
 
+from projectone.contracts.releases import family_of
 from projectone.server.corpus.expiry import Due, Expiry
 from projectone.server.database import Engine
+from projectone.server.monitoring.quality import KEPT_FOR, KeptSums, QualityCells
 from projectone.server.settings import ServerSettings
 from projectone.storage.blobs import FileBlobs
 
@@ -23,6 +25,7 @@ def execute(
     """Show what is due; 1 if the worker should have erased something more than a day ago."""
     now = datetime.now(UTC)
     found = Expiry(engine, settings.keep).due(now)
+    sums = QualityCells(engine).kept()
     is_late = any(due.is_late(now) for due in found)
     facts = {
         "purposes": [
@@ -36,12 +39,30 @@ def execute(
             }
             for due in found
         ],
+        "sums": [
+            {
+                "channel": kept.channel,
+                "family": family_of(kept.channel),
+                "keep_days": KEPT_FOR.days,
+                "reports": kept.n_reports,
+                "weeks": kept.n_weeks,
+                "oldest_week": kept.oldest_week,
+            }
+            for kept in sums
+        ],
         "is_late": is_late,
     }
-    text = "\n".join(map(_line, found))
+    text = "\n".join([*map(_line, found), *map(_sums_line, sums)])
     if is_late:
         text += "\nLATE: samples are here whose time was over more than a day ago; is the worker running?"
     return EXIT_LATE if is_late else EXIT_IN_TIME, facts, text
+
+
+def _sums_line(kept: KeptSums) -> str:
+    return (
+        f"{'quality':15} {kept.n_reports:6} reports of {kept.channel} in sums over {kept.n_weeks} weeks from "
+        f"{kept.oldest_week} on, each kept {KEPT_FOR.days} days"
+    )
 
 
 def _line(due: Due) -> str:

@@ -18,7 +18,8 @@ from projectone.contracts import endpoints
 from projectone.contracts.blind_signatures import rsa_key_text, sign_blinded
 from projectone.contracts.consent import CONSENT_TEXTS
 from projectone.contracts.health import TicketAnswer
-from projectone.contracts.quality import HISTOGRAMS, QualityReport, QualityTicketRequest, QualityWeek, bin_of, week_of
+from projectone.contracts.quality import QualityReport, QualityTicketRequest, QualityWeek, week_of
+from projectone.contracts.questions import HISTOGRAMS_OF, bin_of
 from projectone.device.consent import M002_CONSENT, M005_PEOPLE, ConsentLedger
 from projectone.device.heard import Heard, Signals
 from projectone.device.quality import M012_QUALITY, Counts, Quality
@@ -98,7 +99,7 @@ def site(key: rsa.RSAPrivateKey, tmp_path: Path) -> Iterator[Site]:
 
 def test_a_recording_falls_into_one_class_of_each_histogram_it_tells_of() -> None:
     bins = measure(SPOKEN, SOUND)
-    assert set(bins) == set(HISTOGRAMS) - {"edit_rate"}
+    assert set(bins) == set(HISTOGRAMS_OF["speech"]) - {"edit_rate"}
     assert bins["duration"] == bin_of("duration", 3.0) and bins["real_time"] == bin_of("real_time", 0.2 / 3)
     assert bins["signal_to_noise"] == bin_of("signal_to_noise", 40.0)
     assert measure_correction("hello", "hollow", lambda said, heard: 4.0) == {"edit_rate": 7}
@@ -123,7 +124,7 @@ def test_nothing_is_counted_without_consent_and_withdrawing_forgets(site: Site) 
 
 
 def test_words_that_changed_stop_the_counting(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    changed = CONSENT_TEXTS["quality"].model_copy(update={"version": 2})
+    changed = CONSENT_TEXTS["quality"].model_copy(update={"version": 3})
     monkeypatch.setitem(CONSENT_TEXTS, "quality", changed)
     site.quality.count_heard(SPOKEN, SOUND)
     assert not site.quality.is_on and site.rows == 0
@@ -177,7 +178,7 @@ def test_the_question_does_not_depend_on_what_was_counted(site: Site) -> None:
         payload = site.quality.payload()
         assert payload is not None
         asked.append(QualityReport.from_bytes(payload.body))
-    assert {item.histogram for item in asked} == set(HISTOGRAMS)
+    assert {item.histogram for item in asked} == set(HISTOGRAMS_OF["speech"])
     assert len({item.answer for item in asked if item.histogram == "edit_rate"}) > 1
     assert len({item.nonce for item in asked}) == 60
 

@@ -13,7 +13,8 @@ import pytest
 from tests.unit.device.web.pages import Pages
 
 from projectone.contracts.consent import CONSENT_TEXTS
-from projectone.contracts.quality import HISTOGRAMS, QualityReport, week_of, weeks_before
+from projectone.contracts.quality import QualityReport, week_of, weeks_before
+from projectone.contracts.questions import HISTOGRAMS
 from projectone.device.client import DeviceClient
 from projectone.device.quality import Counts
 from projectone.device.settings import DeviceSettings

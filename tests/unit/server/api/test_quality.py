@@ -49,7 +49,7 @@ class OneRelease:
     tiers = {"float16": manifest}
 
     def releases(self, channel: str) -> list[OneRelease]:
-        return [self] if channel == "stable" else []
+        return [self] if channel in ("stable", "stable.intents") else []
 
 
 @dataclass
@@ -133,6 +133,16 @@ def test_a_ticket_is_good_for_the_bytes_it_was_made_for(site: Backend) -> None:
     assert reason(send(site, body, "")) == (401, "signature")
     assert reason(send(site, a_report(week="2026-W45").to_bytes(), signature)) == (422, "week-closed")
     assert cells(site) == []
+
+
+def test_a_classifier_is_told_of_on_its_own_line(site: Backend) -> None:
+    told = {"channel": "stable.intents", "edges_version": 2, "histogram": "outcome"}
+    body = a_report(**told).to_bytes()
+    assert send(site, body, ticket(site, site.caller(), body)).status_code == 204
+    assert cells(site) == [("stable.intents", "1.2.0", WEEK, "float16", "0.1.0", "outcome", 3, 1)]
+    crossed = body.replace(b"stable.intents", b"stable")
+    assert send(site, crossed, "").status_code == 422
+    assert len(cells(site)) == 1
 
 
 @pytest.mark.parametrize("changes", [{"model_version": "9.9.9"}, {"tier": "tiny"}, {"channel": "beta"}])

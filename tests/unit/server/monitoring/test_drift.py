@@ -6,9 +6,10 @@ import os
 
 import numpy as np
 import pytest
-from tests.fakes.quality_weeks import USUAL, Shares, answers, moved
+from tests.fakes.quality_weeks import USUAL, USUAL_INTENTS, Shares, answers, moved
 
-from projectone.contracts.quality import HISTOGRAMS, N_BINS, TRUTH_SHARE, Histogram, weeks_before
+from projectone.contracts.quality import TRUTH_SHARE, weeks_before
+from projectone.contracts.questions import HISTOGRAMS_OF, N_BINS, Histogram
 from projectone.server.monitoring.drift import DriftLimits, Watched, watch
 from projectone.server.monitoring.two_samples import chi_square_tail, stability_index, two_sample_p
 
@@ -62,11 +63,11 @@ def test_what_moved_is_named_with_its_classes_and_since_when() -> None:
     place, before, after = drift.moved[0]
     assert place == 0 and before < 0.15 and after > 0.25
     assert found.reference == tuple(weeks_before("2026-W01", -n) for n in range(4))
-    assert {item.histogram for item in found.comparisons} == set(HISTOGRAMS)
+    assert {item.histogram for item in found.comparisons} == set(HISTOGRAMS_OF["speech"])
 
 
 def test_a_difference_too_small_to_matter_is_no_alarm() -> None:
-    slightly = {name: tuple(0.93 * np.array(USUAL[name]) + 0.07 * np.eye(N_BINS)[3]) for name in HISTOGRAMS}
+    slightly = {name: tuple(0.93 * np.array(USUAL[name]) + 0.07 * np.eye(N_BINS)[3]) for name in USUAL}
     weeks = a_year(*[USUAL] * 4, *[slightly] * 2, n_devices=200_000)
     found = watch(weeks)
     assert min(item.p_value for item in found.comparisons) < LIMITS.alpha_each and not found.drifts
@@ -84,6 +85,15 @@ def test_a_new_model_is_held_against_the_one_before_and_may_be_better() -> None:
     assert drift.comparison.is_release and drift.comparison.histogram == "log_probability"
     assert found(better).drifts == ()  # fewer words are corrected
     assert watch(worse).drifts == ()  # without the model before, these are its own first weeks
+
+
+def test_a_classifier_is_held_against_the_one_before_but_not_by_its_own_map_of_sentences() -> None:
+    usual, worse = a_year(*[USUAL_INTENTS] * 6), moved("fit", "sketch", usual=USUAL_INTENTS)
+    weeks = {weeks_before(week, -6): item for week, item in a_year(*[worse] * 8, seed=3).items()}
+    found = watch(weeks, earlier=usual, family="intents")
+    assert [drift.comparison.histogram for drift in found.drifts] == ["fit"]
+    later = a_year(*[USUAL_INTENTS] * 6, *[worse] * 2)
+    assert {drift.comparison.histogram for drift in watch(later, family="intents").drifts} == {"fit", "sketch"}
 
 
 def test_few_answers_are_not_judged() -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine
-from tests.fakes.quality_weeks import USUAL, fill, moved
+from tests.fakes.quality_weeks import USUAL, USUAL_INTENTS, fill, moved
 from tests.unit.server.console.test_console import HOST, Console
 
 from projectone.server.cli import main
@@ -67,6 +67,28 @@ def test_the_worker_tells_once_what_moved_with_a_picture(tmp_path: Path, engine:
     assert len(messages) == 4  # the same keys: the outbox says each of them once
 
 
+def test_classifiers_are_watched_beside_speech_models_of_the_same_version(tmp_path: Path, engine: Engine) -> None:
+    fill(engine, [USUAL] * 8, NOW)
+    fill(engine, [USUAL_INTENTS] * 6 + [moved("answered", usual=USUAL_INTENTS)] * 2, NOW, line="stable.intents")
+    messages: list[Message] = []
+    desk = DriftDesk(engine, channel="stable", clock=lambda: NOW)
+    DriftWatch(
+        desk,
+        WeeklyTickets(engine, TicketKeys(tmp_path / "tickets")),
+        channel="stable",
+        pictures=tmp_path / "drift",
+        notify=messages.append,
+        clock=lambda: NOW,
+    ).look()
+    assert [(model.family, model.version) for model in desk.read()] == [("speech", "1.2.0"), ("intents", "1.2.0")]
+    (message,) = messages
+    assert message.key == "drift-stable.intents-1.2.0-answered"
+    assert message.subject == "Classifier 1.2.0 understands differently: who answered, and why not others"
+    assert "kept from before: " in message.body and "rollout rollback --family intents" in message.body
+    words = "".join(ET.parse(tmp_path / "drift" / "stable.intents-1.2.0-answered.svg").getroot().itertext())
+    assert "a model" in words and "elsewhere" in words
+
+
 def test_the_command_says_what_moved_and_ends_with_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -78,13 +100,23 @@ def test_the_command_says_what_moved_and_ends_with_one(
     assert "nothing to show" in capsys.readouterr().out
     engine = open_engine(settings.database_url)
     fill(engine, WEEKS, datetime.now(UTC) - timedelta(weeks=1))
+    fill(engine, [USUAL_INTENTS] * 8, datetime.now(UTC) - timedelta(weeks=1), line="stable.intents")
     engine.dispose()
     assert main(["drift", "--json", "--groups", "--pictures", str(tmp_path / "out")]) == 1
     found = json.loads(capsys.readouterr().out)
-    (model,) = found["models"]
+    model, classifier = found["models"]
+    assert (model["family"], classifier["family"], classifier["drifts"]) == ("speech", "intents", [])
     assert {item["histogram"] for item in model["drifts"]} == {"signal_to_noise", "no_speech"}
-    assert len(found["groups"]) == 8 and found["groups"][0]["reports"] == 700
-    assert len(found["pictures"]) == len(list((tmp_path / "out").iterdir())) == 7
+    assert len(found["groups"]) == 16 and found["groups"][0]["reports"] == 700
+    assert len(found["pictures"]) == len(list((tmp_path / "out").iterdir())) == 14
+    assert main(["drift", "--family", "intents"]) == 0
+    assert capsys.readouterr().out.startswith("classifier 1.2.0: 8 weeks, 5600 reports")
+    assert main(["corpus", "retention", "--json"]) == 0
+    sums = json.loads(capsys.readouterr().out)["sums"]
+    assert [(kept["family"], kept["reports"], kept["weeks"], kept["keep_days"]) for kept in sums] == [
+        ("speech", 5600, 8, 400),
+        ("intents", 5600, 8, 400),
+    ]
     assert main(["drift", "--model", "9.9.9"]) == 0
     assert main(["drift"]) == 1
     assert "MOVED: how likely nobody spoke moved since" in capsys.readouterr().out
