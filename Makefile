@@ -63,10 +63,10 @@ $(RAY_STAMP): requirements-dev.lock requirements-ray.lock pyproject.toml
 	$(RAY_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-# Ray warns of what it does itself, so that warnings are no errors here.
+# Ray warns of what it does itself, so that warnings are no errors here. A process can start one Ray in its life.
 ray: $(RAY_STAMP) ## clips looked at, and small models served, by a Ray of this machine, as a cluster would
-	RAY_USAGE_STATS_ENABLED=0 $(RAY_VENV)/bin/python -m pytest -W ignore tests/unit/server/work/test_ray_engine.py tests/unit/server/replicas/test_ray_serve.py \
-		tests/unit/server/work/test_ray_jobs.py tests/unit/server/work/test_deploy_files.py $(ARGS)
+	@for file in work/test_ray_engine work/test_deploy_files replicas/test_ray_serve work/test_ray_jobs; do \
+		RAY_USAGE_STATS_ENABLED=0 $(RAY_VENV)/bin/python -m pytest -W ignore tests/unit/server/$$file.py $(ARGS) || exit 1; done
 
 gradients: $(PARITY_STAMP) ## write docs/gradient-parity.md again: both engines beside transformers and peft
 	$(PARITY_VENV)/bin/python -m tests.parity.gradient_table
