@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import hmac
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated, Any
 from urllib.parse import parse_qs
@@ -16,6 +16,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from fastapi.routing import APIRoute
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from projectone.contracts.versions import DEFAULT_FAMILY
 from projectone.errors import DataError
 from projectone.server.approvals import Answer
 from projectone.server.console.decision_page import values_of
@@ -49,7 +50,8 @@ class ConsoleServices:
         sessions: Who is signed in.
         clock: Now, with its zone.
         provider: Where people sign in, if not by a token alone.
-        rollout: The release on its way.
+        rollout: The release of speech on its way.
+        other_rollouts: The releases of other families.
         drift: What devices say of models in use.
         decisions: Runs, what they were decided on, and what waits for a person.
     """
@@ -60,6 +62,7 @@ class ConsoleServices:
     clock: Callable[[], datetime]
     provider: Provider | None = None
     rollout: RolloutDesk | None = None
+    other_rollouts: Mapping[str, RolloutDesk] = field(default_factory=dict)
     drift: DriftDesk | None = None
     decisions: DecisionDesk | None = None
 
@@ -197,12 +200,15 @@ def decide(request: Request, visit: _In) -> Response:
 
 
 def show_rollout(request: Request, visit: _In) -> Response:
-    """The release on its way: who has it, and what speaks against it."""
-    services = _services(request)
-    found = None if services.rollout is None else services.rollout.read()
+    """A family's release on its way: who has it, and what speaks against it."""
+    services, family = _services(request), request.query_params.get("family", DEFAULT_FAMILY)
+    desk = _rollout_desk(services, family)
+    found = None if desk is None else desk.read()
     return _page(
         request,
         "rollout",
+        family=family,
+        families=[name for name in (DEFAULT_FAMILY, *services.other_rollouts) if name != family],
         panel=None if found is None else panel_of(found, visit.session.operator.role),
         labels=LABELS,
         visit=visit,
@@ -213,8 +219,10 @@ def show_rollout(request: Request, visit: _In) -> Response:
 def turn_rollout(request: Request, visit: _In) -> Response:
     """Hold the release back, or let it go further; for that, its role is asked and whoever it is just now."""
     services, turning = _services(request), visit.form.get("turn", "")
-    found = None if services.rollout is None else services.rollout.read()
-    if services.rollout is None or found is None or turning not in TURNINGS:
+    family = visit.form.get("family", DEFAULT_FAMILY)
+    desk = _rollout_desk(services, family)
+    found = None if desk is None else desk.read()
+    if desk is None or found is None or turning not in TURNINGS:
         return _page(request, "problem", 422, problem="expected a release and what to do with it")
     if visit.form.get("seq") != str(found.manifest.seq):
         return _page(request, "problem", 409, problem="another release took its place meanwhile; look again")
@@ -222,8 +230,12 @@ def turn_rollout(request: Request, visit: _In) -> Response:
         return _page(request, "problem", 403, problem="to widen a release takes an administrator")
     if turning in WIDENING and not visit.session.is_stepped_up(services.clock()):
         return _page(request, "prove", 403, visit=visit, problem="Show your token again to widen a release.")
-    services.rollout.turn(turning, by=visit.name)
-    return RedirectResponse("/rollout", 303)
+    desk.turn(turning, by=visit.name)
+    return RedirectResponse("/rollout" if family == DEFAULT_FAMILY else f"/rollout?family={family}", 303)
+
+
+def _rollout_desk(services: ConsoleServices, family: str) -> RolloutDesk | None:
+    return services.rollout if family == DEFAULT_FAMILY else services.other_rollouts.get(family)
 
 
 def show_drift(request: Request, visit: _In) -> Response:

@@ -127,14 +127,18 @@ def console_services(
         provider=_provider_of(settings, own_url, clock),
         decisions=DecisionDesk(runs=Runs(engine), reader=reader, approvals=approvals, open_golden=open_golden),
         drift=DriftDesk(engine, channel=settings.channel, clock=clock),
-        rollout=RolloutDesk(
-            engine,
-            Ledger(engine),
-            channel=settings.channel,
-            limits=Limits(alpha=settings.rollout_alpha),
-            clock=clock,
-        ),
+        rollout=_rollout_desk(settings, engine, clock),
+        other_rollouts={
+            family: _rollout_desk(settings.of_family(family), engine, clock)
+            for family in settings.families
+            if family != settings.family
+        },
     )
+
+
+def _rollout_desk(settings: ServerSettings, engine: Engine, clock: Callable[[], datetime]) -> RolloutDesk:
+    limits = Limits(alpha=settings.rollout_alpha)
+    return RolloutDesk(engine, Ledger(engine), channel=settings.channel, limits=limits, clock=clock)
 
 
 def _provider_of(settings: ServerSettings, own_url: str, clock: Callable[[], datetime]) -> Provider | None:

@@ -107,6 +107,26 @@ def test_it_shows_both_sides_with_what_they_may_be_and_what_so_few_cannot_show(p
     assert "Devices are told within half a minute" in shown
 
 
+def test_a_classifier_on_its_way_has_a_page_of_its_own_and_is_held_back_there(page: Page) -> None:
+    manifest = page.ledger.manifest
+    assert manifest is not None
+    ledger = OneRelease(manifest.model_copy(update={"channel": "stable.intents", "version": "2.0.0"}))
+    intents = RolloutDesk(page.engine, cast(Ledger, ledger), channel="stable.intents", clock=lambda: page.now)
+    services = replace(page.services, rollout=page.rollout, other_rollouts={"intents": intents})
+    page.application = create_console(services, [HOST])
+    page.http = page.browser()
+    page.signed_in()
+    assert 'href="/rollout?family=intents"' in page.http.get("/rollout").text
+    shown = page.http.get("/rollout?family=intents").text
+    assert "Release 2.0.0 (intents): " in shown
+    done = page.post("/rollout", form_token=page.form_token, turn="halt", seq="7", family="intents")
+    assert (done.status_code, done.headers["location"]) == (303, "/rollout?family=intents")
+    found = intents.read()
+    assert found is not None
+    assert (found.rollout.status, page.status) == ("halted", "running")
+    assert "Nothing is released (cats)" in page.http.get("/rollout?family=cats").text
+
+
 def test_it_shows_who_kept_the_model_before_and_stops_nothing_for_it(page: Page) -> None:
     page.report(3, "treated", verdict="worse")
     page.report(9, "treated", verdict="not-worse")
