@@ -63,6 +63,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--make", action="store_true", help="make the pairs again")
     parser.add_argument("--json", action="store_true", help="one line of JSON")
+    parser.add_argument("--quick", action="store_true", help="as it is: it takes half a minute")
     arguments = parser.parse_args()
     if arguments.make:
         data = Path(os.environ.get("PROJECTONE_DATA", ROOT.parent / "shared" / "data")) / "text"

@@ -52,17 +52,20 @@ def make_tiny_language_model(folder: Path, *, seed: int = 0) -> Path:
         "bos_token_id": 0,
     }
     (folder / "config.json").write_text(json.dumps(config))
-    save_file(_weights(len(vocabulary), seed), str(folder / "model.safetensors"), metadata={"format": "mlx"})
+    is_letter = np.array([(token.isascii() and token.isalpha()) or token == "Ġ" for token in vocabulary])
+    save_file(_weights(is_letter, seed), str(folder / "model.safetensors"), metadata={"format": "mlx"})
     return folder
 
 
-def _weights(n_tokens: int, seed: int) -> dict[str, np.ndarray]:
+def _weights(is_letter: np.ndarray, seed: int) -> dict[str, np.ndarray]:
     draw = np.random.default_rng(seed)
 
     def matrix(*shape: int) -> np.ndarray:
         return draw.normal(0, 0.4, shape).astype(np.float32)
 
-    weights = {"model.embed_tokens.weight": matrix(n_tokens, _WIDTH), "model.norm.weight": np.ones(_WIDTH, np.float32)}
+    # A token whose row is nothing is hardly ever written: what comes are letters and spaces, which can be read.
+    words = matrix(len(is_letter), _WIDTH) * is_letter[:, None].astype(np.float32)
+    weights = {"model.embed_tokens.weight": words, "model.norm.weight": np.ones(_WIDTH, np.float32)}
     for layer in range(_N_LAYERS):
         head = f"model.layers.{layer}"
         for name in ("q_proj", "k_proj", "v_proj", "o_proj"):

@@ -17,6 +17,7 @@ from projectone.assist.generation.deadline import DeadlineGenerator
 from projectone.assist.generation.fallback import FallbackGenerator
 from projectone.assist.generation.hosted import HostedGenerator, HostedServer
 from projectone.assist.generation.masking import MaskedGenerator
+from projectone.assist.generation.prepared import PreparedGenerator
 from projectone.assist.generation.protocol import Generator
 from projectone.assist.generation.templates import TemplateGenerator
 from projectone.assist.generation.wordings import WORDINGS
@@ -66,8 +67,8 @@ def answers(
             # Imported where it is asked for: it loads a BLAS.
             from projectone.assist.generation.local.language_model import LocalGenerator
 
-            local = DeadlineGenerator(LocalGenerator(settings.answers_local_model))
-            links.append(keep(CheckedGenerator(local, flags)))
+            local = LocalGenerator(settings.answers_local_model)
+            links.append(keep(CheckedGenerator(PreparedGenerator(DeadlineGenerator(local), local.prepare), flags)))
         last = TemplateGenerator(WORDINGS)
         here = None if settings.answers_local_model is None else settings.answers_local_model.name
         if settings.answers_url is None:
@@ -75,7 +76,7 @@ def answers(
         server = _server(settings)
         hosted = HostedGenerator(server, before_bytes_leave=partial(made.before_bytes_leave, server.host, server.model))
         paid = BudgetedGenerator(
-            BreakerGenerator(DeadlineGenerator(hosted)),
+            BreakerGenerator(PreparedGenerator(DeadlineGenerator(hosted), hosted.prepare)),
             Accounts(database),
             Budget(micros=settings.answers_budget_micros),
             cost=server.cost,

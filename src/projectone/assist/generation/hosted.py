@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -102,11 +103,20 @@ class HostedGenerator:
         self._server = server
         self._before_bytes_leave = before_bytes_leave
         self._opened: tuple[openai.OpenAI, Wire] | None = None
+        self._opening = threading.Lock()
 
     @property
     def model_version(self) -> str:
         """The model and where it is; what a server changes behind one name, nobody can know."""
         return f"{self._server.model}@{self._server.host}"
+
+    def prepare(self) -> None:
+        """Load what a request needs, before anybody waits for one.
+
+        Raises:
+            GenerationError: `not-installed`.
+        """
+        self._client()
 
     def close(self) -> None:
         """Let go of the connections."""
@@ -190,25 +200,29 @@ class HostedGenerator:
 
     def _client(self) -> tuple[openai.OpenAI, Wire]:
         """Made for the first request: the library takes a second to load."""
-        if self._opened is None:
-            try:
-                import httpx2
-                import openai
+        with self._opening:
+            if self._opened is None:
+                self._opened = self._made()
+            return self._opened
 
-                from projectone.assist.generation.wire import Wire
-            except ImportError:
-                raise GenerationError("not-installed", "pip install 'projectone[answers]'") from None
-            wire = Wire(is_encrypted=self._server.base_url.startswith("https:"))
-            key = self._server.api_key
-            client = openai.OpenAI(
-                api_key=key or "none",
-                base_url=self._server.base_url,
-                max_retries=0,
-                timeout=None,  # the wire ends it
-                http_client=httpx2.Client(transport=wire, trust_env=False, follow_redirects=False, timeout=None),
-            )
-            self._opened = client, wire
-        return self._opened
+    def _made(self) -> tuple[openai.OpenAI, Wire]:
+        try:
+            import httpx2
+            import openai
+
+            from projectone.assist.generation.wire import Wire
+        except ImportError:
+            raise GenerationError("not-installed", "pip install 'projectone[answers]'") from None
+        wire = Wire(is_encrypted=self._server.base_url.startswith("https:"))
+        key = self._server.api_key
+        client = openai.OpenAI(
+            api_key=key or "none",
+            base_url=self._server.base_url,
+            max_retries=0,
+            timeout=None,  # the wire ends it
+            http_client=httpx2.Client(transport=wire, trust_env=False, follow_redirects=False, timeout=None),
+        )
+        return client, wire
 
     @contextlib.contextmanager
     def _told(self, wire: Wire) -> Iterator[None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -17,6 +17,8 @@ from projectone.device.web.departures import departures_of
 from projectone.device.web.moments import day_shown, when_shown
 from projectone.device.web.proofs import erasure_lines
 from projectone.errors import ArtifactError, SettingsError
+
+_SHOWN_QUESTIONS: Final = 20
 
 
 def routes(context: WebContext) -> list[Route]:
@@ -37,6 +39,7 @@ def privacy_facts(client: DeviceClient, request: Request) -> dict[str, Any]:
         "departures": departures,
         "n_there": departures.n_there,
         "device": device,
+        "questions": client.answers.sent(_SHOWN_QUESTIONS),
         "erased": _erased(client),
         "limits": ERASURE_LIMITS,
         "longest_s": MAX_CLIP_S,

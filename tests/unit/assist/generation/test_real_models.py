@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from projectone.assist.generation.local.language_model import LocalGenerator
 from projectone.assist.generation.protocol import Answer, GenerationError
 from projectone.assist.generation.templates import TemplateGenerator
 from projectone.assist.generation.wordings import WORDINGS
+from projectone.device.cli import main
 from projectone.errors import SettingsError
 
 LONG_S = 120.0
@@ -112,3 +114,17 @@ def test_a_real_server_that_is_killed_leaves_nobody_waiting(mlx_server: MlxServe
     mlx_server.stop()
     answer = chain.generate(drawn(5))
     assert (answer.by, answer.failed[0].reason) == ("template", "down")
+
+
+def test_a_device_asks_the_model_it_has_and_keeps_what_it_said(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PROJECTONE_HOME", str(tmp_path / "device"))
+    monkeypatch.setenv("PROJECTONE_ANSWERS_LOCAL_MODEL", str(folder))
+    monkeypatch.setenv("PROJECTONE_ANSWERS_DEADLINE_S", str(LONG_S))
+    found = []
+    for words in ("how warm is it", "How warm is it?"):
+        assert main(["answer", words, "--max-tokens", "8", "--json"]) == 0
+        found.append(json.loads(capsys.readouterr().out))
+    assert [(one["by"], one["cached"]) for one in found] == [("local", "no"), ("local", "near")]
+    assert found[0]["text"] == found[1]["text"] != ""

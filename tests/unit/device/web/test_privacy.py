@@ -13,6 +13,8 @@ from tests.fakes.device_rooms import text_model, tone
 from tests.fakes.release_server import FakeServer
 from tests.unit.device.web.pages import Pages
 
+from projectone.assist.generation.protocol import GenerationRequest
+from projectone.assist.vectors.protocol import Owner
 from projectone.contracts.consent import CONSENT_TEXTS
 from projectone.contracts.signatures import sign_uses
 from projectone.contracts.uses import ModelUse, SampleUses
@@ -40,6 +42,19 @@ def test_a_purpose_is_shown_with_its_words_whole_and_its_version(pages: Pages) -
     assert CONSENT_TEXTS["corrections"].text in shown
     assert f"Words of version {VERSION}" in shown
     assert pages.consent()["is_granted"] is False
+
+
+def test_questions_are_listed_as_they_left_and_go_with_the_consent(pages: Pages, client: DeviceClient) -> None:
+    assert "Questions that left" not in pages.get("/privacy")
+    words = {"is_adult": True, "version": CONSENT_TEXTS["hosted_answers"].version}
+    assert pages.ask("PUT", "/api/consents/hosted_answers", words)[0] == 200
+    masked = GenerationRequest(owner=Owner("device", "person"), prompt="write to [NAME_1] <b>now</b>")
+    client.answers.before_bytes_leave("answers.example.org", "small-1", masked)
+    shown = pages.get("/privacy")
+    assert "write to [NAME_1] &lt;b&gt;now&lt;/b&gt;" in shown and "answers.example.org" in shown
+    assert "what you ask, masked" in shown  # at the foot of every page
+    assert pages.ask("DELETE", "/api/consents/hosted_answers")[0] == 200
+    assert "[NAME_1]" not in pages.get("/privacy")
 
 
 def test_agreeing_needs_the_age_and_the_very_words_that_were_read(pages: Pages, client: DeviceClient) -> None:

@@ -51,6 +51,15 @@ class LocalGenerator:
                     digest.update(piece)
         return f"{self._folder.name}-{digest.hexdigest()[:12]}"
 
+    def prepare(self) -> None:
+        """Read the model, before anybody waits for an answer of it.
+
+        Raises:
+            GenerationError: `not-installed`, or `failed` for a folder that cannot be read.
+        """
+        with self._lock:
+            _ = self._loaded, self.model_version
+
     def generate(self, request: GenerationRequest) -> Answer:
         """The model's whole answer, within the request's deadline.
 
