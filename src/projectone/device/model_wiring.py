@@ -143,6 +143,8 @@ def adoption(
     transport: Transport,
     settings: DeviceSettings,
     clock: Callable[[], datetime],
+    *,
+    also_ask: Callable[[], object] | None = None,
 ) -> Adoption:
     """The models of one family over time: looked for, brought, tried, gone back from.
 
@@ -154,13 +156,14 @@ def adoption(
         transport: The way to the server.
         settings: What the user chose.
         clock: The time.
+        also_ask: What else the server is asked for whenever it is asked for a model.
     """
     return Adoption(
         database,
         line.installed,
         rows=line.rows,
         uses=line.uses,
-        bring=_bring(_updater(line, worker, others, transport, settings, clock), worker, line),
+        bring=_bring(_updater(line, worker, others, transport, settings, clock), worker, line, also_ask),
         reload=worker.reload,
         is_in_gap=lambda: worker.is_in_gap,
         seen=line.cohorts.seen,
@@ -215,7 +218,7 @@ def _turns(line: ModelLine, clock: Callable[[], datetime]) -> TakeTurn:
     return take_turn
 
 
-def _bring(updater: Updater, worker: Worker, line: ModelLine) -> Bring:
+def _bring(updater: Updater, worker: Worker, line: ModelLine, also_ask: Callable[[], object] | None) -> Bring:
     """Looks for a newer model, brings it, and says how that went, if the user wants it said."""
 
     def bring_newest(
@@ -230,6 +233,8 @@ def _bring(updater: Updater, worker: Worker, line: ModelLine) -> Bring:
         if report.status == "updated" and report.to_version is not None:
             line.uses.begin(report.to_version)
         line.reporter.report()
+        if also_ask is not None:
+            also_ask()
         return report
 
     return bring_newest

@@ -48,6 +48,7 @@ from projectone.device.recordings import (
     Recordings,
 )
 from projectone.device.remembering import M018_MEMORY, Remembering
+from projectone.device.replies import Replies
 from projectone.device.rooms import DeviceRooms
 from projectone.device.scripts import Scripts
 from projectone.device.sent import Sent
@@ -129,6 +130,7 @@ def open_client(settings: DeviceSettings) -> DeviceClient:
     assist = intent_wiring.assistant(database, lines["intents"], recordings, outbox, offers, understanding, _now)
     sent = Sent(database, recordings, outbox, forget_traces=memory.tidy)
     scripts = Scripts(settings.home / "scripts", transport, trust.read_scripts, language=settings.language, clock=_now)
+    replies = memory_wiring.replies(settings.home, transport, trust.read_policies, memory, flags, understanding, _now)
     return DeviceClient(
         DeviceRooms(
             home=settings.home,
@@ -146,7 +148,7 @@ def open_client(settings: DeviceSettings) -> DeviceClient:
             library=Library(recordings, outbox, read_clip),
             uploader=_uploader(database, outbox, consent, recordings, transport, keys, settings),
             lines=lines,
-            adoptions=_adoptions(lines, transcriber, assist, database, transport, settings),
+            adoptions=_adoptions(lines, transcriber, assist, replies, database, transport, settings),
             transcriber=transcriber,
             vocabulary=vocabulary,
             donating=Donating(
@@ -162,9 +164,7 @@ def open_client(settings: DeviceSettings) -> DeviceClient:
             ),
             assist=assist,
             memory=memory,
-            replies=memory_wiring.replies(
-                settings.home, transport, trust.read_policies, memory, flags, understanding, _now
-            ),
+            replies=replies,
             answers=answer_wiring.answers(settings, database, consent, vocabulary.active, flags, understanding, _now),
             live=_live(settings.home / "live", transcriber, recordings, keep),
             quality=quality,
@@ -217,6 +217,7 @@ def _adoptions(
     lines: Mapping[Family, ModelLine],
     transcriber: Transcriber,
     assist: Assistant,
+    replies: Replies,
     database: Database,
     transport: Transport,
     settings: DeviceSettings,
@@ -231,6 +232,7 @@ def _adoptions(
             transport,
             settings,
             _now,
+            also_ask=replies.refresh if family == "intents" else None,
         )
         for family, line in lines.items()
     }

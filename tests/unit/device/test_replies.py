@@ -18,6 +18,7 @@ from projectone.contracts.signatures import sign_policies
 from projectone.device.cli.ask import ASK
 from projectone.device.cli.policies import POLICIES
 from projectone.device.client import DeviceClient
+from projectone.device.conditions import Conditions
 from projectone.errors import ContractError, RollbackError, SignatureError
 
 
@@ -39,6 +40,18 @@ def test_a_set_comes_from_the_server_without_a_name_and_once_a_day(client: Devic
     assert client.replies.refresh() is None  # asked already today
     assert client.replies.approved() is None
     assert client.replies.refresh(is_again=True) is None
+    assert client.replies.approved() == approved(version=3)
+
+
+def test_an_app_that_looks_for_a_classifier_by_itself_asks_for_policies_too(
+    client: DeviceClient, server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for adoption in client.adoptions.values():
+        monkeypatch.setattr(adoption, "_look", lambda: Conditions(is_quiet=True, is_away=True, is_on_mains=True))
+    server.policies = sign_policies(server.key, approved(version=3))
+    client.adoptions["speech"].step()
+    assert client.replies.approved() is None
+    client.adoptions["intents"].step()
     assert client.replies.approved() == approved(version=3)
 
 

@@ -75,7 +75,6 @@ def _update(client: DeviceClient, arguments: argparse.Namespace) -> Result:
                 )
             else:
                 reports[family] = client.update(show, is_again=arguments.again, is_early=arguments.now, family=family)
-    client.replies.refresh()  # once a day at most
     return _update_result(reports)
 
 
