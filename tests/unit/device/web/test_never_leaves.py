@@ -5,21 +5,26 @@ from __future__ import annotations
 import base64
 import re
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.fakes.device_intents import files_of, tiny_intents
 from tests.fakes.device_rooms import text_model, tone
 from tests.fakes.release_server import FakeServer
 from tests.unit.device.web.pages import Pages
 
 from projectone.contracts import endpoints
+from projectone.contracts.assist import IntentCorrection
 from projectone.contracts.consent import CONSENT_TEXTS
 from projectone.contracts.corrections import Correction
+from projectone.contracts.releases import line_of
 from projectone.device.client import DeviceClient
 
 HEARD = "only the model heard this"
 EARLIER, OTHERS, LONG, ALLOWED = "before consent", "somebody else spoke", "for a whole minute", "this was allowed"
 TERM = "Oluwaseun"
+ASKED, MEANT = "play some music in the attic", "is it warm in the cellar"
 NAME = b"somebody's place and telephone"
 
 
@@ -45,10 +50,12 @@ def named(wav: bytes) -> bytes:
 
 
 def test_what_the_page_says_stays_is_in_nothing_that_goes_out(
-    client: DeviceClient, server: FakeServer, going_out: list[bytes]
+    client: DeviceClient, server: FakeServer, going_out: list[bytes], tmp_path: Path
 ) -> None:
     server.release(text_model(HEARD))
+    server.release(files_of(tiny_intents(tmp_path / "intents")), channel=line_of("intents", "stable"))
     client.update()
+    client.update(family="intents")
     sounds = {text: tone(0.5, pitch_hz=300 + 70 * n) for n, text in enumerate((HEARD, EARLIER, OTHERS, ALLOWED))}
     sounds[LONG] = tone(61.0, pitch_hz=900)
     client.transcribe(sounds[HEARD])
@@ -64,17 +71,22 @@ def test_what_the_page_says_stays_is_in_nothing_that_goes_out(
     script_id = pages.get("/api/donation?ask=1")["script"]["script_id"]
     sounds["read and not kept"] = tone(3.0, pitch_hz=1200)
     assert pages.send("POST", f"/api/donation/{script_id}/check", sounds["read and not kept"])[0] == 200
+    pages.ask("PUT", "/api/consents/intents", {"is_adult": True, "version": CONSENT_TEXTS["intents"].version})
+    pages.ask("POST", "/api/ask", {"text": ASKED})
+    meant = pages.ask("POST", "/api/ask", {"text": MEANT})[1]
+    pages.ask("PUT", f"/api/ask/{meant['ask_id']}/meaning", {"label": "music"})
     pages.do("/api/sync")
     pages.do("/api/model/update")
     sent = b"\n".join(going_out)
-    for kept in (EARLIER, OTHERS, LONG, TERM):
+    for kept in (EARLIER, OTHERS, LONG, TERM, ASKED):
         assert kept.encode() not in sent, kept
     for text in sounds.keys() - {ALLOWED}:
         assert sounds[text][44:4044] not in sent, text
     assert NAME not in sent
     # And what was allowed did go, with what the page says goes with it: this search would have found the others.
     assert sounds[ALLOWED][44:4044] in sent and ALLOWED.encode() in sent and HEARD.encode() in sent
-    assert server.samples and len(server.samples) == 1
+    assert MEANT.encode() in sent
+    assert sorted(letter.kind for letter, _ in server.samples.values()) == ["correction", "intent"]
 
 
 def test_every_claim_of_the_page_is_one_that_is_looked_for(client: DeviceClient) -> None:
@@ -82,7 +94,7 @@ def test_every_claim_of_the_page_is_one_that_is_looked_for(client: DeviceClient)
     claims = re.findall(
         r"<li>(.*?)</li>", page[page.index("Never leaves this device") : page.index("Said to the server")]
     )
-    assert len(claims) == 6, "a new claim needs its search above"
+    assert len(claims) == 7, "a new claim needs its search above"
 
 
 def test_everything_that_goes_beside_a_recording_is_named_on_the_page() -> None:
@@ -100,3 +112,17 @@ def test_everything_that_goes_beside_a_recording_is_named_on_the_page() -> None:
     page = resources.files("projectone.device.web").joinpath("templates/privacy.html.j2").read_text()
     assert all(words in page for words in named)
     assert set().union(*named.values()) == set(Correction.model_fields) - {"schema_version"}
+
+
+def test_everything_that_goes_beside_a_sentence_is_named_on_the_page() -> None:
+    named = {
+        "the sentence,": {"text"},
+        "what it was taken for and by which classifier": {"guessed", "guessed_by", "kind"},
+        "what you meant": {"label"},
+        "the same facts about you": {
+            *("language", "corrected_at", "is_adult", "consent_receipt_id", "contributor_id", "sample_id")
+        },
+    }
+    page = resources.files("projectone.device.web").joinpath("templates/privacy.html.j2").read_text()
+    assert all(words in page for words in named)
+    assert set().union(*named.values()) == set(IntentCorrection.model_fields) - {"schema_version"}
