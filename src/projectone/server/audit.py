@@ -34,6 +34,7 @@ Act = Literal[
     "golden-sealed",
     "labels-changed",
     "policies-approved",
+    "memories-forgotten",
     "sample-accepted",
     "sample-refused",
     "sample-doubted",

@@ -47,6 +47,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "evaluate": ("projectone.server.work.evaluate", "score a model on any manifest, alone or against another"),
     "assist": ("projectone.server.work.assist", "small classifiers: teach one from a few examples, judge one"),
     "vectors": ("projectone.server.work.vectors", "the store of vectors: check it, sweep it, forget a person"),
+    "memories": ("projectone.server.work.hosted_memory", "memories of your product's people: who may keep them here"),
     "validate": ("projectone.server.work.validate", "hold-out suites on a classifier, an alarm or answers"),
     "job": ("projectone.server.work.job", "train, evaluate or teach on a machine that may be taken away"),
     "serve-assist": ("projectone.server.work.serve_assist", "small models as a service, here or on a cluster"),

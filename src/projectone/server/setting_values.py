@@ -62,6 +62,13 @@ def number(kind: Callable[[str], N], low: float, high: float) -> Callable[[str],
     return read
 
 
+def kinds_and_days(text: str) -> str:
+    """Reads ``said=90 asked=30 noted=forever``, any part of it."""
+    if not all(re.fullmatch(r"(said|asked|noted)=(\d{1,4}|forever)", part) for part in text.split()):
+        raise ValueError("expected such as said=90 asked=30 noted=forever")
+    return text
+
+
 def one_of(*words: str) -> Callable[[str], str]:
     """Reads one of these words."""
 

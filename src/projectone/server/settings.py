@@ -25,6 +25,7 @@ from projectone.server.release_settings import ReleaseSettings
 from projectone.server.setting_values import PREFIX
 from projectone.server.setting_values import address as _address
 from projectone.server.setting_values import address_of_ray as _address_of_ray
+from projectone.server.setting_values import kinds_and_days as _kinds_and_days
 from projectone.server.setting_values import local_url as _local_url
 from projectone.server.setting_values import number as _number
 from projectone.server.setting_values import one_of as _one_of
@@ -190,6 +191,14 @@ class ServerSettings(ReleaseSettings, TrainingSettings, IntentSettings):
         default=SQLITE,
         shown="sqlite",
         is_secret=True,
+    )
+    memory_keep: str = _setting(
+        "MEMORY_KEEP",
+        "How many days memories of a product's people are kept, by kind: each a number of days or `forever`; `0` keeps "
+        "none of it. A product may have them kept shorter",
+        _kinds_and_days,
+        default="",
+        shown="said=90 asked=30 noted=forever",
     )
     schedule_days: float = _setting(
         "SCHEDULE_DAYS",

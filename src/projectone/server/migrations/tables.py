@@ -11,6 +11,7 @@ from projectone.server.delivery import ledger, rollouts, tickets, weekly_tickets
 from projectone.server.devices import catalog as devices
 from projectone.server.devices import operators
 from projectone.server.hubd import repos
+from projectone.server.memories import tables as memories
 from projectone.server.monitoring import quality, reports
 from projectone.server.notifications import outbox
 
@@ -36,6 +37,7 @@ OWNERS = (
     devices,
     operators,
     repos,
+    memories,
     outbox,
 )
 

@@ -23,13 +23,14 @@ from projectone.server.replicas.models import KINDS, Kind
 _JSON = "application/json"
 
 
-def create_app(asking: Asking, kinds: Sequence[Kind], *, token: str) -> Starlette:
+def create_app(asking: Asking, kinds: Sequence[Kind], *, token: str, beside: Sequence[Route] = ()) -> Starlette:
     """The service over models that are somewhere.
 
     Args:
         asking: Where.
         kinds: What is served.
         token: What a request must bring as `Authorization: Bearer`.
+        beside: Routes of others, who see to it themselves who may ask.
     """
 
     def is_allowed(request: Request) -> bool:
@@ -56,7 +57,7 @@ def create_app(asking: Asking, kinds: Sequence[Kind], *, token: str) -> Starlett
             return _failed(503, error)
         return Response(content, wire.status_of(content), media_type=_JSON)
 
-    return Starlette(routes=[Route("/v1", show), Route("/v1/{kind}", answer, methods=["POST"])])
+    return Starlette(routes=[Route("/v1", show), Route("/v1/{kind}", answer, methods=["POST"]), *beside])
 
 
 async def _read(request: Request) -> bytes | None:

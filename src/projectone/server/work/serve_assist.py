@@ -8,8 +8,8 @@ import os
 import secrets
 import socket
 import sys
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,7 @@ EXAMPLES = """\
   projectone-server serve-assist run --classifier out/intents --generator templates
   projectone-server serve-assist run --classifier out/intents --speech starter-folder --ray local
   projectone-server serve-assist run --classifier out/intents --ray auto --min 2 --max 16
+  projectone-server serve-assist run --memory --encoder minilm        # and your people's memories (docs/memory.md)
   projectone-server serve-assist ask classify "how warm is it" --json
   projectone-server serve-assist ask transcribe note.wav"""
 
@@ -53,6 +54,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     running.add_argument("--encoder", type=Path, metavar="DIR", help="a sentence encoder as Hugging Face keeps one")
     running.add_argument("--generator", metavar="DIR", help=f"a language model's folder, or {TEMPLATES!r}")
     running.add_argument("--speech", type=Path, metavar="DIR", help="a Whisper checkpoint")
+    running.add_argument(
+        "--memory", action="store_true", help="memories of your product's people too (`memories grant` lets it in)"
+    )
     running.add_argument("--language", default="en", help="of the recordings (default en)")
     running.add_argument("--numerics", choices=("float32", "int8"), default="float32", help="default float32")
     running.add_argument(
@@ -79,7 +83,8 @@ def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
     """Serve, or ask."""
     token_file = arguments.token_file or settings.home / _TOKEN
     if arguments.action == "run":
-        return _run(arguments, _token(token_file))
+        with _beside(settings, has_memory=arguments.memory) as beside:
+            return _run(arguments, _token(token_file), beside)
     try:
         token = token_file.read_text().strip()
     except OSError as error:
@@ -106,8 +111,8 @@ def places_of(arguments: argparse.Namespace) -> ModelPlaces:
         language=arguments.language,
         numerics=arguments.numerics,
     )
-    if not places.kinds:
-        raise UsageError("serve-assist run: expected --classifier, --encoder, --generator or --speech")
+    if not places.kinds and not arguments.memory:
+        raise UsageError("serve-assist run: expected --classifier, --encoder, --generator, --speech or --memory")
     return places
 
 
@@ -117,13 +122,13 @@ def _folder(path: Path | None) -> Path | None:
     return None if path is None else path.absolute()
 
 
-def _run(arguments: argparse.Namespace, token: str) -> int:
+def _run(arguments: argparse.Namespace, token: str, beside: Sequence[Any]) -> int:
     places = places_of(arguments)
     with _bound(arguments.port) as bound:  # before anything is loaded that takes its time
         models = _models(arguments, places)
         try:
             config = uvicorn.Config(
-                create_app(models, places.kinds, token=token),
+                create_app(models, places.kinds, token=token, beside=beside),
                 lifespan="off",
                 access_log=False,
                 server_header=False,
@@ -131,14 +136,27 @@ def _run(arguments: argparse.Namespace, token: str) -> int:
                 proxy_headers=False,
             )
             url = f"http://{_HOST}:{bound.getsockname()[1]}"
-            shown = {"url": url, "kinds": list(places.kinds), "ray": arguments.ray}
-            said = json.dumps(shown) if arguments.json else f"{url}: {', '.join(places.kinds)}; Ctrl-C stops"
+            shown = {"url": url, "kinds": list(places.kinds), "ray": arguments.ray, "memory": arguments.memory}
+            served = ", ".join([*places.kinds, *(["memory"] if arguments.memory else [])])
+            said = json.dumps(shown) if arguments.json else f"{url}: {served}; Ctrl-C stops"
             print(said, flush=True)
             with logging_to(sys.stderr, has_requests=False), suppress(KeyboardInterrupt):
                 uvicorn.Server(config).run(sockets=[bound])
         finally:
             models.close()
     return 0
+
+
+@contextmanager
+def _beside(settings: ServerSettings, *, has_memory: bool) -> Iterator[Sequence[Any]]:
+    """Routes that no model answers."""
+    if not has_memory:
+        yield []
+        return
+    from projectone.server.work.hosted_memory import memory_routes  # only here is there a database
+
+    with memory_routes(settings) as routes:
+        yield routes
 
 
 def _bound(port: int) -> socket.socket:

@@ -17,6 +17,7 @@ from projectone.assist.vectors.addresses import kind_of
 from projectone.assist.vectors.opening import open_vectors
 from projectone.assist.vectors.protocol import Item, Owner, VectorStore
 from projectone.server.settings import ServerSettings
+from projectone.server.work.hosted_memory import forget_person, owner_of
 
 SUMMARY = "The store of vectors that PROJECTONE_SERVER_VECTORS names: `check` it, `sweep` it, `forget` a person."
 EXAMPLES = """\
@@ -56,7 +57,11 @@ def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
             n_expired, is_well = store.sweep(datetime.now(UTC)), True
             found, told = {"n_expired": n_expired}, f"{n_expired} expired vectors deleted"
         else:
-            n_forgotten, is_well = store.forget(Owner(arguments.tenant, arguments.user)), True
+            owner = owner_of(arguments.tenant, arguments.user)
+            n_forgotten, is_well = store.count(owner), True
+            if settings.keys_folder.is_dir():  # where memories are hosted, the rows and their key go with the vectors
+                forget_person(settings, owner)
+            n_forgotten = max(n_forgotten, store.forget(owner))
             found, told = {"n_forgotten": n_forgotten}, f"{n_forgotten} vectors forgotten"
     print(json.dumps(found) if arguments.json else told)
     return 0 if is_well else 1

@@ -243,7 +243,18 @@ class Worker:
         n_spent = self._workshop.catalog.destroy_spent_keys(now)
         if n_spent:
             self._workshop.line.say(f"destroyed the keys of {n_spent} consents under which no sample is left")
+        self._sweep_memories(now)
         self._expired_at = now
+
+    def _sweep_memories(self, now: datetime) -> None:
+        """What ran out of the memories of products' people. A store out of reach keeps nobody from training."""
+        try:
+            swept = self._workshop.sweep_memories(now)
+        except (StorageError, SettingsError) as error:
+            self._workshop.line.say(f"memories were not swept: {error}")
+        else:
+            if swept is not None and swept.n_expired:
+                self._workshop.line.say(f"let go of {swept.n_expired} memories whose time was over")
 
     def _show_releases(self) -> None:
         """List what is released, if a run was interrupted before it did; sign again what expires soon."""

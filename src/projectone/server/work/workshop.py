@@ -9,6 +9,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, TextIO
 
+from projectone.assist.memory import Swept
 from projectone.contracts.scores import EvaluationReport
 from projectone.contracts.versions import Family
 from projectone.errors import SettingsError
@@ -55,6 +56,7 @@ from projectone.server.work.copies import CopyFinder
 from projectone.server.work.drift_watch import DriftWatch, open_drift_watch
 from projectone.server.work.golden import SealedGolden, SealedTexts
 from projectone.server.work.handout import Handout
+from projectone.server.work.hosted_memory import sweep_memories
 from projectone.server.work.intent_samples import IntentSamples, SameSentences, read_sentence
 from projectone.server.work.intent_scores import IntentScores
 from projectone.server.work.intent_teaching import IntentTeacher
@@ -247,6 +249,10 @@ class Workshop:
     def drift(self) -> DriftWatch:
         """Looks after models in use."""
         return open_drift_watch(self.settings, self.engine, self._tell)
+
+    def sweep_memories(self, now: datetime) -> Swept | None:
+        """Let go of memories of a product's people whose time is over; None where nobody keeps any."""
+        return sweep_memories(self.settings, self.engine, self._keys, now)
 
     def _tell(self, message: Message) -> None:
         """Say something that waits for no run."""

@@ -1,0 +1,92 @@
+"""`projectone-server memories`, and what the worker and `vectors forget` do with them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvicorn
+
+from projectone.assist import usual_encoder
+from projectone.assist.embeddings import HashingEmbedder
+from projectone.assist.memory import About
+from projectone.assist.vectors.protocol import Owner
+from projectone.server.cli import main
+from projectone.server.serve.initialise import initialise
+from projectone.server.settings import ServerSettings
+from projectone.server.work import hosted_memory
+from projectone.server.work.workshop import Workshop
+
+ANNA = Owner("shop", "anna")
+Run = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ServerSettings:
+    monkeypatch.setattr(usual_encoder, "weights_folder", lambda: None)
+    monkeypatch.setattr(usual_encoder, "_encoder", lambda: HashingEmbedder(usual_encoder.WIDTH))
+    monkeypatch.setenv("PROJECTONE_SERVER_HOME", str(tmp_path / "home"))
+    made = ServerSettings.from_env({"PROJECTONE_SERVER_HOME": str(tmp_path / "home")})
+    initialise(made)
+    return made
+
+
+@pytest.fixture
+def run(settings: ServerSettings, capsys: pytest.CaptureFixture[str]) -> Run:
+    def asked(*words: str, code: int = 0) -> dict[str, Any]:
+        capsys.readouterr()
+        assert main([*words, "--json"]) == code
+        facts: dict[str, Any] = json.loads(capsys.readouterr().out.splitlines()[-1])
+        return facts
+
+    return asked
+
+
+def remember(settings: ServerSettings, text: str, *, said: datetime) -> None:
+    with (
+        hosted_memory._rows(settings) as engine,
+        hosted_memory._keys(settings) as keys,
+        hosted_memory._memories(settings, engine, keys) as memories,
+    ):
+        memories.remember(ANNA, text, About(kind="said", said_at=said), said)
+
+
+def test_a_product_is_let_in_its_people_are_swept_and_forgotten(
+    settings: ServerSettings, run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = datetime.now(UTC)
+    assert run("memories", "list") == {"tenants": []} and run("memories", "sweep")["n_expired"] == 0
+    assert run("memories", "grant", "shop", "--keep", "said=30")["token"].startswith("pm_")
+    for words in (("grant", "a b"), ("grant", "shop", "--keep", "said=soon"), ("revoke", "bank")):
+        assert "error" in run("memories", *words, code=2)
+    remember(settings, "tea", said=now - timedelta(days=40))
+    remember(settings, "more tea", said=now)
+    (shop,) = run("memories", "list")["tenants"]
+    assert (shop["people"], shop["keep"]["said"]) == (1, 30)
+    assert run("memories", "sweep", "--mend") == {"n_torn": 0, "n_expired": 1, "n_removed": 1, "n_embedded": 0}
+    assert run("vectors", "forget", "--tenant", "shop", "--user", "anna") == {"n_forgotten": 1}
+    assert run("memories", "forget", "--tenant", "shop", "--user", "anna") == {"n_forgotten": 0}
+    assert main(["memories", "list"]) == 0 and "shop" in capsys.readouterr().out
+    begun: list[Any] = []
+    monkeypatch.setattr(uvicorn.Server, "run", lambda self, sockets: begun.append(self.config.app.routes))
+    shown = run("serve-assist", "run", "--memory", "--port", "0")
+    assert (shown["kinds"], shown["memory"]) == ([], True)
+    assert "/v1/memories/{user}/recall" in [route.path for route in begun[0]]
+    assert run("memories", "revoke", "shop") == {"tenant": "shop"}
+
+
+def test_the_worker_lets_go_of_what_ran_out(settings: ServerSettings) -> None:
+    workshop = Workshop(settings)
+    try:
+        now = datetime.now(UTC)
+        assert workshop.sweep_memories(now) is None  # no store is opened where nobody keeps memories
+        assert not (settings.home / "vectors.sqlite").exists()
+        remember(settings, "tea", said=now)
+        swept = workshop.sweep_memories(now + timedelta(days=90))
+        assert swept is not None and swept.n_expired == 1
+    finally:
+        workshop.close()
