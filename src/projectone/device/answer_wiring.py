@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -23,6 +23,7 @@ from projectone.assist.generation.templates import TemplateGenerator
 from projectone.assist.generation.wordings import WORDINGS
 from projectone.device.answers import Answers
 from projectone.device.answers.answers import Chain
+from projectone.device.answers.known import Known
 from projectone.device.consent import ConsentLedger
 from projectone.device.quality import Understanding
 from projectone.device.settings import DeviceSettings
@@ -38,7 +39,7 @@ def answers(
     settings: DeviceSettings,
     database: Database,
     consent: ConsentLedger,
-    names: Callable[[], Iterable[str]],
+    known: Known,
     flags: Callable[[str], bool] | None,
     understanding: Understanding,
     clock: Callable[[], datetime],
@@ -49,7 +50,7 @@ def answers(
         settings: Which models there are.
         database: Where the list of what left lies.
         consent: Whether anything may leave.
-        names: The person's own names and words, which are hidden from hosted models.
+        known: What this device knows that bears on a question, and the names that are hidden from hosted models.
         flags: The safety check of what a model answers, if there is one.
         understanding: Counts who answered, where that is allowed.
         clock: Now.
@@ -82,7 +83,7 @@ def answers(
             cost=server.cost,
             clock=clock,
         )
-        mask = MaskedGenerator(paid, names=names)
+        mask = MaskedGenerator(paid, names=known.names)
         links.append(keep(CheckedGenerator(ConsentedGenerator(mask, made.require_consent), flags)))
         return Chain(
             count(FallbackGenerator(links, last)),
@@ -98,6 +99,7 @@ def answers(
         make_chain,
         database,
         consent,
+        known.bearing_on,
         deadline_s=settings.answers_deadline_s,
         clock=clock,
         on_answer=understanding.answered,

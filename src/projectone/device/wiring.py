@@ -18,6 +18,7 @@ from projectone.device.adoption import Adoption, ModelLine
 from projectone.device.answers import ANSWERS_ACCOUNTS as M022_ANSWERS_ACCOUNTS
 from projectone.device.answers import ANSWERS_KEPT as M021_ANSWERS_KEPT
 from projectone.device.answers import ANSWERS_SENT as M020_ANSWERS
+from projectone.device.answers.known import Known
 from projectone.device.assistant import M016_ASKED, Assistant
 from projectone.device.client import DeviceClient
 from projectone.device.clips import read_clip, read_given_clip
@@ -131,6 +132,7 @@ def open_client(settings: DeviceSettings) -> DeviceClient:
     sent = Sent(database, recordings, outbox, forget_traces=memory.tidy)
     scripts = Scripts(settings.home / "scripts", transport, trust.read_scripts, language=settings.language, clock=_now)
     replies = memory_wiring.replies(settings.home, transport, trust.read_policies, memory, flags, understanding, _now)
+    known = Known(first=replies.first, recall=memory.recall, newest=memory.newest, terms=vocabulary.active)
     return DeviceClient(
         DeviceRooms(
             home=settings.home,
@@ -165,7 +167,7 @@ def open_client(settings: DeviceSettings) -> DeviceClient:
             assist=assist,
             memory=memory,
             replies=replies,
-            answers=answer_wiring.answers(settings, database, consent, vocabulary.active, flags, understanding, _now),
+            answers=answer_wiring.answers(settings, database, consent, known, flags, understanding, _now),
             live=_live(settings.home / "live", transcriber, recordings, keep),
             quality=quality,
             read_erasure=trust.read_erasure,

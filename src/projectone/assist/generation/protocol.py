@@ -64,6 +64,7 @@ class GenerationRequest:
         prompt: The question.
         kind: Which template answers if nobody else does.
         facts: What that template may say, and what an answer must keep to.
+        hints: What that template may say beside them; no answer has to.
         system: How the model is told to behave.
         max_tokens: How long the answer may be.
         temperature: 0 always takes the likeliest word.
@@ -75,6 +76,7 @@ class GenerationRequest:
     prompt: str = field(repr=False)
     kind: str = "plain"
     facts: Mapping[str, str] = field(default_factory=dict, repr=False)
+    hints: Mapping[str, str] = field(default_factory=dict, repr=False)
     system: str = field(default="", repr=False)
     max_tokens: int = 128
     temperature: float = 0.0

@@ -83,7 +83,7 @@ class TemplateGenerator:
     def _filled(self, request: GenerationRequest) -> tuple[str, str]:
         template = self._compiled.get(request.kind)
         if template is not None:
-            facts = {name: value[:_MAX_FACT_CHARACTERS] for name, value in request.facts.items()}
+            facts = {name: value[:_MAX_FACT_CHARACTERS] for name, value in {**request.hints, **request.facts}.items()}
             try:
                 text = template.render(facts).strip()[:MAX_ANSWER_CHARACTERS]
             except Exception:  # a template can raise anything, and somebody waits

@@ -8,10 +8,6 @@ WORDINGS = TemplateSet(
     version="1",
     sources={
         "plain": "I cannot answer that here just now. What you asked has not been lost: try again later.",
-        "intent": (
-            "I understood this: {{ intent | replace('_', ' ') }}. I cannot say more about it just now. "
-            "If that is not what you meant, correct it."
-        ),
         "policy": "{{ policy }}",
         "memory": "You said this{% if day is defined %} on {{ day }}{% endif %}: {{ said }}",
     },

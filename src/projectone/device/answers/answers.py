@@ -14,6 +14,7 @@ from projectone.assist.generation.masking import MaskedGenerator
 from projectone.assist.generation.protocol import Answer, Event, GenerationError, GenerationRequest
 from projectone.assist.vectors.protocol import Owner
 from projectone.contracts.texts import clean_transcript
+from projectone.device.answers.known import Knowledge
 from projectone.device.answers.sent_questions import SentQuestion, SentQuestions
 from projectone.device.consent import ConsentLedger
 from projectone.errors import ConsentError, DataError
@@ -110,6 +111,7 @@ class Answers:
         make_chain: Callable[[], Chain],
         database: Database,
         consent: ConsentLedger,
+        bearing_on: Callable[[str], Knowledge],
         *,
         deadline_s: float,
         clock: Callable[[], datetime],
@@ -118,6 +120,7 @@ class Answers:
         self._make_chain = make_chain
         self._database = database
         self._consent = consent
+        self._bearing_on = bearing_on
         self._sent = SentQuestions(database)
         self._kept = KeptAnswers(database)
         self._accounts = Accounts(database)
@@ -144,45 +147,29 @@ class Answers:
         if "_chain" in self.__dict__:
             self._chain.close()
 
-    def answer(
-        self,
-        text: str,
-        *,
-        kind: str = "plain",
-        facts: Mapping[str, str] | None = None,
-        parameters: AnswerParameters = _USUAL,
-    ) -> Answer:
-        """An answer, from whoever has one in time.
+    def answer(self, text: str, *, parameters: AnswerParameters = _USUAL) -> Answer:
+        """An answer, from whoever has one in time; a policy that applies binds all of them.
 
         Args:
             text: The question.
-            kind: Which template answers if nobody else does.
-            facts: What that template may say.
             parameters: How it is drawn, how long it may be, and how long it may take.
 
         Raises:
             DataError: if it is no text, or a parameter makes no sense.
             SettingsError: if a setting of answers is wrong.
         """
-        answer = self._chain.generator.generate(self._request(text, kind, facts or {}, parameters))
+        answer = self._chain.generator.generate(self._request(text, parameters))
         self._on_answer(answer)
         return answer
 
-    def stream(
-        self,
-        text: str,
-        *,
-        kind: str = "plain",
-        facts: Mapping[str, str] | None = None,
-        parameters: AnswerParameters = _USUAL,
-    ) -> Iterator[Event]:
+    def stream(self, text: str, *, parameters: AnswerParameters = _USUAL) -> Iterator[Event]:
         """The same, piece by piece: `Retracted` says that the pieces so far are void.
 
         Raises:
             DataError: as `answer`.
             SettingsError: as `answer`.
         """
-        return self._told(self._chain.generator.stream(self._request(text, kind, facts or {}, parameters)))
+        return self._told(self._chain.generator.stream(self._request(text, parameters)))
 
     def leaving(self, text: str, parameters: AnswerParameters = _USUAL) -> Leaving:
         """Exactly what would leave for a question. Nothing leaves.
@@ -191,7 +178,7 @@ class Answers:
             DataError: as `answer`.
             SettingsError: as `answer`.
         """
-        chain, request = self._chain, self._request(text, "plain", {}, parameters)
+        chain, request = self._chain, self._request(text, parameters)
         if chain.mask is None:
             return Leaving(None, self.is_allowed, None, 0)
         try:
@@ -258,16 +245,16 @@ class Answers:
                 self._on_answer(event)
             yield event
 
-    def _request(
-        self, text: str, kind: str, facts: Mapping[str, str], parameters: AnswerParameters
-    ) -> GenerationRequest:
+    def _request(self, text: str, parameters: AnswerParameters) -> GenerationRequest:
         prompt = clean_transcript(text, max_characters=_MAX_CHARACTERS)
+        knowledge = self._bearing_on(prompt)
         try:
             return GenerationRequest(
                 owner=_THE_PERSON,
                 prompt=prompt,
-                kind=kind,
-                facts=facts,
+                kind=knowledge.kind,
+                facts=knowledge.facts,
+                hints=knowledge.hints,
                 system=HOW_TO_ANSWER,
                 max_tokens=parameters.max_tokens,
                 temperature=parameters.temperature,

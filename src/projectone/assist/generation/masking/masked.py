@@ -27,7 +27,7 @@ class MaskedGenerator:
     """Hides what is personal in prompt and system text, asks, and puts it back.
 
     A request of which fewer than two words are left is not sent at all (`masked-away`); an answer with a mark that
-    nobody gave is `garbage`. Facts do not leave: templates alone read them.
+    nobody gave is `garbage`. Facts and hints do not leave: templates alone read them.
 
     Args:
         inner: Who is asked.
@@ -90,7 +90,7 @@ class MaskedGenerator:
             raise GenerationError("masked-away", "without the personal data nothing is left to ask")
         if mask.n_hidden:
             system = f"{system}\n{HOW_TO_READ}".strip()
-        return mask, replace(request, prompt=prompt, system=system, facts={})
+        return mask, replace(request, prompt=prompt, system=system, facts={}, hints={})
 
     def _restored(self, mask: Mask, text: str) -> str:
         try:
