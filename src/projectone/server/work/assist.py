@@ -16,7 +16,7 @@ from projectone.assist.encoder.wordpiece import whole_words
 from projectone.assist.noise import RecognitionNoise
 from projectone.assist.safety import SafetyGuard
 from projectone.errors import DataError, SettingsError, TrainingError
-from projectone.server.evaluation.intents.golden_texts import read_rows
+from projectone.server.evaluation.intents.golden_texts import read_lessons, read_rows
 from projectone.server.settings import ServerSettings
 from projectone.server.training.classifiers import ClassifierConfig, Example, teach_classifier
 from projectone.server.work.encoders import MINILM, resolve_encoder
@@ -29,7 +29,8 @@ EXAMPLES = """\
   projectone-server assist judge --model out/intents --data other.jsonl --noise 0.15 --json
   projectone-server assist train --data comments.jsonl --alarm toxic --out out/safety
 
-  A line of the data: {"text": "how warm is it", "label": "weather"}; with "label": null it is none of the intents."""
+  A line of the data: {"text": "how warm is it", "label": "weather"}; with "label": null it is none of the intents.
+  Lines with "split": "dev" are not learned from: they are measured on."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -106,11 +107,13 @@ def _train(arguments: argparse.Namespace) -> dict[str, object]:
     teaching = arguments.out.parent / f"{arguments.out.name}.teaching"
     _check_places(arguments, teaching)
     config = _config(arguments)
-    examples = read_examples(arguments.data)
+    examples, held_out = read_lessons(arguments.data)
+    if not any(label is not None for _, label in examples):
+        raise DataError("empty", f"{arguments.data.name}: expected lines with a label to learn from, got none")
     if arguments.out.exists():  # it was ended between the last file and the last word
         shutil.rmtree(teaching, ignore_errors=True)
         return _facts(arguments.out, load_classifier(arguments.out).head, len(examples))
-    development = read_examples(arguments.development) if arguments.development else []
+    development = [*held_out, *(read_examples(arguments.development) if arguments.development else ())]
     base = read_bert(arguments.encoder or resolve_encoder(MINILM))
     line = ProgressLine(sys.stderr)
     try:

@@ -11,7 +11,7 @@ from projectone.assist.classifiers import Bits, save_classifier
 from projectone.assist.encoder.bert_files import WEIGHTS, read_bert
 from projectone.contracts.base import canonical_json, sha256_hex
 from projectone.errors import DataError, TrainingError
-from projectone.server.evaluation.intents.golden_texts import read_rows
+from projectone.server.evaluation.intents.golden_texts import read_lessons
 from projectone.server.pipeline.models import ModelFolders
 from projectone.server.pipeline.ports import Progress, TrainingRequest
 from projectone.server.training.classifiers import ClassifierConfig, Example, teach_classifier
@@ -89,11 +89,7 @@ class IntentTeacher:
         """What is learned and what is measured on."""
         if self._data is None:
             raise TrainingError("expected PROJECTONE_SERVER_INTENTS_DATA, that classifiers are taught from")
-        learned: list[Example] = []
-        development: list[Example] = []
         try:
-            for _, row in read_rows(self._data):
-                (development if row.get("split") == "dev" else learned).append((row["text"], row["label"]))
+            return read_lessons(self._data)
         except DataError as error:
             raise TrainingError(f"PROJECTONE_SERVER_INTENTS_DATA: {error}") from error
-        return learned, development

@@ -49,6 +49,19 @@ def test_a_classifier_is_taught_written_in_eight_bits_and_judged(
     assert main(words) == 2  # the folder is there
 
 
+def test_lines_that_are_to_be_measured_on_are_not_learned_from(
+    data: Path, encoder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [json.loads(line) for line in data.read_text().splitlines()]
+    rows += [{"text": "wake wake", "label": rows[0]["label"], "split": "dev"}] * 3
+    rows += [{"text": "it it", "label": None, "split": "dev"}] * 4
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    words = ["assist", "train", "--data", str(data), "--out", str(tmp_path / "out"), "--encoder", str(encoder)]
+    assert main([*words, "--epochs", "0", "--json"]) == 0
+    made = json.loads(capsys.readouterr().out)
+    assert (made["n_examples"], made["n_in_scope"], made["n_out_of_scope"]) == (17, 3, 6)
+
+
 def test_an_alarm_is_taught_and_judged_in_noise(
     data: Path, encoder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

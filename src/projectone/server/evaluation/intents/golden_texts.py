@@ -14,6 +14,7 @@ from projectone.errors import DataError, EvaluationError
 from projectone.speech.normalize import normalize_text
 
 PLAIN = "plain"
+Row = tuple[str, str | None]
 _MOST_BYTES, _MOST_CHARACTERS = 256 * 2**20, 10_000
 
 
@@ -103,6 +104,19 @@ def read_rows(path: Path) -> list[tuple[int, Mapping[str, Any]]]:
     except (OSError, UnicodeDecodeError) as error:
         raise DataError("unreadable", f"{path.name} cannot be read: {error}") from error
     return [(number, _row(path.name, number, line)) for number, line in enumerate(lines, start=1) if line.strip()]
+
+
+def read_lessons(path: Path) -> tuple[list[Row], list[Row]]:
+    """The texts and labels of a file to learn from, and those to measure on: lines of the split `dev`.
+
+    Raises:
+        DataError: naming the line that is none.
+    """
+    learned: list[Row] = []
+    measured_on: list[Row] = []
+    for _, row in read_rows(path):
+        (measured_on if row.get("split") == "dev" else learned).append((row["text"], row["label"]))
+    return learned, measured_on
 
 
 def _row(name: str, number: int, line: str) -> Mapping[str, Any]:
