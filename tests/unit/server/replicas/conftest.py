@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 
 import pytest
+from tests.fakes.device_intents import tiny_intents
 from tests.fakes.tiny_bert import tiny_bert
-from tests.fakes.tiny_intents import tiny_intents
 from tests.fakes.tiny_whisper import save_tiny
 
 from projectone.assist.encoder.bert_files import CONFIG, write_bert

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import uvicorn
-from tests.fakes.tiny_intents import tiny_intents
+from tests.fakes.device_intents import tiny_intents
 
 from projectone.server.cli import main
 from projectone.server.replicas import app as served_app
