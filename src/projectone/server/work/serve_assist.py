@@ -38,7 +38,7 @@ EXAMPLES = """\
   projectone-server serve-assist run --classifier out/intents --generator templates
   projectone-server serve-assist run --classifier out/intents --speech starter-folder --ray local
   projectone-server serve-assist run --classifier out/intents --ray auto --min 2 --max 16
-  projectone-server serve-assist run --memory --encoder minilm        # and your people's memories (docs/memory.md)
+  projectone-server serve-assist run --memory        # the memories of your product's people (docs/memory.md)
   projectone-server serve-assist ask classify "how warm is it" --json
   projectone-server serve-assist ask transcribe note.wav"""
 
