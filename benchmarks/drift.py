@@ -6,12 +6,16 @@ say every week what a device would say of them, drawn by its own code; the serve
 
     python benchmarks/drift.py [--quick] [--json] [--devices N]... [--runs N] [--signals FILE]
     python benchmarks/drift.py --attack          only what a report gives away, beside clipped counts
+    python benchmarks/drift.py --family intents --classifier out/intents     sentences of CLINC150 under a classifier
+
+Devices of the family intents have a model of speech, too, so that half of their weeks are about that.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
 import random
 import sys
@@ -22,16 +26,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from drift_intents import measure_intents
 from drift_signals import Measured, measure_signals, read_signals
 
 from projectone.contracts import quality
 from projectone.contracts.quality import draw_answer, weeks_before
-from projectone.contracts.questions import HISTOGRAMS_OF, N_BINS, Histogram
+from projectone.contracts.questions import HISTOGRAMS_OF, N_BINS, Histogram, family_asked
+from projectone.contracts.versions import DEFAULT_FAMILY, FAMILIES, Family
 from projectone.server.monitoring import two_samples
 from projectone.server.monitoring.drift import DriftLimits, Watched, watch
 
-HISTOGRAMS = HISTOGRAMS_OF["speech"]
 REPOSITORY = Path(__file__).resolve().parents[1]
+_FILES = {"speech": "drift-signals.jsonl", "intents": "drift-intents.jsonl"}
 FIRST_WEEK = "2026-W02"
 STABLE_WEEKS = 200
 PLANTED_AT = 12
@@ -47,10 +53,17 @@ Population = list[Pool]
 
 @dataclass(frozen=True)
 class Fleet:
-    """Devices: each records the clips of one speaker."""
+    """Devices: each records the clips, or asks the sentences, of one speaker.
+
+    Attributes:
+        speakers: Of each device.
+        source: Of everything that is drawn.
+        asked: In how many weeks of all a device is asked about this family.
+    """
 
     speakers: list[int]
     source: random.Random
+    asked: float = 1.0
 
     def week(self, people: Population, harmed: Population | None = None, share: float = 1.0) -> Answers:
         """What all of them say of one week, each of one recording that is drawn from its speaker's clips.
@@ -60,10 +73,13 @@ class Fleet:
             harmed: The same clips, harmed, for a share of the devices.
             share: Which share; the devices are the same ones every week.
         """
-        found = {histogram: [0] * N_BINS for histogram in HISTOGRAMS}
+        questions = tuple(people[0])
+        found = {histogram: [0] * N_BINS for histogram in questions}
         for device, speaker in enumerate(self.speakers):
+            if self.source.random() >= self.asked:
+                continue
             pools = harmed if harmed is not None and device < share * len(self.speakers) else people
-            histogram = self.source.choice(HISTOGRAMS)
+            histogram = self.source.choice(questions)
             found[histogram][draw_answer(pools[speaker % len(pools)][histogram], self.source)] += 1
         return {histogram: tuple(counts) for histogram, counts in found.items()}
 
@@ -74,21 +90,36 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="no table, only the last line")
     parser.add_argument("--devices", type=int, action="append", help="reporting devices (default: 300, 700 and 2000)")
     parser.add_argument("--runs", type=int, default=10, help="of each kind (default: %(default)s)")
-    parser.add_argument("--signals", type=Path, default=REPOSITORY / "out" / "drift-signals.jsonl", help="kept there")
+    parser.add_argument("--family", choices=FAMILIES, default=DEFAULT_FAMILY, help="of the models (%(default)s)")
+    parser.add_argument("--classifier", type=Path, help="what `projectone-server assist train` wrote of CLINC150")
+    parser.add_argument("--signals", type=Path, help="kept there (default: in out/, by family)")
     parser.add_argument("--attack", action="store_true", help="only what a report gives away")
     arguments = parser.parse_args()
     say = (lambda _: None) if arguments.json else (lambda line: print(line, file=sys.stderr, flush=True))
-    if not arguments.signals.is_file():
-        arguments.signals.parent.mkdir(parents=True, exist_ok=True)
-        model, data = REPOSITORY / "models" / "starter", REPOSITORY.parent / "shared" / "data"
-        measure_signals(model, data, arguments.signals, n_speakers=2 if arguments.quick else None, say=say)
-    signals = read_signals(arguments.signals)
+    file = arguments.signals or REPOSITORY / "out" / _FILES[arguments.family]
+    if not file.is_file():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        data = Path(os.environ.get("PROJECTONE_DATA", REPOSITORY.parent / "shared" / "data"))
+        few = 2 if arguments.quick else None
+        if arguments.family == "speech":
+            measure_signals(REPOSITORY / "models" / "starter", data, file, n_speakers=few, say=say)
+        elif arguments.classifier is None:
+            parser.error("--family intents needs --classifier, or --signals of an earlier run")
+        else:
+            measure_intents(arguments.classifier, data, file, n_people=few, say=say)
+    signals = read_signals(file)
     n_runs = 2 if arguments.quick else arguments.runs
     sizes = arguments.devices or ([700] if arguments.quick else [300, 700, 2000])
-    report: dict[str, Any] = {"machine": platform.machine(), "clips": len(signals), "runs": n_runs}
+    report: dict[str, Any] = {
+        "family": arguments.family,
+        "machine": platform.machine(),
+        "clips": len(signals),
+        "runs": n_runs,
+    }
     report["attack"] = attack(signals, n_devices=100, n_weeks=4 if arguments.quick else 40)
     if not arguments.attack:
         report["fleets"] = {n: fleet_figures(signals, n, n_runs, say) for n in sizes}
+    if not arguments.attack and arguments.family == "speech":
         report["coins"] = (
             coin_figures(signals, sizes[0], n_runs) if arguments.quick else coin_figures(signals, 700, n_runs)
         )
@@ -104,21 +135,22 @@ def populations(signals: Sequence[Measured]) -> dict[str, Population]:
     )
     for row in signals:
         pools = by_harm[row.harm][row.speaker]
-        for histogram in HISTOGRAMS:
-            if histogram in row.bins:
-                pools[histogram].append(row.bins[histogram])
+        for histogram, bin_ in row.bins.items():
+            pools[histogram].append(bin_)
+    questions = HISTOGRAMS_OF[family_asked(next(iter(signals[0].bins)))]
     return {
         harm: [
-            {name: tuple(pools[name].count(bin_) for bin_ in range(N_BINS)) for name in HISTOGRAMS}
+            {name: tuple(pools[name].count(bin_) for bin_ in range(N_BINS)) for name in questions}
             for _, pools in sorted(people.items())
         ]
         for harm, people in by_harm.items()
     }
 
 
-def a_fleet(n_devices: int, n_speakers: int, seed: int) -> Fleet:
+def a_fleet(n_devices: int, n_speakers: int, seed: int, *, family: Family = DEFAULT_FAMILY) -> Fleet:
     source = random.Random(seed)
-    return Fleet([source.randrange(n_speakers) for _ in range(n_devices)], source)
+    asked = 1.0 if family == DEFAULT_FAMILY else 1 / len(FAMILIES)
+    return Fleet([source.randrange(n_speakers) for _ in range(n_devices)], source, asked)
 
 
 def fleet_figures(
@@ -126,23 +158,29 @@ def fleet_figures(
 ) -> dict[str, Any]:
     """Alarms of stable models, and the delay with which each planted drift is found."""
     people = populations(signals)
-    usual = people["none"]
+    usual, family = people["none"], family_of_people(people["none"])
     alarms = 0
     for seed in range(n_runs):
-        fleet = a_fleet(n_devices, len(usual), seed)
+        fleet = a_fleet(n_devices, len(usual), seed, family=family)
         years = [{_week(place): fleet.week(usual) for place in range(52)} for _ in range(-(-STABLE_WEEKS // 52))]
-        alarms += sum(len(watch(year).drifts) > 0 for year in years)
+        alarms += sum(len(watch(year, family=family).drifts) > 0 for year in years)
     n_years = n_runs * -(-STABLE_WEEKS // 52)
     say(f"{n_devices} devices: {alarms} of {n_years} stable years raised an alarm")
     found: dict[str, Any] = {}
     for harm in (name for name in people if name != "none"):
         for share in (1.0, 1 / 3):
             delays = [
-                planted(a_fleet(n_devices, len(usual), seed), usual, people[harm], share) for seed in range(n_runs)
+                planted(a_fleet(n_devices, len(usual), seed, family=family), usual, people[harm], share)
+                for seed in range(n_runs)
             ]
             found[f"{harm}, {share:.0%} of devices"] = _delays(delays)
         say(f"{n_devices} devices: {harm}: {found[f'{harm}, 100% of devices']}")
     return {"stable_years": n_years, "years_with_an_alarm": alarms, "stated": DriftLimits().alpha, "drifts": found}
+
+
+def family_of_people(people: Population) -> Family:
+    """Which questions they are asked."""
+    return family_asked(next(iter(people[0])))
 
 
 def planted(fleet: Fleet, usual: Population, harmed: Population, share: float) -> tuple[int, str] | None:
@@ -150,7 +188,7 @@ def planted(fleet: Fleet, usual: Population, harmed: Population, share: float) -
     weeks = {_week(place): fleet.week(usual) for place in range(PLANTED_AT)}
     for delay in range(1, FOLLOWED_WEEKS + 1):
         weeks[_week(PLANTED_AT + delay - 1)] = fleet.week(usual, harmed, share)
-        found: Watched = watch(weeks)
+        found: Watched = watch(weeks, family=family_of_people(usual))
         if found.drifts:
             clearest = min(found.drifts, key=lambda drift: drift.comparison.p_value)
             return delay, clearest.comparison.histogram
@@ -202,7 +240,7 @@ def attack(signals: Sequence[Measured], *, n_devices: int, n_weeks: int) -> dict
         for owner, counts in enumerate(after):
             distance = [_distance(counts, known) for known in before]
             hits_counts += int(np.argmin(distance)) == owner
-            histogram = source.choice(HISTOGRAMS)
+            histogram = source.choice(tuple(counts))
             answer = draw_answer(counts[histogram], source)
             # The likeliest owner, by everybody's own shares and the coin; among equals any.
             odds = np.array([_chance_of(answer, known[histogram]) for known in before])
@@ -224,7 +262,7 @@ def attack(signals: Sequence[Measured], *, n_devices: int, n_weeks: int) -> dict
 def _counts(pool: Pool, chance: np.random.Generator) -> dict[Histogram, list[int]]:
     """One week of a speaker: some of the clips, in clipped counts."""
     n, found = 1 + chance.poisson(RECORDINGS_A_WEEK - 1), {}
-    for histogram in HISTOGRAMS:
+    for histogram in pool:
         classes = np.repeat(np.arange(N_BINS), pool[histogram])
         drawn = chance.choice(classes, n) if len(classes) else classes
         found[histogram] = [min(_CAP, int(count)) for count in np.bincount(drawn, minlength=N_BINS)]
@@ -232,7 +270,7 @@ def _counts(pool: Pool, chance: np.random.Generator) -> dict[Histogram, list[int
 
 
 def _distance(one: Mapping[Histogram, list[int]], other: Mapping[Histogram, list[int]]) -> float:
-    return sum(float(np.sum(np.square(np.array(one[name]) - np.array(other[name])))) for name in HISTOGRAMS)
+    return sum(float(np.sum(np.square(np.array(one[name]) - np.array(other[name])))) for name in one)
 
 
 def _chance_of(answer: int, counts: Sequence[int]) -> float:

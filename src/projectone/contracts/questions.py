@@ -43,7 +43,7 @@ EDGES: Final[Mapping[Histogram, tuple[float, ...]]] = {
     "real_time": (0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0),
     "fit": (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.78),
     "probability": (0.2, 0.4, 0.6, 0.8, 0.9, 0.97, 0.995),
-    "judging_time": (0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128),
+    "judging_time": (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.1),
 }
 """Where one class ends and the next begins (it holds its lower edge); of questions whose classes are not named.
 

@@ -151,6 +151,7 @@ WEEKLY = Topic(
         _report("a week"),
         _report("another answer is another ticket", answer=4),
         _report("another question", histogram="real_time"),
+        _report("about a classifier", channel="stable.intents", edges_version=2, histogram="sketch", answer=6),
         _report("another nonce", nonce="0e" * 32),
     ),
     mistakes=(

@@ -16,10 +16,10 @@ from projectone.contracts.questions import HISTOGRAMS_OF
 @pytest.fixture
 def script(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     monkeypatch.syspath_prepend(str(REPOSITORY / "benchmarks"))
-    for name in ("drift", "drift_signals"):
+    for name in ("drift", "drift_signals", "drift_intents"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     yield importlib.import_module("drift")
-    for name in ("drift", "drift_signals"):
+    for name in ("drift", "drift_signals", "drift_intents"):
         sys.modules.pop(name, None)
 
 
@@ -45,3 +45,27 @@ def test_a_coin_hides_whose_report_it_is(script: Any) -> None:
     found = script.attack(signals(script), n_devices=2, n_weeks=5)
     assert found["devices"] == 2 and found["reports"] == 10
     assert 0 <= found["named_by_one_class"] <= 1
+
+
+def test_people_who_ask_a_classifier_are_asked_about_it_in_half_of_their_weeks(script: Any) -> None:
+    rows = [
+        script.Measured(harm, "ada", dict.fromkeys(HISTOGRAMS_OF["intents"], 3) | {"answered": answered})
+        for harm, answered in (("none", 2), ("the hosted server is down", 5))
+    ]
+    people = script.populations(rows)
+    fleet = script.a_fleet(900, 1, 1, family="intents")
+    week = fleet.week(people["none"])
+    assert set(week) == set(HISTOGRAMS_OF["intents"])
+    assert 380 <= sum(map(sum, week.values())) <= 520
+    harmed = people["the hosted server is down"]
+    assert script.planted(fleet, people["none"], harmed, 1.0) == (1, "answered")
+
+
+def test_harms_leave_the_time_of_a_sentence_alone_and_the_server_down_shows_in_who_answered(script: Any) -> None:
+    made = sys.modules["drift_intents"]
+    judged = [made.Judged(0, "timer", made.Judgement("timer", "timer", 0.9, 0.7, 3), 0.004)] * 60
+    events = {is_down: list(made._events("x", judged, is_down=is_down)) for is_down in (False, True)}
+    assert {row.bins["answered"] for row in events[False] if "answered" in row.bins} <= {0, 2, 4, 7}
+    down = [row.bins["answered"] for row in events[True] if "answered" in row.bins]
+    assert down.count(5) > 30 and 2 not in down
+    assert {row.bins["judging_time"] for row in events[True] if "fit" in row.bins} == {3}

@@ -35,7 +35,7 @@ def test_a_sentence_falls_into_one_class_of_each_histogram_it_tells_of() -> None
         "fit": 5,
         "probability": 5,
         "outcome": OUTCOMES.index("understood"),
-        "judging_time": 3,
+        "judging_time": 4,
         "sketch": 5,
     }
     elsewhere = Judgement(None, "timer", 0.1, 0.1)
