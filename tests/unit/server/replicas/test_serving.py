@@ -28,7 +28,7 @@ from projectone.server.replicas.served import ServedClassifier, ServedEmbedder, 
 TOKEN = "a-token-of-this-test"
 TEXTS = ["play some song", "is it warm weather", "", "zzz"] * 3
 REQUEST = GenerationRequest(
-    owner=Owner("here", "anna"), prompt="what now", kind="intent", facts={"intent": "set_alarm"}
+    owner=Owner("here", "anna"), prompt="what now", kind="policy", facts={"policy": "We open at nine."}
 )
 
 
@@ -63,8 +63,8 @@ def test_vectors_are_those_of_the_model_to_the_last_bit(asking: Asking, places: 
 
 def test_an_answer_says_who_gave_it(asking: Asking) -> None:
     answer = ServedGenerator(asking, model_version="1").generate(REQUEST)
-    assert isinstance(answer, Answer) and "set alarm" in answer.text
-    assert (answer.by, answer.template) == ("template", "intent")
+    assert isinstance(answer, Answer) and answer.text == "We open at nine."
+    assert (answer.by, answer.template) == ("template", "policy")
 
 
 def test_sound_is_heard_as_the_model_hears_it(asking: Asking, places: ModelPlaces) -> None:
