@@ -5,9 +5,9 @@ from __future__ import annotations
 from projectone.assist.generation.templates import TemplateSet
 
 WORDINGS = TemplateSet(
-    version="1",
+    version="2",
     sources={
-        "plain": "I cannot answer that here just now. What you asked has not been lost: try again later.",
+        "plain": "I am sorry, I cannot answer that here just now. Please ask me again later.",
         "policy": "{{ policy }}",
         "memory": "You said this{% if day is defined %} on {{ day }}{% endif %}: {{ said }}",
     },
