@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -124,25 +125,26 @@ def measure_threshold(
         approved: The policies; thresholds that are in the set count for nothing.
         embed: Texts to vectors.
         embedded_by: The embedder's name.
-        rows: Texts that are no examples, each with the id or an intent of its policy, or None where none applies.
+        rows: Texts that are no examples, each with the id or an intent of its policy, or None where none applies. An
+            intent that no policy is for is one where none applies (`without_policy` counts them).
 
     Raises:
-        ValueError: if no text belongs to a policy, or a name is that of none.
+        ValueError: if no text belongs to a policy.
     """
     open_wide = PolicyThreshold(embedder=embedded_by, distance=2, answered=0, n_of_policies=1, n_of_none=0)
     policies = Policies(approved.model_copy(update={"thresholds": (open_wide,)}), embed, embedded_by=embedded_by)
-    owner_of = {policy.policy_id: policy.policy_id for policy in approved.policies}
-    owner_of |= {intent: policy.policy_id for policy in approved.policies for intent in policy.intents}
-    strange = sorted({label for _, label in rows if label is not None and label not in owner_of})
-    if strange:
-        raise ValueError(f"label: expected a policy or an intent of one, got {strange[0]!r:.60}")
+    owner_of = _owners(approved)
+    owners = [None if label is None else owner_of.get(label) for _, label in rows]
+    if not any(owners):
+        others = "".join(f", such as {label!r:.60}" for label in list(without_policy(approved, rows))[:1])
+        raise ValueError(f"label: expected lines with a policy or an intent of one, got only others{others}")
     matches = [policies.closest(text) for text, _ in rows]
     fits = np.array([-1.0 if match is None or match.distance is None else 1 - match.distance for match in matches])
     is_right = [
-        match is not None and label is not None and match.policy_id == owner_of[label]
-        for match, (_, label) in zip(matches, rows, strict=True)
+        match is not None and owner is not None and match.policy_id == owner
+        for match, owner in zip(matches, owners, strict=True)
     ]
-    chosen = choose_threshold(fits, is_right, [label is not None for _, label in rows])
+    chosen = choose_threshold(fits, is_right, [owner is not None for owner in owners])
     return PolicyThreshold(
         embedder=embedded_by,
         distance=float(np.clip(1 - chosen.value, 0, 2)),
@@ -151,3 +153,15 @@ def measure_threshold(
         n_of_policies=chosen.n_in_scope,
         n_of_none=chosen.n_out_of_scope,
     )
+
+
+def without_policy(approved: PolicySet, rows: Sequence[tuple[str, str | None]]) -> dict[str, int]:
+    """How many texts there are of each label that no policy is for, the most first."""
+    owner_of = _owners(approved)
+    return dict(Counter(label for _, label in rows if label is not None and label not in owner_of).most_common())
+
+
+def _owners(approved: PolicySet) -> Mapping[str, str]:
+    """The policy that goes by each name: its id, or one of its intents."""
+    owner_of = {policy.policy_id: policy.policy_id for policy in approved.policies}
+    return owner_of | {intent: policy.policy_id for policy in approved.policies for intent in policy.intents}

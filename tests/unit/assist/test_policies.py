@@ -10,7 +10,7 @@ from tests.unit.assist.approved import EMBEDDER, approved, policy
 
 from projectone.assist import usual_encoder
 from projectone.assist.embeddings import HashingEmbedder
-from projectone.assist.policies import Policies, measure_threshold
+from projectone.assist.policies import Policies, measure_threshold, without_policy
 from projectone.contracts.policies import PolicySet
 from projectone.errors import ContractError
 
@@ -50,7 +50,16 @@ def test_a_threshold_is_measured_where_most_find_theirs_and_others_find_none() -
     held = approved().model_copy(update={"thresholds": (measured,)})
     policies = Policies(held, EMBED, embedded_by=EMBEDDER)
     assert [policies.nearest(text) is not None for text, _ in rows] == [label is not None for _, label in rows]
-    with pytest.raises(ValueError, match="nobody"):
+
+
+def test_an_intent_without_a_policy_is_one_where_none_applies() -> None:
+    rows = [("i have lost my card", "card"), ("sing me an old song", "music"), ("who wrote this book", "books")]
+    rows += [("play an old song", "music")]
+    bare = [(text, label if label == "card" else None) for text, label in rows]
+    held = approved(distance=None)
+    assert measure_threshold(held, EMBED, EMBEDDER, rows) == measure_threshold(held, EMBED, EMBEDDER, bare)
+    assert list(without_policy(held, rows).items()) == [("music", 2), ("books", 1)]
+    with pytest.raises(ValueError, match="only others, such as 'nobody'"):
         measure_threshold(held, EMBED, EMBEDDER, [("hello", "nobody")])
 
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from projectone.assist.policies import Policies, measure_threshold
+from projectone.assist.policies import Policies, measure_threshold, without_policy
 from projectone.assist.usual_encoder import embed, every_encoder, usual_name
 from projectone.contracts.base import canonical_json, sha256_hex
 from projectone.contracts.policies import Policy, PolicyResponse, PolicySet, SignedPolicies
@@ -46,7 +46,8 @@ EXAMPLES = """\
   The file: {"policies": [{"policy_id": "lost-card", "text": "Block a lost card at once.",
     "examples": ["i lost my card"], "intents": ["report_lost_card"],
     "responses": [{"response_id": "lost-card-1", "text": "I can block it now."}]}]}
-  A line of the data: {"text": "my card is gone", "label": "lost-card"}: a policy or one of its intents; null: none."""
+  A line of the data: {"text": "my card is gone", "label": "lost-card"}: a policy or one of its intents; null: none.
+  A label that no policy is for counts as none, too, and is named."""
 
 _OTHERWISE: Final = PolicyResponse(response_id="otherwise", text="I do not know what to say to that.")
 _UNSAFE: Final = PolicyResponse(response_id="unsafe", text="I do not answer that.")
@@ -78,6 +79,9 @@ def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
         facts = _checked(_required(approved), arguments.texts)
     elif arguments.action == "list":
         facts = _required(approved).model_dump(mode="json")
+    elif arguments.action == "measure":
+        measured, others = _measured(_required(approved), arguments.data, now)
+        facts = _publish(measured, settings, now).model_dump(mode="json") | {"without_policy": others}
     else:
         facts = _publish(_changed(approved, arguments, now), settings, now).model_dump(mode="json")
     print(json.dumps(facts) if arguments.json else shown(facts))
@@ -103,17 +107,20 @@ def _changed(approved: PolicySet | None, arguments: argparse.Namespace, now: dat
     if arguments.action == "add":
         return _added(approved, arguments.file, account_of(user_name()), now)
     known = _required(approved)
-    if arguments.action == "remove":
-        left = tuple(policy for policy in known.policies if policy.policy_id != arguments.policy)
-        if len(left) == len(known.policies):
-            raise DataError("policy-unknown", f"{arguments.policy!r}: no such policy (`policies list` shows them)")
-        return _set_of({**known.model_dump(), "policies": left, "thresholds": ()}, known, now)
+    left = tuple(policy for policy in known.policies if policy.policy_id != arguments.policy)
+    if len(left) == len(known.policies):
+        raise DataError("policy-unknown", f"{arguments.policy!r}: no such policy (`policies list` shows them)")
+    return _set_of({**known.model_dump(), "policies": left, "thresholds": ()}, known, now)
+
+
+def _measured(known: PolicySet, data: Path, now: datetime) -> tuple[PolicySet, dict[str, int]]:
+    """The set with what was measured, and how many texts there were of each label that no policy is for."""
     try:
-        rows = read_examples(arguments.data)
+        rows = read_examples(data)
         thresholds = tuple(measure_threshold(known, by, name, rows) for name, by in every_encoder().items())
     except ValueError as error:
-        raise DataError("policy-unknown", f"{arguments.data.name}: {error}") from error
-    return _set_of({**known.model_dump(), "thresholds": thresholds}, known, now)
+        raise DataError("policy-unknown", f"{data.name}: {error}") from error
+    return _set_of({**known.model_dump(), "thresholds": thresholds}, known, now), without_policy(known, rows)
 
 
 def _added(approved: PolicySet | None, file: Path, by: str, now: datetime) -> PolicySet:

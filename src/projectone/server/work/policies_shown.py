@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from projectone.contracts.policies import PolicyThreshold
+
+_NAMED: Final = 5
 
 
 def shown(facts: dict[str, Any]) -> str:
@@ -18,6 +20,8 @@ def shown(facts: dict[str, Any]) -> str:
             f" on {policy['approved_at'][:10]}: {policy['text']}"
         )
     lines += [_threshold_shown(threshold) for threshold in facts["thresholds"]]
+    if facts.get("without_policy"):
+        lines.append(_others_shown(facts["without_policy"]))
     if not facts["thresholds"]:
         lines.append("  not measured, so devices find policies by intent alone: projectone-server policies measure")
     return "\n".join(lines)
@@ -29,6 +33,13 @@ def _found_shown(found: dict[str, Any]) -> str:
         return f"  nothing to compare  <-  {found['text']}"
     place = f"{near['distance']:.2f} away, {near['threshold']:.2f} is the most"
     return f"  {answer}: {near['policy_id']} (version {near['version']}), {place}  <-  {found['text']}"
+
+
+def _others_shown(counts: dict[str, int]) -> str:
+    named = [f"{label} ({n})" for label, n in list(counts.items())[:_NAMED]]
+    if len(counts) > _NAMED:
+        named.append(f"{len(counts) - _NAMED} more labels")
+    return f"  counted as texts of none, because no policy is for them: {', '.join(named)}"
 
 
 def _threshold_shown(facts: dict[str, Any]) -> str:

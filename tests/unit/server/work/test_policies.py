@@ -50,12 +50,16 @@ def test_a_set_is_approved_measured_checked_and_on_the_record(
     assert "measure" in str(run("check", "i lost my card", code=2)["error"])
     rows = [("i have lost my card", "card"), ("my card is lost", "report_lost_card"), ("sing me a song", None)]
     data.write_text("\n".join(json.dumps({"text": text, "label": label}) for text, label in rows))
-    run("measure", "--data", str(data))
+    assert run("measure", "--data", str(data))["without_policy"] == {}
+    with data.open("a") as more:  # as in any file for the classifier
+        more.write('\n{"text": "wake me at six", "label": "alarm"}')
+    assert main(["policies", "measure", "--data", str(data)]) == 0
+    assert "because no policy is for them: alarm (1)" in capsys.readouterr().out
     found = run("check", "i lost my card", "play some music")["texts"]
     assert isinstance(found, list) and [each["applies"] for each in found] == [True, False]
     run("add", str(file))  # the same again is no new version of the policy, and keeps what was measured
     approved = read_set(settings)
-    assert approved is not None and (approved.version, approved.policies[0].version) == (3, 1)
+    assert approved is not None and (approved.version, approved.policies[0].version) == (4, 1)
     assert len(approved.thresholds) == 1
     file.write_text(draft("I have blocked it."))
     run("add", str(file))
@@ -67,7 +71,7 @@ def test_a_set_is_approved_measured_checked_and_on_the_record(
     engine = open_engine(settings.database_url)
     entries = AuditLog(engine).newest(9, act="policies-approved")
     engine.dispose()
-    assert [entry.subject for entry in entries] == [f"policies-{n}" for n in (5, 4, 3, 2, 1)]
+    assert [entry.subject for entry in entries] == [f"policies-{n}" for n in (6, 5, 4, 3, 2, 1)]
     for wrong in ("[]", "{", '{"policies": 1}', draft(strange=1), draft("\u202e"), draft(otherwise={})):
         file.write_text(wrong)
         assert "error" in run("add", str(file), code=2)
