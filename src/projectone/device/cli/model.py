@@ -80,16 +80,17 @@ def _update(client: DeviceClient, arguments: argparse.Namespace) -> Result:
 
 def _update_result(reports: Mapping[Family, UpdateReport]) -> Result:
     results = {family: _one_result(family, report) for family, report in reports.items()}
-    # A server that has released no classifier lacks nothing that anybody was promised.
+    released = {family: result for family, result in results.items() if reports[family].status != "no-release"}
+    # A server that has released one family of two lacks nothing that anybody was promised.
     said = {
         family: result
         for family, result in results.items()
-        if len(results) == 1 or family == DEFAULT_FAMILY or reports[family].status != "no-release"
+        if len(results) == 1 or family == DEFAULT_FAMILY or family in released
     }
     return Result(
         _by_family({family: result.facts for family, result in results.items()}),
         "\n".join(result.text for result in said.values()),
-        is_done=all(result.is_done for result in said.values()),
+        is_done=bool(released) and all(result.is_done for result in released.values()),
     )
 
 

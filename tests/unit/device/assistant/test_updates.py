@@ -212,14 +212,7 @@ def test_the_terminal_updates_all_families_or_one(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr("projectone.device.wiring._load_engine", lambda folder, settings: TextEngine(folder))
-    for name, value in {
-        "HOME": str(tmp_path / "device"),
-        "SERVER": server.url,
-        "RELEASE_KEY": server.public_key,
-        "RELEASE_ROOT": base64.b64encode(server.root).decode(),
-    }.items():
-        monkeypatch.setenv(f"PROJECTONE_{name}", value)
+    at_the_terminal(tmp_path, server, monkeypatch)
     server.release(text_model("hello"))
     assert main(["update"]) == 0
     assert capsys.readouterr().out == "model 1.0.0 is in use\n"
@@ -235,3 +228,29 @@ def test_the_terminal_updates_all_families_or_one(
     assert "classifier Classifier 2.0.0 is the newest" in shown
     assert main(["update", "--rollback", "--family", "intents"]) == 2
     assert "no earlier classifier" in capsys.readouterr().err
+
+
+def test_a_server_of_classifiers_alone_lacks_nothing(
+    tmp_path: Path,
+    server: FakeServer,
+    good: dict[str, bytes],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    at_the_terminal(tmp_path, server, monkeypatch)
+    assert main(["update"]) == 1
+    assert capsys.readouterr().out == "the server has released no model yet\n"
+    server.release(good, channel=LINE)
+    assert main(["update"]) == 0
+    assert capsys.readouterr().out == "the server has released no model yet\nclassifier 1.0.0 is in use\n"
+
+
+def at_the_terminal(tmp_path: Path, server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("projectone.device.wiring._load_engine", lambda folder, settings: TextEngine(folder))
+    for name, value in {
+        "HOME": str(tmp_path / "device"),
+        "SERVER": server.url,
+        "RELEASE_KEY": server.public_key,
+        "RELEASE_ROOT": base64.b64encode(server.root).decode(),
+    }.items():
+        monkeypatch.setenv(f"PROJECTONE_{name}", value)
