@@ -17,6 +17,7 @@ from projectone.errors import DataError
 from projectone.storage.database import Database
 
 _SIMILAR = 3
+_ALIKE = 0.65  # of what is written: a slip is found (whether, weather), another word that shares letters is not
 
 
 class Meanings:
@@ -102,6 +103,6 @@ def check_label(label: str, labels: Sequence[str]) -> str:
     """
     if label in labels:
         return label
-    alike = difflib.get_close_matches(label, labels, _SIMILAR, 0.5)
+    alike = difflib.get_close_matches(label, labels, _SIMILAR, _ALIKE)
     hint = f"; did you mean {', '.join(map(repr, alike))}?" if alike else ""
     raise DataError("label-unknown", f"label: expected one of `projectone ask --labels`, got {label[:96]!r}{hint}")

@@ -15,6 +15,7 @@ from tests.fakes.device_rooms import tone
 from tests.fakes.release_server import ENROLMENT_CODE, FakeServer
 
 from projectone.contracts.assist import IntentCorrection
+from projectone.device.assistant.correcting import check_label
 from projectone.device.cli import main
 from projectone.device.client import DeviceClient
 from projectone.device.clips import read_clip
@@ -95,6 +96,8 @@ def test_none_of_these_is_a_correction_too(client: DeviceClient, server: FakeSer
 def test_an_intent_that_the_classifier_does_not_know_is_refused_with_a_hint(client: DeviceClient) -> None:
     with pytest.raises(DataError, match="did you mean 'weather'"):
         client.assist.correct(ask(client), "whether")
+    with pytest.raises(DataError, match=r"got 'nosuchlabel'$"):
+        check_label("nosuchlabel", ("translate", "weather"))
     assert client.assist.asked("last").meant is None
 
 
