@@ -10,6 +10,7 @@ import importlib
 import io
 import json
 import os
+import re
 import sys
 from collections.abc import Sequence
 from typing import NoReturn, Protocol, cast
@@ -132,7 +133,27 @@ def _parser(name: str, command: Command) -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     command.add_arguments(parser)
+    _hand_down(command.EXAMPLES, parser)
     return parser
+
+
+def _hand_down(examples: str, parser: argparse.ArgumentParser) -> None:
+    """Give each action of a command, and its actions, those of the command's examples that call it."""
+    for group in parser._actions:
+        if not isinstance(group, argparse._SubParsersAction):
+            continue
+        for action in group.choices.values():
+            own = _calls_of(action.prog, examples)
+            if own and action.epilog is None:
+                action.epilog = f"examples:\n{own}"
+                action.formatter_class = argparse.RawDescriptionHelpFormatter
+            _hand_down(examples, action)
+
+
+def _calls_of(prog: str, examples: str) -> str:
+    """The examples that call `prog`, with the lines that go on from them (indented deeper)."""
+    calls = re.findall(r"^  \S.*\n?(?:^   +\S.*\n?)*", examples, re.MULTILINE)
+    return "".join(call for call in calls if f"{prog} " in f"{' '.join(call.split())} ").rstrip()
 
 
 def _explain(arguments: list[str]) -> int:

@@ -87,3 +87,21 @@ def test_help_whose_reader_went_away_ends_quietly(monkeypatch: pytest.MonkeyPatc
     with os.fdopen(write, "w") as pipe:
         monkeypatch.setattr("sys.stdout", pipe)
         assert main(["--help"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("action", "shown", "of_others"),
+    [
+        ("policies measure", "policies measure --data intents.jsonl", "policies add"),
+        ("corpus labels", "corpus labels", "corpus scrub"),
+        ("hub tokens create", "hub tokens create", "hub gc"),
+    ],
+)
+def test_each_action_shows_its_own_examples(
+    action: str, shown: str, of_others: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main([*action.split(), "--help"])
+    _, examples = capsys.readouterr().out.split("\nexamples:\n")
+    assert f"projectone-server {shown}" in examples
+    assert f"projectone-server {of_others}" not in examples

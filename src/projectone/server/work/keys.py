@@ -24,6 +24,7 @@ EXAMPLES = """\
   projectone-server keys rotate --older-than-days 7     only if the master key is older, as a daily job asks
   projectone-server keys show
   projectone-server keys replace timestamp --root-key /media/a/root-1.key --root-key /media/b/root-2.key
+  projectone-server keys renew         sign again what expires soon
   projectone-server keys replace targets --stolen --root-key ... --root-key ...
   projectone-server keys replace-root --without 1f6c2a --new-keys 1 --into /media/c --root-key ... --root-key ..."""
 

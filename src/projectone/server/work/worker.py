@@ -41,7 +41,9 @@ EXAMPLES = """\
   projectone-server work --once --json
   projectone-server work waiting                                     runs that wait for a person
   projectone-server work approve 3f2a91c0 --by ada --note "listened to the ten clips that got worse"
-  projectone-server work veto 3f2a91c0 --by ada --note 'names are lost'"""
+  projectone-server work veto 3f2a91c0 --by ada --note 'names are lost'
+  projectone-server work judge-again 3f2a91c0
+  projectone-server work report 3f2a91c0"""
 
 LEASE_TTL_S = 15.0
 _RETRY_INTERVAL_S = 30.0
