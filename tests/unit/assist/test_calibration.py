@@ -20,6 +20,14 @@ def test_the_scale_that_made_the_answers_is_found_again() -> None:
     assert calibration_error(np.full(4000, 0.99), is_right) > 0.15
 
 
+@pytest.mark.parametrize(("n_texts", "lowest", "highest"), [(10, 0.80, 0.95), (1000, 0.99, 0.9999)])
+def test_a_few_texts_that_are_all_right_are_no_proof_of_certainty(n_texts: int, lowest: float, highest: float) -> None:
+    wanted = np.arange(n_texts) % 5
+    scores = np.eye(5)[wanted] * 0.8
+    confidence = probabilities(scores, choose_scale(scores, wanted)).max(axis=1).mean()
+    assert lowest < confidence < highest
+
+
 def test_the_threshold_lies_between_what_has_a_label_and_what_has_none() -> None:
     fits = np.array([0.9, 0.8, 0.7, 0.3, 0.2])
     chosen = choose_threshold(fits, np.array([1, 1, 1, 0, 0], bool), np.array([1, 1, 1, 0, 0], bool))
