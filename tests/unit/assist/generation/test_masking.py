@@ -39,6 +39,24 @@ def test_what_cannot_be_found_is_known() -> None:
     assert Mask(["Beatrix"]).hide("tell beatrix that i will be late") == "tell [NAME_1] that i will be late"
 
 
+@pytest.mark.parametrize(
+    ("text", "hidden"),
+    [
+        ("mail me at ana dot kowalska at example dot org please", "mail [EMAIL_1] please"),
+        ("mail ana underscore k at example dot co dot uk please", "mail [EMAIL_1] please"),
+        ("my password is hunter2 and my flat k9", "my password is [NUMBER_1] and my flat [NUMBER_2]"),
+        ("the plate is wx 7 4 k z here", "the plate is [NUMBER_1] here"),
+        ("the plate is wx seven four k z here", "the plate is [NUMBER_1] here"),
+        ("it is spelled i d a r", "it is spelled [NUMBER_1]"),
+        ("badge 7b is lost", "badge [NUMBER_1] is lost"),
+    ],
+)
+def test_spelled_and_mixed_signs_are_hidden_whole(text: str, hidden: str) -> None:
+    mask = Mask()
+    assert mask.hide(text) == hidden
+    assert mask.restore(hidden) == text
+
+
 def test_what_is_not_personal_stays() -> None:
     for text in (
         "how warm is it today",
@@ -46,6 +64,10 @@ def test_what_is_not_personal_stays() -> None:
         "What is the difference between a virus and a bacterium?",
         "may i ask how to march in step",
         "one or two of these things",
+        "wake me at 7am or at 5 p m for a 2nd time",
+        "a 5k run takes 25min and i do it twice",
+        "meet me at the park at noon",
+        "take one a day",
     ):
         assert Mask().hide(text) == text
 

@@ -13,11 +13,14 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from projectone.assist.generation.masking.word_lists import (
+    DIGITS,
+    MEASURES,
     MONTHS,
     NO_NAMES,
     NOT_BEHIND_A_CUE,
     ORDINALS,
     RELATIVES,
+    SHORT_WORDS,
     STREETS,
     TITLES,
     UNITS,
@@ -45,14 +48,18 @@ def _any(words: Iterable[str]) -> str:
 _MONTH, _UNIT, _ORDINAL, _STREET = _any(MONTHS), _any(UNITS), _any(ORDINALS), _any(STREETS)
 _SPOKEN = rf"{_UNIT}(?:[ -](?:and )?{_UNIT})*"
 _DAY = rf"(?:the )?(?:\d{{1,2}}(?:st|nd|rd|th)?|(?:(?:twenty|thirty)[ -])?{_ORDINAL})"
+_JOINTS = r"(?: (?:dot|underscore|dash|minus|plus) [\w+-]+)*"
+_MEASURE = rf"\d{{1,2}}{_any(MEASURES)}"
+_SIGN = rf"(?:[a-z]|\d{{1,2}}|{_any(DIGITS)})"
 _I: Final = re.IGNORECASE
 _FORMS: Final[tuple[tuple[Kind, re.Pattern[str]], ...]] = (
     # What looks like our own marks would be put back as something else.
     ("TEXT", re.compile(r"\[?\b(?:TEXT|EMAIL|LINK|DATE|ADDRESS|NUMBER|NAME)_\d+\b\]?", _I)),
-    ("EMAIL", re.compile(r"[\w.+%'-]+@[\w-]+(?:\.[\w-]+)*", _I)),
+    ("EMAIL", re.compile(r"(?<![\w.+%'-])[\w.+%'-]++@[\w-]+(?:\.[\w-]+)*", _I)),
+    # "mail me at ana dot k at host dot org" has two "at": which of them is the sign, nobody can know.
     (
         "EMAIL",
-        re.compile(r"\b[\w.+-]+(?: (?:dot|underscore|dash|minus|plus) [\w+-]+)* at [\w-]+(?: dot [\w-]+)+\b", _I),
+        re.compile(rf"(?<![\w.+-])[\w.+-]++{_JOINTS}(?: at [\w-]+{_JOINTS}){{0,3}} at [\w-]+(?: dot [\w-]+)+\b", _I),
     ),
     ("LINK", re.compile(r"\b(?:https?://|www\.)\S+|(?<!\w)@\w{2,}", _I)),
     ("DATE", re.compile(r"\b\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}\b")),
@@ -65,7 +72,17 @@ _FORMS: Final[tuple[tuple[Kind, re.Pattern[str]], ...]] = (
     ("ADDRESS", re.compile(r"\b(?:flat|apartment|apt\.?|suite|unit|room|po box|p\.o\. box) ?#?\d+\w?\b", _I)),
     ("ADDRESS", re.compile(r"\b[A-Z]{1,2}\d[A-Z\d]? ?\d[A-Z]{2}\b", _I)),
     # Letters and digits in one word, and in groups: papers, plates, bank accounts.
-    ("NUMBER", re.compile(r"\b(?=\w*\d\w*\d)(?=\w*[a-z])[\w]{5,}(?: [a-z\d]{2,4}(?=\W|$))*", _I)),
+    ("NUMBER", re.compile(rf"\b(?!{_MEASURE}\b)(?=\w*\d\w*\d)(?=\w*[a-z])[\w]{{5,}}(?: [a-z\d]{{2,4}}(?=\W|$))*", _I)),
+    ("NUMBER", re.compile(rf"\b(?!{_MEASURE}\b)(?=\w*\d)(?=\w*[^\W\d_])\w+", _I)),
+    # One sign after the other, as people spell.
+    (
+        "NUMBER",
+        re.compile(
+            rf"(?<![\w'\u2019.-])(?:(?!{_any(SHORT_WORDS)} )[a-z]{{2}} )?"
+            rf"(?!\d+ [ap] m\b){_SIGN}(?: {_SIGN}){{2,}}(?![\w'\u2019])",
+            _I,
+        ),
+    ),
     ("NUMBER", re.compile(rf"\+?\(?\d(?:[\s().,:/\u2013-]*\d){{{_MIN_DIGITS - 1},}}")),
     ("NUMBER", re.compile(rf"\b{_UNIT}(?:[ -](?:and )?{_UNIT}){{{_MIN_DIGITS - 1},}}\b", _I)),
     ("NUMBER", re.compile(rf"\b(?:\d{{1,3}}|{_SPOKEN})(?=[ -](?:years?|months?)[ -]old\b)", _I)),

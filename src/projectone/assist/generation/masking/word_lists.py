@@ -18,6 +18,14 @@ UNITS = _words(
     "triple"
 )
 
+DIGITS = _words("zero oh nought one two three four five six seven eight nine")
+
+# Behind one or two digits these make an amount, which says little of a person.
+MEASURES = _words(
+    "st nd rd th s am pm a p h hr hrs min mins sec d x k m km cm mm mi ft in kg g mg lb lbs oz l ml cl gb mb tb kb "
+    "hz khz mhz ghz mph kmh kph v w kw kwh mah px fps c f bn"
+)
+
 ORDINALS = _words(
     "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth fourteenth fifteenth "
     "sixteenth seventeenth eighteenth nineteenth twentieth thirtieth"
@@ -55,6 +63,9 @@ NO_NAMES = _words(
     "spanish italian i'm i've i'd i'll ok okay dear best regards these those every each some all both because "
     "while during until between every many much how's what's who's it's that's there's let's don't can't"
 )
+
+# Of two letters, and no part of a plate or a paper.
+SHORT_WORDS = frozenset(word for word in NO_NAMES if len(word) == 2)
 
 # Behind "my wife" or "my name is" stands a name, or one of these.
 NOT_BEHIND_A_CUE = NO_NAMES | _words(
