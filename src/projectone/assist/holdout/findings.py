@@ -49,7 +49,7 @@ def at_least(suite: str, hits: Sequence[bool], bound: float, what: str) -> Findi
     """
     n, n_hits = len(hits), sum(hits)
     if n < FEWEST:
-        return not_judged(suite, n, f"{n} texts: it takes {FEWEST}")
+        return not_judged(suite, n, _too_few(n))
     low, high = interval(n_hits, n)
     told = f"{n_hits} of {n} {what}: {_percent(n_hits / n)} ({_percent(low)} to {_percent(high)})"
     if high < bound:
@@ -61,12 +61,26 @@ def at_most(suite: str, hits: Sequence[bool], bound: float, what: str) -> Findin
     """A share that must not lie above a bound; as `at_least`."""
     n, n_hits = len(hits), sum(hits)
     if n < FEWEST:
-        return not_judged(suite, n, f"{n} texts: it takes {FEWEST}")
+        return not_judged(suite, n, _too_few(n))
     low, high = interval(n_hits, n)
     told = f"{n_hits} of {n} {what}: {_percent(n_hits / n)} ({_percent(low)} to {_percent(high)})"
     if low > bound:
         return Finding(suite, "failed", n_hits / n, low, high, n, bound, f"{told}, at most {_percent(bound)} allowed")
     return Finding(suite, "met", n_hits / n, low, high, n, bound, told)
+
+
+def repeats(n: int, n_changed: int, what: str) -> Finding:
+    """Whether the same came out when it was asked again; of fewer texts than `FEWEST` that says nothing good.
+
+    Args:
+        n: Texts or requests that were asked twice.
+        n_changed: Those where something else came out.
+        what: Says of the changed ones what happened, such as "texts got another label".
+    """
+    told = f"{n_changed} of {n} {what} when asked again"
+    if n_changed:
+        return failed("repeatability", n, told)
+    return met("repeatability", n, told) if n >= FEWEST else not_judged("repeatability", n, _too_few(n))
 
 
 def failed(suite: str, n: int, reason: str) -> Finding:
@@ -82,6 +96,10 @@ def met(suite: str, n: int, reason: str) -> Finding:
 def not_judged(suite: str, n: int, reason: str) -> Finding:
     """A question that could not be asked."""
     return Finding(suite, "not-judged", None, None, None, n, None, reason)
+
+
+def _too_few(n: int) -> str:
+    return f"{n} texts: it takes {FEWEST}"
 
 
 def _percent(share: float) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 
 from projectone.assist.calibration import calibration_error
 from projectone.assist.classifiers import EncoderClassifier
-from projectone.assist.holdout.findings import Finding, at_least, failed, met, not_judged
+from projectone.assist.holdout.findings import FEWEST, Finding, at_least, failed, met, not_judged, repeats
 from projectone.assist.noise import RecognitionNoise
 from projectone.assist.protocols import Judgement
 
@@ -94,6 +94,9 @@ def _labels(classifier: EncoderClassifier, wanted: Sequence[str | None]) -> Find
     if lost := sorted(labels - set(classifier.head.labels)):
         named = ", ".join(lost[:5]) + (f" and {len(lost) - 5} more" if len(lost) > 5 else "")
         return failed("labels", len(labels), f"{len(lost)} of {len(labels)} labels are lost: {named}")
+    n_texts = sum(label is not None for label in wanted)
+    if n_texts < FEWEST:
+        return not_judged("labels", len(labels), f"{n_texts} texts with an intent: it takes {FEWEST}")
     return met("labels", len(labels), f"all {len(labels)} labels are there")
 
 
@@ -154,8 +157,4 @@ def _repeats(classifier: EncoderClassifier, texts: Sequence[str], before: Sequen
     """Again, backwards, so that every text has other neighbours."""
     again = classifier.classify(texts[::-1])[::-1]
     changed = sum(one.label != other.label for one, other in zip(before, again, strict=True))
-    if changed:
-        return failed(
-            "repeatability", len(texts), f"{changed} of {len(texts)} texts got another label when asked again"
-        )
-    return met("repeatability", len(texts), f"{len(texts)} texts got the same label when asked again")
+    return repeats(len(texts), changed, "texts got another label")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from projectone.assist.holdout.findings import Finding, at_least, at_most, failed, met
+from projectone.assist.holdout.findings import Finding, at_least, at_most, repeats
 from projectone.assist.noise import RecognitionNoise
 from projectone.assist.safety import SafetyGuard
 
@@ -61,5 +61,4 @@ def judge_safety(
         found.append(at_most(f"{suite}-false-alarms", good, most, f"other texts raised the alarm{when}"))
     again = [made.is_flagged for made in guard.judge(texts[::-1])][::-1]
     changed = sum(one != other for one, other in zip(clean, again, strict=True))
-    told = f"{changed} of {len(texts)} texts were judged otherwise when asked again"
-    return (*found, (failed if changed else met)("repeatability", len(texts), told))
+    return (*found, repeats(len(texts), changed, "texts were judged otherwise"))

@@ -79,9 +79,13 @@ def test_one_suite_may_be_asked_for_and_more_required(folder: Path, capsys: pyte
 
 def test_what_judges_nothing_passes_nothing(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     few = write_lines(tmp_path / "few.jsonl", examples(2, seed=3))
-    words = ["validate", "--model", str(folder / "intents"), "--data", str(few), "--suite", "in-scope"]
+    words = ["validate", "--model", str(folder / "intents"), "--data", str(few)]
     assert main(words) == 1
     assert "nothing could be judged" in capsys.readouterr().out
+    few.write_text("")
+    assert main(words) == 1
+    assert main([*words, "--suite", "in-scope"]) == 1
+    capsys.readouterr()
     assert main(["validate", "--model", str(folder / "intents")]) == 2  # no golden texts either
     assert "PROJECTONE_SERVER_INTENTS_GOLDEN" in capsys.readouterr().err
 
