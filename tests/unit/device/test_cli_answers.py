@@ -86,7 +86,9 @@ def test_a_withdrawal_stops_it_and_empties_the_list(
     run(capsys, "consent", "grant", "hosted_answers", "--yes")
     run(capsys, "answer", "what helps against hiccups")
     assert run(capsys, "answers")["n_sent"] == 1
-    run(capsys, "consent", "withdraw", "hosted_answers")
+    assert main(["consent", "withdraw", "hosted_answers"]) == 0
+    said = capsys.readouterr().out
+    assert "only whoever runs it can delete" in said and "counted" not in said
     assert run(capsys, "answers") | {"templates": ""} == {
         "local": None,
         "host": server.base_url.split("/")[2],

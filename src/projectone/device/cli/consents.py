@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from projectone.contracts.consent import CONSENT_SCOPES, CONSENT_TEXTS, KEPT_HERE, ConsentScope, words_of
 from projectone.contracts.consent_records import consent_record, limits_of
@@ -17,6 +17,12 @@ from projectone.device.cli.results import Command, Result
 from projectone.device.client import DeviceClient
 from projectone.device.outbox import EntryState
 from projectone.errors import ConsentError
+
+_GONE: Final[dict[ConsentScope, str]] = {
+    "quality": "What was counted here is gone.",
+    "hosted_answers": "The list of the questions that left is deleted here.",
+}
+"""What goes at once, of the purposes that no server is told of."""
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -56,11 +62,10 @@ def _consent(client: DeviceClient, arguments: argparse.Namespace) -> Result:
         facts = {"scope": arguments.scope, "is_granted": False, "withdrawn_at": last and last.isoformat()}
         return Result(facts, f"{arguments.scope}: {told}; nothing leaves")
     text = f"{arguments.scope}: withdrawn; nothing more leaves. "
-    text += (
-        "What was counted here is gone; what was sent bears nothing by which it could be found."
-        if arguments.scope in KEPT_HERE
-        else "`projectone sync` makes the server erase what it has."
-    )
+    if arguments.scope in KEPT_HERE:  # no server is told of it
+        text += " ".join((_GONE[arguments.scope], *limits_of(receipt)))
+    else:
+        text += "`projectone sync` makes the server erase what it has."
     return Result({"scope": arguments.scope, "is_granted": False, "receipt_id": str(receipt.receipt_id)}, text)
 
 
