@@ -86,3 +86,20 @@ class Contract(BaseModel):
             first = error.errors()[0]
             where = ".".join(str(part) for part in first["loc"]) or "the whole"
             raise ContractError(f"{cls.__name__}: {where}: {first['msg']}") from error
+
+
+def plain_json(content: bytes) -> object:
+    """JSON in which no object has a name twice: of two, one reader believes the first and another the last.
+
+    Raises:
+        ValueError: if it is no such JSON.
+    """
+
+    def without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        made = dict(pairs)
+        if len(made) != len(pairs):
+            raise ValueError("a name stands twice in one object")
+        return made
+
+    read: object = json.loads(content.decode(), object_pairs_hook=without_doubles)
+    return read

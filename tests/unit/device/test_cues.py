@@ -183,3 +183,13 @@ def test_what_makes_no_piece_is_refused(
     home: Path, capsys: pytest.CaptureFixture[str], wrong: tuple[object, ...]
 ) -> None:
     assert run(capsys, "sound", *wrong)[0] == 2
+
+
+def test_a_folder_that_is_not_there_is_not_made_by_a_slip(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PROJECTONE_HOME", str(tmp_path / "device"))
+    out = tmp_path / "nosuch" / "x.wav"
+    assert main(["sound", "--wav", str(out)]) == 2
+    assert "there is no such folder" in capsys.readouterr().err
+    assert not out.parent.exists()

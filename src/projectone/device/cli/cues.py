@@ -84,14 +84,14 @@ def _sound(client: DeviceClient, arguments: argparse.Namespace) -> Result:
         )
     except ValueError as error:
         raise UsageError(f"sound: {error}") from error
+    for path in (arguments.out, arguments.wav):
+        if path is not None and not path.parent.is_dir():
+            raise SettingsError(f"sound: {str(path.parent)!r}: there is no such folder")
     piece = compose(spec)
-    try:
-        if arguments.out is not None:
-            write_atomically(arguments.out, midi_bytes(piece))
-        if arguments.wav is not None:
-            write_atomically(arguments.wav, encode_wav(render(piece), RATE_HZ))
-    except FileNotFoundError as error:
-        raise SettingsError(f"{error.filename}: there is no such folder") from error
+    if arguments.out is not None:
+        write_atomically(arguments.out, midi_bytes(piece))
+    if arguments.wav is not None:
+        write_atomically(arguments.wav, encode_wav(render(piece), RATE_HZ))
     counted = Counter(note.voice for note in piece.notes)
     written = [str(path) for path in (arguments.out, arguments.wav) if path is not None]
     facts = {

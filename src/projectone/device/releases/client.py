@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -14,6 +13,7 @@ from tuf.api import exceptions
 from tuf.api.metadata import TargetFile, Timestamp
 from tuf.ngclient import FetcherInterface, Updater, UpdaterConfig
 
+from projectone.contracts.base import plain_json
 from projectone.contracts.endpoints import SIGNED_DOCUMENTS, SIGNED_METADATA
 from projectone.device.transport import Transport
 from projectone.errors import (
@@ -143,15 +143,8 @@ def _plain(content: bytes) -> bytes:
     Raises:
         ContractError: if it is something else.
     """
-
-    def without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        made = dict(pairs)
-        if len(made) != len(pairs):
-            raise ValueError("a name stands twice in one object")
-        return made
-
     try:
-        json.loads(content.decode(), object_pairs_hook=without_doubles)
+        plain_json(content)
     except (ValueError, RecursionError) as error:
         raise ContractError(f"signed metadata: expected plain JSON: {error}") from error
     return content

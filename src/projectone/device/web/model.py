@@ -11,6 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from projectone.contracts.versions import DEFAULT_FAMILY, FAMILIES, Family
+from projectone.device.adoption import KeptModel
 from projectone.device.client import DeviceClient
 from projectone.device.updater import UpdateReport
 from projectone.device.web.answers import job_answer, json_answer
@@ -87,7 +88,8 @@ def model_facts(client: DeviceClient) -> dict[str, Any]:
         "most_wrong": max(
             (max(item.wrong_before, item.wrong_after) / max(1, item.n_words) for item in comparisons), default=0
         ),
-        "models": [(model, _ROLES[model.role]) for model in state.models],
+        "models": [(model, f"{kind}: {_ROLES[model.role]}") for kind, model in _on_disk(client)],
+        "used_bytes": sum(adoption.state().used_bytes for adoption in client.adoptions.values()),
         "classifier": client.adoptions["intents"].state(),
         "classifier_before": next(
             (item.version for item in client.adoptions["intents"].state().models if item.role == "previous"), None
@@ -95,6 +97,11 @@ def model_facts(client: DeviceClient) -> dict[str, Any]:
         "meanings_compared": client.adoptions["intents"].comparisons()[:_MOST_COMPARED],
         "said": [(item.seq, json.dumps(item.counts.model_dump(), indent=2)) for item in client.health()],
     }
+
+
+def _on_disk(client: DeviceClient) -> list[tuple[str, KeptModel]]:
+    names: dict[Family, str] = {"speech": "speech", "intents": "meanings"}
+    return [(name, model) for family, name in names.items() for model in client.adoptions[family].state().models]
 
 
 def size_shown(n_bytes: int) -> str:

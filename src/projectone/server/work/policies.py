@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from projectone.assist.policies import Policies, measure_threshold, without_policy
 from projectone.assist.usual_encoder import embed, every_encoder, usual_name
-from projectone.contracts.base import canonical_json, sha256_hex
+from projectone.contracts.base import canonical_json, plain_json, sha256_hex
 from projectone.contracts.policies import Policy, PolicyResponse, PolicySet, SignedPolicies
 from projectone.contracts.signatures import verify_policies
 from projectone.errors import DataError, SettingsError
@@ -149,7 +149,7 @@ def _added(approved: PolicySet | None, file: Path, by: str, now: datetime) -> Po
 
 def _read_draft(file: Path) -> dict[str, Any]:
     try:
-        draft: Any = json.loads(read_given(file, max_bytes=_MAX_DRAFT_BYTES, expected="a file of policies"))
+        draft: Any = plain_json(read_given(file, max_bytes=_MAX_DRAFT_BYTES, expected="a file of policies"))
     except (ValueError, RecursionError) as error:
         raise DataError("policy-draft", f"{file.name}: expected JSON: {error}") from error
     known = {"policies", "otherwise", "unsafe"}
