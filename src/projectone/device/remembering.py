@@ -24,8 +24,9 @@ from projectone.assist.memory import (
 )
 from projectone.assist.vectors.protocol import Owner
 from projectone.assist.vectors.sqlite import VECTORS_TABLE
+from projectone.contracts.texts import clean_transcript
 from projectone.device.recordings import Recording
-from projectone.errors import ConsentError, StorageError
+from projectone.errors import ConsentError, DataError, StorageError
 from projectone.storage.database import Database
 
 M018_MEMORY = f"""
@@ -114,10 +115,14 @@ class Remembering:
 
         Raises:
             ConsentError: if memory is off.
-            DataError: if it is no text, or too long.
+            DataError: if it is no text that a person could have written, or too long.
         """
         if not self.is_on:
             raise ConsentError("memory is off, so nothing is kept: projectone memory on")
+        try:
+            clean_transcript(text, max_characters=MAX_CHARACTERS)  # as what is asked: pages and terminals show it
+        except DataError as error:
+            raise DataError("memory-text", str(error).replace("transcript:", "memory:", 1)) from error
         return self._memory.remember(THE_PERSON, text, About("noted", self._clock(), self._names(text)), self._clock())
 
     def recall(self, text: str, k: int = 5) -> list[Recalled]:

@@ -41,7 +41,7 @@ def test_a_note_is_listed_found_and_forgotten(pages: Pages) -> None:
 
 def test_what_is_no_note_is_refused_in_words(pages: Pages) -> None:
     pages.ask("PUT", "/api/memory", {"is_on": True})
-    for text in ("", "?!", "x" * 2001):
+    for text in ("", "?!", "x" * 2001, "x \x1b[31mred", "turned \u202e round"):
         status, facts = pages.ask("POST", "/api/memory", {"text": text})
         assert status == 422 and facts["reason"] == "memory-text"
     assert pages.ask("PUT", "/api/memory", {"is_on": "yes"})[0] == 400
