@@ -9,6 +9,7 @@ import socket
 from threading import Event
 from typing import Any
 
+from projectone.assist.classifiers import load_classifier
 from projectone.contracts.versions import ModelVersion
 from projectone.errors import SettingsError
 from projectone.server.pipeline.runner import WorkPermit
@@ -60,9 +61,13 @@ def publish(workshop: Workshop, permit: WorkPermit, reference: str, version: Mod
 
     Raises:
         SettingsError: if production has that version or a later one.
+        ArtifactError: if the folder holds no whole model.
         EvaluationError: if there is no golden set to score it on.
     """
-    weights_sha256 = workshop.models.keep_copy(resolve_model(reference, workshop.settings))
+    folder = resolve_model(reference, workshop.settings)
+    if workshop.settings.family == "intents":
+        load_classifier(folder)  # a copy goes by its weights alone: what lies beside them here must be theirs
+    weights_sha256 = workshop.models.keep_copy(folder)
     production = workshop.production()
     if workshop.ledger.find(run_id_of(weights_sha256, version)) is None and production.version is not None:
         current = ModelVersion.parse(production.version)
