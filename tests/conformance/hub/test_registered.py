@@ -102,6 +102,10 @@ def test_versions_are_listed_and_shown_with_where_they_come_from(run: Any, model
     code, error = run("show", "9.9.9")
     assert (code, error["error"]["kind"]) == (2, "registry")
     assert error["error"]["message"].endswith("no such version, tag or commit; see `projectone-server registry list`")
+    code, error = run("show", "1.0.0", "--family", "intents")
+    assert code == 2
+    assert "perhaps nothing of this family" in error["error"]["message"]
+    assert "huggingface.co" not in error["error"]["message"]
 
 
 def test_names_are_put_where_the_releases_are(run: Any, models: list[PublishedModel], releases: list[Any]) -> None:

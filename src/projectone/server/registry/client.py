@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from huggingface_hub import constants
-from huggingface_hub.errors import HfHubHTTPError, RevisionNotFoundError
+from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError, RevisionNotFoundError
 from huggingface_hub.utils.tqdm import disable_progress_bars
 
 from projectone.errors import ProjectOneError, RegistryError, TransportError
@@ -44,6 +44,11 @@ def translated(what: str) -> Iterator[None]:
         if isinstance(error, RevisionNotFoundError):
             raise RegistryError(
                 f"{what}: there is no such version, tag or commit; see `projectone-server registry list`"
+            ) from error
+        if isinstance(error, RepositoryNotFoundError):
+            raise RegistryError(
+                f"{what}: the Hub has no such repository, or this token may not read it; perhaps nothing of this "
+                "family (`--family`) was published yet"
             ) from error
         if isinstance(error, ValueError) or (status is not None and status < 500 and status not in (408, 429)):
             raise RegistryError(f"{what}: {told}") from error
