@@ -53,6 +53,7 @@ def quarantine(state: TrainingGraphState, ports: Ports) -> TrainingGraphState:
                     f"{'are set aside with it' if is_suspect else 'go on waiting'}. Production is unchanged.",
                     f"Model, dataset manifest and log: quarantine/{run_id}/ in the server's home.",
                     f"To look closer: projectone-server quarantine show {run_id}",
+                    *([f"If they are sound: projectone-server quarantine return {run_id}"] if is_suspect else []),
                 )
             ),
         )

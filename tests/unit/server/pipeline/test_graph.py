@@ -70,7 +70,8 @@ def test_a_worse_model_goes_to_quarantine_with_its_data_and_log(world: World) ->
     assert world.marks == {"a": ("quarantined", "not-better")}
     kept = world.home / "quarantine" / "run1"
     assert {path.name for path in kept.iterdir()} == {"model", "dataset.json", "train.jsonl", "why.json"}
-    assert "Production is unchanged" in world.messages["run1-quarantined"].body
+    body = world.messages["run1-quarantined"].body
+    assert "Production is unchanged" in body and "quarantine return run1" in body
 
 
 def test_a_model_that_is_better_by_chance_alone_sets_no_sample_aside(world: World) -> None:
@@ -78,7 +79,8 @@ def test_a_model_that_is_better_by_chance_alone_sets_no_sample_aside(world: Worl
     world.wer = lambda sha256: 0.5
     assert run(world.ports())["deployment_status"] == "quarantined"
     assert world.marks == {}
-    assert "go on waiting" in world.messages["run1-quarantined"].body
+    body = world.messages["run1-quarantined"].body
+    assert "go on waiting" in body and "quarantine return" not in body
     world.add("more")
     world.wer = lambda sha256: 0.5 if sha256 == world.base_sha256 else 0.3
     state = run(world.ports(), "run2")
