@@ -124,6 +124,7 @@ def test_search_finds_words_first_and_then_what_is_near(client: DeviceClient) ->
         client.memory.note(text)
     found = [memory.text for memory in client.memory.search("green tea", 2)]
     assert found == ["Anna likes green tea", "green paint for the door"]
+    assert client.memory.search("zebrafinch") == []
 
 
 def test_a_name_of_the_vocabulary_is_what_a_memory_is_about(client: DeviceClient) -> None:
