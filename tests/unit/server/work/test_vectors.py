@@ -47,6 +47,8 @@ def test_a_person_is_forgotten_and_what_expired_is_swept(home: Path, capsys: pyt
     assert run(capsys, "sweep") == (0, {"n_expired": 4})
     assert run(capsys, "forget", "--tenant", "shop", "--user", "anna") == (0, {"n_forgotten": 1})
     assert (store.count(anna), store.count(bert)) == (0, 1)
+    code, refused = run(capsys, "forget", "--tenant", "", "--user", "")
+    assert (code, refused["error"]["kind"]) == (2, "usage")
     store.close()
 
 
