@@ -48,6 +48,21 @@ BEGIN
 END;
 """
 
+M023_MEANINGS = """
+CREATE TRIGGER memory_learns_meanings AFTER INSERT ON data_points WHEN NEW.kind = 'intent'
+BEGIN
+    UPDATE memories SET intent = nullif(NEW.text, '(none of these)')
+    WHERE source_id = NEW.ask_id OR recording_id = NEW.recording_id;
+END;
+CREATE TRIGGER memory_unlearns_meanings AFTER UPDATE OF is_superseded ON data_points
+WHEN NEW.kind = 'intent' AND NEW.is_superseded = 1 AND OLD.is_superseded = 0
+BEGIN
+    UPDATE memories SET intent = (SELECT label FROM asked WHERE ask_id = NEW.ask_id)
+    WHERE source_id = NEW.ask_id OR recording_id = NEW.recording_id;
+END;
+"""
+"""What a person says they meant is what is remembered of it; what they take back is as the classifier had it."""
+
 THE_PERSON: Final = Owner("device", "person")
 """A home is one person's. Whoever shares a machine has a home each."""
 

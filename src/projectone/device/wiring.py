@@ -48,7 +48,7 @@ from projectone.device.recordings import (
     Recording,
     Recordings,
 )
-from projectone.device.remembering import M018_MEMORY, Remembering
+from projectone.device.remembering import M018_MEMORY, M023_MEANINGS, Remembering
 from projectone.device.replies import Replies
 from projectone.device.rooms import DeviceRooms
 from projectone.device.scripts import Scripts
@@ -92,6 +92,7 @@ MIGRATIONS = (
     M020_ANSWERS,
     M021_ANSWERS_KEPT,
     M022_ANSWERS_ACCOUNTS,
+    M023_MEANINGS,
 )
 
 # The first things that are made in a home.

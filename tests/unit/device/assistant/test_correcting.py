@@ -54,6 +54,23 @@ def held(server: FakeServer) -> list[IntentCorrection]:
     return found  # type: ignore[return-value]
 
 
+def test_what_was_meant_is_what_is_remembered(client: DeviceClient) -> None:
+    client.memory.switch(is_on=True)
+    other, asked = (client.assist.understand(text).asked for text in ("is it warm weather", SENTENCE))
+    for question in (other, asked):
+        client.memory.asked(question.text, intent=question.label, ask_id=question.ask_id)
+
+    def remembered() -> list[str | None]:
+        return [each.about.intent for each in sorted(client.memory.newest(), key=lambda each: each.text)]
+
+    assert remembered() == ["weather", "weather"]
+    for meant in ("music", None, "music"):
+        client.assist.correct(asked.ask_id, meant)
+        assert remembered() == ["weather", meant]
+    client.undo(client.assist.undo(asked.ask_id))
+    assert remembered() == ["weather", "weather"]
+
+
 def test_without_consent_a_correction_stays_here(client: DeviceClient, server: FakeServer) -> None:
     kept = client.assist.correct(ask(client), "weather")
     assert (kept.is_queued, kept.text) == (False, "weather")
