@@ -72,7 +72,15 @@ def test_a_set_is_approved_measured_checked_and_on_the_record(
     entries = AuditLog(engine).newest(9, act="policies-approved")
     engine.dispose()
     assert [entry.subject for entry in entries] == [f"policies-{n}" for n in (6, 5, 4, 3, 2, 1)]
-    for wrong in ("[]", "{", '{"policies": [], "policies": []}', '{"policies": 1}', draft(strange=1), draft("\u202e"), draft(otherwise={})):
+    for wrong in (
+        "[]",
+        "{",
+        '{"policies": [], "policies": []}',
+        '{"policies": 1}',
+        draft(strange=1),
+        draft("\u202e"),
+        draft(otherwise={}),
+    ):
         file.write_text(wrong)
         assert "error" in run("add", str(file), code=2)
     signed = json.loads((tmp_path / "home" / "policies" / "set.json").read_bytes())
