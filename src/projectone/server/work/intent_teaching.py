@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -11,7 +12,8 @@ from projectone.assist.classifiers import Bits, save_classifier
 from projectone.assist.encoder.bert_files import WEIGHTS, read_bert
 from projectone.contracts.base import canonical_json, sha256_hex
 from projectone.errors import DataError, TrainingError
-from projectone.server.evaluation.intents.golden_texts import read_lessons
+from projectone.server.evaluation.intents.golden_texts import PLAIN, GoldenText, read_lessons
+from projectone.server.evaluation.intents.hearings import with_hearings
 from projectone.server.pipeline.models import ModelFolders
 from projectone.server.pipeline.ports import Progress, TrainingRequest
 from projectone.server.training.classifiers import ClassifierConfig, Example, teach_classifier
@@ -60,7 +62,7 @@ class IntentTeacher:
             taught, held_back = [*taught, *held_back], []
         known = {label for _, label in (*learned, *taught)}
         examples = [*learned, *taught]
-        measured_on = [row for row in (*development, *held_back) if row[1] in known or row[1] is None]
+        measured_on = _as_heard_too([row for row in (*development, *held_back) if row[1] in known or row[1] is None])
         # Settings and data may change while a run waits for its worker: then it begins again, in a folder of their own.
         course = sha256_hex(canonical_json([request.base_sha256, examples, measured_on, asdict(self._config)]))
         log = TrainingLog(request.log_path, time.monotonic)
@@ -93,3 +95,9 @@ class IntentTeacher:
             return read_lessons(self._data)
         except DataError as error:
             raise TrainingError(f"PROJECTONE_SERVER_INTENTS_DATA: {error}") from error
+
+
+def _as_heard_too(rows: Sequence[Example]) -> list[Example]:
+    """What is measured on, as it is written and as the gate hears it: a threshold for clean texts refuses others."""
+    texts = [GoldenText(f"dev-{n}", f"dev-{n}", PLAIN, text, label) for n, (text, label) in enumerate(rows)]
+    return [(text.text, text.label) for text in with_hearings(texts)]
