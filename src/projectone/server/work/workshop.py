@@ -78,10 +78,10 @@ from projectone.storage.blobs import FileBlobs
 class Workshop:
     """Everything that the worker's commands share, opened once."""
 
-    def __init__(self, settings: ServerSettings, *, stream: TextIO = sys.stderr) -> None:
+    def __init__(self, settings: ServerSettings, *, stream: TextIO | None = None) -> None:
         require_home(settings)
         self.settings = settings
-        self._stream = stream
+        self._stream = stream = stream or sys.stderr  # looked up now, not when this file was read
         self._others: dict[Family, Workshop] = {}
         self.home = settings.home
         self.engine = open_engine(settings.database_url)
