@@ -129,7 +129,7 @@ def read_safely(content: bytes) -> str | None:
         return error.reason
     ids = [pair.sample_id for pair in pairs]
     assert len(ids) == len(set(ids))
-    assert sum(len(half) for pair in pairs for half in (pair.metadata, pair.audio) if half) <= 20 * 65_536 * 4
+    assert sum(len(half) for pair in pairs for half in (pair.metadata, pair.payload) if half) <= 20 * 65_536 * 4
     return None
 
 

@@ -49,6 +49,7 @@ def test_it_writes_an_ordinary_model_and_leaves_the_base_alone(engine: EngineNam
 
 @pytest.mark.parity
 def test_transformers_opens_what_it_writes(engine: EngineName, base: Path, tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="needs the parity extra (torch)")  # transformers comes alone with mlx-lm
     transformers = pytest.importorskip("transformers", reason="needs the parity extra (transformers)")
     train(engine, base, tmp_path, QUICK)
     model, info = transformers.WhisperForConditionalGeneration.from_pretrained(

@@ -19,7 +19,8 @@ _DIM, _NORMAL, _CLEAR = "\x1b[2m", "\x1b[0m", "\x1b[K"
 class LiveLine:
     """Rewrites itself; on anything that is no terminal it says nothing."""
 
-    def __init__(self, stream: TextIO = sys.stderr) -> None:
+    def __init__(self, stream: TextIO | None = None) -> None:
+        stream = stream or sys.stderr  # looked up now, not when this file was read
         self._stream = stream
         self._is_shown = stream.isatty()
         self._levels: deque[float] = deque([_QUIET_DB] * _N_BARS, _N_BARS)
