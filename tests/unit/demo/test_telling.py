@@ -17,7 +17,8 @@ from projectone.server.runs import RunRow
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 RUN = RunRow(
-    number=1, run_id="run-1", family="speech", state="running", trigger="on-demand", graph_version=1, node=None, attempts=1,
+    number=1, run_id="run-1", family="speech", state="running", trigger="on-demand", graph_version=1, node=None,
+    attempts=1,
     progress_step=None, progress_total=None, progress_loss=None, progress_message=None, dataset_sha256=None,
     n_items=40, n_new=40, n_discarded=1, candidate_sha256="c" * 64, verdict=None, version=None, reason=None,
     log_path=None, requested_at=NOW, started_at=NOW + timedelta(seconds=2), finished_at=NOW + timedelta(seconds=60),
