@@ -17,13 +17,13 @@ from projectone.assist.generation.protocol import (
     stream_of,
 )
 
-_LAST_SHARE, _LAST_S = 0.1, 0.05
+_LAST_SHARE, _LAST_S = 0.15, 0.05
 
 
 class FallbackGenerator:
     """Asks one generator after the other, so that somebody answers in time.
 
-    What is left of the time is shared out evenly among those still to be asked; a tenth (50 ms at least) is kept back
+    What is left of the time is shared out evenly among those still to be asked; 15 % (50 ms at least) are kept back
     for the last one. One who fails early leaves its time to those behind it.
 
     A stream that breaks off is repaired by the next generator: `Retracted` says that the pieces so far are void, then
