@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import date
 from typing import Literal
 from uuid import UUID
 
@@ -41,6 +42,7 @@ class ConsentText(Contract):
     """The words a person was shown for one purpose. A changed word is a new version; no version is ever taken away.
 
     Attributes:
+        since: The day, in UTC, from which people are asked in these words.
         text: What the person read.
         backups_days: How long after a withdrawal backups may last; None where the words name no time.
         retrain_days: How long after it a model that learned from the samples may be in use; None as above.
@@ -48,6 +50,7 @@ class ConsentText(Contract):
 
     scope: ConsentScope
     version: int = Field(ge=1)
+    since: date
     text: str
     backups_days: int | None = None
     retrain_days: int | None = None
@@ -67,6 +70,7 @@ CONSENT_WORDS: tuple[ConsentText, ...] = (
     ConsentText(
         scope="corrections",
         version=1,
+        since=date(2026, 11, 21),
         text=(
             "When I correct a transcript, send that recording and my corrected text to our own servers, "
             "where they are used to train the speech model. Nothing else leaves this device. "
@@ -77,6 +81,7 @@ CONSENT_WORDS: tuple[ConsentText, ...] = (
     ConsentText(
         scope="voice_donation",
         version=1,
+        since=date(2026, 11, 21),
         text=(
             "When I read a script aloud as a donation, send that recording and the script to our own servers, "
             "where they are used to train the speech model. You can withdraw at any time."
@@ -85,6 +90,7 @@ CONSENT_WORDS: tuple[ConsentText, ...] = (
     ConsentText(
         scope="evaluation",
         version=1,
+        since=date(2026, 11, 21),
         text=(
             "Keep some of the samples I send to measure whether a new model is better than the old one, "
             "instead of training on them. You can withdraw at any time."
@@ -93,6 +99,7 @@ CONSENT_WORDS: tuple[ConsentText, ...] = (
     ConsentText(
         scope="corrections",
         version=2,
+        since=date(2026, 11, 21),
         text=(
             "When I correct a transcript, send that recording, what the model heard in it and my corrected text to our "
             "own servers, where they are used to train the speech model. Nothing else leaves this device. "
@@ -106,6 +113,7 @@ CONSENT_WORDS: tuple[ConsentText, ...] = (
     ConsentText(
         scope="voice_donation",
         version=2,
+        since=date(2026, 11, 21),
         text=(
             "When I read a script aloud as a donation, send that recording, the script and its number to our own "
             "servers, where they are used to train the speech model. "
@@ -119,6 +127,7 @@ CONSENT_WORDS: tuple[ConsentText, ...] = (
     ConsentText(
         scope="quality",
         version=1,
+        since=date(2026, 11, 22),
         text=(
             "Once a week, let this device answer one question about how well the model hears here. The question is "
             "drawn: how sure the model was, how much its text repeated itself, whether it found speech, how long a "
@@ -134,6 +143,7 @@ CONSENT_WORDS: tuple[ConsentText, ...] = (
     ConsentText(
         scope="quality",
         version=2,
+        since=date(2026, 11, 22),
         text=(
             "Once a week, let this device answer one question about how well its models do here. The question is "
             "drawn. Of what was heard: how sure the model was, how much its text repeated itself, whether it found "
@@ -153,6 +163,7 @@ CONSENT_WORDS: tuple[ConsentText, ...] = (
     ConsentText(
         scope="intents",
         version=1,
+        since=date(2026, 11, 22),
         text=(
             "When I correct what this app took me to mean, send that sentence as text, what the app took it for and "
             "the meaning that I chose to our own servers, where they are used to train the small model that says what "
@@ -167,6 +178,7 @@ CONSENT_WORDS: tuple[ConsentText, ...] = (
     ConsentText(
         scope="hosted_answers",
         version=1,
+        since=date(2026, 11, 22),
         text=(
             "When I ask for an answer in words and this device has none of its own, send the question to the server "
             "that is set here (PROJECTONE_ANSWERS_URL). Before it leaves, e-mail addresses, numbers, dates, streets "

@@ -70,7 +70,11 @@ def consent_record(receipt: ConsentReceipt, *, server: str | None, samples: Mapp
         "schema_version": SCHEMA,
         "record_id": str(receipt.receipt_id),
         "pii_principal_id": receipt.contributor_id,
-        "privacy_notice": {"version": receipt.text_version, "text": words.text if words else None},
+        "privacy_notice": {
+            "version": receipt.text_version,
+            "effective_date": words.since.isoformat() if words else None,
+            "text": words.text if words else None,
+        },
         "language": "en",
         "purposes": [_purpose(receipt)],
         "party_identification": [{"party_id": "operator", "party_role": "pii_controller", "party_url": server}],

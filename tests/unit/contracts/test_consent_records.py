@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import pytest
 
@@ -39,13 +39,19 @@ def test_the_first_words_are_those_that_people_agreed_to() -> None:
     assert {scope: consent_digest(text) for scope, text in words.items()} == FIRST_WORDS
 
 
+def test_later_words_are_dated_no_earlier() -> None:
+    for scope in CONSENT_TEXTS:
+        days = [text.since for text in CONSENT_WORDS if text.scope == scope]
+        assert days == sorted(days)
+
+
 def test_a_receipt_keeps_its_words_when_they_change(monkeypatch: pytest.MonkeyPatch) -> None:
     before = consent_record(receipt(), server=None, samples={})
-    newer = ConsentText(scope="corrections", version=99, text="other words", backups_days=30, retrain_days=90)
+    newer = ConsentText(scope="corrections", version=99, since=date(2026, 12, 1), text="other words")
     monkeypatch.setattr(consent, "CONSENT_WORDS", (*CONSENT_WORDS, newer))
     assert consent_record(receipt(), server=None, samples={}) == before
     later = consent_record(receipt(text_version=99), server=None, samples={})
-    assert later["privacy_notice"] == {"version": 99, "text": "other words"}
+    assert later["privacy_notice"] == {"version": 99, "effective_date": "2026-12-01", "text": "other words"}
 
 
 def test_words_newer_than_the_program_are_said_to_be_unknown() -> None:
@@ -53,7 +59,9 @@ def test_words_newer_than_the_program_are_said_to_be_unknown() -> None:
 
 
 def test_limits_are_spans_before_a_withdrawal_and_dates_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    dated = ConsentText(scope="corrections", version=99, text="words", backups_days=30, retrain_days=90)
+    dated = ConsentText(
+        scope="corrections", version=99, since=date(2026, 12, 1), text="words", backups_days=30, retrain_days=90
+    )
     monkeypatch.setattr(consent, "CONSENT_WORDS", (*CONSENT_WORDS, dated))
     assert "30 days after a withdrawal" in limits_of(receipt(text_version=99))[0]
     withdrawn = limits_of(receipt(text_version=99, withdrawn_at=NOW))

@@ -123,6 +123,7 @@ def test_the_texts_for_people_say_what_happened(
         "kept on this device only: corrections: the user has not agreed",
         "1 earlier recordings stay here",
         "voice_donation: not granted",
+        "(version 2, since 2026-11-21)",
         "0 sent, 0 refused, 0 waiting",
         "-> one two",
     ):

@@ -73,7 +73,8 @@ def _grant(client: DeviceClient, arguments: argparse.Namespace) -> Result:
     scope: ConsentScope = arguments.scope
     is_adult = not arguments.minor
     if not arguments.yes:
-        print(CONSENT_TEXTS[scope].text, file=sys.stderr)
+        words = CONSENT_TEXTS[scope]
+        print(f"{words.text}\n(version {words.version} of these words, since {words.since})", file=sys.stderr)
         if not sys.stdin.isatty():
             raise ConsentError(f"{scope}: nobody is here to be asked; --yes says that the person has read these words")
         print("Do you agree? [y/N] ", end="", file=sys.stderr, flush=True)
@@ -107,19 +108,21 @@ def _show(client: DeviceClient, scopes: tuple[ConsentScope, ...]) -> Result:
     facts: dict[str, Any] = {"consents": {}, "records": []}
     lines = []
     for scope in scopes:
-        receipt = current[scope]
+        receipt, words = current[scope], CONSENT_TEXTS[scope]
         granted_at = receipt.granted_at.isoformat() if receipt else None
         facts["consents"][scope] = {
             "is_granted": receipt is not None,
             "granted_at": granted_at,
-            "text": CONSENT_TEXTS[scope].text,
+            "version": words.version,
+            "since": words.since.isoformat(),
+            "text": words.text,
         }
         lines.append(f"{scope}: {f'granted {granted_at}' if receipt else 'not granted'}")
         mine = [account for account in accounts if account.receipt.scope == scope]
         lines += [line for account in mine for line in _account_lines(account)]
-        if receipt is None or receipt.text_version != CONSENT_TEXTS[scope].version:
-            lines.append(f"  words that would be agreed to now (version {CONSENT_TEXTS[scope].version}):")
-            lines.append(f"    {CONSENT_TEXTS[scope].text}")
+        if receipt is None or receipt.text_version != words.version:
+            lines.append(f"  words that would be agreed to now (version {words.version}, since {words.since}):")
+            lines.append(f"    {words.text}")
     server = client.status().server
     facts["records"] = [
         consent_record(
@@ -140,7 +143,7 @@ def _account_lines(account: ConsentAccount) -> list[str]:
     n_samples = ", ".join(f"{n} {place}" for place, n in places.items()) or "none"
     return [
         f"  receipt {receipt.receipt_id}: given {receipt.granted_at:%Y-%m-%d %H:%M} UTC ({receipt.method}){until}",
-        f"    words (version {receipt.text_version}): "
+        f"    words (version {receipt.text_version}{f', since {words.since}' if words else ''}): "
         + (words.text if words else "newer than this program: install the version that asked"),
         f"    samples: {n_samples}",
         "    what withdrawing does not reach:",

@@ -39,7 +39,7 @@ def _agrees() -> bool:
     Raises:
         ConsentError: if nobody is there.
     """
-    print(CONSENT_TEXTS["quality"].text, file=sys.stderr)
+    print(_words(), file=sys.stderr)
     if not sys.stdin.isatty():
         raise ConsentError("quality: nobody is here to be asked; --yes says that the person has read these words")
     print("Do you agree? [y/N] ", end="", file=sys.stderr, flush=True)
@@ -59,7 +59,7 @@ def _show(client: DeviceClient) -> Result:
         "told": [_facts(item) for item in told],
     }
     lines = ["quality reports are " + ("on" if is_on else "off: nothing is counted, nothing is sent"), ""]
-    lines += [CONSENT_TEXTS["quality"].text]
+    lines += [_words()]
     for item in weeks[:_SHOWN_WEEKS]:
         lines += ["", *_week_lines(item)]
     if len(weeks) > _SHOWN_WEEKS:
@@ -68,6 +68,11 @@ def _show(client: DeviceClient) -> Result:
     if is_on:
         lines.append("`projectone quality payload` shows what is sent next")
     return Result(facts, "\n".join(lines))
+
+
+def _words() -> str:
+    words = CONSENT_TEXTS["quality"]
+    return f"{words.text}\n(version {words.version} of these words, since {words.since})"
 
 
 def _week_lines(counted: WeekCounts) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Final, cast
 
 from starlette.requests import Request
@@ -39,6 +39,7 @@ class Purpose:
         title: In a few words.
         text: The words that are agreed to today, whole.
         version: Of those words.
+        since: The day from which people are asked in them.
         granted_at: When they were agreed to; None if they are not.
         granted_version: The version that was agreed to.
         is_adult: What the person said of themself then, or under another purpose if this one is off.
@@ -51,6 +52,7 @@ class Purpose:
     title: str
     text: str
     version: int
+    since: date
     granted_at: datetime | None
     granted_version: int | None
     is_adult: bool | None
@@ -75,6 +77,7 @@ class Purpose:
             "title": self.title,
             "text": self.text,
             "version": self.version,
+            "since": self.since.isoformat(),
             "is_granted": self.is_granted,
             "is_outdated": self.is_outdated,
             "granted_at": self.granted_at and self.granted_at.isoformat(),
@@ -102,6 +105,7 @@ def purposes_of(client: DeviceClient) -> list[Purpose]:
                 title=_TITLES[scope],
                 text=words.text,
                 version=words.version,
+                since=words.since,
                 granted_at=receipt.granted_at if receipt else None,
                 granted_version=receipt.text_version if receipt else None,
                 is_adult=account.is_adult if account else said,

@@ -17,7 +17,7 @@ from projectone.device.web.answers import json_answer
 from projectone.device.web.bodies import reads_bytes
 from projectone.device.web.consents import purpose_of
 from projectone.device.web.context import WebContext
-from projectone.device.web.moments import when_shown
+from projectone.device.web.moments import day_shown, when_shown
 from projectone.errors import DataError
 
 GOAL: Final = 10
@@ -32,7 +32,8 @@ def routes(context: WebContext) -> list[Route]:
         purpose = purpose_of(client, "voice_donation")
         # Nobody waits for a network to see what to read: new sentences are asked for once the page is there.
         state = state_of(client, is_asking=False)
-        return context.page(request, "donate", title="Donate", purpose=purpose, state=state, when=when_shown)
+        shown = {"purpose": purpose, "state": state, "when": when_shown, "day": day_shown}
+        return context.page(request, "donate", title="Donate", **shown)
 
     def show(request: Request) -> Response:
         return json_answer(state_of(client, is_asking=request.query_params.get("ask") == "1"))

@@ -40,7 +40,7 @@ def correct(client: DeviceClient, text: str, *, pitch_hz: float = 440.0) -> None
 def test_a_purpose_is_shown_with_its_words_whole_and_its_version(pages: Pages) -> None:
     shown = re.sub(r"\s+", " ", pages.get("/privacy"))
     assert CONSENT_TEXTS["corrections"].text in shown
-    assert f"Words of version {VERSION}" in shown
+    assert f'Words of version {VERSION}, since <time datetime="2026-11-21">21 November 2026</time>.' in shown
     assert pages.consent()["is_granted"] is False
 
 
