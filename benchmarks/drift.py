@@ -31,8 +31,9 @@ from drift_signals import Measured, measure_signals, read_signals
 
 from projectone.contracts import quality
 from projectone.contracts.quality import draw_answer, weeks_before
-from projectone.contracts.questions import HISTOGRAMS_OF, N_BINS, Histogram, family_asked
+from projectone.contracts.questions import HISTOGRAMS_OF, N_BINS, OUTCOMES, Histogram, family_asked
 from projectone.contracts.versions import DEFAULT_FAMILY, FAMILIES, Family
+from projectone.device.quality.measures import measure_week
 from projectone.server.monitoring import two_samples
 from projectone.server.monitoring.drift import DriftLimits, Watched, watch
 
@@ -44,6 +45,7 @@ PLANTED_AT = 12
 FOLLOWED_WEEKS = 26
 RECORDINGS_A_WEEK = 10
 _CAP = 20
+CORRECTIONS = ("another", "should-be-none", "should-be-one")
 
 Answers = dict[Histogram, tuple[int, ...]]
 Pool = dict[Histogram, tuple[int, ...]]
@@ -79,9 +81,20 @@ class Fleet:
             if self.source.random() >= self.asked:
                 continue
             pools = harmed if harmed is not None and device < share * len(self.speakers) else people
-            histogram = self.source.choice(questions)
-            found[histogram][draw_answer(pools[speaker % len(pools)][histogram], self.source)] += 1
+            histogram, pool = self.source.choice(questions), pools[speaker % len(pools)]
+            counts = self._corrected(pool) if histogram == "corrected" else pool[histogram]
+            found[histogram][draw_answer(counts, self.source)] += 1
         return {histogram: tuple(counts) for histogram, counts in found.items()}
+
+    def _corrected(self, pool: Pool) -> tuple[int, ...]:
+        """What a week says of its corrections: of one to nineteen sentences, as often corrected as this person's."""
+        outcomes = dict(zip(OUTCOMES, pool["outcome"], strict=False))
+        n_sentences = self.source.randint(1, 2 * RECORDINGS_A_WEEK - 1)
+        n_judged = outcomes["understood"] + outcomes["none"]
+        share = sum(outcomes[name] for name in CORRECTIONS) / max(1, n_judged)
+        n_corrected = sum(self.source.random() < share for _ in range(n_sentences))
+        week = {"understood": n_sentences, "another": n_corrected}
+        return measure_week([week.get(name, 0) for name in OUTCOMES])["corrected"]
 
 
 def main() -> None:

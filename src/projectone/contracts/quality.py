@@ -19,7 +19,7 @@ from typing import Annotated, Final, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from projectone.contracts.base import Contract, Name, Sha256, sha256_hex
-from projectone.contracts.questions import EDGES_VERSIONS, N_BINS, Histogram, family_asked
+from projectone.contracts.questions import N_BINS, Histogram, edges_version, family_asked
 from projectone.contracts.releases import family_of
 
 TRUTH_SHARE: Final = 0.5
@@ -52,7 +52,7 @@ class QualityReport(Contract):
         model_version: The model that heard the recording, or understood what was said.
         tier: Its size.
         app_version: Of this app.
-        edges_version: Which `EDGES` the answer means; 1 for questions about speech, 2 for those about classifiers.
+        edges_version: Which `EDGES` the answer means; the one with which the question came.
         histogram: What the question was: drawn, whatever there is to tell.
         answer: A class, counted from 0. True with a share of `TRUTH_SHARE`; drawn where there is nothing to tell.
         nonce: A random number, so that no two reports are the same bytes.
@@ -64,7 +64,7 @@ class QualityReport(Contract):
     model_version: Name
     tier: Name
     app_version: str = Field(pattern=r"^\d{1,4}\.\d{1,4}\.\d{1,4}$")
-    edges_version: Literal[1, 2] = 1
+    edges_version: Literal[1, 2, 3] = 1
     histogram: Histogram
     answer: int = Field(ge=0, lt=N_BINS)
     nonce: Sha256
@@ -74,8 +74,8 @@ class QualityReport(Contract):
         family = family_asked(self.histogram)
         if family != family_of(self.channel):
             raise ValueError(f"histogram: expected a question about {family_of(self.channel)}, got {self.histogram!r}")
-        if self.edges_version != EDGES_VERSIONS[family]:
-            raise ValueError(f"edges_version: expected {EDGES_VERSIONS[family]} for {self.histogram!r}")
+        if self.edges_version != edges_version(self.histogram):
+            raise ValueError(f"edges_version: expected {edges_version(self.histogram)} for {self.histogram!r}")
         return self
 
 

@@ -1,4 +1,4 @@
-"""What a device may be asked about its models: histograms of eight classes, seven for each family of models.
+"""What a device may be asked about its models: histograms of eight classes, some for each family of models.
 
 Names and edges are fixed. A change of what one means, or another one, is a new version of the edges; reports say which
 version they mean, so that what was said under an earlier one stays what it was.
@@ -15,7 +15,9 @@ from projectone.contracts.versions import FAMILIES, Family
 SpeechHistogram = Literal[
     "log_probability", "compression", "no_speech", "duration", "signal_to_noise", "edit_rate", "real_time"
 ]
-IntentHistogram = Literal["fit", "probability", "sketch", "outcome", "first_reply", "answered", "judging_time"]
+IntentHistogram = Literal[
+    "fit", "probability", "sketch", "outcome", "corrected", "first_reply", "answered", "judging_time"
+]
 Histogram = Literal[SpeechHistogram, IntentHistogram]
 """What is counted."""
 
@@ -23,15 +25,13 @@ HISTOGRAMS_OF: Final[Mapping[Family, tuple[Histogram, ...]]] = {
     "speech": get_args(SpeechHistogram),
     "intents": get_args(IntentHistogram),
 }
-"""The questions about each family's models, as many for one as for the other: the rate of false alarms is shared out
-over them."""
+"""The questions about each family's models. A family's rate of false alarms is shared out over its own."""
 
 HISTOGRAMS: Final[tuple[Histogram, ...]] = tuple(name for family in FAMILIES for name in HISTOGRAMS_OF[family])
-N_QUESTIONS: Final = 7
 N_BINS: Final = 8
 
-EDGES_VERSIONS: Final[Mapping[Family, Literal[1, 2]]] = {"speech": 1, "intents": 2}
-"""Version 2 added the questions about classifiers, and left the others as they were."""
+OF_A_WEEK: Final[frozenset[Histogram]] = frozenset({"corrected"})
+"""Questions about a whole week: one class for all of it. The others have a class for each thing that was counted."""
 
 EDGES: Final[Mapping[Histogram, tuple[float, ...]]] = {
     "log_probability": (-5.0, -1.0, -0.5, -0.25, -0.15, -0.1, -0.08),
@@ -44,6 +44,7 @@ EDGES: Final[Mapping[Histogram, tuple[float, ...]]] = {
     "fit": (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.78),
     "probability": (0.2, 0.4, 0.6, 0.8, 0.9, 0.97, 0.995),
     "judging_time": (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.1),
+    "corrected": (0.01, 0.04, 0.08, 0.12, 0.2, 0.35, 0.6),
 }
 """Where one class ends and the next begins (it holds its lower edge); of questions whose classes are not named.
 
@@ -51,7 +52,8 @@ Those about speech were chosen once, from 400 clips of AN4, Kathleen's Arctic an
 so that ordinary speech falls into several classes and the ends are left for what goes wrong; -1, 2.4 and 0.6 are
 Whisper's own limits. Nats per token; characters per compressed byte; a probability; seconds; decibels between loud and
 quiet frames; changed words per word; seconds of computing per second of sound. Those about classifiers were chosen in
-the same way, from 2,400 sentences of CLINC150 under a classifier of its intents. A cosine; a probability; seconds.
+the same way, from 2,400 sentences of CLINC150 under a classifier of its intents. A cosine; a probability; seconds. A
+week in which ten sentences were understood and one was corrected lies in the fourth class of `corrected`.
 """
 
 _DRAWN: Final = "only by the coin"
@@ -112,6 +114,7 @@ TITLES: Final[Mapping[Histogram, str]] = {
     "probability": "how sure the classifier was",
     "sketch": "in which part of all sentences one lies",
     "outcome": "what became of what was understood",
+    "corrected": "how much of a week was understood wrongly",
     "first_reply": "why a first reply was chosen",
     "answered": "who answered, and why not others",
     "judging_time": "how long understanding took",
@@ -128,6 +131,7 @@ UNITS: Final[Mapping[Histogram, str]] = {
     "probability": "probability",
     "sketch": "",
     "outcome": "",
+    "corrected": "corrections per sentence",
     "first_reply": "",
     "answered": "",
     "judging_time": "s",
@@ -146,6 +150,7 @@ WORSE: Final[Mapping[Histogram, int]] = {
     "probability": -1,
     "sketch": 0,
     "outcome": 1,
+    "corrected": 1,
     "first_reply": 1,
     "answered": 0,
     "judging_time": 1,
@@ -159,6 +164,13 @@ OF_ONE_MODEL: Final[frozenset[Histogram]] = frozenset({"sketch"})
 def family_asked(histogram: Histogram) -> Family:
     """Whose models a question is about."""
     return next(family for family in FAMILIES if histogram in HISTOGRAMS_OF[family])
+
+
+def edges_version(histogram: Histogram) -> Literal[1, 2, 3]:
+    """The version with which a question came: 2 added those about classifiers, 3 `corrected`; none changed another."""
+    if histogram in HISTOGRAMS_OF["speech"]:
+        return 1
+    return 3 if histogram == "corrected" else 2
 
 
 def bin_of(histogram: Histogram, value: float) -> int:

@@ -152,6 +152,7 @@ WEEKLY = Topic(
         _report("another answer is another ticket", answer=4),
         _report("another question", histogram="real_time"),
         _report("about a classifier", channel="stable.intents", edges_version=2, histogram="sketch", answer=6),
+        _report("a week's corrections", channel="stable.intents", edges_version=3, histogram="corrected", answer=3),
         _report("another nonce", nonce="0e" * 32),
     ),
     mistakes=(

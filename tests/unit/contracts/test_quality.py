@@ -28,7 +28,7 @@ from projectone.contracts.questions import (
     HISTOGRAMS,
     HISTOGRAMS_OF,
     N_BINS,
-    N_QUESTIONS,
+    OF_A_WEEK,
     OUTCOMES,
     REPLIES,
     TITLES,
@@ -37,9 +37,9 @@ from projectone.contracts.questions import (
     Histogram,
     bin_of,
     class_names,
+    edges_version,
     family_asked,
 )
-from projectone.contracts.versions import FAMILIES
 from projectone.errors import ContractError
 
 REPORT = QualityReport(
@@ -70,9 +70,9 @@ def test_every_histogram_has_eight_classes_in_words(histogram: Histogram) -> Non
         assert bin_of(histogram, edges[0] - 1) == 0 and bin_of(histogram, edges[-1]) == N_BINS - 1
 
 
-def test_each_family_has_as_many_questions_as_the_rate_of_false_alarms_is_shared_out_over() -> None:
-    assert {len(names) for names in HISTOGRAMS_OF.values()} == {N_QUESTIONS}
-    assert len(set(HISTOGRAMS)) == len(FAMILIES) * N_QUESTIONS
+def test_each_family_has_questions_of_its_own() -> None:
+    assert {family: len(names) for family, names in HISTOGRAMS_OF.items()} == {"speech": 7, "intents": 8}
+    assert len(set(HISTOGRAMS)) == len(HISTOGRAMS) == 15 and set(HISTOGRAMS) > OF_A_WEEK
     assert {family_asked(name) for name in HISTOGRAMS_OF["intents"]} == {"intents"}
     assert max(map(len, (OUTCOMES, REPLIES, ANSWERERS))) <= N_BINS
 
@@ -86,6 +86,8 @@ INTENTS = REPORT.model_copy(update={"channel": "stable.intents", "edges_version"
         {"channel": "stable"},
         {"histogram": "duration"},
         {"edges_version": 1},
+        {"edges_version": 3},
+        {"histogram": "corrected"},  # which came with version 3
         {"channel": "stable", "histogram": "duration"},
     ],
 )
@@ -93,6 +95,16 @@ def test_a_question_is_asked_of_the_family_of_its_line_alone(wrong: dict[str, ob
     assert QualityReport.from_bytes(INTENTS.to_bytes()) == INTENTS
     with pytest.raises(ContractError):
         QualityReport.from_bytes(INTENTS.model_copy(update=wrong).to_bytes())
+
+
+def test_a_question_keeps_the_version_it_came_with() -> None:
+    """What an older app says of the older questions is what a newer one says, byte for byte."""
+    assert {edges_version(name) for name in HISTOGRAMS_OF["speech"]} == {1}
+    assert {name: edges_version(name) for name in HISTOGRAMS_OF["intents"] if edges_version(name) != 2} == {
+        "corrected": 3
+    }
+    asked = INTENTS.model_copy(update={"edges_version": 3, "histogram": "corrected"})
+    assert QualityReport.from_bytes(asked.to_bytes()) == asked
 
 
 def test_no_week_makes_an_answer_more_than_nine_times_likelier_than_another_week_does() -> None:

@@ -6,7 +6,7 @@ A row holds a number. Nothing of it leads back to a recording or a sentence, and
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, cast
@@ -14,7 +14,7 @@ from typing import Final, cast
 from projectone.contracts.quality import week_of, weeks_before
 from projectone.contracts.questions import HISTOGRAMS_OF, N_BINS, Histogram, family_asked
 from projectone.contracts.versions import Family
-from projectone.device.quality.measures import Bins
+from projectone.device.quality.measures import Bins, measure_week
 from projectone.storage.database import Database
 from projectone.storage.sqlite import Row
 
@@ -107,7 +107,7 @@ class Counts:
             histogram = cast(Histogram, row["histogram"])
             found[row["week"], family_asked(histogram), row["model_version"]][histogram][row["bin"]] = row["n"]
         return [
-            WeekCounts(family, week, version, {name: tuple(counts[name]) for name in HISTOGRAMS_OF[family]})
+            WeekCounts(family, week, version, _all_counts(family, counts))
             for (week, family, version), counts in sorted(found.items(), reverse=True)
         ]
 
@@ -154,6 +154,12 @@ class Counts:
 
     def _set(self, week: str, assignments: str, values: tuple[object, ...]) -> None:
         self._database.execute(f"UPDATE quality_reports SET {assignments} WHERE week = ?", (*values, week))
+
+
+def _all_counts(family: Family, counts: Mapping[Histogram, Sequence[int]]) -> dict[Histogram, tuple[int, ...]]:
+    """What was counted, and what a week says as a whole, which no row holds."""
+    found = {name: tuple(counts[name]) for name in HISTOGRAMS_OF[family]}
+    return found | measure_week(found["outcome"]) if family == "intents" else found
 
 
 def _draft(row: Row) -> Draft:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-from projectone.contracts.questions import Histogram, bin_of
+from projectone.contracts.questions import N_BINS, OUTCOMES, Histogram, bin_of
 from projectone.device.heard import Heard
 from projectone.waveform.quality import MIN_DURATION_S, RATE_HZ, level_spread_db
 
@@ -44,3 +44,18 @@ def measure_correction(heard: str, corrected: str, distance: Callable[[str, str]
         distance: Words wrong per word said.
     """
     return {"edit_rate": bin_of("edit_rate", min(1.0, distance(corrected, heard)))}
+
+
+def measure_week(outcomes: Sequence[int]) -> dict[Histogram, tuple[int, ...]]:
+    """What a whole week says at once: how many of its sentences were corrected, as a count of one in one class.
+
+    Args:
+        outcomes: How often each of `OUTCOMES` was counted. A week in which nothing was asked says nothing.
+    """
+    n = dict(zip(OUTCOMES, outcomes, strict=False))
+    n_judged = n["understood"] + n["none"]
+    n_corrected = n["another"] + n["should-be-none"] + n["should-be-one"]
+    if not n_judged:
+        return {"corrected": (0,) * N_BINS}
+    class_ = bin_of("corrected", min(1.0, n_corrected / n_judged))  # some of last week's may be among the corrections
+    return {"corrected": tuple(int(place == class_) for place in range(N_BINS))}

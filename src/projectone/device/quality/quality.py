@@ -29,7 +29,7 @@ from projectone.contracts.quality import (
     week_of,
     weeks_before,
 )
-from projectone.contracts.questions import EDGES_VERSIONS, HISTOGRAMS_OF, Histogram
+from projectone.contracts.questions import HISTOGRAMS_OF, Histogram, edges_version
 from projectone.contracts.releases import DEFAULT_TIER, line_of
 from projectone.contracts.versions import DEFAULT_FAMILY, FAMILIES, Family
 from projectone.device.consent import ConsentLedger, ConsentMethod
@@ -227,7 +227,7 @@ class Quality:
             model_version=versions[family],
             tier=self._sender.tier if family == DEFAULT_FAMILY else DEFAULT_TIER,
             app_version=self._sender.app_version,
-            edges_version=EDGES_VERSIONS[family],
+            edges_version=edges_version(histogram),
             histogram=histogram,
             answer=draw_answer(counts, self._random),
             nonce=secrets.token_hex(32),

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from projectone.contracts.quality import estimated_shares
-from projectone.contracts.questions import HISTOGRAMS_OF, N_BINS, N_QUESTIONS, OF_ONE_MODEL, WORSE, Histogram
+from projectone.contracts.questions import HISTOGRAMS_OF, N_BINS, OF_ONE_MODEL, WORSE, Histogram, family_asked
 from projectone.contracts.versions import DEFAULT_FAMILY, Family
 from projectone.server.monitoring.two_samples import middle_class, stability_index, two_sample_p
 
@@ -47,10 +47,9 @@ class DriftLimits:
     min_index: float = 0.1
     min_answers: int = 40
 
-    @property
-    def alpha_each(self) -> float:
-        """What one test may spend."""
-        return self.alpha / (WEEKS_A_YEAR * N_QUESTIONS * len(self.windows))
+    def alpha_each(self, family: Family) -> float:
+        """What one test of one of a family's questions may spend."""
+        return self.alpha / (WEEKS_A_YEAR * len(HISTOGRAMS_OF[family]) * len(self.windows))
 
 
 @dataclass(frozen=True)
@@ -176,7 +175,7 @@ def _compared(
     limits: DriftLimits,
 ) -> Comparison:
     p_value, index = two_sample_p(before, after), stability_index(before, after)
-    is_drift = p_value < limits.alpha_each and index >= limits.min_index
+    is_drift = p_value < limits.alpha_each(family_asked(histogram)) and index >= limits.min_index
     if is_release and WORSE[histogram]:  # a better model is no alarm
         is_drift = is_drift and WORSE[histogram] * (middle_class(after) - middle_class(before)) > 0
     return Comparison(histogram, window[-1], len(window), before, after, p_value, index, is_release, is_drift)

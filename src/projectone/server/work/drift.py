@@ -112,7 +112,7 @@ def _facts(
         ],
         "limits": {
             "false_alarms_a_year": limits.alpha,
-            "each_test": limits.alpha_each,
+            "each_test": {family: limits.alpha_each(family) for family in FAMILIES},
             "least_index": limits.min_index,
             "least_answers": limits.min_answers,
             "least_group": MIN_GROUP,

@@ -124,7 +124,7 @@ def test_nothing_is_counted_without_consent_and_withdrawing_forgets(site: Site) 
 
 
 def test_words_that_changed_stop_the_counting(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    changed = CONSENT_TEXTS["quality"].model_copy(update={"version": 3})
+    changed = CONSENT_TEXTS["quality"].model_copy(update={"version": CONSENT_TEXTS["quality"].version + 1})
     monkeypatch.setitem(CONSENT_TEXTS, "quality", changed)
     site.quality.count_heard(SPOKEN, SOUND)
     assert not site.quality.is_on and site.rows == 0

@@ -15,6 +15,7 @@ from projectone.assist.generation.protocol import REASONS, Answer, Attempt
 from projectone.assist.protocols import Judgement
 from projectone.contracts.questions import ANSWERERS, HISTOGRAMS_OF, N_BINS, OUTCOMES, REPLIES
 from projectone.device.quality import Understanding
+from projectone.device.quality.measures import measure_week
 from projectone.device.quality.understanding import measure_answer, measure_judgement, measure_meaning
 
 NOW = datetime(2026, 11, 12, 9, tzinfo=UTC)
@@ -74,6 +75,38 @@ def test_every_reason_has_its_class_and_every_first_reply() -> None:
     assert set(REPLIES) == set(cast(Any, Kind).__args__)
 
 
+@pytest.mark.parametrize(
+    ("right", "understood", "none", "another", "should_be_none", "should_be_one", "class_"),
+    [(0, 10, 0, 0, 0, 0, 0), (3, 10, 0, 0, 0, 0, 0), (0, 9, 1, 1, 0, 0, 3), (0, 9, 1, 0, 1, 1, 5),
+     (0, 1, 0, 1, 1, 1, 7), (0, 60, 0, 1, 0, 0, 1)],
+)  # fmt: skip
+def test_a_week_says_once_how_much_of_it_was_corrected(
+    right: int, understood: int, none: int, another: int, should_be_none: int, should_be_one: int, class_: int
+) -> None:
+    found = measure_week((right, understood, none, another, should_be_none, should_be_one, 0, 0))
+    assert found == {"corrected": tuple(int(place == class_) for place in range(N_BINS))}
+
+
+def test_a_week_without_a_sentence_has_nothing_to_say_of_corrections() -> None:
+    assert measure_week((0, 0, 0, 2, 0, 0, 0, 0)) == {"corrected": (0,) * N_BINS}
+
+
+def test_a_week_of_many_corrections_is_told_as_such_by_the_toss_of_the_coin(site: Site) -> None:  # noqa: F811
+    object.__setattr__(site.quality._sender, "installed", lambda: {"intents": "2.0.0"})
+    counting, answers = Understanding(site.quality, lambda: "2.0.0"), []
+    for _ in range(200):
+        for _ in range(4):
+            counting.judged("2.0.0", 0.01, UNDERSTOOD)
+            counting.meant("2.0.0", "timer", "alarm")
+        site.next_week()
+        payload = site.quality.payload()
+        assert payload is not None
+        if payload.report.histogram == "corrected":
+            answers.append(payload.report.answer)
+    assert 10 <= len(answers) <= 42  # 25, and 3.6 standard deviations
+    assert answers.count(7) > len(answers) / 3  # nine of sixteen
+
+
 def test_nothing_is_measured_without_consent_nor_counted_without_a_classifier(site: Site) -> None:  # noqa: F811
     asked: list[str] = []
     counting = Understanding(site.quality, lambda: asked.append("version"))
@@ -99,6 +132,7 @@ def test_models_of_two_families_are_counted_apart_though_they_bear_one_version(s
     assert (speech.family, intents.family) == ("speech", "intents")
     assert {name: sum(counts) for name, counts in intents.counts.items()} == {
         "fit": 1, "probability": 1, "sketch": 1, "outcome": 2, "first_reply": 1, "answered": 1, "judging_time": 1,
+        "corrected": 1,
     }  # fmt: skip
     assert set(speech.counts) == set(HISTOGRAMS_OF["speech"])
 
@@ -123,6 +157,7 @@ def test_a_week_says_one_thing_of_one_family_and_draws_which(site: Site) -> None
     assert {(item.channel, item.model_version, item.edges_version, item.tier) for item in reports} == {
         ("stable", "1.2.0", 1, "f16"),
         ("stable.intents", "2.0.0", 2, "float16"),
+        ("stable.intents", "2.0.0", 3, "float16"),
     }
     n = Counter(item.channel for item in reports)
     assert 25 <= n["stable"] <= 55  # 40, and 3.4 standard deviations

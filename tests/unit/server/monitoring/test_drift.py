@@ -37,7 +37,7 @@ def test_chance_alone_is_as_seldom_as_it_says() -> None:
     shares = TRUTH_SHARE * np.array(USUAL["duration"]) + (1 - TRUTH_SHARE) / N_BINS
     before, after = source.multinomial(400, shares, n), source.multinomial(LIMITS.min_answers, shares, n)
     found = np.array([two_sample_p(a, b) for a, b in zip(before.tolist(), after.tolist(), strict=True)])
-    for level in (0.05, 0.01, 0.001, *((LIMITS.alpha_each,) if FULL else ())):
+    for level in (0.05, 0.01, 0.001, *((LIMITS.alpha_each("speech"),) if FULL else ())):
         n_below = int(np.sum(found < level))
         assert n_below <= n * level + 4 * np.sqrt(n * level), level
 
@@ -70,7 +70,7 @@ def test_a_difference_too_small_to_matter_is_no_alarm() -> None:
     slightly = {name: tuple(0.93 * np.array(USUAL[name]) + 0.07 * np.eye(N_BINS)[3]) for name in USUAL}
     weeks = a_year(*[USUAL] * 4, *[slightly] * 2, n_devices=200_000)
     found = watch(weeks)
-    assert min(item.p_value for item in found.comparisons) < LIMITS.alpha_each and not found.drifts
+    assert min(item.p_value for item in found.comparisons) < LIMITS.alpha_each("speech") and not found.drifts
     assert watch(weeks, DriftLimits(min_index=0.0)).drifts  # the control
 
 

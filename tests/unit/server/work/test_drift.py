@@ -108,7 +108,7 @@ def test_the_command_says_what_moved_and_ends_with_one(
     assert (model["family"], classifier["family"], classifier["drifts"]) == ("speech", "intents", [])
     assert {item["histogram"] for item in model["drifts"]} == {"signal_to_noise", "no_speech"}
     assert len(found["groups"]) == 16 and found["groups"][0]["reports"] == 700
-    assert len(found["pictures"]) == len(list((tmp_path / "out").iterdir())) == 14
+    assert len(found["pictures"]) == len(list((tmp_path / "out").iterdir())) == 15
     assert main(["drift", "--family", "intents"]) == 0
     assert capsys.readouterr().out.startswith("classifier 1.2.0: 8 weeks, 5600 reports")
     assert main(["corpus", "retention", "--json"]) == 0
