@@ -16,10 +16,13 @@ from projectone.storage.files import digest_of
 pytestmark = pytest.mark.slow
 
 
-def run(base: Path, work: Path, out: Path, *, method: str = "full", killed_at: str = "") -> str:
+def run(
+    base: Path, work: Path, out: Path, *, method: str = "full", killed_at: str = "", is_forgetful: bool = False
+) -> str:
     """A run to its end, or until it kills itself at the place `killed_at`. Gives what it said last."""
+    place = "forgetful" if is_forgetful else killed_at
     done = subprocess.run(
-        [sys.executable, "-m", "tests.faults.training_run", str(base), str(work), str(out), method, killed_at],
+        [sys.executable, "-m", "tests.faults.training_run", str(base), str(work), str(out), method, place],
         cwd=REPOSITORY,
         env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": "."},
         stdout=subprocess.PIPE,
@@ -42,6 +45,15 @@ def test_a_run_killed_at_many_places_ends_in_the_same_bytes(tmp_path: Path) -> N
     assert run(base, tmp_path / "work2", tmp_path / "out2") == whole
     weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("out", "out2")]
     assert weights[0] == weights[1]
+
+
+def test_control_a_run_that_goes_on_from_weights_alone_ends_in_other_bytes(tmp_path: Path) -> None:
+    base = save_tiny(tmp_path / "base")
+    whole = run(base, tmp_path / "work", tmp_path / "out")
+    assert run(base, tmp_path / "work2", tmp_path / "out2", killed_at="train 8") == "train 8"
+    again = run(base, tmp_path / "work2", tmp_path / "out2", is_forgetful=True)
+    assert again.startswith("done ")
+    assert again != whole
 
 
 def test_adapters_killed_at_many_places_end_in_the_same_bytes(tmp_path: Path) -> None:

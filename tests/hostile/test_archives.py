@@ -8,6 +8,7 @@ import tracemalloc
 import uuid
 import zipfile
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -95,6 +96,8 @@ ARCHIVES: dict[str, tuple[str, Callable[[], bytes]]] = {
     "upper case": ("archive-name", lambda: named(f"{ID.upper()}.wav")),
     "another ending": ("archive-name", lambda: named(f"{ID}.exe")),
     "two endings": ("archive-name", lambda: named(f"{ID}.wav.json")),
+    "backslashes": ("archive-name", lambda: named(f"..\\..\\{ID}.wav")),
+    "letters that look alike": ("archive-name", lambda: named(f"{ID.replace('a', chr(0x430))}.wav")),
     "a nested archive": ("archive-name", lambda: packed(("inner.zip", packed((f"{ID}.wav", b"x"))))),
     "a zero in the name": ("archive-name", lambda: named(f"{ID}.wav").replace(b".wav", b".wa\0")),
     "a symbolic link": ("archive-name", lambda: special(stat.S_IFLNK | 0o777)),
@@ -144,6 +147,28 @@ def test_a_hostile_archive_is_refused_for_its_own_reason(name: str) -> None:
     tracemalloc.stop()
     assert caught.value.reason == reason
     assert peak < 4 * 2**20
+
+
+def test_the_hostile_archives_are_forty() -> None:
+    assert len(ARCHIVES) == 40
+
+
+def test_control_the_standard_library_unpacks_most_of_them(tmp_path: Path) -> None:
+    """Python's own `extractall` keeps to its folder, and writes what a bomb, a liar or a stranger's name asks for."""
+    unpacked: dict[str, int] = {}
+    for number, (name, (_, make)) in enumerate(ARCHIVES.items()):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        try:
+            with zipfile.ZipFile(io.BytesIO(make())) as archive:
+                archive.extractall(folder)
+        except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError):
+            continue
+        unpacked[name] = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    assert len(unpacked) >= 20
+    assert unpacked["a bomb"] == 20_000_000
+    assert unpacked["a large bomb"] > WAV_LIMIT
+    assert {"deep traversal", "inside a folder", "another ending", "a nested archive"} <= unpacked.keys()
 
 
 def test_a_good_archive_gives_its_pairs_in_order() -> None:

@@ -24,6 +24,15 @@ except StorageError as error:
 """
 
 
+RUNS_CODE = """
+import sys
+import ormsgpack
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
+call = ormsgpack.packb(("os", "mkdir", sys.argv[1]))
+JsonPlusSerializer().loads_typed(("msgpack", ormsgpack.packb(ormsgpack.Ext(0, call))))
+"""
+
+
 def test_saved_state_cannot_run_code(tmp_path: Path) -> None:
     # Not above: a test that imports langgraph before the pipeline switches the strict reader off for everybody.
     import ormsgpack
@@ -35,6 +44,22 @@ def test_saved_state_cannot_run_code(tmp_path: Path) -> None:
     assert JsonPlusSerializer().loads_typed(("msgpack", payload)) == str(target)
     assert not target.exists()
     assert_strict_reader()
+
+
+def test_control_read_as_it_comes_saved_state_runs_code(tmp_path: Path) -> None:
+    target = tmp_path / "made-by-a-checkpoint"
+    environment = {name: value for name, value in os.environ.items() if name != "LANGGRAPH_STRICT_MSGPACK"}
+    subprocess.run([sys.executable, "-c", RUNS_CODE, str(target)], env=environment, check=True, capture_output=True)
+    assert target.is_dir()
+
+
+def test_control_without_seals_the_row_of_another_run_is_believed() -> None:
+    from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
+
+    kind, content = JsonPlusSerializer().dumps_typed({"run_id": "another"})
+    assert JsonPlusSerializer().loads_typed((kind, content)) == {"run_id": "another"}
+    with pytest.raises(StorageError):
+        SealedSerializer(b"mine").loads_typed((kind, content))
 
 
 def test_a_reader_that_was_imported_without_the_switch_is_refused() -> None:
