@@ -64,20 +64,24 @@ def answers(
 
     def make_chain() -> Chain:
         links: list[Generator] = []
+        loaded: list[PreparedGenerator] = []
         if settings.answers_local_model is not None:
             # Imported where it is asked for: it loads a BLAS.
             from projectone.assist.generation.local.language_model import LocalGenerator
 
             local = LocalGenerator(settings.answers_local_model)
-            links.append(keep(CheckedGenerator(PreparedGenerator(DeadlineGenerator(local), local.prepare), flags)))
+            # Outermost: before anything can be looked up by the model's version, its files are read.
+            here = PreparedGenerator(keep(CheckedGenerator(DeadlineGenerator(local), flags)), local.prepare)
+            links.append(here)
+            loaded.append(here)
         last = TemplateGenerator(WORDINGS)
-        here = None if settings.answers_local_model is None else settings.answers_local_model.name
+        local_name = None if settings.answers_local_model is None else settings.answers_local_model.name
         if settings.answers_url is None:
-            return Chain(count(FallbackGenerator(links, last)), last.model_version, local=here)
+            return Chain(count(FallbackGenerator(links, last)), last.model_version, local=local_name, loaded=loaded)
         server = _server(settings)
         hosted = HostedGenerator(server, before_bytes_leave=partial(made.before_bytes_leave, server.host, server.model))
         paid = BudgetedGenerator(
-            BreakerGenerator(PreparedGenerator(DeadlineGenerator(hosted), hosted.prepare)),
+            PreparedGenerator(BreakerGenerator(DeadlineGenerator(hosted)), hosted.prepare),
             Accounts(database),
             Budget(micros=settings.answers_budget_micros),
             cost=server.cost,
@@ -91,7 +95,8 @@ def answers(
             mask=mask,
             host=server.host,
             model=server.model,
-            local=here,
+            local=local_name,
+            loaded=loaded,
             close=hosted.close,
         )
 

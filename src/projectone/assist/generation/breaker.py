@@ -7,14 +7,8 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from projectone.assist.generation.protocol import (
-    Answer,
-    Event,
-    GenerationError,
-    GenerationRequest,
-    Generator,
-    stream_of,
-)
+from projectone.assist.generation.protocol import Answer, Event, GenerationError, GenerationRequest, Generator
+from projectone.assist.generation.wrapping import Ask, WrappingGenerator
 
 FAILURES: Final = 3
 COOL_S: Final = 30.0
@@ -23,7 +17,7 @@ LONGEST_COOL_S: Final = 600.0
 _NOT_ITS_FAULT: Final = frozenset({"no-consent", "masked-away", "over-budget", "breaker-open", "unsafe", "ungrounded"})
 
 
-class BreakerGenerator:
+class BreakerGenerator(WrappingGenerator):
     """Asks another generator unless that failed lately.
 
     Closed: every request goes through. After `failures` in a row it opens for `cool_s`: requests are refused at once.
@@ -45,7 +39,7 @@ class BreakerGenerator:
         cool_s: float = COOL_S,
         clock_s: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self._failures = failures
         self._first_cool_s = self._cool_s = cool_s
         self._clock_s = clock_s
@@ -53,12 +47,6 @@ class BreakerGenerator:
         self._n_failed = 0
         self._opens_at: float | None = None
         self._is_on_trial = False
-        self.name = inner.name
-
-    @property
-    def model_version(self) -> str:
-        """Of whom it asks."""
-        return self._inner.model_version
 
     @property
     def is_open(self) -> bool:
@@ -66,30 +54,11 @@ class BreakerGenerator:
         with self._lock:
             return self._opens_at is not None and (self._is_on_trial or self._clock_s() < self._opens_at)
 
-    def generate(self, request: GenerationRequest) -> Answer:
-        """What the other one answers.
-
-        Raises:
-            GenerationError: with `breaker-open`, or the other's reason.
-        """
-        for event in self._watched(lambda: iter([self._inner.generate(request)])):
-            if isinstance(event, Answer):
-                return event
-        raise GenerationError("failed", f"{self.name} ended without an answer")
-
-    def stream(self, request: GenerationRequest) -> Iterator[Event]:
-        """The other one's pieces. A stream that fails in the middle is a failure.
-
-        Raises:
-            GenerationError: as `generate`.
-        """
-        return self._watched(lambda: stream_of(self._inner, request))
-
-    def _watched(self, ask: Callable[[], Iterator[Event]]) -> Iterator[Event]:
+    def _around(self, request: GenerationRequest, ask: Ask) -> Iterator[Event]:
         self._admit()
         is_told = False
         try:
-            for event in ask():
+            for event in ask(request):
                 if isinstance(event, Answer):
                     self._note_answered()
                     is_told = True

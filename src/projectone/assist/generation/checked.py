@@ -10,12 +10,12 @@ from projectone.assist.generation.protocol import (
     GenerationError,
     GenerationRequest,
     Generator,
-    stream_of,
 )
+from projectone.assist.generation.wrapping import Ask, WrappingGenerator
 from projectone.assist.grounding import unsupported
 
 
-class CheckedGenerator:
+class CheckedGenerator(WrappingGenerator):
     """Passes another generator's answer on if nothing speaks against it.
 
     Where something is to be checked a stream is held back until it is whole: a word that was shown cannot be taken
@@ -27,21 +27,19 @@ class CheckedGenerator:
     """
 
     def __init__(self, inner: Generator, flags: Callable[[str], bool] | None) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self._flags = flags
-        self.name = inner.name
 
-    @property
-    def model_version(self) -> str:
-        """Of whom it asks."""
-        return self._inner.model_version
+    def _around(self, request: GenerationRequest, ask: Ask) -> Iterator[Event]:
+        if self._flags is None and not request.facts:
+            yield from ask(request)
+            return
+        answer = self._checked(request)
+        yield answer.text
+        yield answer
 
-    def generate(self, request: GenerationRequest) -> Answer:
-        """The other one's answer.
-
-        Raises:
-            GenerationError: `unsafe`, `ungrounded`, or the other's reason. The message never says what was answered.
-        """
+    def _checked(self, request: GenerationRequest) -> Answer:
+        """The other one's answer. The message of an error never says what was answered."""
         answer = self._inner.generate(request)
         if self._flags is not None and self._flags(answer.text):
             raise GenerationError("unsafe", f"the answer of {self.name} raised the alarm")
@@ -49,16 +47,3 @@ class CheckedGenerator:
             kinds = ", ".join(sorted({claim.kind for claim in missing}))
             raise GenerationError("ungrounded", f"the answer of {self.name} has what no fact has: {kinds}")
         return answer
-
-    def stream(self, request: GenerationRequest) -> Iterator[Event]:
-        """The other one's pieces; all at once where they are to be checked.
-
-        Raises:
-            GenerationError: as `generate`.
-        """
-        if self._flags is None and not request.facts:
-            yield from stream_of(self._inner, request)
-            return
-        answer = self.generate(request)
-        yield answer.text
-        yield answer

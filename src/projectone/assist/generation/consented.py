@@ -4,18 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from projectone.assist.generation.protocol import (
-    Answer,
-    Event,
-    GenerationError,
-    GenerationRequest,
-    Generator,
-    stream_of,
-)
+from projectone.assist.generation.protocol import Event, GenerationError, GenerationRequest, Generator
+from projectone.assist.generation.wrapping import Ask, WrappingGenerator
 from projectone.errors import ConsentError
 
 
-class ConsentedGenerator:
+class ConsentedGenerator(WrappingGenerator):
     """Asks another generator if that is allowed.
 
     Args:
@@ -24,35 +18,12 @@ class ConsentedGenerator:
     """
 
     def __init__(self, inner: Generator, require: Callable[[], object]) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self._require = require
-        self.name = inner.name
 
-    @property
-    def model_version(self) -> str:
-        """Of whom it asks."""
-        return self._inner.model_version
-
-    def generate(self, request: GenerationRequest) -> Answer:
-        """What the other one answers.
-
-        Raises:
-            GenerationError: `no-consent`, or the other's reason.
-        """
-        self._ask()
-        return self._inner.generate(request)
-
-    def stream(self, request: GenerationRequest) -> Iterator[Event]:
-        """The other one's pieces.
-
-        Raises:
-            GenerationError: as `generate`.
-        """
-        self._ask()
-        yield from stream_of(self._inner, request)
-
-    def _ask(self) -> None:
+    def _around(self, request: GenerationRequest, ask: Ask) -> Iterator[Event]:
         try:
             self._require()
         except ConsentError as error:
             raise GenerationError("no-consent", str(error)) from error
+        yield from ask(request)

@@ -8,14 +8,8 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from projectone.assist.generation.protocol import (
-    Answer,
-    Event,
-    GenerationError,
-    GenerationRequest,
-    Generator,
-    stream_of,
-)
+from projectone.assist.generation.protocol import Answer, Event, GenerationError, GenerationRequest, Generator
+from projectone.assist.generation.wrapping import Ask, WrappingGenerator
 
 MAX_STUCK = 8
 
@@ -25,7 +19,7 @@ class _Failed:
     error: BaseException
 
 
-class DeadlineGenerator:
+class DeadlineGenerator(WrappingGenerator):
     """Asks another generator on a thread of its own and goes away when the time is over.
 
     A thread that is left behind ends with what it is stuck in. There are never more than `max_stuck`: then the next
@@ -37,35 +31,10 @@ class DeadlineGenerator:
     """
 
     def __init__(self, inner: Generator, *, max_stuck: int = MAX_STUCK) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self._free = threading.BoundedSemaphore(max_stuck)
-        self.name = inner.name
 
-    @property
-    def model_version(self) -> str:
-        """Of whom it asks."""
-        return self._inner.model_version
-
-    def generate(self, request: GenerationRequest) -> Answer:
-        """What the other one answers in time.
-
-        Raises:
-            GenerationError: with `timeout`, `busy`, or the other's reason.
-        """
-        for event in self._run(request, is_streamed=False):
-            if isinstance(event, Answer):
-                return event
-        raise GenerationError("failed", f"{self.name} ended without an answer")
-
-    def stream(self, request: GenerationRequest) -> Iterator[Event]:
-        """The pieces that come in time; the last one too must.
-
-        Raises:
-            GenerationError: as `generate`.
-        """
-        return self._run(request, is_streamed=True)
-
-    def _run(self, request: GenerationRequest, *, is_streamed: bool) -> Iterator[Event]:
+    def _around(self, request: GenerationRequest, ask: Ask) -> Iterator[Event]:
         ends_at = time.monotonic() + request.deadline_s
         if not self._free.acquire(blocking=False):
             raise GenerationError("busy", f"{self.name} has all the requests that it may have under way")
@@ -74,7 +43,7 @@ class DeadlineGenerator:
 
         def work() -> None:
             try:
-                for event in stream_of(self._inner, request) if is_streamed else [self._inner.generate(request)]:
+                for event in ask(request):
                     events.put(event)
                     if is_over.is_set():
                         return

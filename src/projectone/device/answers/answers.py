@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -11,6 +11,7 @@ from typing import Any, Final
 from projectone.assist.generation.accounts import AccountedGenerator, AccountLine, Accounts, Times
 from projectone.assist.generation.cache import KeptAnswers
 from projectone.assist.generation.masking import MaskedGenerator
+from projectone.assist.generation.prepared import PreparedGenerator
 from projectone.assist.generation.protocol import Answer, Event, GenerationError, GenerationRequest
 from projectone.assist.vectors.protocol import Owner
 from projectone.contracts.texts import clean_transcript
@@ -74,6 +75,7 @@ class Chain:
         model: Its name there.
         local: The model on this device.
         templates: Version of the last one's words.
+        loaded: What takes long to load: the model on this device.
         close: Lets go of connections.
     """
 
@@ -83,6 +85,7 @@ class Chain:
     host: str | None = None
     model: str | None = None
     local: str | None = None
+    loaded: Sequence[PreparedGenerator] = ()
     close: Callable[[], None] = lambda: None
 
 
@@ -146,6 +149,20 @@ class Answers:
         """Let go of connections."""
         if "_chain" in self.__dict__:
             self._chain.close()
+
+    def prepare(self, wait_s: float = 0.0) -> bool:
+        """Begin to load the model on this device, so that it is there when somebody asks. Nothing leaves.
+
+        Args:
+            wait_s: How long to wait for it.
+
+        Returns:
+            Whether it is ready; also without one.
+
+        Raises:
+            SettingsError: if a setting of answers is wrong.
+        """
+        return all([generator.prepare(wait_s) for generator in self._chain.loaded])
 
     def answer(self, text: str, *, parameters: AnswerParameters = _USUAL) -> Answer:
         """An answer, from whoever has one in time; a policy that applies binds all of them.

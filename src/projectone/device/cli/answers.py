@@ -19,6 +19,7 @@ from projectone.errors import UsageError
 
 _MAX_LISTED = 500
 _MAX_DAYS = 400
+_MAX_WAIT_S = 600
 _CLEAR_BELOW = "\x1b[J"
 
 
@@ -30,6 +31,13 @@ def _answer_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--temperature", type=float, default=0.0, metavar="T", help="0 (default) to 2: how free it is")
     parser.add_argument("--max-tokens", type=int, default=128, metavar="N", help="how long it may be (default 128)")
     parser.add_argument("--deadline", type=float, metavar="SECONDS", help="how long you wait at most")
+    parser.add_argument(
+        "--wait",
+        type=float,
+        default=0.0,
+        metavar="SECONDS",
+        help="before that, for a model of this machine to be loaded (default 0: who is not ready is not asked)",
+    )
 
 
 def _answer(client: DeviceClient, arguments: argparse.Namespace) -> Result:
@@ -41,6 +49,9 @@ def _answer(client: DeviceClient, arguments: argparse.Namespace) -> Result:
     )
     if arguments.preview:
         return _preview(client.answers.leaving(arguments.text, parameters=parameters))
+    if not 0 <= arguments.wait <= _MAX_WAIT_S:
+        raise UsageError(f"answer: --wait: expected 0 to {_MAX_WAIT_S}, got {arguments.wait:g}", usage="")
+    client.answers.prepare(arguments.wait)
     if not arguments.stream:
         answer = client.answers.answer(arguments.text, parameters=parameters)
         return Result(answer_facts(answer), f"{printable(answer.text, keep=_LINES)}\n{_who(answer)}")

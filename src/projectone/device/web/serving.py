@@ -104,9 +104,10 @@ def serve(client: DeviceClient, home: Path, *, port: int | None, on_open: Callab
 
 
 def _prepare(client: DeviceClient) -> Mapping[str, object]:
-    """Whoever opens the app speaks soon; without a model the page says so itself."""
-    with contextlib.suppress(ArtifactError, SettingsError):
-        client.prepare()
+    """Whoever opens the app speaks soon, or asks; without a model the page says so itself."""
+    for prepare in (client.prepare, client.assist.prepare, client.answers.prepare):
+        with contextlib.suppress(ArtifactError, SettingsError):
+            prepare()
     return {}
 
 

@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 
 from projectone.assist.generation.accounts.ledger import Accounts
-from projectone.assist.generation.protocol import Answer, Event, GenerationRequest, Generator, stream_of
+from projectone.assist.generation.protocol import Answer, Event, GenerationRequest, Generator
+from projectone.assist.generation.wrapping import Ask, WrappingGenerator
 from projectone.errors import StorageError
 
 
-class AccountedGenerator:
+class AccountedGenerator(WrappingGenerator):
     """Counts what another generator answers, under the tenant of whoever asks. A full disk counts nothing.
 
     Args:
@@ -20,25 +21,12 @@ class AccountedGenerator:
     """
 
     def __init__(self, inner: Generator, accounts: Accounts, *, clock: Callable[[], datetime]) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self._accounts = accounts
         self._clock = clock
-        self.name = inner.name
 
-    @property
-    def model_version(self) -> str:
-        """Of whom it asks."""
-        return self._inner.model_version
-
-    def generate(self, request: GenerationRequest) -> Answer:
-        """What the other one answers."""
-        answer = self._inner.generate(request)
-        self._note(request, answer)
-        return answer
-
-    def stream(self, request: GenerationRequest) -> Iterator[Event]:
-        """What the other one gives."""
-        for event in stream_of(self._inner, request):
+    def _around(self, request: GenerationRequest, ask: Ask) -> Iterator[Event]:
+        for event in ask(request):
             if isinstance(event, Answer):
                 self._note(request, event)
             yield event

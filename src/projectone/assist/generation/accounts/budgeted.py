@@ -17,8 +17,8 @@ from projectone.assist.generation.protocol import (
     GenerationRequest,
     Generator,
     Reason,
-    stream_of,
 )
+from projectone.assist.generation.wrapping import Ask, WrappingGenerator
 from projectone.errors import StorageError
 
 _NOTHING_LEFT: Final[frozenset[Reason]] = frozenset(
@@ -44,7 +44,7 @@ class Budget:
             raise ValueError(f"budget: expected 0 or more, got {self}")
 
 
-class BudgetedGenerator:
+class BudgetedGenerator(WrappingGenerator):
     """Sets the most that a request can cost aside before it is sent, and gives back what it did not.
 
     Two requests at once cannot both spend the same rest. A ledger that cannot be written to spends nothing.
@@ -66,38 +66,13 @@ class BudgetedGenerator:
         cost: Callable[[int, int], Cost],
         clock: Callable[[], datetime],
     ) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self._accounts = accounts
         self._budget = budget
         self._cost = cost
         self._clock = clock
-        self.name = inner.name
 
-    @property
-    def model_version(self) -> str:
-        """Of whom it asks."""
-        return self._inner.model_version
-
-    def generate(self, request: GenerationRequest) -> Answer:
-        """The other one's answer.
-
-        Raises:
-            GenerationError: `over-budget`, or the other's reason.
-        """
-        for event in self._paid(request, lambda: iter([self._inner.generate(request)])):
-            if isinstance(event, Answer):
-                return event
-        raise GenerationError("failed", f"{self.name} ended without an answer")
-
-    def stream(self, request: GenerationRequest) -> Iterator[Event]:
-        """The other one's pieces.
-
-        Raises:
-            GenerationError: as `generate`.
-        """
-        return self._paid(request, lambda: stream_of(self._inner, request))
-
-    def _paid(self, request: GenerationRequest, ask: Callable[[], Iterator[Event]]) -> Iterator[Event]:
+    def _around(self, request: GenerationRequest, ask: Ask) -> Iterator[Event]:
         tenant, now = request.owner.tenant, self._clock()
         most = self._cost(tokens_at_most(request.prompt + request.system), request.max_tokens).micros
         try:
@@ -109,7 +84,7 @@ class BudgetedGenerator:
         if not has_room:
             raise GenerationError("over-budget", "what may be spent in a day is spent")
         try:
-            for event in ask():
+            for event in ask(request):
                 if isinstance(event, Answer):
                     self._settle(tenant, event.cost.micros - most, now)
                 yield event

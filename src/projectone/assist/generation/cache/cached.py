@@ -19,12 +19,12 @@ from projectone.assist.generation.protocol import (
     GenerationError,
     GenerationRequest,
     Generator,
-    stream_of,
 )
+from projectone.assist.generation.wrapping import Ask, WrappingGenerator
 from projectone.errors import StorageError
 
 
-class CachedGenerator:
+class CachedGenerator(WrappingGenerator):
     """Gives an answer again that another generator gave before to the same owner.
 
     The key is made of owner, model version, system text, prompt, length, temperature, seed, and the version of the
@@ -48,39 +48,14 @@ class CachedGenerator:
         wording: str = "",
         is_near_allowed: bool = True,
     ) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self._kept = kept
         self._clock = clock
         self._wording = wording
         self._is_near_allowed = is_near_allowed
-        self.name = inner.name
 
-    @property
-    def model_version(self) -> str:
-        """Of whom it asks."""
-        return self._inner.model_version
-
-    def generate(self, request: GenerationRequest) -> Answer:
-        """The answer that was kept, or the other one's.
-
-        Raises:
-            GenerationError: the other's, if nothing was kept.
-        """
-        begun_s = time.monotonic()
-        key, content_key = self._keys(request)
-        found = self._look(request, key, content_key)
-        if found is not None:
-            return replace(found, took_s=time.monotonic() - begun_s)
-        answer = self._inner.generate(request)
-        self._keep(request, key, content_key, answer)
-        return answer
-
-    def stream(self, request: GenerationRequest) -> Iterator[Event]:
-        """What was kept in one piece, or the other one's pieces; kept only when they are whole.
-
-        Raises:
-            GenerationError: as `generate`.
-        """
+    def _around(self, request: GenerationRequest, ask: Ask) -> Iterator[Event]:
+        """What was kept in one piece, or the other one's pieces; kept only when they are whole."""
         begun_s = time.monotonic()
         key, content_key = self._keys(request)
         found = self._look(request, key, content_key)
@@ -88,7 +63,7 @@ class CachedGenerator:
             yield found.text
             yield replace(found, took_s=time.monotonic() - begun_s)
             return
-        for event in stream_of(self._inner, request):
+        for event in ask(request):
             if isinstance(event, Answer):
                 self._keep(request, key, content_key, event)
             yield event

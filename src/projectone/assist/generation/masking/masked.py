@@ -13,8 +13,8 @@ from projectone.assist.generation.protocol import (
     GenerationError,
     GenerationRequest,
     Generator,
-    stream_of,
 )
+from projectone.assist.generation.wrapping import Ask, WrappingGenerator
 
 _MIN_WORDS: Final = 2
 _LONGEST_WORD: Final = 200
@@ -23,7 +23,7 @@ HOW_TO_READ: Final = (
 )
 
 
-class MaskedGenerator:
+class MaskedGenerator(WrappingGenerator):
     """Hides what is personal in prompt and system text, asks, and puts it back.
 
     A request of which fewer than two words are left is not sent at all (`masked-away`); an answer with a mark that
@@ -35,34 +35,14 @@ class MaskedGenerator:
     """
 
     def __init__(self, inner: Generator, *, names: Callable[[], Iterable[str]] = tuple) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self._names = names
-        self.name = inner.name
 
-    @property
-    def model_version(self) -> str:
-        """Of whom it asks."""
-        return self._inner.model_version
-
-    def generate(self, request: GenerationRequest) -> Answer:
-        """The other one's answer, with the person's data in their places.
-
-        Raises:
-            GenerationError: `masked-away`, `garbage`, or the other's reason.
-        """
-        mask, masked = self.mask(request)
-        answer = self._inner.generate(masked)
-        return replace(answer, text=self._restored(mask, answer.text))
-
-    def stream(self, request: GenerationRequest) -> Iterator[Event]:
-        """The pieces, word by word: a mark is never shown in halves.
-
-        Raises:
-            GenerationError: as `generate`.
-        """
+    def _around(self, request: GenerationRequest, ask: Ask) -> Iterator[Event]:
+        """The pieces, word by word: a mark is never shown in halves."""
         mask, masked = self.mask(request)
         held = ""
-        for event in stream_of(self._inner, masked):
+        for event in ask(masked):
             if isinstance(event, str):
                 # A mark has no space in it, so whatever stands before the last space is whole.
                 ready, space, held = (held + event).rpartition(" ")
