@@ -363,7 +363,9 @@ def _serve() -> None:
     settings = ServerSettings.from_env({"PROJECTONE_SERVER_HOME": arguments.home})
     engine = open_engine(settings.database_url)
     app = application(settings, engine, FalseClock(Path(arguments.clock)))
-    uvicorn.run(app, host="127.0.0.1", port=arguments.port, http="h11", lifespan="off", log_config=None)
+    uvicorn.run(
+        app, host="127.0.0.1", port=arguments.port, http="h11", lifespan="off", log_config=None, timeout_keep_alive=600
+    )
 
 
 if __name__ == "__main__":

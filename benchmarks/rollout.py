@@ -64,7 +64,7 @@ PARTS = (
     Part("does not load, 10 %", replace(GOOD, load_failed=0.10)),
     Part("ends the app, 20 %", replace(GOOD, crash_looped=0.20)),
     Part("hears nothing x2", replace(GOOD, empty=2 * GOOD.empty)),
-    Part("good", GOOD),
+    Part("good", GOOD, hours=4 + 24 + 24 + 48 + 12),
 )
 
 

@@ -139,7 +139,15 @@ class Approvals:
         with reading(self._engine) as connection:
             return [_approval(row) for row in connection.execute(query)]
 
-    def answer(self, run_id: str, answer: Answer, *, by: str = SERVER, note: str | None = None) -> Approval:
+    def answer(
+        self,
+        run_id: str,
+        answer: Answer,
+        *,
+        by: str = SERVER,
+        note: str | None = None,
+        subject_sha256: str | None = None,
+    ) -> Approval:
         """Answer what is asked about a run, once; the run goes on.
 
         Args:
@@ -147,10 +155,12 @@ class Approvals:
             answer: What is decided.
             by: Account of the person.
             note: Why, in their words.
+            subject_sha256: The question that was read; None where there was no time for another one.
 
         Raises:
-            DataError: ``not-waiting`` if nothing is asked about the run, or it is answered; ``production-changed`` if
-                the candidate was judged against another model; ``same-production`` if judging again would tell nothing.
+            DataError: ``not-waiting`` if nothing is asked about the run, or it is answered; ``other-question`` if it
+                is not the one that was read; ``production-changed`` if the candidate was judged against another model;
+                ``same-production`` if judging again would tell nothing.
         """
         row, now, released_sha256 = APPROVALS.c, self._clock(), self._released(self._family_of(run_id))
         with writing(self._engine) as connection:
@@ -159,6 +169,8 @@ class Approvals:
             if found is None:
                 raise _not_waiting(connection, run_id)
             question = _approval(found).question
+            if subject_sha256 not in (None, question.subject_sha256):
+                raise DataError("other-question", f"run {run_id}: was judged again meanwhile; read it once more")
             _refuse_stale(question, answer, released_sha256)
             mine = update(APPROVALS).where(row.subject_sha256 == question.subject_sha256, row.answer.is_(None))
             values = {"answer": answer, "answered_by": by, "answered_at_s": now.timestamp()}

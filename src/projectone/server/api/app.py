@@ -11,6 +11,7 @@ from fastapi.routing import APIRoute
 from projectone import __version__
 from projectone.contracts.endpoints import MAX_BATCH_BYTES
 from projectone.server.api import (
+    approvals,
     approved_policies,
     audit,
     consents,
@@ -163,6 +164,7 @@ def _bare_app() -> FastAPI:
         quality,
         audit,
         operators,
+        approvals,
         webhooks,
         health,
     ):

@@ -20,6 +20,11 @@ _STATUS_OF_REASON = {
     "sample-conflict": 409,
     "consent-conflict": 409,
     "consent-in-force": 409,
+    "not-waiting": 409,
+    "other-question": 409,
+    "production-changed": 409,
+    "same-production": 409,
+    "run-unknown": 404,
     "erased": 410,
     "audio-too-large": 413,
 }

@@ -14,6 +14,7 @@ from projectone.contracts.erasures import SignedErasure
 from projectone.contracts.uses import SignedUses
 from projectone.server.api.bodies import BodyRoom
 from projectone.server.api.quotas import Quotas
+from projectone.server.approvals import Approvals
 from projectone.server.audit import AuditLog
 from projectone.server.conversion.hub_events import HubEvents
 from projectone.server.corpus.catalog import Catalog
@@ -60,6 +61,7 @@ class Services:
         operators: Tokens of those who look after the server.
         reviews: What waits for a person.
         runs: What is trained.
+        approvals: What waits for a person before it is released.
         audit: What was done.
         tickets: Lets a device report on a release, once.
         health: What devices reported.
@@ -84,6 +86,7 @@ class Services:
     operators: OperatorTokens
     reviews: Reviews
     runs: Runs
+    approvals: Approvals
     audit: AuditLog
     tickets: Tickets
     health: HealthReports

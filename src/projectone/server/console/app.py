@@ -263,9 +263,15 @@ def show_decision(run_id: str, request: Request, visit: _In) -> Response:
         **values_of(desk.reader.read(run)),
         has_sound=True,
         is_waiting=run.state == "waiting",
+        subject_sha256=_subject_of(desk, run_id),
         visit=visit,
         is_stepped_up=visit.session.is_stepped_up(services.clock()),
     )
+
+
+def _subject_of(desk: DecisionDesk, run_id: str) -> str:
+    """The question that whoever reads this page answers."""
+    return next((one.question.subject_sha256 for one in desk.approvals.of_run(run_id) if one.answer is None), "")
 
 
 def play_golden(clip: str, request: Request, visit: _In) -> Response:
@@ -282,7 +288,9 @@ def answer(request: Request, visit: _In) -> Response:
     if said == "approved" and not visit.session.is_stepped_up(services.clock()):
         return _page(request, "prove", 403, visit=visit, problem="Show your token again to release a model.")
     note = visit.form.get("note", "").strip()[:_MAX_WHY_CHARACTERS] or None
-    _desk(request).approvals.answer(visit.form.get("run_id", ""), said, by=visit.name, note=note)
+    _desk(request).approvals.answer(
+        visit.form.get("run_id", ""), said, by=visit.name, note=note, subject_sha256=visit.form.get("subject") or None
+    )
     return RedirectResponse("/runs", 303)
 
 

@@ -37,6 +37,7 @@ from projectone.server.corpus.sealing import seal_what_lies_open
 from projectone.server.corpus.snapshots import Snapshots
 from projectone.server.corpus.uses import Uses
 from projectone.server.database import Engine, forget_freed_pages, open_engine
+from projectone.server.decisions import open_approvals
 from projectone.server.delivery.elsewhere import Elsewhere, behind_cdn, in_bucket, nowhere
 from projectone.server.delivery.ledger import Ledger
 from projectone.server.delivery.roles import SIGNED
@@ -155,6 +156,7 @@ def api_services(settings: ServerSettings, engine: Engine) -> Services:
         operators=OperatorTokens(engine),
         reviews=Reviews(engine, catalog.vault),
         runs=Runs(engine),
+        approvals=open_approvals(engine, settings.channel),
         audit=AuditLog(engine),
         tickets=Tickets(engine, TicketKeys(settings.keys_folder / TICKET_KEYS)),
         health=HealthReports(engine),

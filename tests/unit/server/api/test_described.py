@@ -22,7 +22,7 @@ OPERATIONS = [
     for method, operation in operations.items()
 ]
 # Operators and the Hub; no client on a device calls these, and what they get is no contract.
-NO_CONTRACT = ("/health/", "/v1/audit/entries", "/v1/review/", "/v1/runs", "/v1/hub-events")
+NO_CONTRACT = ("/health/", "/v1/audit/entries", "/v1/review/", "/v1/runs", "/v1/approvals", "/v1/hub-events")
 
 
 def contracts() -> dict[str, type[Contract]]:

@@ -123,6 +123,17 @@ def test_a_reviewer_approves_after_showing_the_token_again(reviewer: Reviewer) -
     assert AuditLog(reviewer.office.home.engine).newest(1, act="run-approved")[0].actor == "ada"
 
 
+def test_an_answer_from_a_page_that_was_read_before_the_run_was_judged_again_opens_nothing(reviewer: Reviewer) -> None:
+    reviewer.sign_in()
+    page = reviewer.http.get(f"/runs/{reviewer.run_id}").text
+    form = {name: re.search(rf'name="{name}" value="([^"]+)"', page) for name in ("form_token", "subject")}
+    read = {name: found[1] for name, found in form.items() if found is not None}
+    other = {**read, "subject": read["subject"][::-1]}
+    assert reviewer.post("/runs/decisions", run_id=reviewer.run_id, answer="approved", **other).status_code == 409
+    assert reviewer.office.newest().state == "waiting"
+    assert reviewer.post("/runs/decisions", run_id=reviewer.run_id, answer="approved", **read).status_code == 303
+
+
 def test_whoever_does_not_review_decides_nothing(reviewer: Reviewer) -> None:
     reviewer.sign_in("trainer")
     assert reviewer.http.get("/runs").headers["location"] == "/sign-in"
