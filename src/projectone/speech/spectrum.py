@@ -1,4 +1,22 @@
-"""The power of a sound in mel bands, as matrix products: on a CPU with a fast BLAS cheaper than a Fourier transform."""
+"""The power of a sound in mel bands, as matrix products: on a CPU with a fast BLAS cheaper than a Fourier transform.
+
+A real transform of 400 points takes 400 x 402 products as a matrix. Three mirrors leave an eighth of them:
+
+1. Samples n and 400 - n have the same cosines and opposite sines: they are added for the former and subtracted for the
+   latter, and half of the samples are left.
+2. Samples n and 200 - n have the same cosines in even bins and opposite ones in odd bins; with sines it is the other
+   way round. So again they are added and subtracted, and half of the samples are left for each kind of bins.
+3. Bins k and 200 - k differ only in the sign of odd samples. So even and odd samples are multiplied apart, for bins 1
+   to 100, then added for bin k and subtracted for bin 200 - k. No triangle holds bins 0 and 200.
+
+Hann's window is the same for n and 400 - n, so it can wait for the second mirror. There it is not: w(200 - n) is
+1 - w(n). So one side of that mirror is multiplied by w(n) / w(200 - n), and w(200 - n) is a factor of the matrices.
+
+Frames lie innermost: a row holds one sample of each frame. The row of sample n + 160 is that of sample n one frame
+later; so 160 rows hold everything, and a shift in memory stands for copying frames together. What comes in at the end
+of a row is of the next row: the last frames of a row mean nothing. Rows lie in memory once forwards and once backwards,
+so that each step is a pass over a few long stretches.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +24,6 @@ from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
-from numpy.lib.stride_tricks import sliding_window_view
 
 Floats = npt.NDArray[np.float32]
 
@@ -15,11 +32,18 @@ N_FFT = 400
 HOP_LENGTH = 160
 HALF = N_FFT // 2
 _QUARTER = N_FFT // 4
-# Frames at a time: what a block needs, 1.4 MB, stays in a core's second-level cache.
-BLOCK = 288
-# Frames in one product: OpenBLAS multiplies up to 100 x 100 x 100 without packing, which is a quarter faster. Every
-# product is computed whole, so that the last bits of a frame do not depend on how many follow it.
-_CHUNK = 96
+# Numbers in a row. What a block needs, 1.4 MB, mostly stays in a core's second-level cache (240 to 340 take the same
+# time), and OpenBLAS multiplies up to 100 x 100 x 100 without packing, a quarter faster. Every block is computed whole,
+# so that the last bits of a frame do not depend on how many follow it.
+_WIDTH = 288
+# Frames at a time. A frame reaches two and a half hops far: the last two numbers of a row mean nothing.
+BLOCK = _WIDTH - 2
+_ROWS = (
+    _QUARTER + 2
+)  # samples up to the middle of the second mirror, sample 100, and one more: as many odd as even ones
+_BINS = _QUARTER // 2  # of a parity, up to bin 100
+# Mel bands in one product: a register of numbers.
+_GROUP = 16
 # Slaney's mel scale: linear below 1 kHz, logarithmic above.
 _HZ_PER_MEL = 200.0 / 3
 _BREAK_HZ = 1000.0
@@ -47,30 +71,27 @@ def mel_filters(n_mels: int) -> npt.NDArray[np.float64]:
 
 
 class MelPower:
-    """Sound to power, a block of frames at a time.
-
-    A real transform of 400 points takes 400 x 402 products as a matrix. Here it takes a quarter of them:
-
-    - The window is symmetric and zero at sample 0. So sample n and sample 400 - n are added for the cosines and
-      subtracted for the sines, before the product.
-    - Between bins k and 200 - k only the sign of the odd samples differs. So even and odd samples are multiplied apart
-      for bins 1 to 100, then added for bin k and subtracted for bin 200 - k. No triangle holds bins 0 and 200.
-
-    Samples of one parity lie side by side, once forwards and once backwards: then what a frame adds and subtracts are
-    two stretches of memory, and all that follows runs over whole arrays.
-    """
+    """Sound to power, a block of frames at a time."""
 
     def __init__(self, n_mels: int) -> None:
-        self._waves, self._bands = _waves(), _bands(n_mels)
-        n_pairs = (BLOCK + 2) * HOP_LENGTH // 2
-        self._forwards = np.empty((2, n_pairs), np.float32)
-        self._backwards = np.empty_like(self._forwards)
-        # Cosines and sines, even and odd samples, frames, places; later the power of bins 1 to 100 and 199 to 100.
-        self._folded = np.empty((2, 2, BLOCK, _QUARTER), np.float32)
-        # The same with bins for places; before that, what is folded.
-        self._products = np.empty_like(self._folded)
-        self._power = np.empty((BLOCK, n_mels), np.float32)
-        self._ahead, self._mirrored = self._views(n_pairs)
+        self._bands = _bands(n_mels)
+        self._waves, self._rise = _waves(), _rise()
+        # Samples 0 to 159 and back from 160 to 1, one row after the other.
+        self._forwards = np.zeros(HOP_LENGTH * _WIDTH + 2, np.float32)
+        self._backwards = np.zeros_like(self._forwards)
+        # After the first mirror: samples 0 to 101, and 200 down to 99.
+        self._once = np.zeros((2, _ROWS, _WIDTH), np.float32)
+        # After the second: for odd and even bins.
+        self._twice = np.zeros_like(self._once)
+        # Even and odd samples apart.
+        self._factors = self._twice.reshape(2, -1, 2, _WIDTH).transpose(0, 2, 1, 3)
+        # What has been used makes room for what comes. Products: of even and odd samples, with bins 1 to 100.
+        self._products = self._once.reshape(-1)[: 4 * _BINS * _WIDTH].reshape(2, _BINS, 2, _WIDTH)
+        # Bins 1 to 100, and 199 down to 100.
+        self._spectrum = self._twice.reshape(-1)[: 2 * _QUARTER * _WIDTH].reshape(2, _QUARTER, _WIDTH)
+        self._power = np.zeros_like(self._spectrum)
+        self._mels = np.zeros((_WIDTH, n_mels), np.float32)
+        self._first_mirror = self._meetings()
 
     def block(self, samples: Floats, first: int, n_frames: int = BLOCK) -> Floats:
         """Power of a block of frames, (frames, mels), to be used before the next call.
@@ -80,65 +101,94 @@ class MelPower:
             first: Number of the first frame.
             n_frames: How many are wanted, at most `BLOCK`; beyond the sound they mean nothing.
         """
-        used = slice(0, -(-n_frames // _CHUNK) * _CHUNK)
-        np.copyto(self._forwards, self._stretch(samples, first).reshape(-1, 2).T)
-        np.copyto(self._backwards, self._forwards[:, ::-1])
-        folded, products = self._folded[:, :, used], self._products[:, :, used]
-        ahead, mirrored = products
-        for is_odd in (0, 1):
-            np.copyto(ahead[is_odd], self._ahead[is_odd][used])
-            np.copyto(mirrored[is_odd], self._mirrored[is_odd][used])
-        np.add(ahead, mirrored, out=folded[0])
-        np.subtract(ahead, mirrored, out=folded[1])
-        for start in range(0, used.stop, _CHUNK):
-            chunk = slice(start, start + _CHUNK)
-            np.matmul(folded[:, :, chunk], self._waves, out=products[:, :, chunk])
-        even, odd = products[:, 0], products[:, 1]
-        np.add(even, odd, out=folded[:, 0])
-        np.subtract(even, odd, out=folded[:, 1])
-        np.square(folded, out=folded)
-        power = np.add(folded[0], folded[1], out=products[0])
-        mels_power = self._power[used]
+        self._lay_out(_stretch(samples, first))
+        self._transform(is_sine=False)
+        np.square(self._spectrum, out=self._power)
+        self._transform(is_sine=True)
+        np.square(self._spectrum, out=self._spectrum)
+        self._power += self._spectrum
         for half, bins, mels, weights, is_rest in self._bands:
+            power = self._power[half, bins].T
             if is_rest:  # triangles that reach across bin 100
-                mels_power[:, mels] += power[half, :, bins] @ weights
+                self._mels[:, mels] += power @ weights
             else:
-                np.matmul(power[half, :, bins], weights, out=mels_power[:, mels])
-        return mels_power[:n_frames]
+                np.matmul(power, weights, out=self._mels[:, mels])
+        return self._mels[:n_frames]
 
-    def _stretch(self, samples: Floats, first: int) -> Floats:
-        """The sound under a block of frames; beyond the mirrored end follows nothing."""
-        start = first * HOP_LENGTH - HALF
-        end = start + self._forwards.size
-        covered = samples[max(0, start) : end]
-        before, after = max(0, -start), max(0, end - samples.size)
-        if not before and not after:
-            return covered
-        mirrored = np.pad(covered, (before, min(after, HALF)), mode="reflect")
-        return np.pad(mirrored, (0, self._forwards.size - mirrored.size))
+    def _lay_out(self, stretch: Floats) -> None:
+        """Rows of the sound under a block, forwards and backwards."""
+        ahead, back = (rows[:-2].reshape(HOP_LENGTH, _WIDTH) for rows in (self._forwards, self._backwards))
+        np.copyto(ahead, stretch.reshape(_WIDTH, HOP_LENGTH).T)
+        back[0, :-1] = ahead[0, 1:]  # sample 160 is sample 0 of the next hop
+        back[1:] = ahead[:0:-1]
 
-    def _views(self, n_pairs: int) -> tuple[list[Floats], list[Floats]]:
-        """Per parity, what frames hold at places 1 to 100 (samples 2, 4, ... or 1, 3, ...), and its mirror image."""
-        hop = HOP_LENGTH // 2
-        windows = sliding_window_view(self._forwards, _QUARTER, axis=1)
-        ahead = [windows[0, 1::hop][:BLOCK], windows[1, ::hop][:BLOCK]]
-        # Place m of frame f mirrors pair 80 f + 200 - m, which stands from the end where the frames run backwards.
-        images = sliding_window_view(self._backwards, _QUARTER, axis=1)[:, n_pairs - HALF :: -hop][:, :BLOCK]
-        return ahead, [images[0], images[1]]
+    def _transform(self, *, is_sine: bool) -> None:
+        """Cosine or sine part of each bin, as `_spectrum`; signs are not kept."""
+        fold = np.subtract if is_sine else np.add
+        for sample, image, out in self._first_mirror:
+            fold(sample, image, out=out)
+        near, far = self._once
+        near *= self._rise
+        of_odd_bins, of_even_bins = self._twice
+        np.add(near, far, out=of_odd_bins if is_sine else of_even_bins)
+        np.subtract(near, far, out=of_even_bins if is_sine else of_odd_bins)
+        np.matmul(self._waves[int(is_sine)], self._factors, out=self._products.transpose(2, 0, 1, 3))
+        even, odd = self._products.reshape(2, -1)
+        lower, upper = self._spectrum.reshape(2, -1)
+        np.add(even, odd, out=lower)
+        np.subtract(even, odd, out=upper)
+
+    def _meetings(self) -> list[tuple[Floats, Floats, Floats]]:
+        """Stretches of rows that the first mirror brings together, and where they go."""
+        ahead, back = self._forwards, self._backwards
+        near, far = self._once.reshape(2, -1)
+        # Row n is about samples n and 400 - n, or 200 - n and 200 + n. Where they lie changes where a hop ends.
+        return [
+            (_rows(ahead, 0, 80), _rows(back, 80, 160, later=2), _rows(near, 0, 80)),
+            (_rows(ahead, 80, 102), _rows(back, 0, 22, later=1), _rows(near, 80, 102)),
+            (_rows(back, 120, 160, later=1), _rows(ahead, 40, 80, later=1), _rows(far, 0, 40)),
+            (_rows(back, 0, 62), _rows(ahead, 80, 142, later=1), _rows(far, 40, 102)),
+        ]
+
+
+def _rows(rows: Floats, start: int, end: int, *, later: int = 0) -> Floats:
+    """Some rows, as they are so many frames later."""
+    return rows[start * _WIDTH + later : end * _WIDTH + later]
+
+
+def _stretch(samples: Floats, first: int) -> Floats:
+    """The sound under a block of frames; beyond the mirrored end follows nothing."""
+    size = _WIDTH * HOP_LENGTH
+    start = first * HOP_LENGTH - HALF
+    end = start + size
+    covered = samples[max(0, start) : end]
+    before, after = max(0, -start), max(0, end - samples.size)
+    if not before and not after:
+        return covered
+    mirrored = np.pad(covered, (before, min(after, HALF)), mode="reflect")
+    return np.pad(mirrored, (0, size - mirrored.size))
+
+
+@lru_cache(maxsize=1)
+def _rise() -> Floats:
+    """w(n) / w(200 - n) of samples 0 to 101, as rows."""
+    ratio = np.tan(np.pi * np.arange(_ROWS) / N_FFT) ** 2
+    rows: Floats = np.repeat(ratio.astype(np.float32)[:, None], _WIDTH, axis=1)
+    return rows
 
 
 @lru_cache(maxsize=1)
 def _waves() -> Floats:
-    """Windowed cosines and sines of bins 1 to 100: (cosine or sine, even or odd samples, places, bins)."""
-    bins = np.arange(1, _QUARTER + 1)[None, :]
-    waves = np.empty((2, 2, _QUARTER, _QUARTER))
-    for is_odd in (0, 1):
-        sample = np.arange(2 - is_odd, HALF + 1, 2)[:, None]
-        window = np.sin(np.pi * sample / N_FFT) ** 2  # Hann's
-        window = np.where(sample == HALF, window / 2, window)  # added to itself: it is its own mirror image
-        angle = 2 * np.pi * bins * sample / N_FFT
-        waves[0, is_odd], waves[1, is_odd] = window * np.cos(angle), window * np.sin(angle)
-    return waves.astype(np.float32)
+    """w(200 - n) times cosines and sines: (cosine or sine, odd or even bins, even or odd samples, bins, places)."""
+    sample = np.arange(_ROWS).reshape(-1, 2).T  # even and odd ones
+    window = np.cos(np.pi * sample / N_FFT) ** 2
+    window[0, 0] /= 2  # sample 200 is its own image in the first mirror,
+    window[0, -1] /= 2  # and sample 100 in the second
+    window[1, -1] = 0  # sample 101 is one too many
+    bins = np.arange(1, _QUARTER + 1).reshape(_BINS, 2).T
+    angle = 2 * np.pi / N_FFT * bins[:, None, :, None] * sample[None, :, None, :]
+    waves: Floats = (window[:, None, :] * np.stack([np.cos(angle), np.sin(angle)])).astype(np.float32)
+    return waves
 
 
 _Band = tuple[int, slice, slice, Floats, bool]
@@ -148,24 +198,21 @@ _Band = tuple[int, slice, slice, Floats, bool]
 def _bands(n_mels: int) -> list[_Band]:
     """The filters as narrow blocks: half of the bins, which of them, mels, weights, whether the mels are begun already.
 
-    The lower half is bins 1 to 100, the upper one bins 199 down to 101. Triangles are narrow: products of blocks are
-    less than half the work of one with all bins.
+    The lower half is bins 1 to 100, the upper one bins 199 down to 101. Triangles are narrow: products of blocks are a
+    fifth of the work of one with all bins.
     """
     filters = mel_filters(n_mels)
-    lower, upper = filters[1 : _QUARTER + 1], filters[HALF - 1 : _QUARTER : -1]
-    n_lower, n_upper = (int(np.count_nonzero(half.any(axis=0))) for half in (lower, upper))
-    # Whole registers of 16 numbers, where the mels allow it.
-    middle, border = (min(round(n / 16) * 16, n_mels) for n in (n_lower / 2, n_lower + 8))
     bands: list[_Band] = []
-    for half, rows, first, end, is_rest in (
-        (0, lower, 0, middle, False),
-        (0, lower, middle, border, False),
-        (1, upper, border, n_mels, False),
-        (1, upper, n_mels - n_upper, border, True),
-    ):
-        used = np.flatnonzero(rows[:, first:end].any(axis=1))
-        if used.size:
+    for first in range(0, n_mels, _GROUP):
+        is_begun = False
+        for half, rows in enumerate((filters[1 : _QUARTER + 1], filters[HALF - 1 : _QUARTER : -1])):
+            group = rows[:, first : first + _GROUP]
+            used, filled = (np.flatnonzero(group.any(axis=axis)) for axis in (1, 0))
+            if not used.size:
+                continue
             bins = slice(int(used[0]), int(used[-1]) + 1)
-            weights = np.ascontiguousarray(rows[bins, first:end], np.float32)
-            bands.append((half, bins, slice(first, end), weights, is_rest))
+            begin, end = (int(filled[0]), int(filled[-1]) + 1) if is_begun else (0, group.shape[1])
+            weights = np.ascontiguousarray(group[bins, begin:end], np.float32)
+            bands.append((half, bins, slice(first + begin, first + end), weights, is_begun))
+            is_begun = True
     return bands
