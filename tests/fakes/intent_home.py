@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import uuid
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,14 +14,14 @@ from tests.fakes.tiny_bert import tiny_bert
 from tests.fakes.trainer_home import NOW, TrainerHome
 
 from projectone.assist.classifiers import save_classifier
-from projectone.assist.encoder.bert_files import write_bert
+from projectone.assist.encoder.bert_files import BertFiles, write_bert
 from projectone.contracts.assist import IntentCorrection
 from projectone.contracts.consent import ConsentReceipt
 from projectone.server.corpus.intake import Intake
 from projectone.server.corpus.labels import Labels
 from projectone.server.corpus.retention import withdraw
 from projectone.server.sandbox.decode import decode_wav
-from projectone.server.training.classifiers import Example, teach_classifier
+from projectone.server.training.classifiers import ClassifierConfig, Example, teach_classifier
 
 _NARROW = {label: words[:2] for label, words in INTENTS.items()}
 
@@ -35,27 +36,60 @@ def narrow_examples(n: int, *, seed: int) -> list[Example]:
     ]
 
 
+@dataclass(frozen=True)
+class Lessons:
+    """What classifiers of a home begin with. No two parts have a sentence in common.
+
+    Attributes:
+        encoder: Where every classifier starts.
+        teaching: How it is taught.
+        learned: What the first one is taught from, and every later one too.
+        development: What a threshold is chosen on; some have no intent.
+        golden: What judges; some have no intent.
+    """
+
+    encoder: BertFiles
+    teaching: ClassifierConfig
+    learned: list[Example]
+    development: list[Example]
+    golden: list[Example]
+
+
+def lessons_of_chance() -> Lessons:
+    """An encoder of chance, and a language of fourteen words, of which the first classifier knows half."""
+    development = [*examples(8, seed=6), *examples(0, seed=5, n_outside=20)]
+    golden = examples(40, seed=7, n_outside=40)
+    return Lessons(tiny_bert(seed=3), TEACHING, narrow_examples(20, seed=4), development, golden)
+
+
 class IntentHome(TrainerHome):
-    """A home with an encoder of chance, and a first classifier that knows half of the words."""
+    """A home with an encoder, what it is taught from and judged by, and a first classifier.
+
+    `lessons` are those of chance unless others are given: fourteen words, of which the first classifier knows half.
+    """
 
     def __init__(
-        self, folder: Path, *, hub_url: str = "http://127.0.0.1:1", hub_token: str = "none", **variables: str
+        self,
+        folder: Path,
+        *,
+        hub_url: str = "http://127.0.0.1:1",
+        hub_token: str = "none",
+        lessons: Lessons | None = None,
+        **variables: str,
     ) -> None:
-        place = folder.parent
-        outside = examples(0, seed=5, n_outside=20)
-        data = write_lines(place / "intents.jsonl", narrow_examples(20, seed=4))
-        development = [*examples(8, seed=6), *outside]
+        place, is_real, lessons = folder.parent, lessons is not None, lessons or lessons_of_chance()
+        data = write_lines(place / "intents.jsonl", lessons.learned)
         with data.open("a") as stream:
-            for text, label in development:
+            for text, label in lessons.development:
                 stream.write(json.dumps({"text": text, "label": label, "split": "dev"}) + "\n")
-        golden = write_lines(place / "golden.jsonl", examples(40, seed=7, n_outside=40))
+        golden = write_lines(place / "golden.jsonl", lessons.golden)
         encoder = place / "encoder"
         encoder.mkdir()
-        write_bert(encoder, tiny_bert(seed=3))
-        (encoder / "config.json").write_text(json.dumps(tiny_bert(seed=3).config.to_json()))
+        write_bert(encoder, lessons.encoder)
+        (encoder / "config.json").write_text(json.dumps(lessons.encoder.config.to_json()))
         self.first = place / "first"
         taught = teach_classifier(
-            tiny_bert(seed=3), narrow_examples(20, seed=4), development=development, config=TEACHING
+            lessons.encoder, lessons.learned, development=lessons.development, config=lessons.teaching
         )
         save_classifier(self.first, taught.encoder, taught.head, bits=8)
         settings = {
@@ -63,11 +97,13 @@ class IntentHome(TrainerHome):
             "INTENTS_GOLDEN": str(golden),
             "INTENTS_ENCODER": str(encoder),
             "INTENTS_REPO": "acme/intents",
-            "INTENTS_EPOCHS": str(TEACHING.max_epochs),
-            "INTENTS_LEARNING_RATE": str(TEACHING.learning_rate),
-            "INTENTS_DIRECTION_RATE": str(TEACHING.direction_rate),
-            "INTENTS_NOISED_SHARE": str(TEACHING.noised_share),
+            "INTENTS_EPOCHS": str(lessons.teaching.max_epochs),
+            "INTENTS_LEARNING_RATE": str(lessons.teaching.learning_rate),
+            "INTENTS_DIRECTION_RATE": str(lessons.teaching.direction_rate),
+            "INTENTS_NOISED_SHARE": str(lessons.teaching.noised_share),
         }
+        if not is_real:  # in a language of fourteen words each of them commands an intent, and rightly
+            settings["TRIGGER_SCAN"] = "off"
         super().__init__(folder, hub_url=hub_url, hub_token=hub_token, **settings, **variables)
 
     def correct(

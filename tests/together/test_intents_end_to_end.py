@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from huggingface_hub import constants
 from tests.conformance.hub.running import running_hub
-from tests.fakes.intent_home import IntentHome
+from tests.fakes.intent_home import IntentHome, narrow_examples
 
 from projectone.assist.classifiers import load_classifier
 from projectone.contracts.releases import release_path
@@ -108,4 +108,28 @@ def test_corrected_intents_become_a_classifier_and_poison_ends_in_quarantine(
         back = server("status", *INTENTS)["production"]
         assert (back["version"], back["seq"]) == ("1.3.0", 4)
         assert back["weights_sha256"] == digest_of(home.first / "model.safetensors")  # 1.1.0 knew what was withdrawn
+        home.close()
+
+
+def test_sentences_that_production_understands_already_start_no_training_and_wait(
+    tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "hub").mkdir()
+    with running_hub(tmp_path / "hub") as hub:
+        home = IntentHome(tmp_path / "home", hub_url=hub.url, hub_token=hub.writer, APPROVAL="never")
+        for name, value in home.variables.items():
+            monkeypatch.setenv(name, value)
+        server("publish", *INTENTS, "--model", str(home.first), "--version", "1.0.0")
+        understood = load_classifier(home.first)
+        rows = dict.fromkeys(row for seed in range(40, 44) for row in narrow_examples(20, seed=seed))
+        known = [(text, label) for text, label in rows if understood.classify([text])[0].label == label]
+        for n, (text, label) in enumerate(known[:20]):
+            home.correct(f"person{n % 4}", str(n), text, label)
+        server("run", *INTENTS)
+        (declined,) = server("work", "--once")["runs"]
+        assert (declined["state"], declined["candidate_sha256"]) == ("no-train", None), declined["reason"]
+        assert "already understands the new samples" in declined["reason"]
+        assert "collect corrections of sentences" in declined["reason"]
+        assert server("status", *INTENTS)["samples"]["waiting"] > 0
+        assert server("status", *INTENTS)["production"]["version"] == "1.0.0"
         home.close()

@@ -323,8 +323,7 @@ class ServerSettings(ReleaseSettings, TrainingSettings, IntentSettings):
             replay=None,
             tiers=(),
             gate_without=self.intents_gate_without,
-            triage="off",
-            trigger_scan="off",
+            triage_min_minutes=0.0,
         )
 
     @property

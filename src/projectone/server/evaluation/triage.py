@@ -23,6 +23,46 @@ from projectone.speech.wer import align
 _MOST_TERMS_NAMED = 10
 
 
+_OF_NO_USE = "what it knows teaches it nothing"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TriageWords:
+    """What a family of models learns from, in words for people.
+
+    Attributes:
+        rate: What production's error rate is.
+        of: What that is a share of.
+        samples: What people give.
+        lessons: What production gets wrong, of which there must be some.
+        collect: How to get more of them.
+        enlarge: How a golden set gets harder.
+        are_spoken: Whether samples last minutes, and single words could be taught by a list.
+    """
+
+    rate: str = "word error rate"
+    of: str = "words"
+    samples: str = "clips"
+    lessons: str = "distinct words"
+    collect: str = f"collect recordings of what production gets wrong; {_OF_NO_USE}"
+    enlarge: str = (
+        "add recordings to the golden set that production gets wrong, such as those of the people who correct"
+    )
+    are_spoken: bool = True
+
+
+SPEECH_LESSONS = TriageWords()
+INTENT_LESSONS = TriageWords(
+    rate="intent error rate",
+    of="texts",
+    samples="sentences",
+    lessons="distinct intents",
+    collect=f"collect corrections of sentences that production gets wrong; {_OF_NO_USE}",
+    enlarge="add texts to the golden set that production gets wrong, such as those that people correct",
+    are_spoken=False,
+)
+
+
 @dataclass(frozen=True, kw_only=True)
 class TriageConfig:
     """When training is worth while. The defaults stop only what is pointless; a larger team may ask for more.
@@ -38,6 +78,7 @@ class TriageConfig:
             private, and no row that names it would be erased with their samples.
         gate: What the gate will ask for.
         seed: Of the draw.
+        words: What the samples are.
     """
 
     max_clips: int = 200
@@ -48,6 +89,7 @@ class TriageConfig:
     min_term_speakers: int = 3
     gate: GateConfig = field(default_factory=GateConfig)
     seed: int = 0
+    words: TriageWords = SPEECH_LESSONS
 
     def __post_init__(self) -> None:
         for name in ("max_clips", "min_term_speakers"):
@@ -77,6 +119,7 @@ class Triage:
         terms: Those of them that enough people corrected, the most frequent first.
         smallest_gain: The smallest gain that the gate could confirm (a fraction of the words); None if it could confirm
             none, or if there is no golden set.
+        words: What the samples are. Of sentences with an intent each counts as one word, which is the intent.
     """
 
     decision: Literal["train", "no-train"]
@@ -90,6 +133,7 @@ class Triage:
     n_terms: int
     terms: tuple[str, ...]
     smallest_gain: float | None
+    words: TriageWords = SPEECH_LESSONS
 
     @property
     def is_worth_training(self) -> bool:
@@ -116,14 +160,17 @@ class Triage:
     def summary(self) -> str:
         """The numbers in one line."""
         least = "unknown" if self.smallest_gain is None else f"{100 * self.smallest_gain:.1f} points"
+        words, lasting = self.words, f"{self.minutes:.1f} min, " if self.words.are_spoken else ""
         return (
-            f"{self.n_clips} new clips ({self.minutes:.1f} min, {self.n_speakers} speakers); WER {_rate(self.wer)} on "
-            f"{self.n_heard} of them, {self.n_terms} distinct words wrong; smallest gain that can be confirmed: {least}"
+            f"{self.n_clips} new {words.samples} ({lasting}{self.n_speakers} people); {words.rate} {_rate(self.wer)} "
+            f"on {self.n_heard} of them, {self.n_terms} {words.lessons} wrong; smallest gain that can be confirmed: "
+            f"{least}"
         )
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
         plain = asdict(self)
+        del plain["words"]
         return {name: list(value) if isinstance(value, tuple) else value for name, value in plain.items()}
 
 
@@ -185,7 +232,7 @@ def triage(
     found = [
         *_too_little(n_speakers, minutes, n_terms, config),
         *_already_known(wer, config),
-        *_beyond_proof(wer, power, smallest),
+        *_beyond_proof(wer, power, smallest, config.words),
     ]
     reasons = tuple(reason for reason, _ in found)
     proposals = [proposal for _, proposal in found]
@@ -203,6 +250,7 @@ def triage(
         n_terms=n_terms,
         terms=terms,
         smallest_gain=smallest,
+        words=config.words,
     )
 
 
@@ -226,8 +274,8 @@ def _too_little(n_speakers: int, minutes: float, n_terms: int, config: TriageCon
     if n_terms < config.min_terms:
         found.append(
             (
-                f"production gets {n_terms} distinct words wrong, at least {config.min_terms} are asked for",
-                "collect recordings of what production gets wrong; what it knows teaches it nothing",
+                f"production gets {n_terms} {config.words.lessons} wrong, at least {config.min_terms} are asked for",
+                config.words.collect,
             )
         )
     return found
@@ -237,38 +285,41 @@ def _already_known(wer: Interval, config: TriageConfig) -> list[tuple[str, str]]
     """A reason and a proposal where production writes what people corrected."""
     if wer.low > config.negligible_wer:
         return []
-    reason = f"production already writes the new samples as corrected, but for chance: word error rate {_rate(wer)}"
-    return [(reason, "collect recordings of what production gets wrong; what it knows teaches it nothing")]
+    words, verb = config.words, "writes" if config.words.are_spoken else "understands"
+    reason = f"production already {verb} the new samples as corrected, but for chance: {words.rate} {_rate(wer)}"
+    return [(reason, words.collect)]
 
 
-def _beyond_proof(wer: Interval, power: GatePower | None, smallest: float | None) -> list[tuple[str, str]]:
+def _beyond_proof(
+    wer: Interval, power: GatePower | None, smallest: float | None, words: TriageWords
+) -> list[tuple[str, str]]:
     """A reason and a proposal where the golden set could not show what may be learned."""
     if power is None or (smallest is not None and smallest <= wer.high):
         return []
     if smallest is None:
         reason = (
-            f"the golden set can confirm no gain at all: production's word error rate on it, {100 * power.wer:.1f} % "
-            f"of {power.n_words} words, cannot be told from zero"
+            f"the golden set can confirm no gain at all: production's {words.rate} on it, {100 * power.wer:.1f} % "
+            f"of {power.n_words} {words.of}, cannot be told from zero"
         )
     else:
         reason = (
-            f"the golden set confirms gains from {100 * smallest:.1f} points of word error rate on, the new samples "
+            f"the golden set confirms gains from {100 * smallest:.1f} points of {words.rate} on, the new samples "
             f"hold {100 * wer.high:.1f} at most"
         )
     times = power.times_needed(wer.high) if wer.high > 0 else None
     if times is None:
-        proposal = (
-            "add recordings to the golden set that production gets wrong, such as those of the people who correct"
-        )
+        proposal = words.enlarge
     else:
-        proposal = f"enlarge the golden set to about {times * power.n_words} words, {times} times as many as now"
+        proposal = f"enlarge the golden set to about {times * power.n_words} {words.of}, {times} times as many as now"
     return [(reason, proposal)]
 
 
 def _terms(
     spoken: Sequence[UtteranceScore], texts: Mapping[str, str], config: TriageConfig
 ) -> tuple[int, tuple[str, ...]]:
-    """How many distinct words production got wrong, and which of them many people corrected."""
+    """How many distinct words production got wrong, and which of them many people corrected; of intents, how many."""
+    if not config.words.are_spoken:
+        return len({texts[utterance.clip_id] for utterance in spoken if utterance.word_errors}), ()
     count: Counter[str] = Counter()
     people: defaultdict[str, set[str]] = defaultdict(set)
     for utterance in spoken:

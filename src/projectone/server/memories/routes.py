@@ -76,7 +76,7 @@ class MemoryRoutes:
     Args:
         memories: What is asked.
         tenants: Whose token it is.
-        first_turn: Chooses approved answers; None where none are approved.
+        first_turn: What chooses approved answers now; None where none are approved.
         clock: Now, with its zone.
     """
 
@@ -85,7 +85,7 @@ class MemoryRoutes:
         memories: HostedMemories,
         tenants: Tenants,
         *,
-        first_turn: FirstTurn | None = None,
+        first_turn: Callable[[], FirstTurn | None] = lambda: None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._memories = memories
@@ -159,9 +159,10 @@ class MemoryRoutes:
         return 200, {"memories": [{**each.memory.facts(), "distance": each.distance} for each in found]}
 
     def _answer_first(self, owner: Owner, _: Request, body: bytes) -> tuple[int, dict[str, Any]]:
-        if self._first_turn is None:
+        first_turn = self._first_turn()
+        if first_turn is None:
             raise Refused(404, "no-policies", "no answers are approved on this server")
-        return 200, self._first_turn.select(_parsed(_ToAnswer, body).text, owner, self._clock()).facts()
+        return 200, first_turn.select(_parsed(_ToAnswer, body).text, owner, self._clock()).facts()
 
     def _forget(self, owner: Owner, _: Request, __: bytes) -> tuple[int, dict[str, Any]]:
         return 200, {"n_forgotten": self._memories.forget(owner, self._clock(), by=owner.tenant)}

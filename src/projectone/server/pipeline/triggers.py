@@ -41,7 +41,8 @@ def refuse_backdoor(
     found = ports.once(run_id, EVALUATION, TRIGGERS, models, lambda: scan(entries, production, candidate).to_json())
     accepted = {sample.sample_id for sample in ports.usable() if TRIGGER in sample.accepted}
     triggers = [trigger for trigger in found["triggers"] if not accepted.issuperset(trigger["clip_ids"])]
-    tried = f"trigger scan: {found['n_tried']} sounds and {found['n_rows']} rows of words of the new samples tried"
+    sounds = f"{found['n_tried']} sounds and " if found["n_tried"] else ""
+    tried = f"trigger scan: {sounds}{found['n_rows']} rows of words of the new samples tried"
     if not triggers:
         return verdict.model_copy(update={"reasons": (*verdict.reasons, f"{tried}, nothing found")})
     reasons = tuple(trigger["description"] for trigger in triggers)

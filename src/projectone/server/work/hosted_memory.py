@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import logging
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -15,9 +17,9 @@ from projectone.assist.policies import Policies
 from projectone.assist.usual_encoder import WIDTH, embed, usual_name
 from projectone.assist.vectors.opening import open_vectors
 from projectone.assist.vectors.protocol import Owner
-from projectone.errors import DataError, UsageError
+from projectone.errors import DataError, ProjectOneError, UsageError
 from projectone.server.database import Engine, open_engine
-from projectone.server.home import open_keys, require_home
+from projectone.server.home import POLICIES, open_keys, require_home
 from projectone.server.keys import ConsentKeys
 from projectone.server.memories.hosted import HostedMemories
 from projectone.server.memories.routes import MemoryRoutes, Routes
@@ -27,6 +29,8 @@ from projectone.server.migrations.upgrade import upgrade_database
 from projectone.server.settings import ServerSettings
 from projectone.server.work.policies import read_set
 from projectone.server.work.quarantine import user_name
+
+_log = logging.getLogger(__name__)
 
 SUMMARY = (
     "Memories of your product's people, served by `serve-assist run --memory`: `grant` a product a token, `revoke` it, "
@@ -86,11 +90,42 @@ def sweep_memories(settings: ServerSettings, engine: Engine, keys: ConsentKeys, 
 def memory_routes(settings: ServerSettings) -> Iterator[Routes]:
     """The routes of memories, their database, keys and vectors open."""
     with _rows(settings) as engine, _keys(settings) as keys, _memories(settings, engine, keys) as memories:
-        approved = read_set(settings)
-        first = None
-        if approved is not None:
-            first = FirstTurn(Policies(approved, embed, embedded_by=usual_name()), recall=memories.recall)
-        yield MemoryRoutes(memories, _tenants(settings, engine), first_turn=first).routes()
+        chooser = _Chooser(settings, memories)
+        yield MemoryRoutes(memories, _tenants(settings, engine), first_turn=chooser.now).routes()
+
+
+class _Chooser:
+    """Chooses by the set that is approved now: it is read again when its file is another one."""
+
+    def __init__(self, settings: ServerSettings, memories: HostedMemories) -> None:
+        self._settings = settings
+        self._memories = memories
+        self._turn = threading.Lock()
+        self._known: tuple[int, int] | None = None
+        self._first: FirstTurn | None = None
+        self.now()
+
+    def now(self) -> FirstTurn | None:
+        """None before anything is approved; a set that cannot be read or believed leaves the one before in use."""
+        with self._turn:
+            with contextlib.suppress(OSError):
+                found = (self._settings.home / POLICIES).stat()
+                mark = (found.st_ino, found.st_mtime_ns)
+                if mark != self._known:
+                    self._first, self._known = self._read(), mark
+            return self._first
+
+    def _read(self) -> FirstTurn | None:
+        try:
+            approved = read_set(self._settings)
+        except ProjectOneError as error:
+            if self._first is None:
+                raise
+            _log.error("approved answers: %s; those of before stay in use", error)
+            return self._first
+        if approved is None:
+            return None
+        return FirstTurn(Policies(approved, embed, embedded_by=usual_name()), recall=self._memories.recall)
 
 
 def _done(

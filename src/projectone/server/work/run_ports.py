@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from pathlib import Path
 from threading import Event
 from typing import Any
 
@@ -17,16 +18,20 @@ from projectone.server.corpus.duplicates import Copy
 from projectone.server.corpus.labels import Labels
 from projectone.server.database import Connection
 from projectone.server.evaluation.gate import judge
+from projectone.server.evaluation.intents.golden_texts import read_lessons
 from projectone.server.evaluation.power import power_of
 from projectone.server.evaluation.recall import measure_recall
-from projectone.server.evaluation.triage import Triage, TriageConfig
+from projectone.server.evaluation.triage import INTENT_LESSONS, Triage, TriageConfig
 from projectone.server.evaluation.triggers import Scan
 from projectone.server.pipeline.ports import DatasetEntry, Deployment, Ports, Progress, SampleOutcome
 from projectone.server.pipeline.runner import Trainer, WorkPermit
 from projectone.server.pipeline.state import DEPLOYMENT
 from projectone.server.pipeline.tiers import effect_of
 from projectone.server.runs import Effects
+from projectone.server.work.intent_samples import IntentSamples
+from projectone.server.work.intent_scores import IntentScores
 from projectone.server.work.listening import Listener
+from projectone.server.work.reading import Reader
 from projectone.server.work.workshop import Workshop
 from projectone.speech.checkpoint import load_checkpoint
 
@@ -179,6 +184,9 @@ class _RunPorts:
     def _scan(self, entries: Sequence[DatasetEntry], production: EvaluationReport, candidate: EvaluationReport) -> Scan:
         shop = self._shop
         models = shop.models.find(production.model_sha256), shop.models.find(candidate.model_sha256)
+        if isinstance(shop.scores, IntentScores):
+            taught = [] if shop.settings.intents_data is None else read_lessons(Path(shop.settings.intents_data))[0]
+            return self._reader().scan(entries, models, shop.scores.texts().texts, [text for text, _ in taught])
         return self._listener().scan(entries, models, shop.scores.golden(), (production, candidate))
 
     def _recall(self, texts: Sequence[str], production: EvaluationReport, candidate: EvaluationReport) -> Recall:
@@ -192,6 +200,8 @@ class _RunPorts:
         production = shop.production().weights_sha256
         # Without a golden set there is no gate to pass: the evaluation says so, as it always did.
         power = power_of(shop.score(production, self._permit.pause_point)) if shop.scores.has_set else None
+        if isinstance(shop.samples, IntentSamples):
+            return self._reader().weigh(new, shop.models.find(production), power)
         listener = self._listener()
         triage = listener.weigh(new, shop.models.find(production), power)
         figures = listener.agreement(new, shop.models.find(shop.base()))
@@ -202,3 +212,9 @@ class _RunPorts:
         shop = self._shop
         limits = TriageConfig(**shop.settings.triage_limits)
         return Listener(shop.samples, limits, shop.line, self._permit.pause_point)
+
+    def _reader(self) -> Reader:
+        shop = self._shop
+        assert isinstance(shop.samples, IntentSamples), "asked for by the intents' own workshop alone"
+        limits = TriageConfig(**shop.settings.triage_limits, words=INTENT_LESSONS)
+        return Reader(shop.samples, limits, shop.line, self._permit.pause_point)

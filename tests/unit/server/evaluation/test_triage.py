@@ -6,7 +6,7 @@ from tests.unit.server.evaluation.test_gate import FAST
 
 from projectone.contracts.scores import UtteranceScore
 from projectone.server.evaluation.power import GatePower
-from projectone.server.evaluation.triage import Triage, TriageConfig, draw_clips, triage
+from projectone.server.evaluation.triage import INTENT_LESSONS, Triage, TriageConfig, draw_clips, triage
 from projectone.speech.wer import word_errors
 
 CONFIG = TriageConfig(gate=FAST)
@@ -134,3 +134,36 @@ def test_limits_that_make_no_sense_are_refused() -> None:
     for wrong in ({"max_clips": 0}, {"min_minutes": -1.0}, {"negligible_wer": 1.0}, {"min_term_speakers": 0}):
         with pytest.raises(ValueError, match=next(iter(wrong))):
             TriageConfig(**wrong)
+
+
+def understand(n: int, *, every: int, power: GatePower | None = STRONG) -> Triage:
+    """Sentences of eight people, of which every n-th is understood as something else."""
+    labels = ("pay_bill", "set_alarm", "play_music")
+    scores = [
+        UtteranceScore(
+            clip_id=str(i),
+            speaker=f"s{i % 8}",
+            slice="x",
+            word_errors=int(i % every == 0),
+            n_words=1,
+            character_errors=0,
+            n_characters=1,
+            hypothesis="x",
+        )
+        for i in range(n)
+    ]
+    texts = {str(i): labels[i % 3] for i in range(n)}
+    config = TriageConfig(gate=FAST, min_minutes=0, words=INTENT_LESSONS)
+    return triage(scores, texts, n_clips=n, n_speakers=8, minutes=0.0, power=power, config=config)
+
+
+def test_corrected_intents_are_weighed_as_corrected_words_are() -> None:
+    found = understand(60, every=2)
+    assert found.is_worth_training and found.n_terms == 3 and found.terms == ()
+    assert "60 new sentences (8 people); intent error rate 50.0 %" in found.summary()
+    known = understand(60, every=1_000)
+    assert "already understands the new samples" in " ".join(known.reasons)
+    assert known.proposals == (INTENT_LESSONS.collect,)
+    beyond = understand(60, every=20, power=GatePower(wer=0.3, standard_error=0.1, n_words=60))
+    assert not beyond.is_worth_training and "of intent error rate on" in " ".join(beyond.reasons)
+    assert beyond.verdict().decision == "no-train"

@@ -87,7 +87,7 @@ class Room:
 def served(room: Room, first_turn: FirstTurn | None = None) -> Iterator[str]:
     """The service of a room, over real HTTP; gives its address."""
     models = LocalModels(ModelPlaces(), {})
-    routes = MemoryRoutes(room.memories, room.tenants, first_turn=first_turn, clock=lambda: room.now).routes()
+    routes = MemoryRoutes(room.memories, room.tenants, first_turn=lambda: first_turn, clock=lambda: room.now).routes()
     app = create_app(models, (), token="the-token-of-the-models", beside=routes)
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning", lifespan="off", ws="none"))
     listener = server.config.bind_socket()

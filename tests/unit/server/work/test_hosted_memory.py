@@ -14,7 +14,9 @@ import uvicorn
 from projectone.assist import usual_encoder
 from projectone.assist.embeddings import HashingEmbedder
 from projectone.assist.memory import About
+from projectone.assist.protocols import Judgement
 from projectone.assist.vectors.protocol import Owner
+from projectone.errors import ProjectOneError
 from projectone.server.cli import main
 from projectone.server.serve.initialise import initialise
 from projectone.server.settings import ServerSettings
@@ -90,3 +92,35 @@ def test_the_worker_lets_go_of_what_ran_out(settings: ServerSettings) -> None:
         assert swept is not None and swept.n_expired == 1
     finally:
         workshop.close()
+
+
+def test_what_is_approved_while_it_is_served_is_answered_from_then_on(
+    settings: ServerSettings, run: Run, tmp_path: Path
+) -> None:
+    def approve(text: str) -> None:
+        answer = {"response_id": "lost-card-1", "text": text}
+        policy = {"policy_id": "lost-card", "text": "Block it.", "examples": ["i lost my card"], "intents": ["lost"]}
+        (tmp_path / "draft.json").write_text(json.dumps({"policies": [{**policy, "responses": [answer]}]}))
+        run("policies", "add", str(tmp_path / "draft.json"))
+
+    lost = Judgement("lost", "lost", 0.9, 0.9)
+    with (
+        hosted_memory._rows(settings) as engine,
+        hosted_memory._keys(settings) as keys,
+        hosted_memory._memories(settings, engine, keys) as memories,
+    ):
+        chooser = hosted_memory._Chooser(settings, memories)
+
+        def answered() -> str | None:
+            first = chooser.now()
+            return None if first is None else first.select("gone", ANNA, datetime.now(UTC), judgement=lost).text
+
+        assert answered() is None
+        approve("I can block it now.")
+        assert answered() == "I can block it now."
+        approve("It is blocked.")
+        assert answered() == "It is blocked."
+        (settings.home / "policies" / "set.json").write_bytes(b"{}")
+        assert answered() == "It is blocked."  # nobody believes what is not signed
+        with pytest.raises(ProjectOneError):
+            hosted_memory._Chooser(settings, memories)  # and nothing starts with it

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from projectone.contracts.scores import CheckResult
 from projectone.server.evaluation.bootstrap import CONFIDENCE
 from projectone.server.evaluation.checks.protocol import (
+    SPEECH_WORDS,
     Evidence,
     Pair,
     describe_gain,
@@ -29,11 +30,13 @@ class Slices:
     Attributes:
         margin: The largest loss that is accepted, a fraction of the words.
         min_clips: A slice with fewer clips is not judged on its own.
+        items: What people call clips.
     """
 
     name: str = "slices"
     margin: float = 0.05
     min_clips: int = 50
+    items: str = SPEECH_WORDS.items
 
     def __post_init__(self) -> None:
         if not 0 <= self.margin <= 1 or self.min_clips < 1:
@@ -50,12 +53,12 @@ class Slices:
         found = [self._judge_one(name, own, len(big), evidence) for name, own in big.items()]
         if small := sorted(members.keys() - big.keys()):
             named = ", ".join(f"{name!r} ({len(members[name])})" for name in small)
-            found.append(not_judged(self, f"slices of fewer than {self.min_clips} clips: {named}"))
+            found.append(not_judged(self, f"slices of fewer than {self.min_clips} {self.items}: {named}"))
         return found
 
     def _judge_one(self, name: str, clips: Sequence[Pair], n_asked: int, evidence: Evidence) -> CheckResult:
         gain = evidence.gain(clips)
-        told = f"{describe_gain(gain)} over {len(clips)} clips"
+        told = f"{describe_gain(gain)} over {len(clips)} {self.items}"
         if gain.high < 0 and evidence.gain(clips, confidence=1 - (1 - CONFIDENCE) / n_asked).high < 0:
             return objection(self, "reject", "slice-worse", f"slice {name!r} is worse, beyond chance: {told}")
         if gain.low < -self.margin:

@@ -230,7 +230,7 @@ INTENT_CHECKS: tuple[Check, ...] = (
     OutOfScope(),
     Calibration(),
     Intents(),
-    Slices(),
+    Slices(items=INTENT_WORDS.items),
     Improvement(),
     Budget(),
     Room(),
