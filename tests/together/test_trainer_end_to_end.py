@@ -85,6 +85,9 @@ def test_corrections_become_a_model_and_poison_ends_in_quarantine(tmp_path: Path
         release = Ledger(home.engine).newest("stable")
         assert release is not None
         assert release.manifest.weights_sha256 == deployed["candidate_sha256"]
+        notes = release.manifest.notes
+        assert notes is not None and notes.n_wrong_before is not None
+        assert (notes.after, notes.n_new_samples) == ("1.0.0", 90) and notes.n_wrong < notes.n_wrong_before
         events = [json.loads(line) for line in (home.folder / deployed["log_path"]).read_text().splitlines()]
         assert "resume" in {event["event"] for event in events}
         tagged = tmp_path / "from-the-hub"

@@ -53,6 +53,28 @@ class ReleaseUpdate(Contract):
     base_package: BasePackage | None = None
 
 
+class ReleaseNotes(Contract):
+    """What is new in a release, as figures: a client says them in its own words and its own language.
+
+    Attributes:
+        after: The version that it was compared with; None for the first, and for one that was compared with none.
+        n_samples: What it learned from; 0 for a model that is released as it was.
+        n_new_samples: Of these, what no released model had learned from.
+        audio_s: Length of the recordings among them, in seconds.
+        n_words: Words of the recordings that are kept for testing; of a classifier of intents, sentences.
+        n_wrong: How many of these it gets wrong.
+        n_wrong_before: How many the version before it gets wrong.
+    """
+
+    after: str | None = None
+    n_samples: int = Field(default=0, ge=0)
+    n_new_samples: int = Field(default=0, ge=0)
+    audio_s: float = Field(default=0.0, ge=0)
+    n_words: int = Field(gt=0)
+    n_wrong: int = Field(ge=0)
+    n_wrong_before: int | None = Field(default=None, ge=0)
+
+
 class ReleaseManifest(Contract):
     """Everything a device must know to trust one release. `seq` only ever rises; devices compare it alone.
 
@@ -61,6 +83,7 @@ class ReleaseManifest(Contract):
 
     A release has one manifest for each `tier`, the form in which a kind of device gets the model; they share `seq`.
     How long it is believed says the metadata that lists it; `expires_at` stands in manifests of before there was any.
+    `notes` says what is new; where it says nothing, the field is not there, as in manifests of before there was one.
     """
 
     schema_version: Literal[1] = 1
@@ -81,6 +104,7 @@ class ReleaseManifest(Contract):
     rollout: RolloutPlan | None = None
     created_at: Moment
     expires_at: Moment | None = None
+    notes: ReleaseNotes | None = Field(default=None, exclude_if=lambda notes: notes is None)
 
 
 class ReleaseOffer(Contract):

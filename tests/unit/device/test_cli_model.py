@@ -15,6 +15,7 @@ import pytest
 from tests.fakes.device_rooms import TextEngine, text_model, tone
 from tests.fakes.release_server import FakeServer
 
+from projectone.contracts.releases import ReleaseNotes
 from projectone.device import conditions
 from projectone.device.cli import main
 from projectone.device.conditions import Conditions
@@ -57,18 +58,22 @@ def test_what_a_model_changed_for_this_user_is_said(
     server: FakeServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run(capsys, "update")
-    assert "No new model was tried" in shown(capsys, "model")
+    assert "No new model was tried" in (text := shown(capsys, "model"))
+    assert "What is new in it:\n  Its release does not say what is new in it." in text
     for number, name in enumerate(("ana", "bo", "cem", "dee", "eve")):
         wav = tmp_path / "note.wav"
         wav.write_bytes(tone(pitch_hz=300.0 + number))
         run(capsys, "transcribe", wav)
         run(capsys, "correct", "last", f"please call {name} at mine")
-    server.release(text_model("please call you at mine"), seq=2, version="1.1.0")
+    notes = ReleaseNotes(after="1.0.0", n_words=200, n_wrong=10, n_wrong_before=30)
+    server.release(text_model("please call you at mine"), seq=2, version="1.1.0", notes=notes)
     assert run(capsys, "update")[1]["status"] == "updated"
     code, facts = run(capsys, "model")
+    assert facts["notes"] == notes.model_dump()
     assert (code, facts["version"], facts["comparisons"][0]["verdict"]) == (0, "1.1.0", "better")
     assert (facts["last"]["wrong_before"], facts["last"]["wrong_after"], facts["tier"]) == (10, 5, "float16")
     text = shown(capsys, "model")
+    assert "it gets 5.0 % wrong; model 1.0.0 got 15.0 % wrong." in text
     assert "model 1.0.0 got 10 words wrong and model 1.1.0 got 5. It hears you better." in text
 
 

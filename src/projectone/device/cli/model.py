@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from projectone.contracts.versions import DEFAULT_FAMILY, FAMILIES, Family
 from projectone.device.adoption import Adoption, AdoptionState
+from projectone.device.adoption.news import news_of
 from projectone.device.cli.progress import ProgressLine
 from projectone.device.cli.results import Command, Result
 from projectone.device.client import DeviceClient
@@ -145,11 +146,14 @@ def _one_model(family: Family, adoption: Adoption) -> Result:
     facts = _state_facts(state) | {
         "since": state.since.isoformat() if state.since else None,
         "tier": manifest.tier if manifest else None,
+        "notes": manifest.notes.model_dump(mode="json") if manifest and manifest.notes else None,
         "comparisons": [item.facts() for item in comparisons],
     }
     lines = [_state_text(family, state)]
     if state.since is not None:
         lines.insert(1, f"in use     since {state.since.astimezone():%Y-%m-%d %H:%M}")
+    if manifest is not None:
+        lines += ["", "What is new in it:", *(f"  {line}" for line in news_of(manifest))]
     lines += (
         ["", "What changed for you:"]
         if comparisons

@@ -12,6 +12,7 @@ from starlette.routing import Route
 
 from projectone.contracts.versions import DEFAULT_FAMILY, FAMILIES, Family
 from projectone.device.adoption import KeptModel
+from projectone.device.adoption.news import news_of
 from projectone.device.client import DeviceClient
 from projectone.device.updater import UpdateReport
 from projectone.device.web.answers import job_answer, json_answer
@@ -78,12 +79,14 @@ def routes(context: WebContext) -> list[Route]:
 
 def model_facts(client: DeviceClient) -> dict[str, Any]:
     """What the page shows."""
-    device, state = client.status(), client.adoption.state()
+    device, state, manifest = client.status(), client.adoption.state(), client.adoption.manifest()
     comparisons = client.adoption.comparisons()[:_MOST_COMPARED]
+    taught = client.adoptions["intents"].manifest()
     return {
         "device": device,
         "state": state,
-        "manifest": client.adoption.manifest(),
+        "manifest": manifest,
+        "news": news_of(manifest) if manifest else [],
         "comparisons": comparisons,
         "most_wrong": max(
             (max(item.wrong_before, item.wrong_after) / max(1, item.n_words) for item in comparisons), default=0
@@ -94,6 +97,7 @@ def model_facts(client: DeviceClient) -> dict[str, Any]:
         "classifier_before": next(
             (item.version for item in client.adoptions["intents"].state().models if item.role == "previous"), None
         ),
+        "classifier_news": news_of(taught) if taught else [],
         "meanings_compared": client.adoptions["intents"].comparisons()[:_MOST_COMPARED],
         "said": [(item.seq, json.dumps(item.counts.model_dump(), indent=2)) for item in client.health()],
     }
@@ -139,12 +143,13 @@ def update_words(report: UpdateReport, family: Family = DEFAULT_FAMILY) -> str:
 
 
 def _document(client: DeviceClient) -> dict[str, Any]:
-    device, state = client.status(), client.adoption.state()
+    device, state, manifest = client.status(), client.adoption.state(), client.adoption.manifest()
     return {
         "version": state.version,
         "since": state.since and state.since.isoformat(),
         "phase": state.phase,
         "words": state.words,
+        "news": news_of(manifest) if manifest else [],
         "previous_version": device.previous_version,
         "is_automatic": state.is_automatic,
         "is_reporting": device.is_reporting,

@@ -20,6 +20,7 @@ from projectone.server.registry.card import render_card
 from projectone.server.registry.protocol import Registry
 from projectone.server.runs import Guard
 from projectone.server.work.model_facts import ModelFacts
+from projectone.server.work.release_notes import notes_of
 from projectone.server.work.short_ways import ShortWays
 from projectone.storage.blobs import FileBlobs
 from projectone.storage.files import sweep_temporary
@@ -114,6 +115,8 @@ class Handout:
         the worker's next look finds that the list is behind the rows.
         """
         created_at = self._clock()
+        newest = self._ledger.newest(self._channel)
+        notes = notes_of(deployment, None if newest is None else newest.manifest)
 
         @cache  # one plan for all tiers, and none where the release is there already
         def plan() -> RolloutPlan | None:
@@ -136,6 +139,7 @@ class Handout:
                 updates=tuple(ReleaseUpdate.model_validate(update) for update in package["updates"]),
                 rollout=plan(),
                 created_at=created_at,
+                notes=notes,
             )
 
         release = self._ledger.publish(
