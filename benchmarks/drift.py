@@ -279,6 +279,8 @@ def _counts(pool: Pool, chance: np.random.Generator) -> dict[Histogram, list[int
         classes = np.repeat(np.arange(N_BINS), pool[histogram])
         drawn = chance.choice(classes, n) if len(classes) else classes
         found[histogram] = [min(_CAP, int(count)) for count in np.bincount(drawn, minlength=N_BINS)]
+    if "corrected" in pool:
+        found["corrected"] = list(measure_week(found["outcome"])["corrected"])
     return found
 
 
