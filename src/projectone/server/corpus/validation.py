@@ -36,6 +36,9 @@ LABEL_CONFLICT: Final = "label-conflict"
 """Why an intent is discarded whose label is not taught; why one is held whose sentence means something else to others.
 """
 
+LOOK_FAILED: Final = "look-failed"
+"""Why a sample is held at which whoever looked at it failed, or ended."""
+
 TRIGGER: Final = "trigger"
 """Why a sample is held whose words a model wrote where nobody says them."""
 
@@ -57,6 +60,7 @@ EXPLAINED: Final[dict[str, str]] = {
     "foreign-letters": "the text has letters of another alphabet than its language, or mixes alphabets in one word",
     LABEL_UNKNOWN: "its label is not one of those that this server teaches; see `corpus labels`",
     LABEL_CONFLICT: "other people say that the same sentence means something else",
+    LOOK_FAILED: "whoever looked at it failed or ended: a clip made to do that, or a defect of ours",
     MANY_SPEAKERS: "one voice seems to give way to another: did everybody in it agree?",
     "personal-card": "the text seems to hold the number of a payment card",
     "personal-email": "the text seems to hold an e-mail address",

@@ -4,30 +4,36 @@ The parent reads a clip's bytes and checks their digest, a child that can open n
 them. So many pages are under way and no more, however many samples there are: memory does not grow with the corpus.
 Results are kept in this process's memory alone, a bounded number of them, by the digest of what they were made from.
 They describe a person's recording, so they are that person's data, and what is never written cannot outlive an erasure.
+
+A clip at which whoever looks fails or ends is asked about again alone, and then held for a person: it takes neither its
+page nor its run with it.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import BrokenExecutor, CancelledError, Future
+from concurrent.futures import BrokenExecutor, Future
 from dataclasses import dataclass
 from itertools import chain, islice
 from types import TracebackType
 from typing import Self
 
 from projectone.errors import DataError, DigestMismatchError
-from projectone.server.corpus.validation import Findings
+from projectone.server.corpus.validation import LOOK_FAILED, Findings
 from projectone.server.pipeline.ports import Look
-from projectone.server.work.look import Engine, Question, look
+from projectone.server.work.look import Engine, Page, Question, look
 from projectone.server.work.remembered import Remembered
-from projectone.server.work.sealed_pool import SealedPool
+from projectone.server.work.sealed_pool import SealedPool, warm_up
 
 # A page of half-minute clips is 15 MB; a process takes half a second to start, so few clips are not worth one.
 _PAGE = 16
 _WORTH_A_POOL = 64
 # Under half a kilobyte each.
 _REMEMBERED = 20_000
+# A process may end for another reason than its clip.
+_TRIES_ALONE = 2
+_FAILED = Look(Findings(hold=(LOOK_FAILED,)))
 
 
 @dataclass(frozen=True)
@@ -112,25 +118,59 @@ class Looker:
         if page.future is not None:
             try:
                 found = page.future.result()
-            except (BrokenExecutor, CancelledError):  # a child was killed: what it was asked is answered here
-                found = []
-            for question, fresh in zip(page.asked, found, strict=False):
+            except Exception:  # a process was killed, or failed at one of them: at which one?
+                found = [self._look_alone(question) for question in page.asked]
+            for question, fresh in zip(page.asked, found, strict=True):
                 page.answers[question] = fresh
-                self._known.put(question, fresh)
+                if fresh is not _FAILED:
+                    self._known.put(question, fresh)
         under_way.difference_update(page.asked)
         for question in page.questions:
             # One that an earlier page asked is remembered by now.
             yield page.answers.get(question) or self._look_here(question)
 
+    def _look_alone(self, question: Question) -> Look:
+        """In a process that was asked nothing else.
+
+        Raises:
+            Exception: whatever it is that keeps processes from looking at anything.
+        """
+        content = self._content(question)
+        if isinstance(content, Look):
+            return content
+        for _ in range(_TRIES_ALONE):
+            try:
+                (answer,) = self._ask_now([(question, content)])
+            except Exception:
+                self._ask_now([])
+            else:
+                return answer
+        return _FAILED
+
+    def _ask_now(self, page: Page) -> list[Look]:
+        """What a process answers; the first that is asked after others ended may not be there yet."""
+        future = self.engine.submit(page) or self.engine.submit(page)
+        if future is None:
+            raise BrokenExecutor("no process that looks at clips can be started")
+        return future.result()
+
     def _look_here(self, question: Question) -> Look:
-        """In this process."""
+        """In this process.
+
+        Raises:
+            Exception: if an ordinary clip cannot be looked at either.
+        """
         if (known := self._known.get(question)) is not None:
             return known
         found = self._content(question)
         if isinstance(found, Look):
             return found
         self.n_decoded += 1
-        answer = look(found, question)
+        try:
+            answer = look(found, question)
+        except Exception:
+            warm_up()
+            return _FAILED
         self._known.put(question, answer)
         return answer
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from projectone.errors import DataError, DigestMismatchError
 from projectone.server.corpus.validation import check_sample
 from projectone.server.evaluation.golden import pcm_digest
 from projectone.server.pipeline.ports import Look
+from projectone.server.work import looking
 from projectone.server.work.look import Page, Question, look, look_at_page
 from projectone.server.work.looking import Looker
 from projectone.server.work.sealed_pool import SealedPool
@@ -143,6 +145,66 @@ def test_a_process_that_looks_can_open_nothing() -> None:
     finally:
         pool.close()
     assert isinstance(refused, PermissionError)
+
+
+class Mortal:
+    """An engine that ends whenever a page holds a poisoned clip."""
+
+    n_pages = 2
+
+    def __init__(self, *poison: Question) -> None:
+        self.poison = set(poison)
+        self.n_deaths = 0
+        self.is_dead = False
+
+    def submit(self, page: Page) -> Future[list[Look]] | None:
+        future: Future[list[Look]] = Future()
+        if self.is_dead or self.poison & {question for question, _ in page}:
+            self.n_deaths += 1
+            future.set_exception(BrokenProcessPool("a process ended abruptly"))
+        else:
+            future.set_result(look_at_page(page))
+        return future
+
+    def close(self) -> None:
+        pass
+
+
+def test_of_a_hundred_clips_one_that_kills_whoever_looks_is_held_and_the_others_are_judged(store: Store) -> None:
+    asked = [store.add(a_clip(seed, duration_s=0.12)) for seed in range(100)]
+    engine = Mortal(asked[41])
+    with Looker(store.read, engine=engine) as looker:
+        found = [answer.findings for answer in looker.look_at(asked)]
+    assert [number for number, findings in enumerate(found) if findings.hold == ("look-failed",)] == [41]
+    assert [findings.discard for findings in found] == [None] * 100
+    assert engine.n_deaths == 3  # in its page, and twice alone
+
+
+def test_where_nothing_can_be_looked_at_no_clip_is_blamed(store: Store) -> None:
+    asked = [store.add(a_clip(seed, duration_s=0.12)) for seed in range(70)]
+    engine = Mortal()
+    engine.is_dead = True
+    with Looker(store.read, engine=engine) as looker, pytest.raises(BrokenProcessPool):
+        list(looker.look_at(asked))
+
+
+def test_a_clip_at_which_looking_fails_here_is_held_unless_it_fails_at_every_clip(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = [store.add(a_clip(seed, duration_s=0.12)) for seed in range(3)]
+    bad = {store.clips[asked[1].clip_sha256]}
+
+    def fail_at_some(content: bytes, question: Question) -> Look:
+        if content in bad:
+            raise MemoryError
+        return look(content, question)
+
+    monkeypatch.setattr(looking, "look", fail_at_some)
+    with Looker(store.read) as looker:
+        assert [answer.findings.hold for answer in looker.look_at(asked)] == [(), ("look-failed",), ()]
+        monkeypatch.setattr(looking, "warm_up", lambda: fail_at_some(next(iter(bad)), asked[1]))
+        with pytest.raises(MemoryError):
+            list(looker.look_at(asked))
 
 
 def test_no_more_questions_are_taken_than_answers_are_under_way(store: Store) -> None:
