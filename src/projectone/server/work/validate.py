@@ -101,10 +101,23 @@ def _intents(arguments: argparse.Namespace, settings: ServerSettings) -> tuple[s
     else:
         folder, subject = Path(arguments.model), arguments.model
     data = arguments.data or (Path(own.golden) if own.golden else None)
-    if data is None:
-        raise SettingsError("--data: expected texts that nobody learned from, or PROJECTONE_SERVER_INTENTS_GOLDEN")
+    rows = [] if data is None else _rows(data)
+    if arguments.data is None:  # as the gate judges: by what people lent, too
+        rows += _lent(own)
+    if not rows and data is None:
+        raise SettingsError(
+            "--data: expected texts that nobody learned from, or PROJECTONE_SERVER_INTENTS_GOLDEN, or sentences that "
+            "people lent (`projectone-server golden --family intents`)"
+        )
     classifier = load_classifier(folder, numerics=arguments.numerics)
-    return subject, judge_intents(classifier, _rows(data), _noise(folder), _required(IntentRequirements(), arguments))
+    return subject, judge_intents(classifier, rows, _noise(folder), _required(IntentRequirements(), arguments))
+
+
+def _lent(settings: ServerSettings) -> list[tuple[str, str | None]]:
+    """Sentences that people lent to judge classifiers, as they were sealed last; none where nothing was sealed."""
+    from projectone.server.work.lent import lent_sentences  # only here is there a database
+
+    return [(text.text, text.label) for text in lent_sentences(settings)]
 
 
 def _safety(arguments: argparse.Namespace, _: ServerSettings) -> tuple[str, Sequence[Finding]]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from tests.fakes.caller import Caller, a_clip
+from tests.fakes.taught_intents import save_honest
 from tests.unit.server.api.conftest import Backend, backend, fresh_home  # noqa: F401 - fixtures
 
 from projectone.contracts import endpoints
@@ -17,8 +18,10 @@ from projectone.server.cli import main
 from projectone.server.corpus.clips import read_sentence
 from projectone.server.corpus.golden_set import GOLDEN, GOLDEN_PERSON, GoldenSets
 from projectone.server.pipeline.models import ModelFolders
+from projectone.server.settings import ServerSettings
 from projectone.server.work.golden import SealedTexts
 from projectone.server.work.intent_scores import IntentScores
+from projectone.server.work.lent import lent_sentences
 
 Ask = Callable[..., Any]
 
@@ -67,6 +70,10 @@ def test_a_sentence_is_lent_accepted_sealed_and_judges(
     assert ask("golden", "seal", "--family", "intents")["n_clips"] == 1
     assert ask("golden", "show", "--family", "intents")["main"]["n_clips"] == 1
     assert ask("golden", "show") == {}, "no set of recordings was sealed"
+    settings = ServerSettings.from_env({"PROJECTONE_SERVER_HOME": str(backend.home)}).of_family("intents")
+    assert [(text.text, text.label) for text in lent_sentences(settings)] == [("how warm is it", "weather")]
+    judged = ask("validate", "--model", str(save_honest(tmp_path / "made")), code=1)
+    assert judged["findings"] and not judged["passed"], "one sentence is too few"
     sealed = SealedTexts(
         GoldenSets(backend.engine, backend.catalog, "intents"),
         "main",
@@ -81,7 +88,8 @@ def test_a_sentence_is_lent_accepted_sealed_and_judges(
     alone = IntentScores(tmp_path, ModelFolders(tmp_path / "models"), None, sealed)
     assert (alone.has_set, "how warm is it" in alone.sentences()) == (True, True)
     judy.withdraw_intents()
-    assert sealed.texts() == [], "a withdrawal takes it from the set too"
+    assert sealed.texts() == lent_sentences(settings) == [], "a withdrawal takes it from the set too"
+    assert "people lent" in ask("validate", "--model", str(tmp_path / "made"), code=2)["error"]["message"]
     assert ("set a timer" in scores.sentences(), alone.has_set) == (True, False)
     assert not any("warm" in sentence for sentence in scores.sentences())
 
