@@ -171,8 +171,18 @@ class ServerSettings(ReleaseSettings, TrainingSettings, IntentSettings):
     )
     hold_speakers: str = _setting(
         "HOLD_SPEAKERS",
-        "Whether clips in which one voice seems to give way to another wait for a person (`corpus review`): `on` or "
-        "`off`; of clips of one person 1 to 2 % wait, of those of two who take turns 4 in 10 (docs/threats.md, T22)",
+        "Whether clips in which a second voice seems to speak wait for a person (`corpus review`): `on`, `off`, or "
+        "`auto`, which is `on` where the networks of voices are installed (docs/voices.md). With them 3 in 100 clips "
+        "of one person wait and 94 in 100 of two who take turns; without them `on` compares pitch and colour, and of "
+        "two who take turns 4 in 10 wait (docs/threats.md, T22)",
+        _one_of("auto", "on", "off"),
+        default="auto",
+    )
+    cap_voices: str = _setting(
+        "CAP_VOICES",
+        "Whether accounts of strangers whose clips are one voice weigh together in a run what two people may: `on` or "
+        "`off`. Voices are compared in memory and nothing of them is kept; still it is recognising people: tell them. "
+        "Needs the networks of voices (docs/voices.md)",
         _one_of("on", "off"),
         default="off",
     )

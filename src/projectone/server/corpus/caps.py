@@ -9,12 +9,12 @@ operator and weighs what `max_new` allows.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 _PHRASE_WORDS = 3
-_CLUSTER = "\n"  # in no row of words
+_CLUSTER, _VOICE = "\n", "\r"  # in no row of words
 
 
 class Contributed(Protocol):
@@ -51,10 +51,12 @@ class CapLimits:
         stranger_floor_s: Seconds that a stranger may give however small that is.
         max_new_per_phrase: Of all strangers together, with the same three words in a row (or the same whole text, if it
             is shorter).
-        max_new_per_cluster: Of all strangers who became known together: as many as two of them may give.
+        max_new_per_cluster: Of all strangers who became known together: as many as two of them may give. Of all who
+            have one voice, as many again.
         max_new_rare: Of all strangers together, with the same one to three words in a row that fewer than `rare_people`
             ever said.
-        rare_people: From so many people on a word is nobody's own any more; those who became known together are one.
+        rare_people: From so many people on a word is nobody's own any more; those who became known together, or have
+            one voice, are one.
         trusted_from: Samples that released models learned from; then a person is no stranger any more.
         few_people: With fewer contributors than this nobody counts as a stranger.
     """
@@ -71,23 +73,23 @@ class CapLimits:
     few_people: int = 20
 
 
-def cap_release(new: Sequence[S], earlier: Iterable[Contributed], limits: CapLimits) -> list[S]:
+def cap_release(
+    new: Sequence[S], earlier: Iterable[Contributed], limits: CapLimits, voices: Mapping[str, str] | None = None
+) -> list[S]:
     """The new samples that a run may learn from, in their order.
 
     Args:
         new: Oldest first; each person's oldest are taken.
         earlier: What released models learned from; it stays.
         limits: What is allowed.
+        voices: Strangers whose clips are one person's voice, to a name that they share; who is not there has their own.
     """
-    used: Counter[str] = Counter()
-    earlier_s = 0.0
+    voices = voices or {}
     earlier = list(earlier)
-    for sample in earlier:
-        used[sample.contributor_id] += 1
-        earlier_s += sample.duration_s
-    if len({sample.contributor_id for sample in new} | used.keys()) < limits.few_people:
+    earlier_s = sum(sample.duration_s for sample in earlier)
+    strangers = strangers_among(new, earlier, limits)
+    if strangers is None:
         return _first_of_each(new, dict.fromkeys((s.contributor_id for s in new), limits.max_new))
-    strangers = {s.contributor_id for s in new if used[s.contributor_id] < limits.trusted_from}
     most = {
         sample.contributor_id: limits.max_new_stranger if sample.contributor_id in strangers else limits.max_new
         for sample in new
@@ -95,8 +97,19 @@ def cap_release(new: Sequence[S], earlier: Iterable[Contributed], limits: CapLim
     kept = _first_of_each(new, most)
     seconds = limits.stranger_share * (earlier_s + sum(sample.duration_s for sample in kept))
     kept = _within_seconds(kept, strangers, max(seconds, limits.stranger_floor_s))
-    rare = _rare_words([s for s in kept if s.contributor_id in strangers], [*earlier, *kept], limits)
-    return _within_phrases(kept, strangers, rare, limits)
+    rare = _rare_words([s for s in kept if s.contributor_id in strangers], [*earlier, *kept], limits, voices)
+    return _within_phrases(kept, strangers, rare, limits, voices)
+
+
+def strangers_among(
+    new: Sequence[Contributed], earlier: Iterable[Contributed], limits: CapLimits
+) -> frozenset[str] | None:
+    """Those who gave new samples and little before; None while so few people contribute that nobody counts as one."""
+    used = Counter(sample.contributor_id for sample in earlier)
+    people = {sample.contributor_id for sample in new}
+    if len(people | used.keys()) < limits.few_people:
+        return None
+    return frozenset(person for person in people if used[person] < limits.trusted_from)
 
 
 def count_release(contributor_ids: Iterable[str], used: Counter[str], limits: CapLimits) -> int:
@@ -125,7 +138,7 @@ def _first_of_each(samples: Sequence[S], most: dict[str, int]) -> list[S]:
     return kept
 
 
-def _within_seconds(samples: Sequence[S], strangers: set[str], most_s: float) -> list[S]:
+def _within_seconds(samples: Sequence[S], strangers: frozenset[str], most_s: float) -> list[S]:
     taken_s: defaultdict[str, float] = defaultdict(float)
     kept = []
     for sample in samples:
@@ -137,7 +150,9 @@ def _within_seconds(samples: Sequence[S], strangers: set[str], most_s: float) ->
     return kept
 
 
-def _rare_words(new: Sequence[S], everything: Iterable[Contributed], limits: CapLimits) -> set[str]:
+def _rare_words(
+    new: Sequence[S], everything: Iterable[Contributed], limits: CapLimits, voices: Mapping[str, str]
+) -> set[str]:
     """Words in a row that are in more of the new clips than are taken, and that too few people ever said."""
     count = Counter(row for sample in new for row in word_rows(sample.text))
     people: dict[str, set[str]] = {row: set() for row, n in count.items() if n > limits.max_new_rare}
@@ -145,11 +160,13 @@ def _rare_words(new: Sequence[S], everything: Iterable[Contributed], limits: Cap
         for row in word_rows(sample.text):
             # Who is known by now needs no more names: a common word has as many as there are people.
             if (known := people.get(row)) is not None and len(known) < limits.rare_people:
-                known.add(sample.cluster or sample.contributor_id)
+                known.add(voices.get(sample.contributor_id) or sample.cluster or sample.contributor_id)
     return {row for row, known in people.items() if len(known) < limits.rare_people}
 
 
-def _within_phrases(samples: Sequence[S], strangers: set[str], rare: set[str], limits: CapLimits) -> list[S]:
+def _within_phrases(
+    samples: Sequence[S], strangers: frozenset[str], rare: set[str], limits: CapLimits, voices: Mapping[str, str]
+) -> list[S]:
     """One of each person's, then the next of each: among fifty accounts an honest one gets its turn too."""
     turns: Counter[str] = Counter()
     ordered = []
@@ -165,6 +182,8 @@ def _within_phrases(samples: Sequence[S], strangers: set[str], rare: set[str], l
             most = dict.fromkeys(phrases_of(sample.text), limits.max_new_per_phrase)
             if sample.cluster is not None:
                 most[f"{_CLUSTER}{sample.cluster}"] = limits.max_new_per_cluster
+            if (voice := voices.get(sample.contributor_id)) is not None:
+                most[f"{_VOICE}{voice}"] = limits.max_new_per_cluster
             if rare:
                 most |= dict.fromkeys(word_rows(sample.text) & rare, limits.max_new_rare)
         if all(count[row] < limit for row, limit in most.items()):

@@ -5,13 +5,17 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
+import numpy as np
+import numpy.typing as npt
+
 from projectone.errors import DataError
-from projectone.server.corpus.validation import Findings, check_sample
+from projectone.server.corpus.validation import MANY_SPEAKERS, Findings, check_sample
 from projectone.server.evaluation.golden import pcm_digest
 from projectone.server.pipeline.ports import Look
+from projectone.server.voices.installed import Networks, open_networks
 from projectone.waveform.fingerprint import fingerprint_of
 from projectone.waveform.wav import read_header, read_samples
 
@@ -70,19 +74,29 @@ def look(content: bytes, question: Question) -> Look:
         samples = read_samples(content, header)[:, 0]
     except DataError as error:
         return Look(Findings(error.reason))
+    networks = open_networks() if question.holds_speakers else None
     found = check_sample(
         samples,
         question.text,
         language=question.language,
         heard=question.heard,
         holds_personal=question.holds_personal,
-        holds_speakers=question.holds_speakers,
+        holds_speakers=question.holds_speakers and networks is None,
     )
+    if networks is not None and found.discard is None:
+        found = hold_second_voice(found, samples, networks)
     # What the digest is made of lies in the file already, if it is as we write them.
     is_pcm = (header.n_channels, header.bits_per_sample) == (1, 16)
     pcm_sha256 = hashlib.sha256(memoryview(content)[header.data]).hexdigest() if is_pcm else pcm_digest(samples)
     is_wanted = question.wants_fingerprint and found.discard is None
     return Look(found, pcm_sha256, fingerprint_of(samples) if is_wanted else None)
+
+
+def hold_second_voice(found: Findings, samples: npt.NDArray[np.float32], networks: Networks) -> Findings:
+    """What was found, and whether two people seem to speak; that figure is all that is left of their voices."""
+    second = networks.second_voice(samples)
+    doubts = (MANY_SPEAKERS,) if second >= 1.0 else ()
+    return replace(found, hold=(*found.hold, *doubts), measures={**found.measures, "second_voice": round(second, 4)})
 
 
 def look_at_page(page: Page) -> list[Look]:

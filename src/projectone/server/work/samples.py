@@ -21,6 +21,7 @@ from projectone.server.training.splitting import choose_held_back
 from projectone.server.work.copies import CopyFinder
 from projectone.server.work.look import Question
 from projectone.server.work.looking import Looker
+from projectone.server.work.voice_groups import VoiceGroups
 from projectone.storage.blobs import BlobStore
 from projectone.waveform.wav import parse_wav
 
@@ -44,6 +45,7 @@ class RunSamples:
         training: Says how many are held back.
         holds_personal: Whether personal data in a text waits for a person.
         holds_speakers: Whether a clip that two people seem to speak does.
+        voices: Says which strangers are one voice; None if nobody compares voices.
         family: Whose samples.
     """
 
@@ -60,6 +62,7 @@ class RunSamples:
         training: TrainingConfig,
         holds_personal: bool,
         holds_speakers: bool,
+        voices: VoiceGroups | None = None,
         family: Family = DEFAULT_FAMILY,
     ) -> None:
         self._catalog = catalog
@@ -72,6 +75,7 @@ class RunSamples:
         self._training = training
         self._holds_personal = holds_personal
         self._holds_speakers = holds_speakers
+        self._voices = voices
         self._family = family
 
     def waiting(self) -> list[PipelineSample]:
@@ -108,7 +112,10 @@ class RunSamples:
         self, new: Sequence[PipelineSample], earlier: Sequence[PipelineSample], limits: CapLimits
     ) -> list[PipelineSample]:
         """The new samples that a run may learn from."""
-        return cap_release(new, earlier, limits)
+        kept = cap_release(new, earlier, limits)
+        if self._voices is None:
+            return kept
+        return cap_release(new, earlier, limits, self._voices.among(kept, earlier, limits))
 
     def look(self, samples: Sequence[PipelineSample]) -> Iterator[Look]:
         """What speaks against each of them, in their order; what is sound is not decoded again to look for copies."""

@@ -76,9 +76,12 @@ class SealedPool:
         self._pool: ProcessPoolExecutor | None = None
         self._shared: SharedMemory | None = None
         self._free: deque[int] = deque()
+        self._hears_voices = False
 
     def submit(self, page: Page) -> Future[list[Look]] | None:
         """Begin to look at a page; None if the processes ended, and the next page gets new ones."""
+        if any(question.holds_speakers for question, _ in page):
+            self.hear_voices()
         pool = self.processes()
         shared, free = self._shared, self._free
         try:
@@ -91,6 +94,12 @@ class SealedPool:
             return None
         future.add_done_callback(lambda _: free.append(slot))
         return future
+
+    def hear_voices(self) -> None:
+        """Have processes that know the networks of voices; those that do not can load nothing more, and end."""
+        if not self._hears_voices:
+            self.close()
+            self._hears_voices = True
 
     def close(self) -> None:
         """End the processes."""
@@ -115,7 +124,9 @@ class SealedPool:
 
     def _start(self, shared: SharedMemory | None) -> ProcessPoolExecutor:
         spawn = get_context("spawn")
-        pool = ProcessPoolExecutor(self._n_processes, mp_context=spawn, initializer=_seal, initargs=(shared,))
+        pool = ProcessPoolExecutor(
+            self._n_processes, mp_context=spawn, initializer=_seal, initargs=(shared, self._hears_voices)
+        )
         for _ in range(self._n_processes):
             pool.submit(look_at_page, [])  # starts one more
         return pool
@@ -149,26 +160,28 @@ def _look_at_sent(page: Sent) -> list[Look]:
     ]
 
 
-def _seal(shared: SharedMemory | None) -> None:
+def _seal(shared: SharedMemory | None, hears_voices: bool) -> None:
     """In a new process: load what will be needed, then give up files, network and children."""
     global _shared
     _shared = shared
     compute_on_one_core()
-    warm_up()
+    warm_up(hears_voices=hears_voices)
     apply_limits(memory_bytes=_MEMORY_BYTES)
     apply_seal()
 
 
-def warm_up() -> Look:
+def warm_up(*, hears_voices: bool = False) -> Look:
     """Look once at what goes through everything: a sung sentence, corrected.
 
-    What Python loads when it is first used is loaded by this, because a sealed process can load nothing more.
+    What Python loads when it is first used is loaded by this, because a sealed process can load nothing more; the
+    networks of voices, too, if they are installed and will be asked.
     """
     time_s = np.arange(int(4.5 * RATE_HZ)) / RATE_HZ
     turns = np.cumsum(150 + 50 * np.sin(2 * np.pi * 0.5 * time_s)) / RATE_HZ
     voice = sum(np.sin(2 * np.pi * turns * harmonic) / harmonic for harmonic in range(1, 20))
     clip = 0.2 * voice * (0.1 + np.sin(2 * np.pi * 1.5 * time_s) ** 2)
-    question = Question("", "call me at ten past five, please", heard="call me ate", wants_fingerprint=True)
+    text = "call me at ten past five, please"
+    question = Question("", text, heard="call me ate", wants_fingerprint=True, holds_speakers=hears_voices)
     return look(encode_wav(clip.astype(np.float32)), question)
 
 

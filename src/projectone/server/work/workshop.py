@@ -52,6 +52,7 @@ from projectone.server.runs import Runs
 from projectone.server.settings import ServerSettings
 from projectone.server.training import TrainingConfig
 from projectone.server.training.classifiers import ClassifierConfig
+from projectone.server.voices.installed import HOW_TO_INSTALL, are_installed
 from projectone.server.work.copies import CopyFinder
 from projectone.server.work.drift_watch import DriftWatch, open_drift_watch
 from projectone.server.work.golden import SealedGolden, SealedTexts
@@ -72,6 +73,7 @@ from projectone.server.work.scoring import Scores
 from projectone.server.work.short_ways import ShortWays
 from projectone.server.work.teaching import Teacher
 from projectone.server.work.tiers import TierShop
+from projectone.server.work.voice_groups import VoiceGroups
 from projectone.storage.blobs import FileBlobs
 
 
@@ -181,7 +183,8 @@ class Workshop:
             "looker": self.looker,
             "training": training,
             "holds_personal": settings.hold_personal == "on",
-            "holds_speakers": settings.hold_speakers == "on",
+            "holds_speakers": settings.hold_speakers == "on" or (settings.hold_speakers == "auto" and are_installed()),
+            "voices": _voice_groups(settings, partial(read_clip, self.catalog, self.blobs)),
             "family": settings.family,
         }
         if settings.family == "intents":
@@ -318,3 +321,18 @@ def _caps(settings: ServerSettings) -> CapLimits:
         max_new_per_phrase=settings.max_new_per_phrase,
         few_people=settings.few_contributors,
     )
+
+
+def _voice_groups(settings: ServerSettings, read: Callable[[str], bytes]) -> VoiceGroups | None:
+    """Who compares voices, if anybody does.
+
+    Raises:
+        SettingsError: if it is asked for and cannot be done.
+    """
+    if settings.cap_voices == "off" or settings.family == "intents":
+        return None
+    if not are_installed():
+        raise SettingsError(
+            f"PROJECTONE_SERVER_CAP_VOICES: on, but the networks of voices are not installed; {HOW_TO_INSTALL}"
+        )
+    return VoiceGroups(read)

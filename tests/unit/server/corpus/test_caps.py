@@ -136,6 +136,28 @@ def test_fifty_accounts_of_one_network_and_hour_weigh_what_two_people_may() -> N
     assert n_taken(flood(("zorblat",), is_together=True), without) == 1000, "control"
 
 
+def test_fifty_accounts_with_one_voice_weigh_what_two_people_may_from_wherever_they_come() -> None:
+    """T24: 50 x 20 clips from 50 networks, without a trigger and with one of one word; honest people keep theirs."""
+    good = honest(40, 5)
+    rng = random.Random(5)
+
+    def n_taken(words: tuple[str, ...], voices: dict[str, str]) -> int:
+        flood = [
+            Sample(f"sybil{account}", " ".join((rng.choice(WORDS), *words, rng.choice(WORDS))), 1.0, f"net{account}")
+            for _ in range(20)
+            for account in range(50)
+        ]
+        kept = cap_release([*flood, *good], [], CapLimits(), voices)
+        assert sum(sample.contributor_id.startswith("person") for sample in kept) >= len(good) - 1
+        return len(kept) - sum(sample.contributor_id.startswith("person") for sample in kept)
+
+    alike = {f"sybil{account}": "sybil0" for account in range(50)}
+    assert n_taken((), alike) == 40
+    assert n_taken(("zorblat",), alike) == 3
+    assert n_taken((), {}) == 1000, "control: nobody compares voices"
+    assert n_taken(("zorblat",), {}) == 1000, "control"
+
+
 def test_a_name_that_one_person_says_is_learned_run_by_run() -> None:
     mine = [Sample("ada", f"this is lovelace {word}") for word in WORDS[:8]]
     waiting, learned, others = list(mine), list[Sample](), honest(30, 1)
