@@ -8,8 +8,10 @@ import pytest
 from projectone.speech.thin_products import thin_product
 
 
-@pytest.mark.parametrize("n_rows", [1, 2, 8, 12, 13, 32, 33])
-@pytest.mark.parametrize(("n_out", "n_in"), [(1, 1), (5, 7), (64, 48), (130, 384), (200, 3_000), (9, 20_000)])
+@pytest.mark.parametrize("n_rows", [1, 2, 3, 4, 8, 12, 13, 32, 33])
+@pytest.mark.parametrize(
+    ("n_out", "n_in"), [(1, 1), (5, 7), (64, 48), (130, 384), (200, 3_000), (9, 20_000), (3, 200_000)]
+)
 def test_a_thin_product_is_that_of_float64(n_rows: int, n_out: int, n_in: int) -> None:
     random = np.random.default_rng(0)
     x = random.standard_normal((n_rows, n_in)).astype(np.float32)
