@@ -19,7 +19,7 @@ from projectone.errors import ConsentError, DataError
 from projectone.server.corpus.caps import CapLimits
 from projectone.server.corpus.duplicates import Copy
 from projectone.server.corpus.validation import Findings
-from projectone.server.evaluation.golden import pcm_digest
+from projectone.server.evaluation.golden import sound_key, to_pcm16
 from projectone.server.notifications.outbox import Message
 from projectone.server.pipeline.models import ModelFolders
 from projectone.server.pipeline.ports import (
@@ -163,7 +163,7 @@ class World:
         except DataError as error:
             return Look(Findings(error.reason))
         reason = None if np.abs(samples).max() > 0.01 else "silence"
-        return Look(Findings(reason, self.doubts.get(sample.sample_id, ())), pcm_digest(samples))
+        return Look(Findings(reason, self.doubts.get(sample.sample_id, ())), sound_key(to_pcm16(samples)))
 
     def _note(self, findings: Mapping[str, Findings], run_id: str) -> int:
         self.marks |= {sample_id: ("held", found.hold[0]) for sample_id, found in findings.items() if found.hold}

@@ -117,8 +117,9 @@ def _band_energies(samples: Float32, hop: int) -> npt.NDArray[np.float64]:
 def _shape(energies: npt.NDArray[np.float64], first: float, last: float) -> Int8:
     """The frames from `first` to `last`, which may lie between frames, as a fingerprint."""
     sums = np.concatenate([np.zeros((1, N_BANDS)), np.cumsum(energies, axis=0)])
-    places, edges = np.arange(len(sums)), np.linspace(first, last, N_PARTS + 1)
-    at_edges = np.stack([np.interp(edges, places, sums[:, band]) for band in range(N_BANDS)], axis=1)
+    edges = np.minimum(np.linspace(first, last, N_PARTS + 1), len(energies))
+    below = np.minimum(edges.astype(np.intp), len(energies) - 1)
+    at_edges = sums[below] + (edges - below)[:, None] * energies[below]
     parts = np.diff(at_edges, axis=0) / ((last - first) / N_PARTS)
     level = float(parts.mean())
     if level <= 0.0:

@@ -19,7 +19,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from projectone.waveform.voice import MIN_MOVEMENT_DB, Voice, measure_voice, quantile
+from projectone.waveform.voice import MIN_MOVEMENT_DB, Voice, halves_under_window, measure_voice, quantile
 
 RATE_HZ = 16_000
 MIN_DURATION_S = 0.1
@@ -38,7 +38,8 @@ _MIN_SPEECH_S = 0.05
 _FRAME = 400  # 25 ms
 _HOP = 160  # 10 ms
 _BLOCK = 80
-_ONES: Final = np.ones(_BLOCK, np.float32)  # a product with them is the quickest sum of rows
+_AT_ONCE = 64_000  # 256 kB
+_ONES: Final = np.ones(_BLOCK, np.float32)
 
 Float32 = npt.NDArray[np.float32]
 
@@ -79,28 +80,32 @@ class Quality:
     voice: Voice
 
 
-def measure_quality(samples: Float32) -> Quality:
-    """The figures of a clip of 16 kHz mono samples, shape (n,), finite and not empty."""
-    offset, highest, lowest = float(samples.mean()), float(samples.max()), float(samples.min())
-    centred = samples - np.float32(offset)
-    squares = np.square(centred)
-    levels = _frame_levels(squares)
+def measure_quality(samples: Float32, *, closely: bool = False) -> Quality:
+    """The figures of a clip of 16 kHz mono samples, shape (n,), finite and not empty.
+
+    Args:
+        samples: The clip.
+        closely: Whether to look for voices in more frames than it takes to know that there is one.
+    """
+    offset, highest, lowest = _mean(samples), float(samples.max()), float(samples.min())
+    energies = _measure_energies(samples, offset)
+    levels = _frame_levels(energies)
     ordered = np.sort(levels)
     return Quality(
         duration_s=len(samples) / RATE_HZ,
         peak_db=_decibels(max(highest - offset, offset - lowest) ** 2),
-        level_db=_decibels(float(centred @ centred) / len(centred)),
+        level_db=_decibels(energies.mean),
         dc_offset=offset,
         clipped_share=_clipped_share(samples) if max(highest, -lowest) >= _CLIPPED_FROM else 0.0,
         spread_db=quantile(ordered, 0.9) - quantile(ordered, 0.1),
         speech_s=float(np.count_nonzero(levels > levels.max() - 25.0)) * _HOP / RATE_HZ,
-        voice=measure_voice(centred, squares),
+        voice=measure_voice(samples, offset, energies.under_window, closely=closely),
     )
 
 
 def level_spread_db(samples: Float32) -> float:
     """How far loud frames (90 %) of 16 kHz mono samples stand over quiet ones (10 %): speech over its noise."""
-    ordered = np.sort(_frame_levels(np.square(samples - samples.mean(dtype=np.float32))))
+    ordered = np.sort(_frame_levels(_measure_energies(samples, _mean(samples))))
     return quantile(ordered, 0.9) - quantile(ordered, 0.1)
 
 
@@ -111,7 +116,8 @@ def why_unusable(samples: Float32) -> str | None:
 
 def why_unmeasurable(samples: Float32) -> str | None:
     """The reason why a clip cannot even be measured; None if it can."""
-    if not np.isfinite(samples).all():
+    # What is not finite makes the sum of squares so, which is quicker to see; a sum may overflow, too.
+    if not np.isfinite(samples @ samples) and not np.isfinite(samples).all():
         return "not-finite"
     return "too-short" if len(samples) < MIN_DURATION_S * RATE_HZ else None
 
@@ -129,22 +135,63 @@ def judge_quality(quality: Quality) -> str | None:
     return None
 
 
+@dataclass(frozen=True)
+class _Energies:
+    """Of a clip without its offset.
+
+    Attributes:
+        mean: Mean power.
+        blocks: Sum of squares of each 80 samples, shape (n // 80,).
+        under_window: What `measure_voice` needs, shape (n // 320, 2).
+    """
+
+    mean: float
+    blocks: Float32
+    under_window: Float32
+
+
+def _measure_energies(samples: Float32, offset: float) -> _Energies:
+    """In pieces that stay in the processor's cache: each is read from memory once."""
+    blocks, under_window, rest = [], [], 0.0
+    for start in range(0, len(samples), _AT_ONCE):
+        squares = samples[start : start + _AT_ONCE] - np.float32(offset)
+        np.square(squares, out=squares)
+        blocks.append(_block_sums(squares))
+        under_window.append(halves_under_window(squares))
+        rest = float(squares[len(squares) // _BLOCK * _BLOCK :].sum())
+    sums = np.concatenate(blocks)
+    mean = (float(sums.sum(dtype=np.float64)) + rest) / len(samples)
+    return _Energies(mean, sums, np.concatenate(under_window))
+
+
+def _mean(values: Float32) -> float:
+    """The mean, from the sums of blocks: a third of the time of `np.mean`, and no less exact."""
+    rest = values[len(values) // _BLOCK * _BLOCK :]
+    return (float(_block_sums(values).sum(dtype=np.float64)) + float(rest.sum())) / len(values)
+
+
+def _block_sums(values: Float32) -> Float32:
+    """Of each 80 values, shape (n // 80,); a product is the quickest sum of rows."""
+    sums: Float32 = values[: len(values) // _BLOCK * _BLOCK].reshape(-1, _BLOCK) @ _ONES
+    return sums
+
+
 def _clipped_share(samples: Float32) -> float:
     return float(np.count_nonzero(np.abs(samples) >= _CLIPPED_FROM)) / len(samples)
 
 
-def _frame_levels(squares: Float32) -> npt.NDArray[np.float64]:
-    """Level of each frame in dB, shape (n_frames,), from the squares of samples; less than a frame is one."""
-    if len(squares) < _FRAME:
-        powers = np.array([np.mean(squares)])
+def _frame_levels(energies: _Energies) -> npt.NDArray[np.float64]:
+    """Level of each frame in dB, shape (n_frames,); less than a frame is one."""
+    n_blocks = _FRAME // _BLOCK
+    if len(energies.blocks) < n_blocks:
+        powers = np.array([energies.mean])
     else:
         # Frames overlap: each is the sum of five blocks of which the next one shares three.
-        energies = squares[: len(squares) // _BLOCK * _BLOCK].reshape(-1, _BLOCK) @ _ONES
-        n_frames = (len(squares) - _FRAME) // _HOP + 1
-        stop = n_frames * _HOP // _BLOCK
-        powers = np.zeros(n_frames, np.float32)
-        for first in range(_FRAME // _BLOCK):
-            powers += energies[first : first + stop : _HOP // _BLOCK]
+        step = _HOP // _BLOCK
+        stop = (len(energies.blocks) - n_blocks) // step * step + 1
+        powers = np.zeros((stop + step - 1) // step, np.float32)
+        for first in range(n_blocks):
+            powers += energies.blocks[first : first + stop : step]
         powers /= _FRAME
     # The floor keeps digital silence between words from making the scale endless.
     levels: npt.NDArray[np.float64] = 10.0 * np.log10(powers.astype(np.float64) + 1e-10)

@@ -58,6 +58,42 @@ def test_a_whisper_moves_and_a_held_vowel_has_a_pitch_and_neither_is_noise() -> 
     assert not measure_voice(vowel).is_noise
 
 
+def test_a_glance_hears_a_voice_in_fewer_frames_and_noise_gets_the_full_look() -> None:
+    for duration_s in (3.0, 10.0, 30.0):
+        clip = speechlike(np.random.default_rng(4), duration_s)
+        glance, full = measure_quality(clip).voice, measure_quality(clip, closely=True).voice
+        assert 25 <= glance.n_frames < 50 <= full.n_frames
+        assert full.voicing > glance.voicing - 1e-4 > 0.5, "its frames are among those of the full look"
+        assert glance.snr_db == full.snr_db, "that is of all frames"
+        assert glance.speaker_change is None
+        assert full.speaker_change is not None
+    noise = (0.2 * coloured(10 * RATE, 0.5, np.random.default_rng(4))).astype(np.float32)
+    assert measure_quality(noise).voice == measure_quality(noise, closely=True).voice
+    assert measure_quality(noise).voice.is_noise
+
+
+def test_a_glance_and_the_full_look_judge_vowels_in_noise_alike() -> None:
+    random = np.random.default_rng(5)
+    verdicts = []
+    for vowel_s in (0.0, 0.2, 1.0, 5.0):
+        for _ in range(6):
+            clip = (0.2 * coloured(8 * RATE, 0.5, random)).astype(np.float32)
+            clip[RATE : RATE + int(vowel_s * RATE)] += speechlike(random, 5.0)[: int(vowel_s * RATE)]
+            glance, full = measure_quality(clip), measure_quality(clip, closely=True)
+            assert judge_quality(glance) == judge_quality(full)
+            verdicts.append((judge_quality(full), glance.voice.n_frames < full.voice.n_frames))
+    assert {("no-speech", False), (None, False), (None, True)} == set(verdicts)
+
+
+def test_an_offset_changes_no_figure_of_a_voice() -> None:
+    clip = speechlike(np.random.default_rng(6), 3.0)
+    here, there = measure_quality(clip), measure_quality(clip + np.float32(0.1))
+    assert there.dc_offset == pytest.approx(here.dc_offset + 0.1, abs=1e-5)
+    assert there.voice.voicing == pytest.approx(here.voice.voicing, abs=1e-3)
+    assert there.voice.snr_db == pytest.approx(here.voice.snr_db, abs=0.05)
+    assert there.voice.n_frames == here.voice.n_frames
+
+
 def test_the_figures_are_what_they_say() -> None:
     random = np.random.default_rng(2)
     clip = random.normal(0, 0.001, 2 * RATE).astype(np.float32)

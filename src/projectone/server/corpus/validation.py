@@ -121,9 +121,10 @@ def check_sample(
         return Findings("text-empty")
     if (reason := why_unmeasurable(samples)) is not None:
         return Findings(reason)
-    quality = measure_quality(samples)
+    quality = measure_quality(samples, closely=holds_speakers)
     figures = {**vars(quality), **vars(quality.voice)}
-    measures = {name: round(float(value), 4) for name, value in figures.items() if name != "voice"}
+    del figures["voice"]
+    measures = {name: round(float(value), 4) for name, value in figures.items() if value is not None}
     measures["characters_per_s"] = round(len(text) / quality.duration_s, 4)
     if heard is not None:
         measures |= measure_edits(heard, text)
@@ -132,7 +133,9 @@ def check_sample(
         discard = "text-rate"
     if discard is not None:
         return Findings(discard, (), measures)
-    speakers = (MANY_SPEAKERS,) if holds_speakers and quality.voice.speaker_change >= MANY_SPEAKERS_NATS else ()
+    change = quality.voice.speaker_change
+    is_two = holds_speakers and change is not None and change >= MANY_SPEAKERS_NATS
+    speakers = (MANY_SPEAKERS,) if is_two else ()
     return Findings(None, (*doubts_of(text, language, holds_personal), *speakers), measures)
 
 

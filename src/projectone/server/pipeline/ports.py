@@ -37,12 +37,13 @@ class Look:
 
     Attributes:
         findings: What speaks against it.
-        pcm_sha256: `pcm_digest` of its sound, None if there is none.
+        content_key: What every copy of it has, too, whatever file it came in: `sound_key` of its sound, None if there is
+            none; `words_digest` where a sample is words.
         fingerprint: What it sounds like, if that was asked and nothing speaks against it.
     """
 
     findings: Findings
-    pcm_sha256: str | None = None
+    content_key: str | None = None
     fingerprint: Fingerprint | None = field(default=None, compare=False)
 
 
@@ -169,7 +170,7 @@ class Ports:
         read_clip: 16 kHz mono samples of a clip.
         look: What speaks against each of the samples, with the figures of its clip, in their order.
         note: Keeps what was found about samples that wait; gives how many the run holds for a person.
-        golden_clips: `pcm_digest` of every recording that must never be trained on.
+        golden_clips: `sound_key` of every recording that must never be trained on.
         golden_speakers: Names of those who speak in them; nobody's voice may be on both sides.
         near_golden: Ids of samples that sound like a golden recording.
         copies: Samples, in the order in which they came, that sound like another of them; and that one, by id.

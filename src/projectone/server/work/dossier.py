@@ -187,13 +187,14 @@ def _write(facts: dict[str, Any]) -> str:
     length = "" if facts["kind"] == "intent" else f", {facts['duration_s']:.2f} s"
     lines.append(f"clip      {clip['state']}{length}" + (f"  {clip['path']}" if clip["path"] else ""))
     if measured is not None and "peak_db" in measured:
+        frames = f" (voice and colour in {measured['n_frames']:.0f} frames)" if "n_frames" in measured else ""
         lines.append(
             f"measured  peak {measured['peak_db']:.1f} dB, level {measured['level_db']:.1f} dB, "
             f"offset {measured['dc_offset']:.3f}, clipped {measured['clipped_share']:.1%}, "
             f"spread {measured['spread_db']:.1f} dB, loud for {measured['speech_s']:.2f} s, "
             f"noise {measured['snr_db']:.0f} dB below, pitch {measured['voicing']:.2f}, "
             f"colour moves {measured['movement_db']:.1f} dB, voice in {measured['speech_ratio']:.0%}, "
-            f"{measured['characters_per_s']:.1f} characters/s"
+            f"{measured['characters_per_s']:.1f} characters/s{frames}"
         )
         if "edit_share" in measured:
             lines.append(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
@@ -13,7 +12,7 @@ import numpy.typing as npt
 
 from projectone.errors import DataError
 from projectone.server.corpus.validation import MANY_SPEAKERS, Findings, check_sample
-from projectone.server.evaluation.golden import pcm_digest
+from projectone.server.evaluation.golden import sound_key, to_pcm16
 from projectone.server.pipeline.ports import Look
 from projectone.server.voices.installed import Networks, open_networks
 from projectone.waveform.fingerprint import fingerprint_of
@@ -85,11 +84,11 @@ def look(content: bytes, question: Question) -> Look:
     )
     if networks is not None and found.discard is None:
         found = hold_second_voice(found, samples, networks)
-    # What the digest is made of lies in the file already, if it is as we write them.
+    # What the key is made of lies in the file already, if it is as we write them.
     is_pcm = (header.n_channels, header.bits_per_sample) == (1, 16)
-    pcm_sha256 = hashlib.sha256(memoryview(content)[header.data]).hexdigest() if is_pcm else pcm_digest(samples)
+    pcm = np.frombuffer(memoryview(content)[header.data], "<i2") if is_pcm else to_pcm16(samples)
     is_wanted = question.wants_fingerprint and found.discard is None
-    return Look(found, pcm_sha256, fingerprint_of(samples) if is_wanted else None)
+    return Look(found, sound_key(pcm), fingerprint_of(samples) if is_wanted else None)
 
 
 def hold_second_voice(found: Findings, samples: npt.NDArray[np.float32], networks: Networks) -> Findings:

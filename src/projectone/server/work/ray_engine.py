@@ -65,7 +65,7 @@ def look_to_json(look: Look) -> str:
     found, heard = look.findings, look.fingerprint
     plain: dict[str, Any] = {
         "findings": {"discard": found.discard, "hold": list(found.hold), "measures": dict(found.measures)},
-        "pcm_sha256": look.pcm_sha256,
+        "content_key": look.content_key,
         "fingerprint": None,
     }
     if heard is not None:
@@ -82,7 +82,7 @@ def look_from_json(text: str) -> Look:
         whole, core = (np.frombuffer(bytes.fromhex(heard[name]), np.int8) for name in ("whole", "core"))
         heard = Fingerprint(whole=whole, core=core, whole_s=heard["whole_s"], core_s=heard["core_s"])
     findings = Findings(found["discard"], tuple(found["hold"]), found["measures"])
-    return Look(findings, plain["pcm_sha256"], heard)
+    return Look(findings, plain["content_key"], heard)
 
 
 class RayEngine:

@@ -22,7 +22,7 @@ class _Packed:
     hold: tuple[str, ...]
     names: tuple[str, ...]
     figures: bytes
-    pcm: bytes | None
+    key: bytes | None
     fingerprint: Fingerprint | None
 
 
@@ -45,7 +45,7 @@ class Remembered:
             return None
         figures = array("d", packed.figures)
         findings = Findings(packed.discard, packed.hold, dict(zip(packed.names, figures, strict=True)))
-        return Look(findings, packed.pcm.hex() if packed.pcm else None, packed.fingerprint)
+        return Look(findings, packed.key.hex() if packed.key else None, packed.fingerprint)
 
     def put(self, question: Question, answer: Look) -> None:
         """Keep an answer as the newest one."""
@@ -57,7 +57,7 @@ class Remembered:
             found.hold,
             self._names.setdefault(names, names),
             array("d", found.measures.values()).tobytes(),
-            bytes.fromhex(answer.pcm_sha256) if answer.pcm_sha256 else None,
+            bytes.fromhex(answer.content_key) if answer.content_key else None,
             answer.fingerprint,
         )
         self._packed.move_to_end(key)

@@ -94,7 +94,7 @@ class Scores:
 
     def clip_digests(self) -> frozenset[str]:
         """Recordings that must not be trained on; none where no set is configured."""
-        return frozenset(clip.sha256 for clip in self.golden().clips) if self.has_set else frozenset()
+        return frozenset(clip.key for clip in self.golden().clips) if self.has_set else frozenset()
 
     def recordings(self) -> list[Samples]:
         """The recordings themselves, one channel at 16 kHz each; none where no set is configured."""

@@ -7,7 +7,15 @@ import pytest
 from projectone.contracts.base import canonical_json, sha256_hex
 from projectone.contracts.scores import Domain
 from projectone.errors import EvaluationError
-from projectone.server.evaluation.golden import GoldenClip, golden_set, load_golden, pcm_digest, refuse_overlap
+from projectone.server.evaluation.golden import (
+    GoldenClip,
+    golden_set,
+    load_golden,
+    pcm_digest,
+    refuse_overlap,
+    sound_key,
+    to_pcm16,
+)
 
 
 @dataclass(frozen=True)
@@ -58,3 +66,10 @@ def test_a_clip_that_was_trained_on_is_refused_whatever_its_rounding() -> None:
     with pytest.raises(EvaluationError, match=r"1 of 2 clips .* \['b'\]"):
         refuse_overlap(golden, {pcm_digest(stored.astype(np.float32))})
     refuse_overlap(golden, {pcm_digest(clip("c", seed=3).samples)})
+
+
+def test_the_same_sound_has_the_same_key_and_another_sound_or_length_has_another() -> None:
+    one = clip("a")
+    rounded = (to_pcm16(one.samples) / 32768.0).astype(np.float32)
+    assert sound_key(to_pcm16(rounded)) == one.key == replace(one, text="blue").key
+    assert one.key not in {clip("a", seed=1).key, sound_key(to_pcm16(one.samples)[:-1]), one.sha256}

@@ -11,7 +11,7 @@ from tests.fakes.tiny_whisper import say
 
 from projectone.server.corpus.datasets import speaker_of
 from projectone.server.corpus.validation import Findings
-from projectone.server.evaluation.golden import pcm_digest
+from projectone.server.evaluation.golden import sound_key, to_pcm16
 from projectone.server.pipeline import ingest as node
 from projectone.server.pipeline.ingest import ingest, read_sealed, seal_batch
 from projectone.server.pipeline.ports import Look, PipelineSample
@@ -34,7 +34,7 @@ def test_each_discard_has_its_reason(world: World) -> None:
     del world.clips[world.add("missing").clip_sha256]
     damaged = world.add("damaged")
     golden = world.add("golden")
-    world.golden = frozenset({pcm_digest(world.clips[golden.clip_sha256])})
+    world.golden = frozenset({sound_key(to_pcm16(world.clips[golden.clip_sha256]))})
 
     def look(samples: Sequence[PipelineSample]) -> list[Look]:
         return [Look(Findings("clip-damaged")) if sample is damaged else world.look(sample) for sample in samples]
@@ -56,7 +56,7 @@ def test_a_golden_recording_is_found_in_another_container(world: World) -> None:
     sample = world.add("copy")
     samples = world.clips[sample.clip_sha256]
     rounded = np.rint(samples * 32768.0) / 32768.0  # as 16-bit PCM gives it back
-    world.golden = frozenset({pcm_digest(rounded.astype(np.float32))})
+    world.golden = frozenset({sound_key(to_pcm16(rounded.astype(np.float32)))})
     assert ingest(START, world.ports())["deployment_status"] == "no-data"
     assert world.marks == {"copy": ("discarded", "golden-overlap")}
 
@@ -93,7 +93,7 @@ def test_the_dataset_is_cumulative_and_says_what_is_new(world: World) -> None:
 def test_a_clip_that_joined_the_golden_set_later_leaves_the_training_data(world: World) -> None:
     old = world.add("old", is_new=False)
     world.add("new")
-    world.golden = frozenset({pcm_digest(world.clips[old.clip_sha256])})
+    world.golden = frozenset({sound_key(to_pcm16(world.clips[old.clip_sha256]))})
     state = ingest(START, world.ports())
     assert [entry.sample_id for entry in world.datasets[state["processed_data_path"]]] == ["new"]
     assert world.marks == {}

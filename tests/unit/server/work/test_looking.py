@@ -14,7 +14,7 @@ from tests.hostile.audio_families import speechlike
 from projectone.contracts.base import sha256_hex
 from projectone.errors import DataError, DigestMismatchError
 from projectone.server.corpus.validation import check_sample
-from projectone.server.evaluation.golden import pcm_digest
+from projectone.server.evaluation.golden import sound_key, to_pcm16
 from projectone.server.pipeline.ports import Look
 from projectone.server.work import looking
 from projectone.server.work.look import Page, Question, look, look_at_page
@@ -55,7 +55,7 @@ def store() -> Store:
 def test_a_look_says_what_the_checks_say_and_names_the_sound() -> None:
     clip = a_clip()
     samples = parse_wav(clip).samples[:, 0]
-    assert look(clip, Question("x", "seven")) == Look(check_sample(samples, "seven"), pcm_digest(samples))
+    assert look(clip, Question("x", "seven")) == Look(check_sample(samples, "seven"), sound_key(to_pcm16(samples)))
     assert look(b"no sound", Question("x", "seven")).findings.discard == "wav-not-riff"
     assert look(SILENCE, Question("x", "seven")).findings.discard == "silence"
 
