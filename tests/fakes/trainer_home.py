@@ -56,6 +56,8 @@ class TrainerHome:
             # In a language of tones some sounds without speech are words, and a base of chance knows neither times nor
             # silence: the gate is asked for the rest.
             "PROJECTONE_SERVER_GATE_WITHOUT": "silence,timestamps",
+            # Nobody can say how many people a row of tones is; networks of voices may be installed here or not.
+            "PROJECTONE_SERVER_HOLD_SPEAKERS": "off",
             **{f"PROJECTONE_SERVER_{name}": value for name, value in variables.items()},
         }
         self.settings = ServerSettings.from_env(self.variables)

@@ -135,6 +135,8 @@ def backend_for(options: DemoOptions, stage: Stage) -> Backend:
         "TRIAGE": "off",
         # Nobody sits there to decide: what is held is set aside, and the story goes on.
         "APPROVAL": "never",
+        # The same story on every machine, whether it has the networks of voices or not.
+        "HOLD_SPEAKERS": "off",
         **{f"TRAINING_{name}": value for name, value in options.training.items()},
         **options.settings,
     }

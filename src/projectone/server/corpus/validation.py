@@ -29,7 +29,7 @@ _MAX_CHARACTERS_PER_S = 35.0
 _ALLOWED_CHARACTERS = 5
 
 MANY_SPEAKERS: Final = "many-speakers"
-"""Why a sample is held in which one voice seems to give way to another."""
+"""Why a sample is held in which a second voice seems to speak."""
 
 LABEL_UNKNOWN: Final = "label-unknown"
 LABEL_CONFLICT: Final = "label-conflict"
@@ -61,7 +61,7 @@ EXPLAINED: Final[dict[str, str]] = {
     LABEL_UNKNOWN: "its label is not one of those that this server teaches; see `corpus labels`",
     LABEL_CONFLICT: "other people say that the same sentence means something else",
     LOOK_FAILED: "whoever looked at it failed or ended: a clip made to do that, or a defect of ours",
-    MANY_SPEAKERS: "one voice seems to give way to another: did everybody in it agree?",
+    MANY_SPEAKERS: "a second voice seems to speak: did everybody in it agree?",
     "personal-card": "the text seems to hold the number of a payment card",
     "personal-email": "the text seems to hold an e-mail address",
     "personal-iban": "the text seems to hold the number of a bank account",

@@ -13,7 +13,8 @@ def voices(*names: int) -> np.ndarray:
     """Stretches, each of the voice of its number, with a little chance."""
     random = np.random.default_rng(sum(names))
     vectors = np.eye(256, dtype=np.float32)[list(names)] + 0.01 * random.standard_normal((len(names), 256))
-    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    unit: np.ndarray = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    return unit
 
 
 def test_the_second_speaker_counts_where_they_say_most() -> None:
