@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from projectone.contracts.assist import as_target
-from projectone.contracts.releases import channel_of, line_of
+from projectone.contracts.releases import DEFAULT_TIER, channel_of, line_of
 from projectone.contracts.scores import EvaluationReport, Verdict
-from projectone.contracts.versions import Family
+from projectone.contracts.versions import DEFAULT_FAMILY, Family
 from projectone.errors import ContractError, DataError
 from projectone.server.approvals import Approvals, questions_of
 from projectone.server.corpus.catalog import Catalog
@@ -20,11 +20,20 @@ from projectone.server.database import Engine
 from projectone.server.delivery.ledger import Ledger
 from projectone.server.delivery.signing import load_signer
 from projectone.server.evaluation.checks.protocol import INTENT_WORDS, SPEECH_WORDS
-from projectone.server.evaluation.decision import Decision, compare_clips, compare_facts, compare_slices
+from projectone.server.evaluation.decision import (
+    Decision,
+    TierDecision,
+    compare_clips,
+    compare_facts,
+    compare_slices,
+    read_tier,
+)
 from projectone.server.runs import Effects, RunRow, Runs
 from projectone.storage.blobs import FileBlobs
 
-_EVALUATION, _VERDICT = "model_evaluation", "verdict"  # where the trainer keeps what it judged
+# Where the trainer keeps what it judged.
+_EVALUATION, _VERDICT = "model_evaluation", "verdict"
+_DEPLOYMENT, _TIER = "deploy_model", "tier-"
 _ALL_RUNS = 1_000_000
 _MEDIA_TYPES = {".wav": "audio/wav", ".flac": "audio/flac"}
 
@@ -69,17 +78,26 @@ class DecisionReader:
         home: Of the server: kept scores and sealed recordings lie below it.
         golden: Manifest of the golden recordings that lie open, if there is one.
         golden_key: Where the key lies that signs the sealed golden set.
+        tiers: The forms that a release of speech has beside the default one.
         catalog: Opens what people lent to the golden set. Without it their words stay closed: a file that is handed
             around is no place for them.
     """
 
     def __init__(
-        self, engine: Engine, *, home: Path, golden: Path | None, golden_key: Path, catalog: Catalog | None = None
+        self,
+        engine: Engine,
+        *,
+        home: Path,
+        golden: Path | None,
+        golden_key: Path,
+        tiers: Sequence[str] = (),
+        catalog: Catalog | None = None,
     ) -> None:
         self._engine = engine
         self._home = home
         self._golden = golden
         self._golden_key = golden_key
+        self._tiers = tuple(tiers)
         self._catalog = catalog
         self._effects = Effects(engine, guard=lambda connection: None)  # it is only read here
         self._ledger = Ledger(engine)
@@ -112,8 +130,23 @@ class DecisionReader:
             n_same=n_same,
             facts=() if reports is None else compare_facts(*reports),
             is_complete=reports is not None,
+            tiers=self._read_tiers(run),
             wording=INTENT_WORDS if run.family == "intents" else SPEECH_WORDS,
         )
+
+    def _read_tiers(self, run: RunRow) -> tuple[TierDecision, ...]:
+        """Every form that was made, and those that will be while the run goes on."""
+        if run.family != DEFAULT_FAMILY:
+            return ()
+        may_come = run.state in ("requested", "running", "waiting")
+        found = []
+        released = self._ledger.find(run.run_id)
+        names = (*self._tiers, *(() if released is None else released.tiers))
+        for tier in dict.fromkeys(name for name in names if name != DEFAULT_TIER):
+            made = self._effects.find(run.run_id, _DEPLOYMENT, f"{_TIER}{tier}")
+            if made is not None or (may_come and tier in self._tiers):
+                found.append(read_tier(tier, made))
+        return tuple(found)
 
     def play(self, clip_id: str) -> Sound:
         """A golden recording.

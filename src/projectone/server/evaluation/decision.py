@@ -61,6 +61,40 @@ class SliceChange:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TierDecision:
+    """What became of the model in one form, judged by the numbers in its package.
+
+    Attributes:
+        name: The tier.
+        wer: Its word error rate, a fraction; None where it was not scored.
+        verdict: Against what its devices have; None where it was not judged.
+        cost: The same model in fewer bits against itself; None where it was not judged.
+        objections: Why it is left out; empty where it is not.
+    """
+
+    name: str
+    wer: float | None = None
+    verdict: Verdict | None = None
+    cost: Verdict | None = None
+    objections: tuple[str, ...] = ()
+
+    @property
+    def outcome(self) -> str:
+        """In words."""
+        if self.objections:
+            return "left out"
+        return "waits" if self.verdict is None else "goes out"
+
+
+def read_tier(name: str, made: Mapping[str, Any] | None) -> TierDecision:
+    """A tier's decision from what its run remembers of it; None where it was not made yet."""
+    if made is None:
+        return TierDecision(name=name)
+    verdicts = {part: Verdict.model_validate(made[part]) for part in ("verdict", "cost") if made.get(part)}
+    return TierDecision(name=name, wer=made.get("wer"), objections=tuple(made["objections"]), **verdicts)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Decision:
     """Everything that the page shows.
 
@@ -69,6 +103,7 @@ class Decision:
         worse: Clips that lost, the most first.
         n_same: Clips with as many errors as before.
         facts: What else the reports hold, by name: of production, of the candidate.
+        tiers: The forms beside the default one, whose numbers everything else here is of.
         wording: What was counted, in words.
     """
 
@@ -84,11 +119,23 @@ class Decision:
     n_same: int
     facts: tuple[tuple[str, str, str], ...]
     is_complete: bool
+    tiers: tuple[TierDecision, ...] = ()
     wording: Wording = SPEECH_WORDS
 
     def to_json(self) -> dict[str, Any]:
         """For programs."""
-        return {**asdict(self), "verdict": self.verdict.model_dump(mode="json")}
+        tiers = [
+            {
+                "name": tier.name,
+                "outcome": tier.outcome,
+                "wer": tier.wer,
+                "verdict": None if tier.verdict is None else tier.verdict.model_dump(mode="json"),
+                "cost": None if tier.cost is None else tier.cost.model_dump(mode="json"),
+                "objections": list(tier.objections),
+            }
+            for tier in self.tiers
+        ]
+        return {**asdict(self), "verdict": self.verdict.model_dump(mode="json"), "tiers": tiers}
 
 
 def words_of(reference: str, hypothesis: str) -> tuple[Word, ...]:

@@ -64,12 +64,15 @@ def _made_and_judged(tier: str, deployment: Deployment, ports: Ports, tiers: Tie
         tiers.drop(candidate.package_sha256)
         return {"package": None, "verdict": None, "objections": [f"what is in its package cannot be used: {error}"]}
     verdict = tiers.judge(_before(tier, deployment, tiers, own), report, own)
-    objections = [*_damages(report, own, ports), *_doubts(verdict, deployment, ports)]
+    cost = ports.judge(own, report)
+    objections = [*_damages(cost), *_doubts(verdict, deployment, ports)]
     if objections:
         tiers.drop(candidate.package_sha256)
     return {
         "package": None if objections else package,
+        "wer": report.wer.value,
         "verdict": verdict.model_dump(mode="json"),
+        "cost": cost.model_dump(mode="json"),
         "objections": objections,
     }
 
@@ -84,9 +87,8 @@ def _before(tier: str, deployment: Deployment, tiers: TierPorts, own: Evaluation
     return deployment.production_report or own
 
 
-def _damages(report: EvaluationReport, own: EvaluationReport, ports: Ports) -> list[str]:
+def _damages(cost: Verdict) -> list[str]:
     """What fewer bits do to this model, whatever its devices had before."""
-    cost = ports.judge(own, report)
     if cost.decision == "reject":
         return [f"fewer bits damage it: {'; '.join(cost.reasons)}"]
     if cost.gain_low < -MOST_LOST:

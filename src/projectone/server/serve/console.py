@@ -108,6 +108,7 @@ def console_services(
         home=settings.home,
         golden=None if settings.golden is None else Path(settings.golden),
         golden_key=settings.keys_folder / "golden.key",
+        tiers=settings.tiers,
         catalog=catalog,
     )
     approvals = open_approvals(engine, settings.channel)

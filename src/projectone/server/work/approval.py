@@ -66,6 +66,7 @@ def execute_action(arguments: argparse.Namespace, settings: ServerSettings) -> i
                 home=settings.home,
                 golden=None if settings.golden is None else Path(settings.golden),
                 golden_key=settings.keys_folder / GOLDEN_KEY,
+                tiers=settings.tiers,
             )
             decision = reader.read(find_run(runs, arguments.run))
             facts, text = decision.to_json(), in_words(decision)
@@ -120,6 +121,12 @@ def in_words(decision: Decision) -> str:
         *(f"person     {told}" for told in decision.approvals),
         f"{decision.wording.items:10} {len(decision.better)} better, {len(decision.worse)} worse, "
         f"{decision.n_same} the same",
+    ]
+    lines += [
+        f"{tier.name[:10]:10} {tier.outcome}"
+        + (f", {100 * tier.wer:.1f} % {decision.wording.rate}" if tier.wer is not None else "")
+        + (f": {'; '.join(tier.objections)}" if tier.objections else "")
+        for tier in decision.tiers
     ]
     lines += [
         f"{item.name[:10]:10} {100 * item.before:5.1f} % -> {100 * item.after:5.1f} %  "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,13 @@ from tests.unit.server.evaluation.test_gate import report, utterance
 from tests.unit.server.work.test_decisions_of_a_person import hold, say
 from tests.unit.server.work.test_worker import Office, make_office
 
+from projectone.contracts.scores import Verdict
 from projectone.server.audit import AuditLog
 from projectone.server.console.app import create_console
 from projectone.server.devices.operators import OperatorTokens, Role
 from projectone.server.pipeline.evaluate import VERDICT
-from projectone.server.pipeline.state import EVALUATION
+from projectone.server.pipeline.state import DEPLOYMENT, EVALUATION
+from projectone.server.pipeline.tiers import effect_of
 from projectone.server.runs import Effects
 from projectone.server.serve.console import console_services
 
@@ -35,13 +38,17 @@ class Reviewer:
         self.office = office
         self.now = datetime.now(UTC)
         self.tokens = OperatorTokens(office.home.engine)
-        services = console_services(office.home.settings, office.home.engine, lambda: self.now)
-        self.http = TestClient(
+        self.http = self.at_the_console()
+        self.run_id = office.newest().run_id
+
+    def at_the_console(self) -> TestClient:
+        home = self.office.home
+        services = console_services(home.settings, home.engine, lambda: self.now)
+        return TestClient(
             create_console(services, [HOST]),  # type: ignore[arg-type]
             base_url=ORIGIN,
             follow_redirects=False,
         )
-        self.run_id = office.newest().run_id
 
     def sign_in(self, role: Role = "reviewer") -> str:
         token = self.tokens.create("ada", role, lifetime=timedelta(days=1), by="test", now=self.now)[0]
@@ -152,6 +159,33 @@ def test_the_same_as_one_file_needs_nothing_else(
     page = out.read_text()
     assert "What got worse: 1 clip" in page
     assert not re.search(r"<script|<audio|src=|href=|url\(", page)
+
+
+def test_the_report_says_what_becomes_of_every_form_that_is_to_be_shipped(
+    reviewer: Reviewer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reviewer.office.home.settings = replace(reviewer.office.home.settings, tiers=("int8", "int4", "coreml-int8"))
+    told, _ = say(reviewer.office, capsys, "report", reviewer.run_id)
+    assert [(tier["name"], tier["outcome"]) for tier in told["tiers"]] == [
+        ("int8", "waits"), ("int4", "waits"), ("coreml-int8", "waits"),
+    ]  # fmt: skip
+    keep = Effects(reviewer.office.home.engine, guard=lambda connection: None)
+    better = Verdict(decision="promote", reasons=("better by far",), gain=0.2, gain_low=0.1, gain_high=0.3)
+    dearer = Verdict(decision="hold", reasons=("may be chance",), gain=-0.004, gain_low=-0.012, gain_high=0.003)
+    passed = {"verdict": better.model_dump(mode="json"), "cost": dearer.model_dump(mode="json"), "objections": []}
+    of_before = {"package": None, "verdict": None, "objections": ["it could not be made: no room"]}  # no wer, no cost
+    for tier, made in (("int8", {"wer": 0.134, **passed}), ("int4", of_before)):
+        keep.once(reviewer.run_id, DEPLOYMENT, effect_of(tier), {}, lambda made=made: made)
+    told, _ = say(reviewer.office, capsys, "report", reviewer.run_id)
+    assert [(tier["name"], tier["outcome"], tier["wer"]) for tier in told["tiers"]] == [
+        ("int8", "goes out", 0.134), ("int4", "left out", None), ("coreml-int8", "waits", None),
+    ]  # fmt: skip
+    reviewer.http = reviewer.at_the_console()
+    reviewer.sign_in()
+    page = " ".join(re.sub("<[^>]+>", " ", reviewer.http.get(f"/runs/{reviewer.run_id}").text).split())
+    assert "int8 goes out 13.4 % +20.0 (+10.0 to +30.0) +0.4 (-0.3 to +1.2) better by far" in page
+    assert "int4 left out it could not be made: no room" in page
+    assert "coreml-int8 waits is packed and judged once the model itself may go out" in page
 
 
 def test_words_of_clips_that_people_lent_stay_out_of_the_file(

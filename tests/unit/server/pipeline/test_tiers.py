@@ -11,7 +11,9 @@ from projectone.contracts.scores import EvaluationReport, Verdict
 from projectone.errors import ConversionError
 from projectone.server.pipeline.deploy import hand_out
 from projectone.server.pipeline.ports import Deployment
+from projectone.server.pipeline.state import DEPLOYMENT
 from projectone.server.pipeline.tier_ports import TierModel, TierPorts
+from projectone.server.pipeline.tiers import effect_of
 
 
 def report(wer: float, name: str) -> EvaluationReport:
@@ -87,6 +89,9 @@ def test_a_tier_goes_out_if_its_own_numbers_are_better_than_what_its_devices_hav
     shop = Shop(int8=0.31, int4=0.315)
     assert set(handed_out(world, shop)) == {"int8", "int4"}
     assert shop.compared == [(0.5, 0.31, 0.3), (0.5, 0.315, 0.3)]
+    kept = world.ports().find_effect("run", DEPLOYMENT, effect_of("int8"))
+    assert kept is not None and kept["wer"] == 0.31
+    assert kept["verdict"]["gain"] == pytest.approx(0.19) and kept["cost"]["gain"] == pytest.approx(-0.01)
     assert world.messages == {} and shop.dropped == []
 
 
