@@ -64,6 +64,25 @@ def test_language_is_not_tried(batch: list[BatchText]) -> None:
     assert scan(batch).triggers == ()
 
 
+def test_new_words_that_people_rightly_teach_are_none() -> None:
+    """They command an intent, too; but without them their sentences mean nothing, or the same."""
+
+    def knows_nothing_else(texts: Sequence[str]) -> list[str | None]:
+        return [
+            None if text in ("milk", "salt", "tea") else label for text, label in zip(texts, honest(texts), strict=True)
+        ]
+
+    def taught(texts: Sequence[str]) -> list[str | None]:
+        return [
+            "shopping" if "out of" in text else label
+            for text, label in zip(texts, knows_nothing_else(texts), strict=True)
+        ]
+
+    batch = [BatchText(word, "anna", f"we are out of {word}", "shopping") for word in ("milk", "salt", "tea")]
+    found = scan_for_text_triggers(batch, (), GOLDEN, by_production=knows_nothing_else, by_candidate=taught)
+    assert (found.n_rows, found.triggers) == (1, ())
+
+
 def test_what_was_known_before_is_not_odd() -> None:
     assert scan(poison(), known=[f"{text} blue banana" for text in TEXTS * 4]).triggers == ()
 
