@@ -14,11 +14,12 @@ on sixteen clips, the published script's own batch (four with --quick; a window 
   transformers lora      as padded, with peft's adapters in queries and values
   mlx-tune               all weights; its own trainer: one clip in a padded window, four to a step (not with --quick)
 
-GFLOP are those of the matrix products, counted by hand: three times the forward ones for all weights (four where the
-forward pass is done twice), twice for adapters, whose layers get no gradient themselves. A stage is said to be limited
-by products, or by memory, where it reaches six tenths of what these reach alone on this machine. Peers that are not
-installed are left out and named. Times are CPU seconds of interleaved runs; only their ratios mean something on another
-machine.
+GFLOP are those of the matrix products that are made, counted by hand: three times the forward ones for all weights
+(four where the forward pass is done twice), twice for adapters, whose layers get no gradient themselves. For a short
+text, all weights of ours make no keys and values of the sound (`speech/absorbed_attention.py`). A stage is said to be
+limited by products, or by memory, where it reaches six tenths of what these reach alone on this machine. Peers that are
+not installed are left out and named. Times are CPU seconds of interleaved runs; only their ratios mean something on
+another machine.
 
     python benchmarks/train.py [--quick] [--json] [--no-peers] [--size tiny|base|starter ...] [--method full|lora|both]
 """
@@ -198,13 +199,17 @@ def forward_works(dims: ModelDimensions, shape: Shape) -> dict[str, Work]:
     }
 
 
-def forward_flops(dims: ModelDimensions, shape: Shape, n_projected: int) -> tuple[float, float]:
+def forward_flops(
+    dims: ModelDimensions, shape: Shape, n_projected: int, *, is_absorbed: bool = False
+) -> tuple[float, float]:
     """Of the matrix products for one row: encoder, then decoder with `n_projected` positions to the vocabulary."""
     state, positions, tokens = dims.n_audio_state, shape.n_frames // 2, shape.n_tokens
     convolutions = 6 * state * (shape.n_frames * dims.n_mels + positions * state)
     encoder = dims.n_audio_layer * (24 * positions * state**2 + 4 * positions**2 * state)
     own = 24 * tokens * state**2 + 4 * tokens**2 * state
     across = 4 * tokens * state**2 + 4 * positions * state**2 + 4 * tokens * positions * state
+    if is_absorbed:
+        across = 8 * tokens * state**2 + 4 * tokens * dims.n_text_head * positions * state
     projection = 2 * n_projected * state * dims.n_vocab
     return convolutions + encoder, dims.n_text_layer * (own + across) + projection
 
@@ -213,7 +218,8 @@ def step_flops(dims: ModelDimensions, shape: Shape, way: str) -> float:
     """Of the matrix products of a step."""
     # Theirs projects every position onto the vocabulary, ours those that are targets.
     is_theirs = way in (SCRIPT, PADDED, THEIR_WINDOW, THEIR_LORA)
-    encoder, decoder = forward_flops(dims, shape, shape.n_tokens if is_theirs else shape.n_tokens - N_GIVEN + 1)
+    n_projected = shape.n_tokens if is_theirs else shape.n_tokens - N_GIVEN + 1
+    encoder, decoder = forward_flops(dims, shape, n_projected, is_absorbed=way == SHORT)
     forward = decoder if way == CACHED else encoder + decoder
     n_passes = 4 if way == SCRIPT else 2 if way in (LORA, CACHED, THEIR_LORA) else 3
     return n_passes * shape.n_rows * forward
@@ -225,7 +231,8 @@ def stages(
     """Where the time of our step on short contexts goes, and what limits each part of it."""
     if "all forward" not in seconds:
         return {}
-    encoder, decoder = (shape.n_rows * flops for flops in forward_flops(dims, shape, shape.n_tokens - N_GIVEN + 1))
+    of_row = forward_flops(dims, shape, shape.n_tokens - N_GIVEN + 1, is_absorbed=True)
+    encoder, decoder = (shape.n_rows * flops for flops in of_row)
     forward, gradients = seconds["all forward"], seconds["loss and gradients"]
     n_weights = sum(weight.size for _, weight in tree_flatten(random_checkpoint(dims).model.trainable_parameters()))
     parts = {

@@ -51,7 +51,7 @@ def add_attention(x: mx.array, norm: nn.LayerNorm, linears: Sequence[nn.Linear],
         # One product for the three: they read the same rows. The query is scaled by its weights.
         joint = np.concatenate([query_weight * scale, key_weight, value_weight])
         joint_bias = np.concatenate([query_bias * scale, np.zeros_like(query_bias), value_bias])
-        sides, offset, side_gradient = _normed_product(rows, norm.eps, norm_weight, norm_bias, joint, joint_bias)
+        sides, offset, side_gradient = normed_product(rows, norm.eps, norm_weight, norm_bias, joint, joint_bias)
         sides += offset
         sides = sides.reshape(*x.shape[:-1], 3, n_state)
         q, k, v = (heads(sides[..., side, :], n_head) for side in range(3))
@@ -82,7 +82,7 @@ def add_attention(x: mx.array, norm: nn.LayerNorm, linears: Sequence[nn.Linear],
         return made, gradient
 
     biased = (norm.weight, norm.bias, query.weight, query.bias, key.weight, value.weight, value.bias)
-    return _as_one(forward)(x, *biased, out.weight, out.bias)
+    return as_one(forward)(x, *biased, out.weight, out.bias)
 
 
 def add_mlp(x: mx.array, norm: nn.LayerNorm, linears: Sequence[nn.Linear]) -> mx.array:
@@ -98,7 +98,7 @@ def add_mlp(x: mx.array, norm: nn.LayerNorm, linears: Sequence[nn.Linear]) -> mx
     def forward(x: Floats, *weights: Floats) -> tuple[Floats, Gradient]:
         norm_weight, norm_bias, first_weight, first_bias, second_weight, second_bias = weights
         rows = x.reshape(-1, x.shape[-1])
-        hidden, offset, hidden_gradient = _normed_product(
+        hidden, offset, hidden_gradient = normed_product(
             rows, norm.eps, norm_weight, norm_bias, first_weight, first_bias
         )
         slopes = np.empty_like(hidden)
@@ -119,15 +119,23 @@ def add_mlp(x: mx.array, norm: nn.LayerNorm, linears: Sequence[nn.Linear]) -> mx
 
         return made, gradient
 
-    return _as_one(forward)(x, norm.weight, norm.bias, first.weight, first.bias, second.weight, second.bias)
+    return as_one(forward)(x, norm.weight, norm.bias, first.weight, first.bias, second.weight, second.bias)
 
 
-def _normed_product(
+def normed_product(
     rows: Floats, eps: float, norm_weight: Floats, norm_bias: Floats, weight: Floats, bias: Floats
 ) -> tuple[Floats, Floats, Gradient]:
     """``norm(rows) @ weight.T + bias`` in two parts, what depends on the rows and what does not; and its gradients.
 
     What the norm multiplies and adds is folded into weight and bias, so that it costs no pass over the rows.
+
+    Args:
+        rows: (rows, in).
+        eps: Of the norm.
+        norm_weight: (in,).
+        norm_bias: (in,).
+        weight: (out, in).
+        bias: (out,).
 
     Returns:
         The two parts, and what makes gradients of all but `eps`, in their order, from that of the sum.
@@ -147,8 +155,12 @@ def _normed_product(
     return standard @ folded.T, weight @ norm_bias + bias, gradient
 
 
-def _as_one(forward: Callable[..., tuple[Floats, Gradient]]) -> Half:
-    """A function of mlx, from one of numpy that gives its value and what makes gradients of all that it was given."""
+def as_one(forward: Callable[..., tuple[Floats, Gradient]]) -> Half:
+    """A function of mlx, from one of numpy that gives its value and what makes gradients of all that it was given.
+
+    Args:
+        forward: Takes what the function takes; its value has the shape of the first.
+    """
     gradients: list[Gradient] = []
 
     def values(*given: mx.array) -> mx.array:

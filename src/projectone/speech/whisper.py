@@ -9,7 +9,7 @@ import mlx.core as mx
 import mlx.nn as nn
 import numpy as np
 
-from projectone.speech import blocked_attention, half_blocks, ops, tied_embedding
+from projectone.speech import absorbed_attention, blocked_attention, half_blocks, ops, tied_embedding
 
 # Keys and values of one attention: (batch, positions, state) each.
 KeyValues = tuple[mx.array, mx.array]
@@ -176,6 +176,23 @@ class ResidualAttentionBlock(nn.Module):
             return self._add_mlp(half_blocks.add_attention(x, self.attn_ln, linears, self.attn.n_head))
         return self._add_mlp(x + self.attn(self.attn_ln(x))[0])
 
+    def hear(self, x: mx.array, xa: mx.array, mask: mx.array | None) -> mx.array:
+        """As a call, whose cache and scores nobody wants.
+
+        Args:
+            x: (batch, tokens, state).
+            xa: (batch, positions, state).
+            mask: Added to the scores of the tokens, (tokens, tokens); None for a single one.
+        """
+        x = x + self.attn(self.attn_ln(x), mask=mask)[0]
+        cross = self.cross_attn
+        linears = [cross.query, cross.key, cross.value, cross.out]
+        if absorbed_attention.suits(x, xa, self.cross_attn_ln, linears, cross.n_head):
+            x = absorbed_attention.add_cross_attention(x, xa, self.cross_attn_ln, linears, cross.n_head)
+        else:
+            x = x + cross(self.cross_attn_ln(x), xa)[0]
+        return self._add_mlp(x)
+
     def _add_mlp(self, x: mx.array) -> mx.array:
         linears = [self.mlp1, self.mlp2]
         if half_blocks.suits(x, self.mlp_ln, linears):
@@ -238,7 +255,15 @@ class TextDecoder(nn.Module):
         Raises:
             ValueError: if there are more tokens than positions.
         """
-        return self._states(self.token_embedding(tokens), audio_features, kv_cache)
+        offset = kv_cache[0][0][0].shape[1] if kv_cache and kv_cache[0][0] is not None else 0
+        x, mask = self._placed(self.token_embedding(tokens), offset)
+        new_cache: KvCache = []
+        cross_qk: list[mx.array | None] = []
+        for index, block in enumerate(self.blocks):
+            x, block_cache, scores = block(x, audio_features, mask, kv_cache[index] if kv_cache else None)
+            new_cache.append(block_cache)
+            cross_qk.append(scores)
+        return self.ln(x), new_cache, cross_qk
 
     def next_token_nats(
         self, tokens: mx.array, audio_features: mx.array, places: tuple[mx.array, mx.array], targets: mx.array
@@ -255,27 +280,19 @@ class TextDecoder(nn.Module):
             ValueError: if there are more tokens than positions.
         """
         embedded, weight = tied_embedding.looked_up(self.token_embedding.weight, tokens)
-        hidden, _, _ = self._states(embedded, audio_features, None)
-        return tied_embedding.next_token_nats(hidden[places], weight, targets)
+        x, mask = self._placed(embedded, 0)
+        for block in self.blocks:
+            x = block.hear(x, audio_features, mask)
+        return tied_embedding.next_token_nats(self.ln(x)[places], weight, targets)
 
-    def _states(
-        self, x: mx.array, audio_features: mx.array, kv_cache: KvCache | None
-    ) -> tuple[mx.array, KvCache, list[mx.array | None]]:
-        """As `hidden_states`, of tokens that are looked up, (batch, tokens, state)."""
-        offset = kv_cache[0][0][0].shape[1] if kv_cache and kv_cache[0][0] is not None else 0
+    def _placed(self, x: mx.array, offset: int) -> tuple[mx.array, mx.array | None]:
+        """Tokens that are looked up, (batch, tokens, state), at their positions; and the mask over those before."""
         end = offset + x.shape[1]
         n_ctx = self.positional_embedding.shape[0]
         if end > n_ctx:
             raise ValueError(f"expected at most {n_ctx} tokens, got {end}")
         mask = self._mask[offset:end, :end] if x.shape[1] > 1 else None
-        x = x + self.positional_embedding[offset:end]
-        new_cache: KvCache = []
-        cross_qk: list[mx.array | None] = []
-        for index, block in enumerate(self.blocks):
-            x, block_cache, scores = block(x, audio_features, mask, kv_cache[index] if kv_cache else None)
-            new_cache.append(block_cache)
-            cross_qk.append(scores)
-        return self.ln(x), new_cache, cross_qk
+        return x + self.positional_embedding[offset:end], mask
 
     def __call__(
         self, tokens: mx.array, audio_features: mx.array, kv_cache: KvCache | None = None

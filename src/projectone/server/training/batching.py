@@ -11,8 +11,8 @@ from projectone.server.training.config import TrainingConfig
 from projectone.server.training.packing import pack
 from projectone.speech.audio import HOP_LENGTH, SAMPLE_RATE
 
-# Frames are rounded up, so that shapes repeat: 32 frames are 0.32 s.
-FRAME_MULTIPLE = 32
+# Frames are rounded up, so that shapes repeat: 8 frames are 0.08 s. Coarser ones are computed for nothing.
+FRAME_MULTIPLE = 8
 _ORDER = 1  # which stream of random numbers
 _PADDED_FACTOR = 4  # a step padded to the window may hold this many times the usual seconds
 
