@@ -6,26 +6,34 @@ exponentials than the arithmetic costs. Each layer gives what its mlx twin gives
 
 from __future__ import annotations
 
+from functools import partial
+
 import mlx.core as mx
 import mlx.nn as nn
 import numpy as np
 
 from projectone.speech import kernels
 from projectone.speech.kernels import Floats
-from projectone.speech.thin_products import thin_product
+from projectone.speech.thin_products import PackedWeight, thin_product
 from projectone.speech.whisper import Conv1d, LayerNorm
 
 
 class Linear:
-    """A product with a weight matrix, and a bias if there is one: (..., in) to (..., out)."""
+    """A product with a weight matrix, and a bias if there is one: (..., in) to (..., out).
 
-    def __init__(self, linear: nn.Linear) -> None:
-        self._weight = view(linear.weight)
+    Args:
+        linear: The layer.
+        n_rows: Lay a copy of the matrix out for so many rows at a time, because there will be many products of them.
+    """
+
+    def __init__(self, linear: nn.Linear, *, n_rows: int | None = None) -> None:
+        weight = view(linear.weight)
+        self._product = partial(thin_product, weight=weight) if n_rows is None else PackedWeight(weight, n_rows).product
         self._bias = view(linear.bias) if "bias" in linear else None
 
     def __call__(self, x: Floats) -> Floats:
         """Same leading axes as `x`."""
-        product = thin_product(x.reshape(-1, x.shape[-1]), self._weight).reshape(*x.shape[:-1], -1)
+        product = self._product(x.reshape(-1, x.shape[-1])).reshape(*x.shape[:-1], -1)
         if self._bias is not None:
             product += self._bias
         return product

@@ -17,11 +17,18 @@ import numpy as np
 from projectone.speech.int8 import Int8Whisper
 from projectone.speech.int8_stepping import Int8Stepper
 from projectone.speech.kernels import Floats
+from projectone.speech.large_pages import move_to_large_pages
 from projectone.speech.logit_rules import Scores
 from projectone.speech.numpy_layers import Linear, Norm, gelu, is_plain, view
-from projectone.speech.thin_products import thin_product
+from projectone.speech.thin_products import PackedWeight, thin_product
 from projectone.speech.watching import Watch
 from projectone.speech.whisper import KeyValues, KvCache, MultiHeadAttention, ResidualAttentionBlock, Whisper
+
+# A batch lays the weights out anew, if it can take so many steps, and they take no more than this. Laying them out
+# costs as much as three or four steps save.
+_FEWEST_STEPS, _MOST_PACKED_ROWS, _MOST_PACKED_BYTES = 8, 32, 300_000_000
+# Moving weights to large pages costs as much as some thirty steps save.
+_STEPS_BEFORE_MOVING = 32
 
 
 class Stepper(Protocol):
@@ -97,23 +104,49 @@ class MlxStepper:
 
 
 class NumpyStepper:
-    """Steps through a float32 model whose layers are plain, on views of its weights."""
+    """Steps through a float32 model whose layers are plain, on views of its weights.
+
+    What reads weights is what takes the time. For a batch they are laid out anew, once; for a single row that goes on
+    for long they are moved to large pages.
+    """
 
     def __init__(self, model: Whisper, cache: KvCache, *, n_steps: int, watch: Watch | None = None) -> None:
         decoder = model.decoder
         self._embedding = view(decoder.token_embedding.weight)
         self._positions = view(decoder.positional_embedding)
+        caches = [(own, cross) for own, cross in cache if own is not None and cross is not None]
+        n_rows, n_positions, n_state = caches[0][1][0].shape
+        n_head = decoder.blocks[0].attn.n_head
+        # In one piece: numpy lays large arrays on large pages.
+        sound = np.empty((len(caches), 2, n_rows, n_head, n_positions, n_state // n_head), np.float32)
+        self._weights = [self._embedding, *(view(weight) for block in decoder.blocks for weight in _weights(block))]
+        n_bytes = sum(weight.nbytes for weight in self._weights)
+        is_packed = 1 < n_rows <= _MOST_PACKED_ROWS and n_steps >= _FEWEST_STEPS and n_bytes <= _MOST_PACKED_BYTES
+        packed_rows = n_rows if is_packed else None
+        self._scores = (
+            PackedWeight(self._embedding, n_rows).product
+            if is_packed
+            else partial(thin_product, weight=self._embedding)
+        )
         self._blocks = [
-            _Block(block, own, cross, n_steps=n_steps, note=None if watch is None else partial(watch.note, layer))
-            for layer, (block, (own, cross)) in enumerate(zip(decoder.blocks, cache, strict=True))
-            if own is not None and cross is not None
+            _Block(
+                block,
+                own,
+                _split_heads(cross, parts),
+                n_steps=n_steps,
+                packed_rows=packed_rows,
+                note=None if watch is None else partial(watch.note, layer),
+            )
+            for layer, (block, (own, cross), parts) in enumerate(zip(decoder.blocks, caches, sound, strict=True))
         ]
         self._ln = Norm(decoder.ln)
-        own = cache[0][0]
-        self._position = own[0].shape[1] if own is not None else 0
+        self._position = caches[0][0][0].shape[1]
+        self._moved_at = None if is_packed else self._position + _STEPS_BEFORE_MOVING
 
     def step(self, tokens: Sequence[int]) -> Scores:
         """See `Stepper`."""
+        if self._position == self._moved_at:
+            move_to_large_pages(self._weights)
         x: Floats = self._embedding[np.asarray(tokens)] + self._positions[self._position]
         for block in self._blocks:
             x = block(x, self._position)
@@ -127,7 +160,7 @@ class NumpyStepper:
 
     def project(self, hidden: Floats) -> Scores:
         """Scores of the next token from the decoder's last states, (..., state) to (..., vocab)."""
-        scores: Scores = thin_product(hidden.reshape(-1, hidden.shape[-1]), self._embedding)
+        scores: Scores = self._scores(hidden.reshape(-1, hidden.shape[-1]))
         return scores.reshape(*hidden.shape[:-1], -1)
 
 
@@ -138,25 +171,29 @@ class _Block:
         self,
         block: ResidualAttentionBlock,
         own: KeyValues,
-        cross: KeyValues,
+        sound: Floats,
         *,
         n_steps: int,
+        packed_rows: int | None,
         note: Callable[[Floats], None] | None,
     ) -> None:
         self._note = note
-        self._attn, self._attn_ln = _Attention(block.attn), Norm(block.attn_ln)
-        self._cross, self._cross_ln = _Attention(block.cross_attn), Norm(block.cross_attn_ln)
-        self._mlp1, self._mlp2, self._mlp_ln = Linear(block.mlp1), Linear(block.mlp2), Norm(block.mlp_ln)
+        self._attn, self._attn_ln = _Attention(block.attn, packed_rows), Norm(block.attn_ln)
+        self._cross, self._cross_ln = _Attention(block.cross_attn, packed_rows), Norm(block.cross_attn_ln)
+        self._key, self._value = (Linear(part, n_rows=packed_rows) for part in (block.attn.key, block.attn.value))
+        self._mlp1, self._mlp2 = (Linear(part, n_rows=packed_rows) for part in (block.mlp1, block.mlp2))
+        self._mlp_ln = Norm(block.mlp_ln)
+        n_rows, n_before, n_state = own[0].shape
         n_head = block.attn.n_head
-        n_room = own[0].shape[1] + n_steps
-        self._keys, self._values = (_split_heads(view(part), n_head, n_room) for part in own)
-        self._cross_keys, self._cross_values = (_split_heads(view(part), n_head) for part in cross)
+        room = np.empty((2, n_rows, n_head, n_before + n_steps, n_state // n_head), np.float32)
+        self._keys, self._values = _split_heads(own, room)
+        self._cross_keys, self._cross_values = sound
 
     def __call__(self, x: Floats, position: int) -> Floats:
         h = self._attn_ln(x)
         rows, n_head, _, width = self._keys.shape
-        self._keys[:, :, position] = self._attn.key(h).reshape(rows, n_head, width)
-        self._values[:, :, position] = self._attn.value(h).reshape(rows, n_head, width)
+        self._keys[:, :, position] = self._key(h).reshape(rows, n_head, width)
+        self._values[:, :, position] = self._value(h).reshape(rows, n_head, width)
         attended, _ = self._attn(h, self._keys[:, :, : position + 1], self._values[:, :, : position + 1])
         x = x + attended
         attended, shares = self._cross(self._cross_ln(x), self._cross_keys, self._cross_values)
@@ -171,9 +208,8 @@ class _Block:
 
 
 class _Attention:
-    def __init__(self, attention: MultiHeadAttention) -> None:
-        self.key, self.value = Linear(attention.key), Linear(attention.value)
-        self._query, self._out = Linear(attention.query), Linear(attention.out)
+    def __init__(self, attention: MultiHeadAttention, packed_rows: int | None) -> None:
+        self._query, self._out = (Linear(part, n_rows=packed_rows) for part in (attention.query, attention.out))
 
     def __call__(self, x: Floats, keys: Floats, values: Floats) -> tuple[Floats, Floats]:
         """What is attended to, and the shares, (rows, heads, 1, positions)."""
@@ -185,12 +221,24 @@ class _Attention:
         return self._out((shares @ values).reshape(rows, n_head * width)), shares
 
 
-def _split_heads(array: Floats, n_head: int, n_room: int | None = None) -> Floats:
-    """(rows, positions, state) to (rows, heads, positions or room, width), laid out so that products need no copy."""
-    rows, n_positions, n_state = array.shape
-    split = np.empty((rows, n_head, n_room or n_positions, n_state // n_head), np.float32)
-    split[:, :, :n_positions] = array.reshape(rows, n_positions, n_head, -1).transpose(0, 2, 1, 3)
-    return split
+def _weights(block: ResidualAttentionBlock) -> list[mx.array]:
+    """What a step multiplies by."""
+    own, cross = block.attn, block.cross_attn
+    linears = (own.query, own.key, own.value, own.out, cross.query, cross.out, block.mlp1, block.mlp2)
+    return [linear.weight for linear in linears]
+
+
+def _split_heads(pair: KeyValues, room: Floats) -> Floats:
+    """Keys and values, (rows, positions, state) each, laid into a room so that products need no copy.
+
+    Args:
+        pair: Keys and values.
+        room: (2, rows, heads, positions or more, width).
+    """
+    for array, place in zip(map(view, pair), room, strict=True):
+        n_rows, n_positions, _ = array.shape
+        place[:, :, :n_positions] = array.reshape(n_rows, n_positions, place.shape[1], -1).transpose(0, 2, 1, 3)
+    return room
 
 
 def _rows(pair: KeyValues | None, index: mx.array) -> KeyValues | None:

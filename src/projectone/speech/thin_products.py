@@ -7,6 +7,9 @@ rows and whisper-tiny's vocabulary, on one thread of a Xeon: 10 ms instead of 21
 With one row OpenBLAS reads the matrix in four places at once, which is half as fast as reading it from beginning to
 end, one dot product after the other. Measured on one thread of an AMD EPYC: 4 ms instead of 8. Two or three rows take
 their dot products in turns, while a piece of the matrix is in the core's own cache.
+
+Whoever multiplies by the same matrix again and again lays it out once (`PackedWeight`), as OpenBLAS would each time:
+4 ms for eight rows instead of 11.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ from projectone.speech.kernels import Floats
 # for more rows than this it packs whatever the size.
 _UNPACKED, _MOST_ROWS = 1_000_000, 12
 _MOST_COLUMNS, _FEWEST_COLUMNS = 64, 8
+_FEWEST_PACKED = 16
 # Up to so many rows, dot products are faster, with pieces of so many numbers, 400 kB.
 _MOST_DOTS, _PIECE = 3, 100_000
 # Up to so many rows, repacking the matrix as the right side of the product is cheaper than as the left one.
@@ -60,3 +64,29 @@ def _dots(x: Floats, weight: Floats) -> Floats:
         rows = slice(first, first + step)
         np.vecdot(x[:, None], weight[rows], out=made[:, rows])
     return made
+
+
+class PackedWeight:
+    """A copy of a weight matrix, laid out for products with a few rows.
+
+    Args:
+        weight: (out, in).
+        n_rows: Rows of a product at most; more are multiplied, too, but slower.
+    """
+
+    def __init__(self, weight: Floats, n_rows: int) -> None:
+        self._n_out, n_in = weight.shape
+        fitting = _UNPACKED // (n_rows * n_in)
+        self._width = max(_FEWEST_PACKED, min(_MOST_COLUMNS, 1 << max(0, fitting.bit_length() - 1)))
+        n_even = self._n_out // self._width * self._width
+        self._pieces = np.ascontiguousarray(weight[:n_even].reshape(-1, self._width, n_in).transpose(0, 2, 1))
+        self._rest = weight[n_even:].T
+
+    def product(self, x: Floats) -> Floats:
+        """``x @ weight.T``: (rows, in) to (rows, out)."""
+        made = np.empty((len(x), self._n_out), np.float32)
+        n_even = len(self._pieces) * self._width
+        places = made[:, :n_even].reshape(len(x), -1, self._width).transpose(1, 0, 2)
+        np.matmul(x, self._pieces, out=places)
+        np.matmul(x, self._rest, out=made[:, n_even:])
+        return made

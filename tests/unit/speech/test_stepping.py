@@ -16,11 +16,14 @@ def whole(checkpoint: WhisperCheckpoint, tokens: list[list[int]], features: mx.a
     return np.array(checkpoint.model.logits(mx.array(tokens), features))
 
 
-@pytest.mark.parametrize("is_plain", [True, False], ids=["numpy", "mlx"])
+@pytest.mark.parametrize(
+    ("is_plain", "fewest_steps"), [(True, 9), (True, 1), (False, 9)], ids=["numpy", "laid out anew", "mlx"]
+)
 def test_steps_give_the_scores_of_one_pass_over_all_tokens(
-    checkpoint: WhisperCheckpoint, is_plain: bool, monkeypatch: pytest.MonkeyPatch
+    checkpoint: WhisperCheckpoint, is_plain: bool, fewest_steps: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stepping, "is_plain", lambda module: is_plain)
+    monkeypatch.setattr(stepping, "_FEWEST_STEPS", fewest_steps)
     features = mx.random.normal((3, 100, 16))
     tokens = np.random.default_rng(1).integers(0, checkpoint.dims.n_vocab, (3, 9)).tolist()
     expected = whole(checkpoint, tokens, features)
@@ -45,3 +48,16 @@ def test_an_adapter_or_another_type_is_stepped_through_mlx(checkpoint: WhisperCh
     assert isinstance(stepper, MlxStepper)
     assert scores.dtype == np.float32
     assert stepper.step([3]).dtype == np.float32
+
+
+def test_a_row_that_goes_on_for_long_has_its_weights_moved_once(
+    checkpoint: WhisperCheckpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moved: list[int] = []
+    monkeypatch.setattr(stepping, "move_to_large_pages", lambda weights: moved.append(len(weights)))
+    monkeypatch.setattr(stepping, "_STEPS_BEFORE_MOVING", 5)
+    _, stepper = open_stepper(checkpoint.model, mx.random.normal((1, 100, 16)), [[1, 2]], n_steps=20, positions=(-1,))
+    for n_taken in range(20):
+        assert bool(moved) == (n_taken > 5)
+        stepper.step([3])
+    assert moved == [1 + 8 * checkpoint.dims.n_text_layer]
