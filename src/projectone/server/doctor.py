@@ -54,6 +54,7 @@ def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
         check_backups,
         check_releases,
         check_sandbox,
+        check_voices,
         check_checkpoint_reader,
     )
     findings = [_guarded(check, settings) for check in checks]
@@ -229,6 +230,19 @@ def check_sandbox(settings: ServerSettings) -> Finding:
     if missing:
         return Finding("sandbox", "warning", f"not enforced here: {', '.join(missing)}")
     return Finding("sandbox", "ok", "limits, no new privileges, no files, no network")
+
+
+def check_voices(settings: ServerSettings) -> Finding:
+    """Whether a second voice in a clip is heard, and whether accounts with one voice can be told."""
+    from projectone.server.voices.installed import HOW_TO_INSTALL, open_networks
+
+    wait = "do not wait for a person" if settings.hold_speakers == "off" else "wait for a person"
+    if open_networks() is not None:
+        return Finding("voices", "ok", f"the networks of voices are here: clips with a second voice {wait}")
+    if settings.cap_voices == "on":
+        return Finding("voices", "error", f"CAP_VOICES is on without the networks of voices: {HOW_TO_INSTALL}")
+    heard = "by pitch and colour alone" if settings.hold_speakers == "on" else "by nobody"
+    return Finding("voices", "ok", f"a second voice in a clip is heard {heard}; with networks: {HOW_TO_INSTALL}")
 
 
 def check_checkpoint_reader(settings: ServerSettings) -> Finding:

@@ -10,6 +10,7 @@ import pytest
 from projectone.server import doctor
 from projectone.server.cli import main
 from projectone.server.settings import ServerSettings
+from projectone.server.voices import installed
 
 
 def test_the_doctor_names_the_blas_and_its_speed(capsys: pytest.CaptureFixture[str]) -> None:
@@ -92,3 +93,19 @@ def test_metadata_that_devices_will_soon_not_believe_is_told_in_time(
         found = doctor.check_releases(settings)
         told.append((found.level, "replace-root" in found.detail, "keys renew" in found.detail))
     assert told == [("error", False, True), ("warning", True, False), ("error", True, False)]
+
+
+def test_the_doctor_says_how_to_get_the_networks_of_voices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def found(**variables: str) -> doctor.Finding:
+        environ = {"PROJECTONE_SERVER_HOME": str(tmp_path)}
+        environ |= {f"PROJECTONE_SERVER_{name}": value for name, value in variables.items()}
+        return doctor.check_voices(ServerSettings.from_env(environ))
+
+    monkeypatch.setattr(installed, "open_networks", lambda: None)
+    assert (found().level, "by nobody; with networks: pip install --no-deps" in found().detail) == ("ok", True)
+    assert "by pitch and colour alone" in found(HOLD_SPEAKERS="on").detail
+    assert found(CAP_VOICES="on").level == "error"
+    monkeypatch.setattr(installed, "open_networks", lambda: "networks")
+    assert found().detail.endswith("clips with a second voice wait for a person")
+    assert found(HOLD_SPEAKERS="off").detail.endswith("do not wait for a person")
+    assert found(CAP_VOICES="on").level == "ok"
