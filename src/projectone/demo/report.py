@@ -11,7 +11,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from projectone.contracts.scores import Score
-from projectone.demo.story import Story, TrainingRun
+from projectone.demo.story import Meaning, Story, TrainingRun
 from projectone.storage.files import write_atomically
 
 PAGE, SUMMARY = "index.html", "summary.json"
@@ -55,6 +55,7 @@ def summary_of(story: Story) -> dict[str, Any]:
         "corpus_taken": story.taken or "all of it",
         "users": [asdict(user) | {"before": _rate(user.before), "after": _rate(user.after)} for user in story.users],
         "runs": [_run(run) for run in (story.learning, story.poisoned)],
+        "meaning": None if story.meaning is None else _meaning(story.meaning),
         "wall_s": round(story.wall_s, 1),
     }
 
@@ -133,6 +134,10 @@ def _rate(score: Score) -> dict[str, float | int]:
         "high": round(score.high, 6),
         "n_words": score.n_units,
     }
+
+
+def _meaning(meaning: Meaning) -> dict[str, Any]:
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(meaning).items()}
 
 
 def _run(run: TrainingRun) -> dict[str, Any]:

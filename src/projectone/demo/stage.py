@@ -9,6 +9,7 @@ from pathlib import Path
 
 from projectone.demo.backend import Backend
 from projectone.demo.materials import Materials, load_materials, write_golden
+from projectone.demo.meanings import intent_settings
 from projectone.demo.people import Server
 from projectone.demo.plan import Size, plan_demo
 from projectone.demo.screen import Screen
@@ -137,6 +138,7 @@ def backend_for(options: DemoOptions, stage: Stage) -> Backend:
         "APPROVAL": "never",
         # The same story on every machine, whether it has the networks of voices or not.
         "HOLD_SPEAKERS": "off",
+        **intent_settings(options.out, options.seed),
         **{f"TRAINING_{name}": value for name, value in options.training.items()},
         **options.settings,
     }

@@ -103,6 +103,55 @@ class Withheld:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Understood:
+    """One sentence that never left its device: what was meant, and what each classifier made of it."""
+
+    said: str
+    meant: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class FirstAnswer:
+    """An approved answer that a device chose by itself, and why."""
+
+    said: str
+    text: str
+    reason: str
+    took_ms: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Meaning:
+    """The act about what people mean.
+
+    Attributes:
+        status: What became of the run on corrected intents, as of a `TrainingRun`.
+        version: The classifier on the devices at the end.
+        reasons: The gate's, for people.
+        n_sent: Corrected intents that reached the server.
+        n_kept_back: Sentences that never left a device, on which the classifiers are measured.
+        n_right_before: How many of these the first one understood; `n_right_after` the last one.
+        changed: Some of those on which the two differ.
+        first_answers: Two answers of an approved set, chosen on a device.
+        template: A question, the answer in words, and who gave it.
+    """
+
+    status: str
+    version: str
+    reasons: tuple[str, ...]
+    n_sent: int
+    n_kept_back: int
+    n_right_before: int
+    n_right_after: int
+    changed: tuple[Understood, ...]
+    first_answers: tuple[FirstAnswer, ...]
+    template: tuple[str, str, str]
+    wall_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Story:
     """The whole demo.
 
@@ -117,6 +166,7 @@ class Story:
         weights_before_poison: Digest of its weights; `weights_after_poison` of those in production at the end.
         taken: How much of the corpus was taken, in words; empty where it was all of it.
         golden_from: Where the golden set is from, in words.
+        meaning: What people mean; None where no encoder is installed.
         folders: What to look at next, name to path below the output folder.
     """
 
@@ -142,6 +192,7 @@ class Story:
     withheld: Withheld
     taken: str = ""
     golden_from: str = ""
+    meaning: Meaning | None = None
     folders: dict[str, str] = field(default_factory=dict)
 
     @property

@@ -10,7 +10,7 @@ from pathlib import Path
 from projectone.contracts.scores import Score, UtteranceScore, Verdict
 from projectone.demo.backend import Backend, InProduction
 from projectone.demo.people import Participant
-from projectone.demo.story import Act, Example, Story, TrainingRun, User, Version, Withheld
+from projectone.demo.story import Act, Example, Meaning, Story, TrainingRun, User, Version, Withheld
 from projectone.server.evaluation.scorer import word_score
 from projectone.server.runs import RunRow
 
@@ -53,6 +53,7 @@ class Facts:
     withheld: Withheld
     taken: str = ""
     golden_from: str = ""
+    meaning: Meaning | None = None
 
 
 def percent(score: Score) -> str:
@@ -122,6 +123,7 @@ def tell(facts: Facts, backend: Backend) -> Story:
         withheld=facts.withheld,
         taken=facts.taken,
         golden_from=facts.golden_from,
+        meaning=facts.meaning,
         folders=_folders(facts, backend),
     )
 

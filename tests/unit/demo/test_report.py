@@ -33,6 +33,13 @@ def read(page: str) -> Reader:
     return reader
 
 
+def test_the_summary_is_plain_json_with_and_without_what_people_mean() -> None:
+    for story in (STORY, NOTHING_BETTER):
+        assert json.loads(json.dumps(summary_of(story))) == summary_of(story)
+    assert summary_of(STORY)["meaning"]["n_right_after"] == 70 and summary_of(NOTHING_BETTER)["meaning"] is None
+    assert "What people mean: deployed" in render(STORY) and "What people mean" not in render(NOTHING_BETTER)
+
+
 def test_the_headline_says_what_happened() -> None:
     assert "fell from 34.0\u202f% to 9.0\u202f%" in headline(STORY)
     assert "nothing was released" in headline(NOTHING_BETTER)
