@@ -35,6 +35,7 @@ _N_BINS = round(_HIGHEST_HZ * _FRAME / RATE_HZ) + 1
 _MOST_INT8 = 127
 
 Float32 = npt.NDArray[np.float32]
+Float64 = npt.NDArray[np.float64]
 Int8 = npt.NDArray[np.int8]
 
 
@@ -63,13 +64,15 @@ def fingerprint_of(samples: Float32) -> Fingerprint:
     """
     hop = _HOP if len(samples) < _LONG_S * RATE_HZ else _LONG_HOP
     energies = _band_energies(samples, hop)
-    ends = np.concatenate([[0.0], np.cumsum(energies.sum(axis=1))])
+    sums = np.zeros((len(energies) + 1, N_BANDS))
+    np.cumsum(energies, axis=0, out=sums[1:])
+    ends = sums.sum(axis=1)
     places = np.arange(len(ends), dtype=np.float64)
     first, last = np.interp([_OUTSIDE_CORE * ends[-1], (1 - _OUTSIDE_CORE) * ends[-1]], ends, places)
     last = max(last, first + 1.0)
     return Fingerprint(
-        whole=_shape(energies, 0.0, float(len(energies))),
-        core=_shape(energies, float(first), float(last)),
+        whole=_shape(energies, sums, 0.0, float(len(energies))),
+        core=_shape(energies, sums, float(first), float(last)),
         whole_s=len(samples) / RATE_HZ,
         core_s=float(last - first) * hop / RATE_HZ,
     )
@@ -102,7 +105,7 @@ _BANK = _mel_bank()
 _WINDOW = np.hanning(_FRAME).astype(np.float32)
 
 
-def _band_energies(samples: Float32, hop: int) -> npt.NDArray[np.float64]:
+def _band_energies(samples: Float32, hop: int) -> Float64:
     """Energy of each band every `hop` samples, shape (n_frames, 24); in blocks, so that memory stays flat."""
     around = _FRAME // 2
     padded = np.pad(samples.astype(np.float32), (around, around + max(0, _FRAME - len(samples))))
@@ -114,9 +117,15 @@ def _band_energies(samples: Float32, hop: int) -> npt.NDArray[np.float64]:
     return np.concatenate(blocks).astype(np.float64)
 
 
-def _shape(energies: npt.NDArray[np.float64], first: float, last: float) -> Int8:
-    """The frames from `first` to `last`, which may lie between frames, as a fingerprint."""
-    sums = np.concatenate([np.zeros((1, N_BANDS)), np.cumsum(energies, axis=0)])
+def _shape(energies: Float64, sums: Float64, first: float, last: float) -> Int8:
+    """The frames from `first` to `last`, which may lie between frames, as a fingerprint.
+
+    Args:
+        energies: Of the frames, shape (n_frames, 24).
+        sums: Of all frames before each, shape (n_frames + 1, 24).
+        first: Where to begin.
+        last: Where to end.
+    """
     edges = np.minimum(np.linspace(first, last, N_PARTS + 1), len(energies))
     below = np.minimum(edges.astype(np.intp), len(energies) - 1)
     at_edges = sums[below] + (edges - below)[:, None] * energies[below]

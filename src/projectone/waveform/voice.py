@@ -33,13 +33,14 @@ _HOP = 320
 _N_FFT = 1024
 _SPECTRA_AT_ONCE = 128  # they stay in the processor's cache, and the memory flat
 _WINDOW: Final = np.hanning(_FRAME).astype(np.float32)
-_WEIGHTS: Final = np.ascontiguousarray(np.square(_WINDOW).reshape(2, _HOP).T / np.float32(2 * _FRAME))
+_WEIGHTS: Final = np.ascontiguousarray(np.square(_WINDOW).reshape(2, _HOP).T / (2 * _FRAME)).astype(np.float32)
 # Pitch is looked for from 60 to 400 Hz, in the harmonics up to 2.5 kHz.
 _SHORTEST_LAG, _LONGEST_LAG = RATE_HZ // 400, RATE_HZ // 60
 _N_PITCH_BINS = 160
 _N_TONE_BINS = 256  # 4 kHz
 _N_HUM_BINS = 4  # below 60 Hz
 _HALF_SMOOTHING_BINS = 12
+_SMOOTHED_AT_ONCE = 64
 _N_BINS = _N_TONE_BINS + _HALF_SMOOTHING_BINS
 _EDGES_HZ: Final = np.geomspace(120.0, 4000.0, 17)
 _EDGES: Final = np.ceil(_EDGES_HZ * _N_FFT / RATE_HZ).astype(int)
@@ -101,7 +102,7 @@ def measure_voice(
         closely: Whether to take the full look even where a glance shows that the clip is no noise.
     """
     if under_window is None or len(samples) < _FRAME:
-        centred = np.zeros(max(len(samples), _FRAME), np.float32)
+        centred: Float32 = np.zeros(max(len(samples), _FRAME), np.float32)
         np.subtract(samples, np.float32(offset), out=centred[: len(samples)])
         samples, offset, under_window = centred, 0.0, halves_under_window(np.square(centred))
     power = under_window[:-1, 0] + under_window[1:, 1]
@@ -198,7 +199,9 @@ def _measure_frames(clip: _Clip, heard: Int) -> tuple[Float32, Float32, Int, Flo
     spectrum = np.fft.rfft(frames, _N_FFT, axis=1)[:, :_N_BINS]
     power = np.square(spectrum.real) + np.square(spectrum.imag)
     # Divided by its own smooth course the spectrum of a voice is a comb, that of noise of any colour is flat.
-    lines = power[:, :_N_TONE_BINS] / (power @ _SMOOTHING + 1e-15)
+    smooth = np.concatenate([power[:, near] @ weights for near, weights in _SMOOTHING], axis=1)
+    smooth += 1e-15
+    lines = power[:, :_N_TONE_BINS] / smooth
     lines[:, :_N_HUM_BINS] = 0.0
     comb = lines[:, :_N_PITCH_BINS]
     echoes = comb @ _ECHOES
@@ -207,12 +210,20 @@ def _measure_frames(clip: _Clip, heard: Int) -> tuple[Float32, Float32, Int, Flo
     return power @ _BANDS, voicing, lags + _SHORTEST_LAG, lines
 
 
-def _smoothing() -> Float32:
-    """Of a spectrum the mean around each bin, as a product, shape (268, 256)."""
+def _smoothing() -> list[tuple[slice, Float32]]:
+    """Of a spectrum the mean around each bin, as products: for each 64 bins those near them, and their weights.
+
+    Bins farther away would be multiplied by zero: so it takes a third of the products.
+    """
     distance = np.abs(np.arange(_N_BINS)[:, None] - np.arange(_N_TONE_BINS)[None, :])
     is_near = distance <= _HALF_SMOOTHING_BINS
-    means: Float32 = (is_near / is_near.sum(axis=0)).astype(np.float32)
-    return means
+    means = (is_near / is_near.sum(axis=0)).astype(np.float32)
+    pieces = []
+    for first in range(0, _N_TONE_BINS, _SMOOTHED_AT_ONCE):
+        last = first + _SMOOTHED_AT_ONCE
+        near = slice(max(0, first - _HALF_SMOOTHING_BINS), last + _HALF_SMOOTHING_BINS)
+        pieces.append((near, np.ascontiguousarray(means[near, first:last])))
+    return pieces
 
 
 def _bands() -> Float32:

@@ -111,7 +111,7 @@ def read_samples(content: bytes | memoryview, header: WavHeader) -> Float32:
     return _decode(memoryview(content)[header.data], header).reshape(-1, header.n_channels)
 
 
-def read_header(content: bytes, *, max_duration_s: float = MAX_DURATION_S) -> WavHeader:
+def read_header(content: bytes | memoryview, *, max_duration_s: float = MAX_DURATION_S) -> WavHeader:
     """The judged header of a WAV file; no sample is read.
 
     Raises:
@@ -180,19 +180,20 @@ def wav_of_pcm16(data: bytes | memoryview, rate: int = 16_000, n_channels: int =
     return b"".join((riff, format_chunk, struct.pack("<4sI", b"data", len(data)), data))
 
 
-def _walk(content: bytes) -> tuple[list[_Chunk], DataError | None]:
+def _walk(content: bytes | memoryview) -> tuple[list[_Chunk], DataError | None]:
     """Every chunk, and what is wrong with how they end: told after the format, which says more, was judged."""
-    if content[:4] in (b"RF64", b"RIFX", b"BW64") or content[:4] == b"riff":
-        raise DataError("wav-container", f"WAV: expected RIFF, got {content[:4]!r}")
-    if len(content) < 12 or content[:4] != b"RIFF" or content[8:12] != b"WAVE":
-        raise DataError("wav-not-riff", f"WAV: expected RIFF....WAVE, got {content[:12]!r}")
+    front = bytes(content[:12])
+    if front[:4] in (b"RF64", b"RIFX", b"BW64", b"riff"):
+        raise DataError("wav-container", f"WAV: expected RIFF, got {front[:4]!r}")
+    if len(front) < 12 or front[:4] != b"RIFF" or front[8:] != b"WAVE":
+        raise DataError("wav-not-riff", f"WAV: expected RIFF....WAVE, got {front!r}")
     stated_end = 8 + int.from_bytes(content[4:8], "little")
     chunks: list[_Chunk] = []
     position, end = 12, len(content)
     while position < end:
         if position == stated_end and chunks:
             return chunks, DataError("wav-trailing-bytes", f"WAV: {end - position} bytes after the end of the file")
-        name = content[position : position + 4]
+        name = bytes(content[position : position + 4])
         if end - position < 8 or not all(32 <= byte < 127 for byte in name):
             return chunks, DataError("wav-chunks", f"WAV: expected a chunk at byte {position}, got {name!r}")
         chunk = _Chunk(name, position + 8, int.from_bytes(content[position + 4 : position + 8], "little"))
@@ -212,7 +213,7 @@ def _walk(content: bytes) -> tuple[list[_Chunk], DataError | None]:
     return chunks, None
 
 
-def _judge_format(content: bytes, chunk: _Chunk, data: _Chunk, max_duration_s: float) -> WavHeader:
+def _judge_format(content: bytes | memoryview, chunk: _Chunk, data: _Chunk, max_duration_s: float) -> WavHeader:
     if chunk.size_bytes < 16 or chunk.start + chunk.size_bytes > len(content):
         raise DataError("wav-chunks", f"WAV: expected at least 16 bytes of format, got {chunk.size_bytes}")
     tag, channels, rate, bytes_per_s, block, bits = struct.unpack_from("<HHIIHH", content, chunk.start)
@@ -245,7 +246,7 @@ def _count_frames(size_bytes: int, block: int, rate: int, max_duration_s: float)
     return n_frames
 
 
-def _plain_tag(extended: bytes, bits: int) -> int:
+def _plain_tag(extended: bytes | memoryview, bits: int) -> int:
     """The plain format tag that an extensible format stands for."""
     if len(extended) < 40 or extended[26:40] != _SUBFORMAT_TAIL:
         raise DataError("wav-codec", "WAV: expected PCM or IEEE float in the extensible format, got another subformat")
@@ -254,7 +255,7 @@ def _plain_tag(extended: bytes, bits: int) -> int:
     return int.from_bytes(extended[24:26], "little")
 
 
-def _judge_fact(content: bytes, chunks: list[_Chunk], header: WavHeader) -> None:
+def _judge_fact(content: bytes | memoryview, chunks: list[_Chunk], header: WavHeader) -> None:
     for chunk in chunks:
         if chunk.name == b"fact" and chunk.size_bytes >= 4:
             stated = int.from_bytes(content[chunk.start : chunk.start + 4], "little")
@@ -273,7 +274,8 @@ def _decode(data: memoryview, header: WavHeader) -> Float32:
             raise DataError("wav-out-of-range", f"WAV: expected samples from -1 to 1, got {peak:g}")
         return floats.astype(np.float32)
     if header.bits_per_sample == 16:
-        scaled: Float32 = np.multiply(np.frombuffer(data, "<i2"), np.float32(2**-15), dtype=np.float32)
+        scaled: Float32 = np.frombuffer(data, "<i2").astype(np.float32)
+        scaled *= np.float32(2**-15)  # in place: quicker than a product that converts piece by piece
         return scaled
     if header.bits_per_sample == 32:
         return (np.frombuffer(data, "<i4") / 2.0**31).astype(np.float32)

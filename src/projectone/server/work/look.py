@@ -66,7 +66,7 @@ class Engine(Protocol):
         ...
 
 
-def look(content: bytes, question: Question) -> Look:
+def look(content: bytes | memoryview, question: Question) -> Look:
     """One clip decoded and judged."""
     try:
         header = read_header(content)

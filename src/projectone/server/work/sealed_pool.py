@@ -10,7 +10,6 @@ import ctypes
 import mmap
 import os
 import sys
-from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -75,7 +74,7 @@ class SealedPool:
         self.n_pages = 2 * self._n_processes
         self._pool: ProcessPoolExecutor | None = None
         self._shared: SharedMemory | None = None
-        self._free: deque[int] = deque()
+        self._free: list[int] = []
         self._hears_voices = False
 
     def submit(self, page: Page) -> Future[list[Look]] | None:
@@ -87,7 +86,7 @@ class SealedPool:
         try:
             if shared is None or not free:
                 return pool.submit(look_at_page, page)
-            slot = free.popleft()
+            slot = free.pop()  # the one that was freed last is in the processor's cache still
             future = pool.submit(_look_at_sent, _lay(page, shared.view, slot))
         except BrokenProcessPool:
             self.close()
@@ -118,7 +117,8 @@ class SealedPool:
             if hasattr(os, "memfd_create"):  # Linux
                 size_bytes = (self.n_pages + 1) * _SLOT_BYTES
                 self._shared = SharedMemory(size_bytes)
-                self._free = deque(range(0, size_bytes, _SLOT_BYTES))
+                self._free = list(range(0, size_bytes, _SLOT_BYTES))
+            keep_freed_memory()
             self._pool = self._maker.submit(self._start, self._shared).result()
         return self._pool
 
@@ -154,7 +154,8 @@ _shared: SharedMemory | None = None
 def _look_at_sent(page: Sent) -> list[Look]:
     """In a process that looks: the answers to a page."""
     assert _shared is not None
-    view = _shared.view
+    # Read where it lies: the parent leaves a page alone until it is answered.
+    view = memoryview(_shared.view)
     return [
         look(content if isinstance(content, bytes) else view[slice(*content)], question) for question, content in page
     ]
@@ -190,16 +191,20 @@ _SET_THREADS: Final = ("scipy_openblas_set_num_threads64_", "openblas_set_num_th
 
 
 def compute_on_one_core() -> None:
-    """Let this process's BLAS use one thread, and keep memory that was freed for the next clip.
+    """Let this process's BLAS use one thread: there is a process for each core already.
 
-    There is a process for each core already: more threads would wait for each other, and that by computing. And pages
-    that the system has to clear again for each clip cost as much as looking at it.
+    More threads would wait for each other, and that by computing.
     """
     for path in sorted((Path(np.__file__).parent.parent / "numpy.libs").glob("*openblas*")):
         library = ctypes.CDLL(str(path))  # it is loaded already: this finds it
         for name in _SET_THREADS:
             with suppress(AttributeError):
                 getattr(library, name)(1)
+    keep_freed_memory()
+
+
+def keep_freed_memory() -> None:
+    """Keep memory that was freed for the next clip: pages that the system clears again cost as much as a look."""
     if sys.platform == "linux":
         with suppress(AttributeError):  # another C library than glibc
             libc = ctypes.CDLL(None)
