@@ -30,6 +30,7 @@ from typing import Any
 import numpy as np
 
 from projectone.assist.generation.cache.content import content_of
+from projectone.assist.protocols import Embedder
 
 ROOT = Path(__file__).parents[1]
 PAIRS = ROOT / "tests" / "data" / "cache_pairs.jsonl"
@@ -283,7 +284,7 @@ def measure(rows: list[dict[str, Any]]) -> dict[str, Any]:
     return result
 
 
-def _embedder() -> Any:  # noqa: ANN401 - what `load_embedder` gives
+def _embedder() -> Embedder:
     os.environ["HF_HUB_OFFLINE"] = "1"
     from projectone.assist.embeddings import load_embedder
     from projectone.assist.usual_encoder import weights_folder

@@ -24,6 +24,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 from drift_intents import measure_intents
@@ -222,17 +223,14 @@ def _delays(found: Sequence[tuple[int, str] | None]) -> dict[str, Any]:
 
 def coin_figures(signals: Sequence[Measured], n_devices: int, n_runs: int) -> dict[str, Any]:
     """The same drift (noise on a third of devices) under other coins: what privacy costs."""
-    people, stated = populations(signals), quality.TRUTH_SHARE
+    people = populations(signals)
     found: dict[str, Any] = {}
-    try:
-        for share in (0.25, 0.5, 0.75, 1.0):
-            quality.TRUTH_SHARE = two_samples.TRUTH_SHARE = share  # type: ignore[misc] # under another coin
-            epsilon = float(np.log(1 + N_BINS * share / (1 - share))) if share < 1 else None
-            fleets = (a_fleet(n_devices, len(people["none"]), seed) for seed in range(n_runs))
+    for share in (0.25, 0.5, 0.75, 1.0):
+        epsilon = float(np.log(1 + N_BINS * share / (1 - share))) if share < 1 else None
+        fleets = (a_fleet(n_devices, len(people["none"]), seed) for seed in range(n_runs))
+        with patch.object(quality, "TRUTH_SHARE", share), patch.object(two_samples, "TRUTH_SHARE", share):
             delays = [planted(fleet, people["none"], people["noise, 10 dB"], 1 / 3) for fleet in fleets]
-            found[f"{share:.0%} true"] = {"epsilon": epsilon} | _delays(delays)
-    finally:
-        quality.TRUTH_SHARE = two_samples.TRUTH_SHARE = stated  # type: ignore[misc]
+        found[f"{share:.0%} true"] = {"epsilon": epsilon} | _delays(delays)
     return found
 
 

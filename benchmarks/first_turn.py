@@ -24,7 +24,9 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -46,7 +48,7 @@ from projectone.assist.policies import Policies, measure_threshold  # noqa: E402
 from projectone.assist.protocols import Embedder, Vectors  # noqa: E402
 from projectone.assist.vectors.protocol import Item, Owner  # noqa: E402
 from projectone.assist.vectors.sqlite import VECTORS_TABLE, SqliteVectors  # noqa: E402
-from projectone.contracts.policies import Policy, PolicyResponse, PolicySet  # noqa: E402
+from projectone.contracts.policies import Policy, PolicyResponse, PolicySet, PolicyThreshold  # noqa: E402
 from projectone.storage.database import Database  # noqa: E402
 
 ROOT = Path(__file__).parents[1]
@@ -132,8 +134,8 @@ class World:
             began_s = time.process_time()
             took["first turn"].append(turn.select(text, owner, NOW).took_ms)
             took["first turn, CPU"].append((time.process_time() - began_s) * 1000)
-            took["classifier"].append(_ms(lambda text=text: self.classifier.classify([text])))  # type: ignore[misc]
-            took["memory"].append(_ms(lambda text=text, owner=owner: memory.recall(owner, text, K, NOW)))  # type: ignore[misc]
+            took["classifier"].append(_ms(partial(self.classifier.classify, [text])))
+            took["memory"].append(_ms(partial(memory.recall, owner, text, K, NOW)))
             found = {each.memory.memory_id for each in memory.recall(owner, text, K, NOW)}
             n_right += len(found & theirs.nearest(owner, self.embedder.embed([text])[0]))
             n_wanted += K
@@ -210,7 +212,7 @@ def _last_one(embedder: Embedder) -> usual_encoder.Embed:
     """As a device does it: the vector of the text that was asked last is kept for whoever asks next."""
     last: dict[str, Vectors] = {}
 
-    def embed(texts: Any) -> Vectors:  # noqa: ANN401 - any sequence of texts
+    def embed(texts: Sequence[str]) -> Vectors:
         if len(texts) != 1:
             return embedder.embed(texts)
         if texts[0] not in last:
@@ -246,7 +248,7 @@ def _approved(examples: dict[str, list[str]]) -> PolicySet:
     )
 
 
-def _with(approved: PolicySet, threshold: Any) -> PolicySet:  # noqa: ANN401 - a threshold
+def _with(approved: PolicySet, threshold: PolicyThreshold) -> PolicySet:
     return approved.model_copy(update={"thresholds": (threshold,)})
 
 
@@ -268,7 +270,7 @@ def _policies_found(policies: Policies, rows: list[tuple[str, str | None]]) -> d
     }
 
 
-def _ms(work: Any) -> float:  # noqa: ANN401 - any call
+def _ms(work: Callable[[], object]) -> float:
     began = time.perf_counter()
     work()
     return (time.perf_counter() - began) * 1000
