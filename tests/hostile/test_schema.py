@@ -5,8 +5,10 @@ Needs the extra `fuzz`; the whole figure (5,000 cases and more) takes minutes.
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -31,6 +33,16 @@ CHECKS = (not_a_server_error, response_schema_conformance)
 PLAIN = settings(
     max_examples=N_CASES, deadline=None, database=None, suppress_health_check=list(HealthCheck), derandomize=True
 )
+
+# A service that has no word for what it refuses.
+WORDLESS = """
+import sys
+from projectone.server.api import problems
+told = problems.response_to
+problems.response_to = lambda error: told(error if isinstance(error, problems.Refusal) else RuntimeError())
+from projectone.server import cli
+sys.exit(cli.main(sys.argv[1:]))
+"""
 
 
 @schemathesis.serializer("audio/wav", "application/zip")
@@ -116,3 +128,23 @@ def test_no_generated_sequence_of_requests_breaks_the_service(
 
     Workflow.run(settings=settings(PLAIN, max_examples=100, stateful_step_count=8))
     assert httpx2.get(f"{server.api}/health/ready", timeout=PATIENCE_S).status_code == 200
+
+
+def test_control_a_service_without_words_for_its_refusals_is_found(tmp_path: Path) -> None:
+    with (
+        running(tmp_path / "home", "--only", "api", program=[sys.executable, "-c", WORDLESS]) as server,
+        httpx2.Client(base_url=server.api, timeout=PATIENCE_S) as http,
+    ):
+        ada = Caller(http, server.enrolment_code)
+        assert ada.enrol().status_code == 201
+        operation = schemathesis.openapi.from_url(f"{server.api}/openapi.json")["/v1/consents/{receipt_id}"]["PUT"]
+        statuses: set[int] = set()
+
+        @settings(PLAIN, max_examples=20)
+        @given(operation.as_strategy())
+        def attempt(case: Any) -> None:
+            answer = case.call(base_url=server.api, timeout=PATIENCE_S, auth=Signed(ada))
+            statuses.add(answer.status_code)
+
+        attempt()
+    assert 500 in statuses

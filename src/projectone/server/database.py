@@ -38,13 +38,19 @@ _SQLITE_SETTINGS: dict[str, str | int] = {
     "secure_delete": 1,  # erased text is overwritten, not merely unlinked from its page
 }
 _DARWIN_SETTINGS: dict[str, str | int] = {"fullfsync": 1, "checkpoint_fullfsync": 1}
+# PostgreSQL's advisory locks are numbers. Rows and keys may lie in one database, and who writes rows may ask for a key.
+_WRITER_OF_ROWS, WRITER_OF_KEYS = 0x726F7773, 0x6B657973
 
 
-def open_engine(url: str) -> Engine:
+def open_engine(url: str, *, writer: int = _WRITER_OF_ROWS) -> Engine:
     """An engine whose promises were read back: on SQLite WAL, a flush at every commit, foreign keys.
 
     Transactions on SQLite are real ones (the driver's own habit of committing behind one's back is off): a plain
     `engine.begin()` begins a deferred one. Prefer `reading` and `writing`.
+
+    Args:
+        url: As SQLAlchemy takes it.
+        writer: The lock of whoever writes, where the database is PostgreSQL.
 
     Raises:
         SettingsError: if the URL names no database that is installed here.
@@ -64,6 +70,7 @@ def open_engine(url: str) -> Engine:
         event.listen(engine, "begin", _begin_sqlite)
     else:
         event.listen(engine, "connect", _check_postgres)
+        event.listen(engine, "begin", lambda connection: _begin_postgres(connection, writer))
     return engine
 
 
@@ -76,6 +83,8 @@ def reading(engine: Engine) -> Iterator[Connection]:
     """
     try:
         with engine.connect() as connection:
+            if engine.dialect.name == "postgresql":  # SQLite reads like this anyway
+                connection = connection.execution_options(isolation_level="REPEATABLE READ")
             yield connection
     except DBAPIError as error:
         raise StorageError(f"database: {error.orig}") from error
@@ -85,7 +94,8 @@ def reading(engine: Engine) -> Iterator[Connection]:
 def writing(engine: Engine) -> Iterator[Connection]:
     """A transaction: what the block reads stays true until it commits; all of the block's changes, or none.
 
-    On SQLite the one write lock is taken at the start (BEGIN IMMEDIATE).
+    There is one writer at a time: on SQLite the write lock is taken at the start (BEGIN IMMEDIATE), on PostgreSQL an
+    advisory one, for row locks alone do not keep true what a block did not find.
 
     Raises:
         StorageError: if the database refused; nothing was changed.
@@ -181,3 +191,10 @@ def _check_postgres(connection: Any, _record: Any) -> None:  # noqa: ANN401 - th
         if actual != "on":
             raise StorageError(f"PostgreSQL {name}: expected 'on', got {actual!r}; an answered upload must survive")
     cursor.close()
+    connection.rollback()  # the driver began a transaction for the questions
+
+
+def _begin_postgres(connection: Connection, writer: int) -> None:
+    if connection.get_execution_options().get("is_writing", False):
+        connection.exec_driver_sql(f"SET LOCAL lock_timeout = {_BUSY_TIMEOUT_MS}")
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({writer})")

@@ -1,5 +1,6 @@
 """Settings are read once; a wrong one is named, a secret one is never shown."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,27 @@ def test_keys_are_taken_from_the_home_and_never_shown(tmp_path: Path) -> None:
     )
     assert (settings.hub_token, settings.enrolment_code) == ("hf_secret", "code-secret")
     assert "secret" not in repr(settings)
+
+
+def test_no_planted_secret_is_shown_by_settings_or_by_their_errors() -> None:
+    """Each secret in the settings' own words, in an error about it, and, the control, where nobody left it out."""
+    secrets = [field for field in dataclasses.fields(ServerSettings) if not field.repr]
+    n_looks, shown_by_control = 0, 0
+    for number, field in enumerate(secrets):
+        variable, mark = field.metadata["variable"], f"planted{number}secret"
+        value = f"https://user:{mark}-of-sixteen-letters@example.org/x"
+        texts = []
+        try:
+            settings = ServerSettings.from_env({variable: value})
+        except SettingsError as error:
+            texts.append(str(error))
+        else:
+            texts += [repr(settings), str(settings)]
+            shown_by_control += mark in repr(dataclasses.asdict(settings))
+        n_looks += len(texts)
+        assert not any(mark in text for text in texts), variable
+    assert n_looks >= 10
+    assert shown_by_control >= 5
 
 
 def test_training_settings_are_handed_on_by_their_names() -> None:

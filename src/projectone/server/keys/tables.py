@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sqlalchemy import Boolean, Column, DateTime, Engine, LargeBinary, MetaData, String, Table, Uuid
 
-from projectone.server.database import open_engine, writing
+from projectone.server.database import WRITER_OF_KEYS, open_engine, writing
 
 _TABLES = MetaData()
 MASTER_KEYS = Table(
@@ -44,7 +44,7 @@ def open_key_database(url: str) -> Engine:
     Raises:
         SettingsError, StorageError: as `open_engine`.
     """
-    engine = open_engine(url)
+    engine = open_engine(url, writer=WRITER_OF_KEYS)
     if engine.dialect.name == "sqlite" and engine.url.database:
         Path(engine.url.database).touch(mode=0o600)
     with writing(engine) as connection:

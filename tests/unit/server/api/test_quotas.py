@@ -1,6 +1,11 @@
 """So many in a minute, and then there is room again."""
 
-from projectone.server.api.quotas import MovingWindow
+import pytest
+from tests.unit.server.api.conftest import Backend
+
+from projectone.server.api.quotas import MovingWindow, QuotaLimits, Quotas
+
+QUOTA = 20
 
 
 def test_a_window_lets_so_many_through_and_says_when_there_is_room() -> None:
@@ -29,3 +34,18 @@ def test_keys_are_forgotten_rather_than_kept_for_ever() -> None:
         window.take(str(number))
     assert window.take("0") is None
     assert window.take("10000") == 60.0
+
+
+@pytest.mark.parametrize("is_counted", [True, False])
+def test_who_asks_ten_times_its_quota_gets_its_quota_and_others_theirs(backend: Backend, is_counted: bool) -> None:
+    """Beside it the control: where nobody counts, all of it is served."""
+    limits = QuotaLimits(device=QUOTA if is_counted else 10 * QUOTA)
+    ada, bob = backend.caller("ada"), backend.caller("bob")
+    object.__setattr__(backend.services, "quotas", Quotas(limits))
+    path = f"/v1/samples/{ada.consent_id}"
+    greedy = [ada.signed("GET", path) for _ in range(10 * QUOTA)]
+    honest = [bob.signed("GET", path) for _ in range(QUOTA)]
+    refused = [answer for answer in greedy if answer.status_code == 429]
+    assert len(refused) == (9 * QUOTA if is_counted else 0)
+    assert all(1 <= int(answer.headers["retry-after"]) <= 60 for answer in refused)
+    assert {answer.status_code for answer in honest} == {404}
