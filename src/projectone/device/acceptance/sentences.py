@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from projectone.device.acceptance.choosing import ENOUGH_UNLEARNED
-from projectone.device.acceptance.judging import REFUSED, Pair, judge
+from projectone.device.acceptance.judging import Judgement, Pair
+from projectone.device.acceptance.outcome import OnTrial, conclude
 from projectone.device.acceptance.rows import TrialRows
-from projectone.device.acceptance.trial import WorseHereError
-from projectone.errors import ArtifactError, PostponedError
+from projectone.errors import ArtifactError
 
 Judge = Callable[[str], str | None]
 """What a classifier takes a sentence to mean; None for none of its intents."""
@@ -74,25 +74,17 @@ class SentenceAcceptance:
             made_at: When it was made: what was corrected after that, it cannot have learned from.
             may_go_on: Asked between two sentences.
         """
-        return SentenceTrial(self, choose(self._sentences(made_at)), seq, version, may_go_on)
+        release = OnTrial(seq, version, "classifier", may_go_on)
+        return SentenceTrial(self, choose(self._sentences(made_at)), release)
 
 
 class SentenceTrial:
     """One release, tried once: `hear_before` with the classifier in use if there is one, then `hear_after`."""
 
-    def __init__(
-        self,
-        acceptance: SentenceAcceptance,
-        sentences: Sequence[OwnSentence],
-        seq: int,
-        version: str,
-        may_go_on: Callable[[], bool],
-    ) -> None:
+    def __init__(self, acceptance: SentenceAcceptance, sentences: Sequence[OwnSentence], release: OnTrial) -> None:
         self._acceptance = acceptance
         self._sentences = sentences
-        self._seq = seq
-        self._version = version
-        self._may_go_on = may_go_on
+        self._release = release
         self._against: str | None = None
         self._wrong_before: list[bool] = []
 
@@ -115,26 +107,29 @@ class SentenceTrial:
         """
         hear("hello")
         self._refuse_dumb(hear)
-        if self._against is None:
+        against = self._against
+        if against is None:
             return
         wrong_after = self._wrong(hear)
         pairs = [
             Pair(1, int(before), int(after)) for before, after in zip(self._wrong_before, wrong_after, strict=True)
         ]
-        judged = judge(pairs)
-        self._acceptance.rows.keep(
-            self._seq,
-            self._version,
-            self._against,
-            judged,
-            tried_at=self._acceptance.clock(),
-            n_maybe_learned=sum(item.may_be_learned for item in self._sentences),
-        )
-        if judged.verdict in REFUSED:
-            raise WorseHereError(
+
+        def refusal(judged: Judgement) -> str:
+            return (
                 f"of {judged.n_recordings} of your own sentences it gets {judged.wrong_after} wrong, classifier "
-                f"{self._against} {judged.wrong_before}"
+                f"{against} {judged.wrong_before}"
             )
+
+        conclude(
+            self._release,
+            against,
+            pairs,
+            rows=self._acceptance.rows,
+            now=self._acceptance.clock(),
+            n_maybe_learned=sum(item.may_be_learned for item in self._sentences),
+            refusal=refusal,
+        )
 
     def _refuse_dumb(self, hear: Judge) -> None:
         texts = self._acceptance.answered()
@@ -144,8 +139,7 @@ class SentenceTrial:
     def _wrong(self, hear: Judge) -> list[bool]:
         wrong = []
         for item in self._sentences:
-            if not self._may_go_on():
-                raise PostponedError("the trial of the new classifier waits: this machine is needed for something else")
+            self._release.go_on()
             wrong.append(hear(item.text) != item.label)
         return wrong
 

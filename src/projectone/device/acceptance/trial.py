@@ -12,10 +12,11 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from projectone.device.acceptance.choosing import OwnRecording, choose
-from projectone.device.acceptance.judging import REFUSED, Pair, judge
+from projectone.device.acceptance.judging import Judgement, Pair
+from projectone.device.acceptance.outcome import OnTrial, conclude
 from projectone.device.acceptance.rows import TrialRows
 from projectone.device.acceptance.smoke import Samples, complaint, sounds
-from projectone.errors import ArtifactError, PostponedError, ProjectOneError
+from projectone.errors import ArtifactError, ProjectOneError
 
 Hear = Callable[[Samples], str]
 """What a model hears in 16 kHz mono samples."""
@@ -25,10 +26,6 @@ Errors = Callable[[Sequence[str], Sequence[str]], int]
 
 BUDGET_S = 120.0
 """How long a trial may take, both models together."""
-
-
-class WorseHereError(ArtifactError):
-    """The new model is worse for this user than the one in use. Keep that one; a later release may be better."""
 
 
 class Acceptance:
@@ -85,7 +82,7 @@ class Acceptance:
         chosen = [
             (item, samples) for item in choose(self._recordings(made_at)) for samples in self._sound(item.audio_sha256)
         ]
-        return Trial(self, chosen, seq, version, may_go_on)
+        return Trial(self, chosen, OnTrial(seq, version, "model", may_go_on))
 
     def refuse_deaf(self, hear: Hear) -> None:
         """Refuse a model that hears nothing where another one heard something.
@@ -108,18 +105,11 @@ class Trial:
     """One release, tried once: `hear_before` with the model in use if there is one, then `hear_after`."""
 
     def __init__(
-        self,
-        acceptance: Acceptance,
-        recordings: Sequence[tuple[OwnRecording, Samples]],
-        seq: int,
-        version: str,
-        may_go_on: Callable[[], bool],
+        self, acceptance: Acceptance, recordings: Sequence[tuple[OwnRecording, Samples]], release: OnTrial
     ) -> None:
         self._acceptance = acceptance
         self._recordings = recordings
-        self._seq = seq
-        self._version = version
-        self._may_go_on = may_go_on
+        self._release = release
         self._against: str | None = None
         self._quiet_before: dict[str, int] | None = None
         self._wrong_before: list[int] = []
@@ -146,7 +136,8 @@ class Trial:
         if problem is not None:
             raise ArtifactError(problem)
         self._acceptance.refuse_deaf(hear)
-        if self._against is None:
+        against = self._against
+        if against is None:
             return
         wrong_after = self._wrong(hear, len(self._wrong_before))
         heard = self._recordings[: len(wrong_after)]
@@ -154,20 +145,22 @@ class Trial:
             Pair(len(item.words), before, after)
             for (item, _), before, after in zip(heard, self._wrong_before, wrong_after, strict=False)
         ]
-        judged = judge(pairs)
-        self._acceptance.rows.keep(
-            self._seq,
-            self._version,
-            self._against,
-            judged,
-            tried_at=self._acceptance.clock(),
-            n_maybe_learned=sum(item.may_be_learned for item, _ in heard),
-        )
-        if judged.verdict in REFUSED:
-            raise WorseHereError(
+
+        def refusal(judged: Judgement) -> str:
+            return (
                 f"in {judged.n_recordings} of your own recordings it gets {judged.wrong_after} of {judged.n_words} "
-                f"words wrong, model {self._against} {judged.wrong_before}"
+                f"words wrong, model {against} {judged.wrong_before}"
             )
+
+        conclude(
+            self._release,
+            against,
+            pairs,
+            rows=self._acceptance.rows,
+            now=self._acceptance.clock(),
+            n_maybe_learned=sum(item.may_be_learned for item, _ in heard),
+            refusal=refusal,
+        )
 
     def _smoke(self, hear: Hear) -> dict[str, int]:
         return {name: len(self._acceptance.words(hear(samples))) for name, samples in sounds().items()}
@@ -177,8 +170,7 @@ class Trial:
         timer, wrong = self._acceptance.timer, []
         end_s = timer() + self._acceptance.budget_s / 2
         for item, samples in self._recordings[:n_most]:
-            if not self._may_go_on():
-                raise PostponedError("the trial of the new model waits: this machine is needed for something else")
+            self._release.go_on()
             if timer() >= end_s:
                 break
             heard = self._acceptance.words(hear(samples))

@@ -32,8 +32,9 @@ def routes(context: WebContext) -> list[Route]:
         purpose = purpose_of(client, "voice_donation")
         # Nobody waits for a network to see what to read: new sentences are asked for once the page is there.
         state = state_of(client, is_asking=False)
-        shown = {"purpose": purpose, "state": state, "when": when_shown, "day": day_shown}
-        return context.page(request, "donate", title="Donate", **shown)
+        return context.page(
+            request, "donate", title="Donate", purpose=purpose, state=state, when=when_shown, day=day_shown
+        )
 
     def show(request: Request) -> Response:
         return json_answer(state_of(client, is_asking=request.query_params.get("ask") == "1"))

@@ -1,4 +1,4 @@
-"""The user's recordings, what was heard in them and what was really said. Nothing here leaves by itself.
+"""Rows about recordings and data points, and the sounds that they name.
 
 Audio lies in a blob store under its digest, as canonical 16 kHz mono WAV: what else a file carried (names, places,
 software) was left behind when it was taken in. Its owner alone removes it.
@@ -7,174 +7,19 @@ software) was left behind when it was taken in. Its owner alone removes it.
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, cast
-
-import numpy as np
-import numpy.typing as npt
+from typing import cast
 
 from projectone.contracts.corrections import SampleKind
-from projectone.device.heard import (
-    Signals,
-    Word,
-    signals_from_json,
-    signals_to_json,
-    words_from_json,
-    words_to_json,
-)
+from projectone.device.heard import Signals, Word, signals_from_json, signals_to_json, words_from_json, words_to_json
+from projectone.device.recordings.records import Clip, FineTuningDataPoint, Recording
 from projectone.errors import DataError
 from projectone.storage.blobs import FileBlobs
 from projectone.storage.database import Database
 from projectone.storage.sqlite import Row
 
-M001_RECORDINGS = """
-CREATE TABLE recordings (
-    recording_id TEXT PRIMARY KEY,
-    audio_sha256 TEXT NOT NULL,
-    duration_s REAL NOT NULL,
-    text TEXT NOT NULL,
-    model_version TEXT NOT NULL,
-    recorded_at TEXT NOT NULL
-) STRICT;
-CREATE TABLE data_points (
-    sample_id TEXT PRIMARY KEY,
-    recording_id TEXT REFERENCES recordings(recording_id),
-    kind TEXT NOT NULL CHECK (kind IN ('correction', 'donation')),
-    audio_sha256 TEXT NOT NULL,
-    duration_s REAL NOT NULL,
-    text TEXT NOT NULL,
-    heard TEXT,
-    heard_by TEXT,
-    script_id TEXT,
-    created_at TEXT NOT NULL,
-    is_superseded INTEGER NOT NULL DEFAULT 0 CHECK (is_superseded IN (0, 1)),
-    uploaded INTEGER NOT NULL DEFAULT 0 CHECK (uploaded IN (0, 1))
-) STRICT;
-CREATE INDEX data_points_by_recording ON data_points(recording_id);
-"""
-
-M008_WORDS = """
-ALTER TABLE recordings ADD COLUMN words TEXT NOT NULL DEFAULT '[]';
-ALTER TABLE recordings ADD COLUMN signals TEXT;
-"""
-
-# Sounds that were taken back. A row leaves with the first start that finds its file gone: neither a kill nor a power
-# cut between a deletion and the removal of the file keeps a sound here.
-M015_REMOVED_SOUNDS = """
-CREATE TABLE removed_sounds (audio_sha256 TEXT PRIMARY KEY) STRICT
-"""
-
-# One more kind: a text, and what was meant by it. SQLite changes no CHECK, so the table is made anew.
-M017_INTENTS = """
-CREATE TABLE data_points_next (
-    sample_id TEXT PRIMARY KEY,
-    recording_id TEXT REFERENCES recordings(recording_id),
-    kind TEXT NOT NULL CHECK (kind IN ('correction', 'donation', 'intent')),
-    audio_sha256 TEXT NOT NULL,
-    duration_s REAL NOT NULL,
-    text TEXT NOT NULL,
-    heard TEXT,
-    heard_by TEXT,
-    script_id TEXT,
-    created_at TEXT NOT NULL,
-    is_superseded INTEGER NOT NULL DEFAULT 0 CHECK (is_superseded IN (0, 1)),
-    uploaded INTEGER NOT NULL DEFAULT 0 CHECK (uploaded IN (0, 1)),
-    others_present INTEGER CHECK (others_present IN (0, 1)),
-    utterance TEXT,
-    ask_id TEXT
-) STRICT;
-INSERT INTO data_points_next SELECT *, NULL, NULL FROM data_points ORDER BY rowid;
-DROP TABLE data_points;
-ALTER TABLE data_points_next RENAME TO data_points;
-CREATE INDEX data_points_by_recording ON data_points(recording_id);
-CREATE INDEX data_points_by_ask ON data_points(ask_id);
-CREATE TRIGGER vocabulary_forgets AFTER UPDATE OF is_superseded ON data_points WHEN NEW.is_superseded = 1
-BEGIN
-    DELETE FROM vocabulary_origins WHERE sample_id = NEW.sample_id;
-    DELETE FROM vocabulary WHERE is_by_hand = 0 AND folded NOT IN (SELECT folded FROM vocabulary_origins);
-END;
-"""
-
 _SHORTEST_PREFIX = 4
 LAST = "last"
-
-
-@dataclass(frozen=True)
-class Clip:
-    """One piece of sound in its canonical form.
-
-    Attributes:
-        wav: 16 kHz mono PCM16 WAV, the bytes that are kept and sent.
-        samples: The same sound, float32 in [-1, 1].
-        duration_s: Its length.
-    """
-
-    wav: bytes
-    samples: npt.NDArray[np.float32]
-    duration_s: float
-
-
-@dataclass(frozen=True)
-class Recording:
-    """Something the user said, and what the model heard.
-
-    Attributes:
-        words: When each word was said, and how sure the model was. Empty for recordings older than this.
-        signals: What the model said of the whole.
-    """
-
-    recording_id: str
-    text: str
-    model_version: str
-    duration_s: float
-    audio_sha256: str
-    recorded_at: datetime
-    corrected_text: str | None = None
-    words: tuple[Word, ...] = ()
-    signals: Signals | None = None
-
-    def facts(self) -> dict[str, Any]:
-        """For programs: the terminal and the pages say the same."""
-        return {
-            "recording_id": self.recording_id,
-            "text": self.text,
-            "corrected_text": self.corrected_text,
-            "model_version": self.model_version,
-            "duration_s": round(self.duration_s, 3),
-            "recorded_at": self.recorded_at.isoformat(),
-        }
-
-
-@dataclass(frozen=True)
-class FineTuningDataPoint:
-    """A recording and the text that a person says it holds, kept on the device; `uploaded` once the server has it.
-
-    Of a corrected intent `utterance` is what was said, `text` and `heard` are what it means to the person and to the
-    classifier (`contracts.assist.as_target`), and `audio_sha256` is the digest of the utterance: there is no sound.
-    """
-
-    sample_id: uuid.UUID
-    recording_id: str | None
-    kind: SampleKind
-    audio_sha256: str
-    duration_s: float
-    text: str
-    heard: str | None
-    heard_by: str | None
-    script_id: str | None
-    created_at: datetime
-    uploaded: bool = False
-    others_present: bool | None = None
-    utterance: str | None = None
-    ask_id: str | None = None
-
-    @property
-    def shown(self) -> str:
-        """For people: the words, or a text and what was meant; empty where they were deleted here."""
-        if self.kind != "intent":
-            return self.text
-        return f"{self.utterance} -> {self.text}" if self.utterance else ""
 
 
 class Recordings:
