@@ -25,6 +25,7 @@ _RECURRENT_AT, _RECURRENT, _DENSE_AT, _BIAS_AT = 269_883, 1_357_824, 7_731, 6_69
 # Mean power of a frame at -30 dB of full scale, as the encoder was taught: each stretch is brought there.
 _LEVEL: Final = 0.148
 _QUIET_DB: Final = 30.0
+_OVER_NOISE_DB, _CLEAR_DB = 5.0, 12.0
 _HANGOVER: Final = 7  # frames
 _AT_ONCE: Final = 32
 
@@ -82,9 +83,11 @@ def mel_bands(samples: Float32) -> Float32:
 
 
 def loud_frames(bands: Float32) -> Float32:
-    """Those within 30 dB of the loudest, and those next to them."""
+    """Those within 30 dB of the loudest and, in noise, above what the quietest tenth holds, and those next to them."""
     level = 10.0 * np.log10(bands.sum(axis=1) + 1e-10)
-    is_loud = np.convolve(level > level.max() - _QUIET_DB, np.ones(_HANGOVER), "same") > 0
+    loudest = float(level.max())
+    over_noise = min(float(np.quantile(level, 0.1)) + _OVER_NOISE_DB, loudest - _CLEAR_DB)
+    is_loud = np.convolve(level > max(loudest - _QUIET_DB, over_noise), np.ones(_HANGOVER), "same") > 0
     return bands[is_loud]
 
 

@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from projectone.server.voices.activity import FRAME_S, SHORTEST, WINDOW, SpeakerActivity
+from projectone.server.voices.activity import FRAME_S, RATE_HZ, SHORTEST, WINDOW, SpeakerActivity
 from projectone.server.voices.embedding import VoiceEncoder
 
 Float32 = npt.NDArray[np.float32]
@@ -23,6 +23,9 @@ SECOND_S: Final = 0.25
 FAR_APART: Final = 0.55
 """Distance of two voices from which on they are two; see `distance_at_cut`."""
 
+# Power in a bin above 4.2 kHz over that in one below 4 kHz. Clips of 8 kHz have at most -55; one of 60 others has -50.
+_NARROW_DB: Final = -45.0
+_LOW_HZ, _HIGH_HZ = 4000, 4200
 _HOP: Final = WINDOW // 2
 _STRETCH, _STEP = 100, 40  # frames of 10 ms
 
@@ -30,14 +33,25 @@ _STRETCH, _STEP = 100, 40  # frames of 10 ms
 def measure_second_voice(samples: Float32, activity: SpeakerActivity, encoder: VoiceEncoder) -> float:
     """The figure of a clip: 0 for one voice, 1 where a person should listen.
 
+    A clip through a telephone is judged by what the voice is like alone: who speaks when was taught on whole bands, and
+    in a half one it hears people who are not there (3 of 10 clips).
+
     Args:
         samples: 16 kHz mono, shape (n,).
         activity: Who speaks when.
         encoder: What a voice is like.
     """
-    seconds = second_speaker_s(activity(windows_of(samples)))
+    seconds = 0.0 if is_narrow(samples) else second_speaker_s(activity(windows_of(samples)))
     apart = distance_at_cut(encoder(samples, window=_STRETCH, hop=_STEP))
     return max(seconds / SECOND_S, apart / FAR_APART)
+
+
+def is_narrow(samples: Float32) -> bool:
+    """Whether the clip holds next to nothing above 4 kHz, as through a telephone."""
+    power = np.square(np.abs(np.fft.rfft(samples)))
+    hz = np.fft.rfftfreq(len(samples), 1 / RATE_HZ)
+    high, low = float(power[hz > _HIGH_HZ].mean()), float(power[hz <= _LOW_HZ].mean())
+    return high < low * 10 ** (_NARROW_DB / 10)
 
 
 def windows_of(samples: Float32) -> Float32:

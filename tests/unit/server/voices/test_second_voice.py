@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from projectone.server.voices.activity import FRAME_S, SHORTEST, WINDOW
-from projectone.server.voices.second_voice import distance_at_cut, second_speaker_s, windows_of
+from projectone.server.voices.activity import FRAME_S, RATE_HZ, SHORTEST, WINDOW
+from projectone.server.voices.embedding import loud_frames
+from projectone.server.voices.second_voice import distance_at_cut, is_narrow, second_speaker_s, windows_of
 
 
 def voices(*names: int) -> np.ndarray:
@@ -38,6 +39,25 @@ def test_of_too_few_stretches_nothing_is_said() -> None:
     assert distance_at_cut(voices()) == 0.0
     assert distance_at_cut(voices(1, 2, 2)) == 0.0, "the three overlap"
     assert distance_at_cut(voices(1, 1, 2, 2)) > 0.0
+
+
+def test_a_telephone_is_known_by_its_band() -> None:
+    noise = np.random.default_rng(4).standard_normal(RATE_HZ).astype(np.float32)
+    spectrum = np.fft.rfft(noise)
+    spectrum[4000:] *= 1e-3
+    assert not is_narrow(noise)
+    assert is_narrow(np.fft.irfft(spectrum, RATE_HZ).astype(np.float32))
+    assert not is_narrow(np.fft.irfft(spectrum, RATE_HZ).astype(np.float32) + 0.1 * noise), "hiss in the upper half is no telephone"
+
+
+def test_frames_of_noise_alone_are_no_voice() -> None:
+    bands = np.full((100, 40), 1e-3, np.float32)  # 17 dB below
+    bands[30:60] = 0.05
+    assert 30 <= len(loud_frames(bands)) <= 36
+    bands[:30] = bands[60:] = 1e-6
+    bands[40:50] = 1e-3  # quiet speech, where there is no noise
+    assert 30 <= len(loud_frames(bands)) <= 36
+    assert len(loud_frames(np.full((100, 40), 0.05, np.float32))) == 100
 
 
 def test_windows_reach_to_the_end_and_a_short_clip_is_one() -> None:
