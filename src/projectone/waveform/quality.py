@@ -90,23 +90,22 @@ def measure_quality(samples: Float32, *, closely: bool = False) -> Quality:
     offset, highest, lowest = _mean(samples), float(samples.max()), float(samples.min())
     energies = _measure_energies(samples, offset)
     levels = _frame_levels(energies)
-    ordered = np.sort(levels)
     return Quality(
         duration_s=len(samples) / RATE_HZ,
         peak_db=_decibels(max(highest - offset, offset - lowest) ** 2),
         level_db=_decibels(energies.mean),
         dc_offset=offset,
         clipped_share=_clipped_share(samples) if max(highest, -lowest) >= _CLIPPED_FROM else 0.0,
-        spread_db=quantile(ordered, 0.9) - quantile(ordered, 0.1),
-        speech_s=float(np.count_nonzero(levels > levels.max() - 25.0)) * _HOP / RATE_HZ,
+        spread_db=quantile(levels, 0.9) - quantile(levels, 0.1),
+        speech_s=float(np.count_nonzero(levels > levels[-1] - 25.0)) * _HOP / RATE_HZ,
         voice=measure_voice(samples, offset, energies.under_window, closely=closely),
     )
 
 
 def level_spread_db(samples: Float32) -> float:
     """How far loud frames (90 %) of 16 kHz mono samples stand over quiet ones (10 %): speech over its noise."""
-    ordered = np.sort(_frame_levels(_measure_energies(samples, _mean(samples))))
-    return quantile(ordered, 0.9) - quantile(ordered, 0.1)
+    levels = _frame_levels(_measure_energies(samples, _mean(samples)))
+    return quantile(levels, 0.9) - quantile(levels, 0.1)
 
 
 def why_unusable(samples: Float32) -> str | None:
@@ -181,7 +180,7 @@ def _clipped_share(samples: Float32) -> float:
 
 
 def _frame_levels(energies: _Energies) -> npt.NDArray[np.float64]:
-    """Level of each frame in dB, shape (n_frames,); less than a frame is one."""
+    """Level of each frame in dB, shape (n_frames,), ascending; less than a frame is one."""
     n_blocks = _FRAME // _BLOCK
     if len(energies.blocks) < n_blocks:
         powers = np.array([energies.mean])
@@ -193,6 +192,7 @@ def _frame_levels(energies: _Energies) -> npt.NDArray[np.float64]:
         for first in range(n_blocks):
             powers += energies.blocks[first : first + stop : step]
         powers /= _FRAME
+    powers.sort()  # before they are logarithms: floats of 32 bits are sorted sooner
     # The floor keeps digital silence between words from making the scale endless.
     levels: npt.NDArray[np.float64] = 10.0 * np.log10(powers.astype(np.float64) + 1e-10)
     return levels
