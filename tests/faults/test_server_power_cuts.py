@@ -3,8 +3,8 @@
 LazyFS (github.com/dsrhaslab/lazyfs, VLDB 17(11)) sees SQLite's own flushes, which `crash_states` takes on trust; names
 pass it straight through, which `crash_states` drops. Needs Linux with FUSE and `lazyfs` on the path.
 
-LazyFS of June 2024 answers `truncate` with a number that it never set, which SQLite now and then takes for a broken disk:
-build it with `int res = 0` in `lfs_truncate`.
+LazyFS of June 2024 answers `truncate` with a number that it never set, which SQLite now and then takes for a broken
+disk: build it with `int res = 0` in `lfs_truncate`.
 """
 
 from __future__ import annotations
