@@ -47,7 +47,9 @@ def test_a_telephone_is_known_by_its_band() -> None:
     spectrum[4000:] *= 1e-3
     assert not is_narrow(noise)
     assert is_narrow(np.fft.irfft(spectrum, RATE_HZ).astype(np.float32))
-    assert not is_narrow(np.fft.irfft(spectrum, RATE_HZ).astype(np.float32) + 0.1 * noise), "hiss in the upper half is no telephone"
+    assert not is_narrow(np.fft.irfft(spectrum, RATE_HZ).astype(np.float32) + 0.1 * noise), (
+        "hiss in the upper half is no telephone"
+    )
 
 
 def test_frames_of_noise_alone_are_no_voice() -> None:
