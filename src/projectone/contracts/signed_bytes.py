@@ -1,16 +1,20 @@
-"""What every signature here is made of: Ed25519 keys as text, and bytes that a key we trust signed in one context."""
+"""What signatures here are made of: keys as text, bytes that a trusted key signed in one context, signed documents."""
 
 from __future__ import annotations
 
 import base64
 import binascii
 from collections.abc import Mapping
+from typing import Generic, TypeVar
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from projectone.contracts.base import sha256_hex
+from projectone.contracts.base import Contract, sha256_hex
 from projectone.errors import SignatureError
+
+Document = TypeVar("Document", bound=Contract)
+Signed = TypeVar("Signed", bound=Contract)
 
 
 def public_key_text(key: Ed25519PrivateKey | Ed25519PublicKey) -> str:
@@ -78,3 +82,45 @@ def check_signature(public_key: str, signature: str, content: bytes, *, what: st
         key.verify(raw, content)
     except (InvalidSignature, ValueError) as error:
         raise SignatureError(f"{what}: the signature does not hold") from error
+
+
+class SignedKind(Generic[Document, Signed]):
+    """A kind of signed document.
+
+    Args:
+        what: For errors.
+        context: Signed before the bytes, so that no signature over another kind can pass for one over this.
+        document: What is signed.
+        signed: What is sent: the bytes in base64, `key_id` and `signature`.
+        field: Of `signed`, in which the bytes lie.
+    """
+
+    def __init__(
+        self, what: str, *, context: bytes, document: type[Document], signed: type[Signed], field: str
+    ) -> None:
+        self.what = what
+        self.context = context
+        self._document = document
+        self._signed = signed
+        self._field = field
+
+    def sign(self, key: Ed25519PrivateKey, document: Document) -> Signed:
+        """The document's canonical bytes and the signature over them."""
+        content = document.to_bytes()
+        fields = {self._field: base64.b64encode(content).decode(), **signed_by(key, content, context=self.context)}
+        return self._signed.model_validate(fields)
+
+    def verify(self, trusted: Mapping[str, str], signed: Signed) -> Document:
+        """The document, if a key we trust signed exactly these bytes as one of this kind.
+
+        Args:
+            trusted: Key id to raw public key, base64.
+            signed: What the server sent.
+
+        Raises:
+            SignatureError: if the key is unknown or the signature does not hold.
+            ContractError: if the signed bytes are no such document.
+        """
+        key_id, text, signature = (getattr(signed, name) for name in ("key_id", self._field, "signature"))
+        content = signed_bytes(trusted, key_id, text, signature, context=self.context, what=self.what)
+        return self._document.from_bytes(content)

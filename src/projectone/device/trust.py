@@ -6,11 +6,9 @@ import base64
 import binascii
 from collections.abc import Iterable
 
-from projectone.contracts.erasures import ErasureReceipt, SignedErasure
-from projectone.contracts.policies import PolicySet, SignedPolicies
 from projectone.contracts.releases import DEFAULT_TIER, ReleaseOffer
-from projectone.contracts.scripts import ScriptSheet, SignedScripts
-from projectone.contracts.signatures import key_id_of, verify_erasure, verify_policies, verify_scripts, verify_uses
+from projectone.contracts.signatures import key_id_of, verify_uses
+from projectone.contracts.signed_bytes import Document, Signed, SignedKind
 from projectone.contracts.uses import SampleUses, SignedUses
 from projectone.contracts.versions import ModelVersion
 from projectone.errors import (
@@ -73,18 +71,18 @@ class Trust:
         if self._runtime < needed:
             raise ArtifactError(f"{name}: needs projectone {needed} or newer, this is {self._runtime}: update the app")
 
-    def read_erasure(self, signed: SignedErasure) -> ErasureReceipt:
-        """The receipt inside, if our server signed it. Needs no network: anybody who knows the key can check it.
+    def read(self, kind: SignedKind[Document, Signed], signed: Signed) -> Document:
+        """The document inside, if our server signed it. Needs no network: anybody who knows the key can check it.
 
         Raises:
             SettingsError: if no release key is configured.
-            SignatureError: if nobody we trust signed it.
+            SignatureError: if nobody we trust signed it, or it is no such document.
         """
         self._require_keys()
         try:
-            return verify_erasure(self._keys, signed)
+            return kind.verify(self._keys, signed)
         except ContractError as error:
-            raise SignatureError(f"erasure receipt: what was signed is none: {error}") from error
+            raise SignatureError(f"{kind.what}: what was signed is none: {error}") from error
 
     def read_uses(self, signed: SignedUses) -> tuple[SampleUses, tuple[bool | None, ...]]:
         """Which models learned from a sample, if our server signed it and every proof holds. Needs no network.
@@ -98,32 +96,6 @@ class Trust:
             return verify_uses(self._keys, signed)
         except ContractError as error:
             raise SignatureError(f"uses of a sample: {error}") from error
-
-    def read_scripts(self, signed: SignedScripts) -> ScriptSheet:
-        """The sheet inside, if our server signed it.
-
-        Raises:
-            SettingsError: if no release key is configured.
-            SignatureError: if nobody we trust signed it.
-        """
-        self._require_keys()
-        try:
-            return verify_scripts(self._keys, signed)
-        except ContractError as error:
-            raise SignatureError(f"scripts: what was signed is no sheet: {error}") from error
-
-    def read_policies(self, signed: SignedPolicies) -> PolicySet:
-        """The set of approved policies inside, if our server signed it.
-
-        Raises:
-            SettingsError: if no release key is configured.
-            SignatureError: if nobody we trust signed it.
-        """
-        self._require_keys()
-        try:
-            return verify_policies(self._keys, signed)
-        except ContractError as error:
-            raise SignatureError(f"policies: what was signed is no set: {error}") from error
 
     def _require_keys(self) -> None:
         if not self._keys:

@@ -11,6 +11,7 @@ from pathlib import Path
 from projectone import __version__
 from projectone.contracts.devices import Enrolment
 from projectone.contracts.endpoints import DEVICES
+from projectone.contracts.signatures import ERASURE, POLICIES, SCRIPTS
 from projectone.contracts.versions import Family
 from projectone.device import answer_wiring, intent_wiring, memory_wiring, model_wiring, safety_wiring
 from projectone.device.acceptance import M010_TRIALS, TRIALS_BY_FAMILY, Acceptance
@@ -131,8 +132,12 @@ def open_client(settings: DeviceSettings) -> DeviceClient:
     corrections = _corrections(database, recordings, outbox, consent, offers, vocabulary, keys)
     assist = intent_wiring.assistant(database, lines["intents"], recordings, outbox, offers, understanding, _now)
     sent = Sent(database, recordings, outbox, forget_traces=memory.tidy)
-    scripts = Scripts(settings.home / "scripts", transport, trust.read_scripts, language=settings.language, clock=_now)
-    replies = memory_wiring.replies(settings.home, transport, trust.read_policies, memory, flags, understanding, _now)
+    scripts = Scripts(
+        settings.home / "scripts", transport, partial(trust.read, SCRIPTS), language=settings.language, clock=_now
+    )
+    replies = memory_wiring.replies(
+        settings.home, transport, partial(trust.read, POLICIES), memory, flags, understanding, _now
+    )
     known = Known(first=replies.first, recall=memory.recall, newest=memory.newest, terms=vocabulary.active)
     return DeviceClient(
         DeviceRooms(
@@ -171,7 +176,7 @@ def open_client(settings: DeviceSettings) -> DeviceClient:
             answers=answer_wiring.answers(settings, database, consent, known, flags, understanding, _now),
             live=_live(settings.home / "live", transcriber, recordings, keep),
             quality=quality,
-            read_erasure=trust.read_erasure,
+            read_erasure=partial(trust.read, ERASURE),
             read_uses=trust.read_uses,
             channel=settings.channel,
             keep=keep,

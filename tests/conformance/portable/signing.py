@@ -186,8 +186,8 @@ DOCUMENTS = Topic(
     ),
     mistakes=(
         Mistake("the signature is not looked at", signed_bytes, "check_signature", lambda *_, **__: None),
-        Mistake("no context", signatures, "_ERASURE_CONTEXT", b""),
-        Mistake("one context for all", signatures, "_ERASURE_CONTEXT", signatures._SCRIPTS_CONTEXT),
+        Mistake("no context", signatures.ERASURE, "context", b""),
+        Mistake("one context for all", signatures.ERASURE, "context", signatures.SCRIPTS.context),
         Mistake("any key at all", signed_bytes, "_trusted_key", lambda trusted, key_id, **_: next(
             iter(trusted.values()))),
     ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from tests.fakes.release_server import FakeServer
 from tests.unit.device.conftest import Rooms
 
 from projectone.contracts.scripts import PromptScript, ScriptSheet
-from projectone.contracts.signatures import sign_scripts
+from projectone.contracts.signatures import SCRIPTS, sign_scripts
 from projectone.device.fallback_scripts import FALLBACK
 from projectone.device.scripts import Scripts
 from projectone.device.transport import Transport
@@ -36,7 +37,7 @@ class Reader:
         self.now = NOW
         trust = Trust((server.public_key,), channel="stable", runtime="0.1.0")
         self.scripts = Scripts(
-            home / "scripts", transport, trust.read_scripts, language=language, clock=lambda: self.now
+            home / "scripts", transport, partial(trust.read, SCRIPTS), language=language, clock=lambda: self.now
         )
 
 

@@ -1,4 +1,4 @@
-"""Signs receipts, snapshots and checkpoints with the home's Ed25519 key; devices carry its public half."""
+"""Signs every kind of document with the home's Ed25519 key; devices carry its public half."""
 
 from __future__ import annotations
 
@@ -12,22 +12,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from projectone.contracts.checkpoints import AuditCheckpoint, SignedCheckpoint
-from projectone.contracts.erasures import ErasureReceipt, SignedErasure
-from projectone.contracts.policies import PolicySet, SignedPolicies
-from projectone.contracts.scripts import ScriptSheet, SignedScripts
-from projectone.contracts.signatures import (
-    key_id_of,
-    public_key_text,
-    sign_checkpoint,
-    sign_erasure,
-    sign_policies,
-    sign_scripts,
-    sign_snapshot,
-    sign_uses,
-)
-from projectone.contracts.snapshots import SignedSnapshot, SnapshotManifest
-from projectone.contracts.uses import SampleUses, SignedUses
+from projectone.contracts.signed_bytes import Document, Signed, SignedKind, key_id_of, public_key_text
 from projectone.errors import SettingsError
 
 
@@ -37,29 +22,9 @@ class ReleaseSigner:
     def __init__(self, key: Ed25519PrivateKey) -> None:
         self._key = key
 
-    def sign_erasure(self, receipt: ErasureReceipt) -> SignedErasure:
-        """The receipt's canonical bytes and the signature over them."""
-        return sign_erasure(self._key, receipt)
-
-    def sign_snapshot(self, manifest: SnapshotManifest) -> SignedSnapshot:
-        """The manifest's canonical bytes and the signature over them."""
-        return sign_snapshot(self._key, manifest)
-
-    def sign_scripts(self, sheet: ScriptSheet) -> SignedScripts:
-        """The sheet's canonical bytes and the signature over them."""
-        return sign_scripts(self._key, sheet)
-
-    def sign_policies(self, policies: PolicySet) -> SignedPolicies:
-        """The set's canonical bytes and the signature over them."""
-        return sign_policies(self._key, policies)
-
-    def sign_checkpoint(self, checkpoint: AuditCheckpoint) -> SignedCheckpoint:
-        """The checkpoint's canonical bytes and the signature over them."""
-        return sign_checkpoint(self._key, checkpoint)
-
-    def sign_uses(self, uses: SampleUses) -> SignedUses:
-        """The canonical bytes and the signature over them."""
-        return sign_uses(self._key, uses)
+    def sign(self, kind: SignedKind[Document, Signed], document: Document) -> Signed:
+        """The document's canonical bytes and the signature over them."""
+        return kind.sign(self._key, document)
 
     @property
     def trusted(self) -> dict[str, str]:

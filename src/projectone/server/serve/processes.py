@@ -20,6 +20,7 @@ from uuid import UUID
 import uvicorn
 
 from projectone.contracts.erasures import SignedErasure
+from projectone.contracts.signatures import ERASURE, SNAPSHOT, USES
 from projectone.errors import SettingsError
 from projectone.server.api.app import create_app as create_api
 from projectone.server.api.services import Services
@@ -130,7 +131,7 @@ def api_services(settings: ServerSettings, engine: Engine) -> Services:
     ledger = Ledger(engine, public_url=settings.public_url, packages_url=settings.packages_url)
     derived = Derived(settings.home, catalog, Runs(engine), ledger.released_weights)
     signer = load_signer(settings.keys_folder / RELEASE_KEY)
-    snapshots = Snapshots(engine, catalog, blobs, sign=signer.sign_snapshot, clock=_now)
+    snapshots = Snapshots(engine, catalog, blobs, sign=partial(signer.sign, SNAPSHOT), clock=_now)
 
     recalls = Recalls(engine, Runs(engine), releases=ledger.manifests, retrain=timedelta(days=settings.retrain_days))
 
@@ -144,7 +145,7 @@ def api_services(settings: ServerSettings, engine: Engine) -> Services:
 
     def erasure(receipt_id: UUID, contributor_id: str) -> SignedErasure | None:
         receipt = erasures.receipt(receipt_id, contributor_id)
-        return None if receipt is None else signer.sign_erasure(receipt)
+        return None if receipt is None else signer.sign(ERASURE, receipt)
 
     uses = Uses(Runs(engine), snapshots, releases=ledger.manifests, clock=_now)
 
@@ -173,7 +174,7 @@ def api_services(settings: ServerSettings, engine: Engine) -> Services:
         clock=_now,
         erase_derived=erase_derived,
         erasure=erasure,
-        uses=lambda sample_id: signer.sign_uses(uses.of(sample_id)),
+        uses=lambda sample_id: signer.sign(USES, uses.of(sample_id)),
         scripts=lambda: _content(settings.home / SCRIPT_SHEET),
         policies=lambda: _content(settings.home / POLICIES),
         checkpoint=lambda: _content(settings.home / NEWEST_CHECKPOINT),

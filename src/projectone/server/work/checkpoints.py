@@ -10,7 +10,7 @@ from uuid import UUID
 
 from projectone.contracts.base import Contract
 from projectone.contracts.checkpoints import AuditCheckpoint, SignedCheckpoint
-from projectone.contracts.signatures import verify_checkpoint
+from projectone.contracts.signatures import CHECKPOINT, verify_checkpoint
 from projectone.errors import ContractError, SignatureError, StorageError
 from projectone.server.audit import AuditLog
 from projectone.server.corpus.consents import Consents
@@ -55,7 +55,7 @@ def publish_checkpoint(settings: ServerSettings, now: datetime) -> SignedCheckpo
             )
         if found.n_entries == newest:
             return None
-        signed = signer.sign_checkpoint(log.checkpoint(now))
+        signed = signer.sign(CHECKPOINT, log.checkpoint(now))
         erased = _erased(engine)
     finally:
         engine.dispose()

@@ -8,11 +8,13 @@ import json
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 from projectone.contracts.assist import label_of
+from projectone.contracts.signatures import SNAPSHOT
 from projectone.contracts.texts import printable
 from projectone.contracts.versions import DEFAULT_FAMILY, FAMILIES
 from projectone.errors import DataError
@@ -185,7 +187,7 @@ def _act(arguments: argparse.Namespace, settings: ServerSettings, engine: Engine
         return {"refused": n}, f"{n} refused"
     signer = golden_signer(settings.keys_folder)
     if arguments.action == "seal":
-        version, manifest = sets.seal(arguments.part, signer.sign_snapshot, now=now)
+        version, manifest = sets.seal(arguments.part, partial(signer.sign, SNAPSHOT), now=now)
         what = "sentences" if arguments.family == "intents" else "clips"
         told = f"version {version} of {arguments.part}: {manifest.n_dev} {what} of {manifest.n_speakers} people"
         return {"version": version, "part": arguments.part, "n_clips": manifest.n_dev}, told

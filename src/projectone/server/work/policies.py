@@ -16,9 +16,9 @@ from pydantic import ValidationError
 
 from projectone.assist.policies import Policies, measure_threshold, without_policy
 from projectone.assist.usual_encoder import embed, every_encoder, usual_name
+from projectone.contracts import signatures
 from projectone.contracts.base import canonical_json, plain_json, sha256_hex
 from projectone.contracts.policies import Policy, PolicyResponse, PolicySet, SignedPolicies
-from projectone.contracts.signatures import verify_policies
 from projectone.errors import DataError, SettingsError
 from projectone.server.audit import account_of, record
 from projectone.server.database import open_engine, writing
@@ -99,7 +99,7 @@ def read_set(settings: ServerSettings) -> PolicySet | None:
     if not path.exists():
         return None
     signer = load_signer(settings.keys_folder / RELEASE_KEY)
-    return verify_policies(signer.trusted, SignedPolicies.from_bytes(path.read_bytes()))
+    return signatures.verify_policies(signer.trusted, SignedPolicies.from_bytes(path.read_bytes()))
 
 
 def _changed(approved: PolicySet | None, arguments: argparse.Namespace, now: datetime) -> PolicySet:
@@ -183,7 +183,7 @@ def _publish(approved: PolicySet, settings: ServerSettings, now: datetime) -> Po
             )
     finally:
         engine.dispose()
-    signed = load_signer(settings.keys_folder / RELEASE_KEY).sign_policies(approved)
+    signed = load_signer(settings.keys_folder / RELEASE_KEY).sign(signatures.POLICIES, approved)
     path = settings.home / POLICIES
     make_folder(path.parent)
     write_atomically(path, signed.to_bytes())

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from projectone.contracts.scores import EvaluationReport
+from projectone.contracts.signatures import SCRIPTS
 from projectone.errors import DataError, SettingsError
 from projectone.server.corpus.manifests import read_manifest
 from projectone.server.corpus.tables import SampleRow
@@ -92,7 +93,7 @@ def publish_scripts(workshop: Workshop) -> tuple[tuple[Need, ...], ScriptPicker]
     needs = find_needs(heard, _speaker_of_words())
     sheet = picker.sheet(needs, language=LANGUAGE, now=datetime.now(UTC))
     signer = load_signer(workshop.settings.keys_folder / RELEASE_KEY)
-    write_atomically(workshop.home / SCRIPT_SHEET, signer.sign_scripts(sheet).to_bytes())
+    write_atomically(workshop.home / SCRIPT_SHEET, signer.sign(SCRIPTS, sheet).to_bytes())
     return needs, picker
 
 

@@ -6,11 +6,12 @@ import argparse
 import json
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from projectone.contracts.signatures import key_id_of, verify_snapshot
+from projectone.contracts.signatures import SNAPSHOT, key_id_of, verify_snapshot
 from projectone.contracts.snapshots import MembershipProof, is_member
 from projectone.errors import ContractError, DataError, SettingsError, SignatureError
 from projectone.server.corpus.catalog import Catalog
@@ -66,7 +67,7 @@ def add_arguments(actions: Any) -> list[argparse.ArgumentParser]:  # noqa: ANN40
 
 def open_snapshots(engine: Engine, catalog: Catalog, blobs: FileBlobs, signer: ReleaseSigner) -> Snapshots:
     """The snapshots of a server, signed with its release key."""
-    return Snapshots(engine, catalog, blobs, sign=signer.sign_snapshot, clock=lambda: datetime.now(UTC))
+    return Snapshots(engine, catalog, blobs, sign=partial(signer.sign, SNAPSHOT), clock=lambda: datetime.now(UTC))
 
 
 def execute(

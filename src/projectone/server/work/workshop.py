@@ -11,6 +11,7 @@ from typing import Any, TextIO
 
 from projectone.assist.memory import Swept
 from projectone.contracts.scores import EvaluationReport
+from projectone.contracts.signatures import SNAPSHOT
 from projectone.contracts.versions import Family
 from projectone.errors import SettingsError
 from projectone.server.approvals import Approvals
@@ -117,7 +118,7 @@ class Workshop:
         )
         signer = load_signer(settings.keys_folder / "release.key")
         self.snapshots = Snapshots(
-            self.engine, self.catalog, self.blobs, sign=signer.sign_snapshot, clock=lambda: datetime.now(UTC)
+            self.engine, self.catalog, self.blobs, sign=partial(signer.sign, SNAPSHOT), clock=lambda: datetime.now(UTC)
         )
         self.recalls = Recalls(
             self.engine, self.runs, releases=self.ledger.manifests, retrain=timedelta(days=settings.retrain_days)

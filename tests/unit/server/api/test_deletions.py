@@ -4,6 +4,7 @@ import threading
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 from sqlalchemy import delete, insert, select, text
@@ -12,6 +13,7 @@ from tests.unit.server.api.conftest import Backend, reason
 from tests.unit.server.api.test_consents import item_of, traces
 
 from projectone.contracts import endpoints
+from projectone.contracts.signatures import SNAPSHOT
 from projectone.contracts.snapshots import SignedSnapshot, SnapshotManifest
 from projectone.server.corpus.recalls import Recalls
 from projectone.server.corpus.retention import keep_withdrawals, sweep
@@ -71,7 +73,7 @@ def test_nobody_deletes_for_somebody_else_or_learns_what_is_there(backend: Backe
 
 
 def _sign(backend: Backend) -> Callable[[SnapshotManifest], SignedSnapshot]:
-    return load_signer(backend.home / "keys" / "release.key").sign_snapshot
+    return partial(load_signer(backend.home / "keys" / "release.key").sign, SNAPSHOT)
 
 
 def _now() -> datetime:
