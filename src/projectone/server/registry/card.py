@@ -109,6 +109,7 @@ def render_card(facts: CardFacts) -> str:
         f"## Evaluation\n\n{_evaluation(facts)}",
         f"## Attacks and accidents that were tried\n\n{_attacks(facts)}",
         f"## Limits\n\n{facts.words.limits}",
+        *_forms(facts),
         f"## How to verify\n\n{_verification(facts)}",
     ]
     return "\n".join(sections)
@@ -216,6 +217,19 @@ def _tried(report: EvaluationReport) -> Iterator[str]:
     else:
         yield "Giving away texts it learned from: not tried."
     yield "Recordings that were made to mislead this model in particular: not tried."
+
+
+def _forms(facts: CardFacts) -> Iterator[str]:
+    """How to get the forms that are made of these weights and lie nowhere on the Hub; classifiers have none."""
+    if facts.family != DEFAULT_FAMILY:
+        return
+    convert = f"    projectone-server convert --model {facts.repo_id}@v{facts.version}"
+    yield (
+        "## Other forms\n\nMade of these weights, the same bytes each time; a release's tier is one of the zips:\n\n"
+        f"{convert} --to packed --bits 8 --out int8 --zip int8.zip\n"
+        f"{convert} --to whisperkit --variant int8 --out phone --zip phone.zip\n"
+        f"{convert} --to ctranslate2 --bits 8 --out faster-whisper\n"
+    )
 
 
 def _verification(facts: CardFacts) -> str:

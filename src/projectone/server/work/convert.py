@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Final
 
 from projectone.errors import ConversionError
 from projectone.server.conversion.coreml.compiling import compile_folder
@@ -18,20 +19,26 @@ from projectone.server.settings import ServerSettings
 from projectone.server.work.clips import open_decoder
 from projectone.server.work.references import resolve_model
 from projectone.speech.checkpoint import WhisperCheckpoint, load_checkpoint, save_checkpoint, save_packed
+from projectone.speech.ctranslate2 import Bits, save_ctranslate2
 from projectone.speech.mlx_whisper import has_published_vocabulary, save_mlx_whisper
 from projectone.speech.quantize import Packing
 from projectone.speech.realignment import MOST_CLIPS, realigned
 from projectone.storage.files import building_directory
 
-SUMMARY = "Write a model in the layout of transformers (and of this project), packed, of mlx-whisper or of WhisperKit."
+SUMMARY = (
+    "Write a model in the layout of transformers (and of this project), of mlx-whisper, CTranslate2 or WhisperKit."
+)
 EXAMPLES = """  projectone-server convert --model out/tuned --to mlx-whisper --out out/tuned-mlx
   projectone-server convert --model starter --to packed --bits 4 --out out/starter-4bit
+  projectone-server convert --model starter --to ctranslate2 --bits 8 --out out/starter-ct2     # for faster-whisper
   projectone-server convert --model starter --to transformers --dtype float32 --out out/starter-f32
   projectone-server convert --model starter --to whisperkit --variant int8 --out out/starter-int8
   projectone-server convert --model out/starter-int8 --to transformers --out out/what-phones-compute-with
   projectone-server convert --model out/starter-int8 --to compiled --out out/starter-mlmodelc     # on a Mac
   projectone-server convert --model out/tuned --to whisperkit --align corpus/ --out out/phone  # with times of words"""
-TARGETS = ("transformers", "packed", "mlx-whisper", "whisperkit", "compiled")
+TARGETS = ("transformers", "packed", "mlx-whisper", "ctranslate2", "whisperkit", "compiled")
+_WINDOW_THERE_S: Final = 30
+_PACKING = ("packed", "mlx-whisper", "ctranslate2")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -73,8 +80,7 @@ def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
         raise ConversionError(f"--variant {arguments.variant}: only --to whisperkit has variants")
     if arguments.zip is not None and arguments.zip.exists():
         raise ConversionError(f"{arguments.zip.name!r} exists already; a published file is never rewritten")
-    if arguments.bits is not None and (arguments.to not in ("packed", "mlx-whisper") or arguments.dtype != "float16"):
-        raise ConversionError(f"--bits {arguments.bits}: only --to packed and --to mlx-whisper pack, beside float16")
+    _refuse_bits(arguments.bits, arguments.to, arguments.dtype)
     if arguments.to == "compiled":
         with building_directory(arguments.out) as folder:
             compile_folder(Path(arguments.model), folder)
@@ -90,15 +96,34 @@ def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
         checkpoint = _aligned(checkpoint, arguments.align)
     with building_directory(arguments.out) as folder:
         _writer(arguments)(checkpoint, folder)
-    return _report(arguments)
+    return _report(arguments, _limits(arguments.to, checkpoint))
 
 
-def _report(arguments: argparse.Namespace) -> int:
+def _refuse_bits(bits: int | None, target: str, dtype: str) -> None:
+    if bits is None:
+        return
+    if target not in _PACKING or dtype != "float16":
+        raise ConversionError(f"--bits {bits}: only --to packed, mlx-whisper and ctranslate2 pack, beside float16")
+    if target == "ctranslate2" and bits != 8:
+        raise ConversionError(f"--bits {bits}: CTranslate2 computes with 8 bits, or with the weights as they are")
+
+
+def _limits(target: str, checkpoint: WhisperCheckpoint) -> list[str]:
+    """What the other program cannot do with this model."""
+    window_s = checkpoint.features.chunk_length_s
+    if target != "ctranslate2" or window_s == _WINDOW_THERE_S:
+        return []
+    return [f"a window of {window_s} s: CTranslate2 runs it, faster-whisper opens {_WINDOW_THERE_S} s windows alone"]
+
+
+def _report(arguments: argparse.Namespace, limits: Sequence[str] = ()) -> int:
     files = sorted(path for path in arguments.out.rglob("*") if path.is_file())
     written = {path.relative_to(arguments.out).as_posix(): path.stat().st_size for path in files}
     manifest = arguments.out / MANIFEST
     known = json.loads(manifest.read_text()) if manifest.is_file() else {}
     notes = {name: known[name] for name in ("limits", "verified", "coreml_executed", "decibels") if name in known}
+    if limits:
+        notes["limits"] = list(limits)
     if arguments.zip is not None:
         package = write_package(arguments.out, arguments.zip)
         notes["zip"] = {"sha256": package.sha256, "size_bytes": package.size_bytes}
@@ -138,6 +163,9 @@ def _writer(arguments: argparse.Namespace) -> Callable[[WhisperCheckpoint, Path]
     if arguments.to == "mlx-whisper":
         packing = None if arguments.bits is None else Packing(arguments.bits)
         return lambda checkpoint, folder: save_mlx_whisper(checkpoint, folder, dtype=arguments.dtype, packing=packing)
+    if arguments.to == "ctranslate2":
+        bits: Bits | None = 8 if arguments.bits else None
+        return lambda checkpoint, folder: save_ctranslate2(checkpoint, folder, dtype=arguments.dtype, bits=bits)
     if arguments.to == "packed":
         return lambda checkpoint, folder: save_packed(checkpoint, folder, Packing(arguments.bits or 8))
     if arguments.to == "transformers":

@@ -103,7 +103,7 @@ def test_bits_without_a_layout_that_packs_are_refused(tmp_path: Path, capsys: py
     save_tiny(tmp_path / "model")
     arguments = ["convert", "--model", str(tmp_path / "model"), "--to", "transformers", "--bits", "4"]
     assert main([*arguments, "--out", str(tmp_path / "out")]) == 2
-    assert "only --to packed" in capsys.readouterr().err
+    assert "only --to packed, mlx-whisper and ctranslate2 pack" in capsys.readouterr().err
 
 
 def test_recordings_say_which_heads_follow_the_sound(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -18,6 +18,7 @@ from tests.fakes.trainer_home import TrainerHome
 
 from projectone.contracts.versions import ModelVersion
 from projectone.errors import SettingsError
+from projectone.server.cli import main
 from projectone.server.conversion.tiers import TIERS, write_tier
 from projectone.server.delivery.ledger import Release
 from projectone.server.evaluation.scorer import SCORING
@@ -32,6 +33,7 @@ from projectone.speech.normalize import normalize_text
 from projectone.speech.quantize import Packing
 from projectone.speech.transcribe import transcribe_many
 from projectone.storage.blobs import FileBlobs
+from projectone.storage.files import digest_of
 from projectone.waveform.wav import encode_wav
 
 SAYINGS = ("red green", "blue", "black red blue", "green", "red", "black black", "blue red", "red red", "black")
@@ -124,6 +126,25 @@ def test_a_release_has_a_package_for_each_tier_that_passes(make_workshop: Make, 
     assert messages(workshop) == []
 
 
+def remade(workshop: Workshop, tmp_path: Path, name: str, *options: str) -> str:
+    """The digest of what anybody makes of the model that is published."""
+    zipped = tmp_path / f"{name}.zip"
+    command = ["convert", "--model", str(workshop.models.find(workshop.base())), *options, "--zip", str(zipped)]
+    assert main([*command, "--out", str(tmp_path / f"{name}-remade")]) == 0
+    return digest_of(zipped)
+
+
+def test_whoever_has_the_published_weights_makes_the_package_of_a_tier_anew_to_the_byte(
+    make_workshop: Make, tmp_path: Path
+) -> None:
+    workshop = make_workshop("int8,int4")
+    made = release_base(workshop).tiers
+    for tier, bits in (("int8", "8"), ("int4", "4")):
+        packed = remade(workshop, tmp_path, tier, "--to", "packed", "--bits", bits)
+        assert packed == made[tier].package_sha256
+    assert remade(workshop, tmp_path, "plain", "--to", "transformers") == made["float16"].package_sha256
+
+
 def test_a_tier_that_fewer_bits_damaged_is_left_out_alone_and_a_person_told(
     make_workshop: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -182,6 +203,8 @@ def test_core_ml_packages_go_out_as_folders_judged_by_their_own_numbers(make_wor
     paths = {file.path for file in release.tiers["coreml-float16"].files}
     assert "TextDecoder.mlpackage/Data/com.apple.CoreML/weights/weight.bin" in paths
     assert "whisperkit.json" in paths
+    again = remade(workshop, tmp_path, "phone", "--to", "whisperkit")
+    assert again == release.tiers["coreml-float16"].package_sha256
 
 
 def test_what_devices_have_is_the_newest_package_of_their_tier(make_workshop: Make, monkeypatch: Any) -> None:
