@@ -31,6 +31,14 @@ class ReleaseSettings:
         default=(),
         shown="none",
     )
+    adapters: str = setting(
+        "ADAPTERS",
+        "`if-as-good`: each run trains adapters and all weights, which takes both times, and keeps the adapters, whose "
+        "updates are a few hundredths of the size, where they lose nothing on samples that were held back; `off`: "
+        "PROJECTONE_SERVER_TRAINING_METHOD alone decides",
+        one_of("off", "if-as-good"),
+        default="off",
+    )
     hub_webhook_secret: str = setting(
         "HUB_WEBHOOK_SECRET",
         "What the Hub's webhook shows (`X-Webhook-Secret`): then pushes are handed on to GitHub, whose Macs compile "

@@ -8,11 +8,13 @@ from functools import partial
 from typing import Any
 
 from projectone.contracts.releases import family_of
+from projectone.contracts.versions import DEFAULT_FAMILY
 from projectone.errors import ConsentError, DataError, EvaluationError
 from projectone.server.corpus.catalog import Catalog
 from projectone.server.corpus.datasets import read_dataset
 from projectone.server.corpus.statistics import MIN_PEOPLE, Statistics, describe
 from projectone.server.delivery.ledger import Ledger
+from projectone.server.pipeline.models import find_adapter
 from projectone.server.pipeline.ports import Deployment
 from projectone.server.registry.card import CardFacts
 from projectone.server.registry.lineage import Setting
@@ -35,6 +37,7 @@ class ModelFacts:
         training: How models are trained here.
         statistics: The figures of a sealed dataset.
         key_sha256: Fingerprint of the key that signs models.
+        has_adapter: Whether a model was made by adapters, where each run tries both ways; None where settings say.
     """
 
     def __init__(
@@ -47,6 +50,7 @@ class ModelFacts:
         training: TrainingConfig | ClassifierConfig,
         statistics: Callable[[str], Statistics],
         key_sha256: str | None,
+        has_adapter: Callable[[str], bool] | None = None,
     ) -> None:
         self._repo_id = repo_id
         self._base_name = base_name
@@ -55,6 +59,7 @@ class ModelFacts:
         self._training = training
         self._statistics = statistics
         self._key_sha256 = key_sha256
+        self._has_adapter = has_adapter
 
     def of(self, deployment: Deployment) -> CardFacts:
         """The facts about one model.
@@ -81,12 +86,14 @@ class ModelFacts:
             lineage=tuple(release.manifest.version for release in self._ledger.releases(self._channel)),
             key_sha256=self._key_sha256,
             family=family_of(self._channel),
-            **({} if deployment.dataset_sha256 is None else self._of_training(deployment.dataset_sha256)),
+            **({} if deployment.dataset_sha256 is None else self._of_training(deployment.dataset_sha256, deployment)),
         )
 
-    def _of_training(self, dataset_sha256: str) -> dict[str, Any]:
+    def _of_training(self, dataset_sha256: str, deployment: Deployment) -> dict[str, Any]:
         statistics = self._statistics(dataset_sha256)
         settings = dict(_flat(dataclasses.asdict(self._training)))
+        if self._has_adapter is not None:  # of two methods the one that was chosen
+            settings["method"] = "lora" if self._has_adapter(deployment.weights_sha256) else "full"
         return {
             "n_people": statistics.n_people if statistics.n_people >= MIN_PEOPLE else None,
             "consent_scopes": statistics.scopes,
@@ -107,6 +114,11 @@ def open_facts(settings: ServerSettings, ledger: Ledger, catalog: Catalog, blobs
         training=training_of(settings),
         statistics=partial(statistics_of, catalog, blobs),
         key_sha256=None if provenance is None else fingerprint(provenance.public_key),
+        has_adapter=(
+            None
+            if settings.adapters == "off" or settings.family != DEFAULT_FAMILY
+            else lambda weights_sha256: find_adapter(settings.home, weights_sha256) is not None
+        ),
     )
 
 

@@ -63,6 +63,10 @@ class Teacher:
                 shutil.copyfile(work_folder / LOG_NAME, request.log_path)
         return result.weights_sha256
 
+    def held_back(self, request: TrainingRequest) -> list[TrainingClip]:
+        """The samples of a request that nothing is learned from."""
+        return self._clips(request.entries, "dev")
+
     def _clips(self, entries: Sequence[DatasetEntry], split: str) -> list[TrainingClip]:
         return [
             TrainingClip(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property, partial
 from pathlib import Path
@@ -74,6 +75,7 @@ from projectone.server.work.scoring import Scores
 from projectone.server.work.short_ways import ShortWays
 from projectone.server.work.teaching import Teacher
 from projectone.server.work.tiers import TierShop
+from projectone.server.work.two_methods import METHODS, TwoMethods
 from projectone.server.work.voice_groups import VoiceGroups
 from projectone.storage.blobs import FileBlobs
 
@@ -197,12 +199,18 @@ class Workshop:
         assert isinstance(self.samples, IntentSamples), "asked for by the intents' own workshop alone"
         return self.samples
 
-    def _open_teacher(self, training: TrainingConfig) -> Teacher | IntentTeacher:
+    def _open_teacher(self, training: TrainingConfig) -> Teacher | IntentTeacher | TwoMethods:
         settings = self.settings
         if isinstance(self.samples, IntentSamples):
             data = None if settings.intents_data is None else Path(settings.intents_data)
             return IntentTeacher(self.samples, self.models, ClassifierConfig(**settings.teaching), data)
-        return Teacher(self.samples, self.models, training, None if settings.replay is None else Path(settings.replay))
+        replay = None if settings.replay is None else Path(settings.replay)
+        if settings.adapters == "off":
+            return Teacher(self.samples, self.models, training, replay)
+        adapters, full = (
+            Teacher(self.samples, self.models, replace(training, method=method), replay) for method in METHODS
+        )
+        return TwoMethods(adapters=adapters, full=full, held_back=full.held_back, gate=self.gate)
 
     @cached_property
     def approvals(self) -> Approvals:
