@@ -95,7 +95,7 @@ class Running:
     def page_in(self, context: BrowserContext, path: str) -> Page:
         """A page of a context that may have no cookie yet."""
         page = context.new_page()
-        page.set_default_timeout(20_000)
+        page.set_default_timeout(60_000)
         page.goto(f"{self.origin}/enter?token={TOKEN}")
         page.wait_for_url(f"{self.origin}/")
         if path != "/":
