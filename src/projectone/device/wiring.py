@@ -132,12 +132,9 @@ def open_client(settings: DeviceSettings) -> DeviceClient:
     corrections = _corrections(database, recordings, outbox, consent, offers, vocabulary, keys)
     assist = intent_wiring.assistant(database, lines["intents"], recordings, outbox, offers, understanding, _now)
     sent = Sent(database, recordings, outbox, forget_traces=memory.tidy)
-    scripts = Scripts(
-        settings.home / "scripts", transport, partial(trust.read, SCRIPTS), language=settings.language, clock=_now
-    )
-    replies = memory_wiring.replies(
-        settings.home, transport, partial(trust.read, POLICIES), memory, flags, understanding, _now
-    )
+    sheet, policies, erasure = partial(trust.read, SCRIPTS), partial(trust.read, POLICIES), partial(trust.read, ERASURE)
+    scripts = Scripts(settings.home / "scripts", transport, sheet, language=settings.language, clock=_now)
+    replies = memory_wiring.replies(settings.home, transport, policies, memory, flags, understanding, _now)
     known = Known(first=replies.first, recall=memory.recall, newest=memory.newest, terms=vocabulary.active)
     return DeviceClient(
         DeviceRooms(
@@ -176,7 +173,7 @@ def open_client(settings: DeviceSettings) -> DeviceClient:
             answers=answer_wiring.answers(settings, database, consent, known, flags, understanding, _now),
             live=_live(settings.home / "live", transcriber, recordings, keep),
             quality=quality,
-            read_erasure=partial(trust.read, ERASURE),
+            read_erasure=erasure,
             read_uses=trust.read_uses,
             channel=settings.channel,
             keep=keep,
