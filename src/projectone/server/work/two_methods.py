@@ -24,11 +24,12 @@ from projectone.server.training import TrainingClip
 from projectone.server.training.engines.run import adapter_folder
 from projectone.storage.files import digest_of
 
+Method = Literal["lora", "full"]
 MOST_LOST = 0.01
 """Word error (a fraction) that adapters may cost at most, at the unkind end of the 95 % interval."""
 
 
-METHODS: Final[tuple[Literal["lora"], Literal["full"]]] = ("lora", "full")
+METHODS: Final[tuple[Method, Method]] = ("lora", "full")
 
 
 class Trains(Protocol):
@@ -59,14 +60,14 @@ class TwoMethods:
 
     def train(self, request: TrainingRequest) -> str:
         """Train both, or go on, and put the chosen one where it was asked for; the other one is removed."""
-        folders = {name: request.work_folder / f"{name}-model" for name in METHODS}
+        folders: dict[Method, Path] = {name: request.work_folder / f"{name}-model" for name in METHODS}
         for name, teacher in zip(METHODS, (self.adapters, self.full), strict=True):
             log_path = request.log_path.with_suffix(f".{name}.jsonl")
             teacher.train(
                 replace(request, work_folder=request.work_folder / name, out=folders[name], log_path=log_path)
             )
         verdict = self._compared(request, folders)
-        chosen = "lora" if verdict is not None and is_as_good(verdict) else "full"
+        chosen: Method = "lora" if verdict is not None and is_as_good(verdict) else "full"
         self._put(folders[chosen], request.out)
         for folder in folders.values():
             for left in (folder, adapter_folder(folder)):
@@ -74,7 +75,7 @@ class TwoMethods:
         _tell(request.log_path, chosen, verdict)
         return digest_of(request.out / WEIGHTS)
 
-    def _compared(self, request: TrainingRequest, folders: dict[str, Path]) -> Verdict | None:
+    def _compared(self, request: TrainingRequest, folders: dict[Method, Path]) -> Verdict | None:
         """The adapters against all weights; None where nothing was held back to hear."""
         clips = [
             GoldenClip(clip_id=c.clip_id, speaker=c.speaker, slice="held back", samples=c.samples, text=c.text)
@@ -110,6 +111,6 @@ def _tell(log_path: Path, chosen: str, verdict: Verdict | None) -> None:
             lines += path.read_text().splitlines()
             path.unlink()
     points = None if verdict is None else [verdict.gain, verdict.gain_low, verdict.gain_high]
-    told = {"event": "method", "chosen": chosen, "adapters_gain": points}
-    told |= {"reasons": ["nothing was held back to hear both on"] if verdict is None else list(verdict.reasons)}
+    reasons = ["nothing was held back to hear both on"] if verdict is None else list(verdict.reasons)
+    told = {"event": "method", "chosen": chosen, "adapters_gain": points, "reasons": reasons}
     log_path.write_text("\n".join([*lines, json.dumps(told)]) + "\n")
