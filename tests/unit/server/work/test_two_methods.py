@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
+from tests.fakes.tiny_whisper import save_tiny, say
 from tests.unit.server.evaluation.test_gate import report, utterance
 
 from projectone.contracts.scores import EvaluationReport
@@ -15,8 +17,9 @@ from projectone.server.evaluation.gate import GateConfig
 from projectone.server.evaluation.golden import GoldenSet
 from projectone.server.pipeline.models import find_adapter
 from projectone.server.pipeline.ports import TrainingRequest
-from projectone.server.training import TrainingClip
+from projectone.server.training import TrainingClip, TrainingConfig, finetune
 from projectone.server.work.two_methods import TwoMethods
+from projectone.speech.checkpoint import load_checkpoint
 from projectone.storage.files import digest_of
 
 N_CLIPS = 60
@@ -131,3 +134,45 @@ def test_whoever_was_killed_after_the_choice_makes_it_again(trained: Make, tmp_p
     )
     assert again.train(request) == digest_of(request.out / "model.safetensors")
     assert find_adapter(tmp_path, digest_of(request.out / "model.safetensors")) is not None
+
+
+class RealTeacher:
+    """A few steps that hardly move anything, so that both models hear what their base hears."""
+
+    def __init__(self, base: Path, method: Literal["lora", "full"], spoken: list[TrainingClip]) -> None:
+        self.base = base
+        self.spoken = spoken
+        self.config = TrainingConfig(method=method, epochs=1, max_steps=2, learning_rate=1e-9, alphas=(1.0,))
+
+    def train(self, request: TrainingRequest) -> str:
+        folder = request.work_folder
+        result = finetune(
+            self.base, self.spoken, self.config, work_folder=folder, out=request.out, dev_clips=self.spoken[:4]
+        )
+        return result.weights_sha256
+
+
+def test_real_trainings_end_in_one_model_with_its_adapter_and_can_be_gone_on_with(tmp_path: Path) -> None:
+    base = save_tiny(tmp_path / "base")
+    spoken = [TrainingClip(f"c{i}", say("red blue", seed=i), "red blue", f"s{i % 5}") for i in range(12)]
+    folder = tmp_path / "runs" / "7"
+    folder.mkdir(parents=True)
+    request = TrainingRequest(
+        base_sha256=digest_of(base / "model.safetensors"),
+        entries=(),
+        work_folder=folder / "training-1234",
+        out=folder / "candidate-1234",
+        log_path=folder / "train.jsonl",
+        on_progress=lambda progress: None,
+    )
+    methods = TwoMethods(
+        adapters=RealTeacher(base, "lora", spoken),
+        full=RealTeacher(base, "full", spoken),
+        held_back=lambda request: spoken[:10],
+        gate=GateConfig(),
+    )
+    digest = methods.train(request)
+    assert find_adapter(tmp_path, digest) == folder / "candidate-1234.adapter"
+    assert json.loads(request.log_path.read_text().splitlines()[-1])["chosen"] == "lora"
+    assert load_checkpoint(request.out).dims == load_checkpoint(base).dims
+    assert methods.train(request) == digest, "killed before the note was written: it goes on from its checkpoints"
