@@ -37,7 +37,7 @@ class Look:
 
     Attributes:
         findings: What speaks against it.
-        content_key: What every copy of it has, too, whatever file it came in: `sound_key` of its sound, None if there is
+        content_key: What every copy of it has, too, whatever file it came in: `sound_key` of its sound, None if it has
             none; `words_digest` where a sample is words.
         fingerprint: What it sounds like, if that was asked and nothing speaks against it.
     """
