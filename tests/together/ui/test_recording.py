@@ -114,6 +114,23 @@ def test_a_refused_microphone_is_explained(app: Running, browser: Browser) -> No
     page.context.close()
 
 
+def test_a_browser_that_cannot_begin_to_listen_says_so_and_lets_go_of_the_microphone(
+    app: Running, browser: Browser
+) -> None:
+    """As Firefox on a machine without any way to play sound, whose `resume` never ends."""
+    page = app.open(browser)
+    page.evaluate("void (AudioContext.prototype.resume = () => new Promise(() => {}))")
+    page.evaluate("""() => {
+        const ask = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+        navigator.mediaDevices.getUserMedia = async (wanted) => (window.heard = await ask(wanted));
+    }""")
+    page.get_by_role("button", name="Record", exact=True).click()
+    expect(page.get_by_role("alert")).to_contain_text("Connect a speaker or headphones", timeout=30_000)
+    expect(page.locator("#recorder")).to_have_attribute("data-state", "idle")
+    assert page.evaluate("heard.getTracks().map((track) => track.readyState)") == ["ended"]
+    page.context.close()
+
+
 def test_a_dropped_file_is_decoded_by_the_browser_and_written_down(app: Running, browser: Browser, voice: Path) -> None:
     page = app.open(browser)
     page.set_input_files("#files", [str(voice)])

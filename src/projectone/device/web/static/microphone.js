@@ -9,6 +9,16 @@ const WHY = {
   OverconstrainedError: "This microphone cannot be used. Choose another one in the system's settings.",
 };
 
+const MUTE = "The browser could not begin to listen: it waits for a way to play sound. Connect a speaker or headphones, and try again.";
+const START_MS = 8000;
+
+/** Some browsers run no sound at all on a machine that can play none, and never say so. */
+async function run(context) {
+  let timer;
+  const tooLate = new Promise((_, reject) => (timer = setTimeout(() => reject(new Error(MUTE)), START_MS)));
+  await Promise.race([context.resume(), tooLate]).finally(() => clearTimeout(timer));
+}
+
 async function contextAt16k(stream) {
   // Most browsers resample on the way in. Where one refuses, the worklet does it.
   const wanted = new AudioContext({ sampleRate: RATE_HZ });
@@ -38,11 +48,19 @@ export async function openMicrophone({ onLevel = () => {}, onPiece, onLost = () 
   } catch (error) {
     throw new Error(WHY[error.name] ?? `The microphone cannot be used: ${error.message}`);
   }
-  const [context, source] = await contextAt16k(stream);
-  await context.audioWorklet.addModule(new URL("./capture.js", import.meta.url));
-  const node = new AudioWorkletNode(context, "capture", { numberOfOutputs: 0 });
-  source.connect(node);
-  await context.resume();
+  const track = stream.getAudioTracks()[0];
+  let context, source, node;
+  try {
+    [context, source] = await contextAt16k(stream);
+    await context.audioWorklet.addModule(new URL("./capture.js", import.meta.url));
+    node = new AudioWorkletNode(context, "capture", { numberOfOutputs: 0 });
+    source.connect(node);
+    await run(context);
+  } catch (error) {
+    track.stop(); // nothing stays open that nobody listens to
+    if (context && context.state !== "closed") context.close();
+    throw error;
+  }
 
   let pieces = [];
   let ended = null;
@@ -51,7 +69,6 @@ export async function openMicrophone({ onLevel = () => {}, onPiece, onLost = () 
     if (data.pcm.byteLength) onPiece ? onPiece(data.pcm) : pieces.push(data.pcm);
     if (data.isLast) ended?.();
   };
-  const track = stream.getAudioTracks()[0];
   track.addEventListener("ended", onLost);
   const tell = (order) => node.port.postMessage(order);
   return {
