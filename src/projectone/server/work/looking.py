@@ -6,7 +6,7 @@ Results are kept in this process's memory alone, a bounded number of them, by th
 They describe a person's recording, so they are that person's data, and what is never written cannot outlive an erasure.
 
 A clip at which whoever looks fails or ends is asked about again alone, and then held for a person: it takes neither its
-page nor its run with it.
+page nor its run with it. However few clips there are, the parent decodes none: it holds keys, files and the run.
 """
 
 from __future__ import annotations
@@ -15,24 +15,23 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import BrokenExecutor, Future
 from dataclasses import dataclass
-from itertools import chain, islice
+from functools import partial
+from itertools import islice
 from types import TracebackType
 from typing import Self
 
 from projectone.errors import DataError, DigestMismatchError
 from projectone.server.corpus.validation import LOOK_FAILED, Findings
 from projectone.server.pipeline.ports import Look
-from projectone.server.work.look import Engine, Page, Question, look
+from projectone.server.work.asking import ask_alone, send
+from projectone.server.work.look import Engine, Question
 from projectone.server.work.remembered import Remembered
-from projectone.server.work.sealed_pool import SealedPool, warm_up
+from projectone.server.work.sealed_pool import SealedPool
 
-# A page of half-minute clips is 15 MB; a process takes half a second to start, so few clips are not worth one.
+# A page of half-minute clips is 15 MB.
 _PAGE = 16
-_WORTH_A_POOL = 64
 # Under half a kilobyte each.
 _REMEMBERED = 20_000
-# A process may end for another reason than its clip.
-_TRIES_ALONE = 2
 _FAILED = Look(Findings(hold=(LOOK_FAILED,)))
 
 
@@ -61,6 +60,7 @@ class Looker:
         self._read = read
         self.engine = engine or SealedPool()
         self._known = Remembered(n_remembered)
+        self._failed: set[Question] = set()
         self.n_decoded = 0
 
     def __enter__(self) -> Self:
@@ -73,14 +73,9 @@ class Looker:
 
     def look_at(self, questions: Iterable[Question]) -> Iterator[Look]:
         """The answers, in the order of the questions; as many questions are taken as answers are under way."""
-        source = iter(questions)
-        first = list(islice(source, _WORTH_A_POOL))
-        if len(first) < _WORTH_A_POOL:
-            yield from map(self._look_here, first)
-            return
         waiting: deque[_Asked] = deque()
         under_way: set[Question] = set()
-        for page in _pages(chain(first, source)):
+        for page in _pages(questions):
             waiting.append(self._ask(page, under_way))
             if len(waiting) > self.engine.n_pages:
                 yield from self._answer(waiting.popleft(), under_way)
@@ -88,7 +83,8 @@ class Looker:
             yield from self._answer(waiting.popleft(), under_way)
 
     def forget_others(self, clip_sha256s: Iterable[str]) -> None:
-        """Keep what is known of these clips alone."""
+        """Keep what is known of these clips alone; at what nobody could look, somebody may try again."""
+        self._failed.clear()
         self._known.forget_others(set(clip_sha256s))
 
     def close(self) -> None:
@@ -100,7 +96,7 @@ class Looker:
         contents: list[tuple[Question, bytes]] = []
         answers: dict[Question, Look] = {}
         for question in page:
-            if (known := self._known.get(question)) is not None:
+            if (known := self._recall(question)) is not None:
                 answers[question] = known
             elif question not in under_way:
                 found = self._content(question)
@@ -111,23 +107,35 @@ class Looker:
                     under_way.add(question)
         self.n_decoded += len(contents)
         asked = [question for question, _ in contents]
-        return _Asked(page, answers, asked, self.engine.submit(contents) if contents else None)
+        return _Asked(page, answers, asked, self._submit(contents) if contents else None)
+
+    def _submit(self, contents: list[tuple[Question, bytes]]) -> Future[list[Look]] | None:
+        """A page on its way to a process, None if there is none just now."""
+        try:
+            return send(partial(self.engine.submit, contents))
+        except BrokenExecutor:
+            return None
 
     def _answer(self, page: _Asked, under_way: set[Question]) -> Iterator[Look]:
         """The page's answers, those of its process among them."""
-        if page.future is not None:
-            try:
-                found = page.future.result()
-            except Exception:  # a process was killed, or failed at one of them: at which one?
-                found = [self._look_alone(question) for question in page.asked]
-            for question, fresh in zip(page.asked, found, strict=True):
-                page.answers[question] = fresh
-                if fresh is not _FAILED:
-                    self._known.put(question, fresh)
+        for question, fresh in zip(page.asked, self._fresh(page), strict=True):
+            page.answers[question] = fresh
         under_way.difference_update(page.asked)
         for question in page.questions:
-            # One that an earlier page asked is remembered by now.
-            yield page.answers.get(question) or self._look_here(question)
+            # One that an earlier page asked is known by now, unless too many others are.
+            yield page.answers.get(question) or self._recall(question) or self._look_alone(question)
+
+    def _fresh(self, page: _Asked) -> list[Look]:
+        """What a process says to what it was asked."""
+        try:
+            found = page.future.result() if page.future is not None else []
+        except Exception:  # a process was killed, or failed at one of them: at which one?
+            found = []
+        if len(found) != len(page.asked):
+            return [self._look_alone(question) for question in page.asked]
+        for question, answer in zip(page.asked, found, strict=True):
+            self._known.put(question, answer)
+        return found
 
     def _look_alone(self, question: Question) -> Look:
         """In a process that was asked nothing else.
@@ -138,41 +146,18 @@ class Looker:
         content = self._content(question)
         if isinstance(content, Look):
             return content
-        for _ in range(_TRIES_ALONE):
-            try:
-                (answer,) = self._ask_now([(question, content)])
-            except Exception:
-                self._ask_now([])
-            else:
-                return answer
-        return _FAILED
-
-    def _ask_now(self, page: Page) -> list[Look]:
-        """What a process answers; the first that is asked after others ended may not be there yet."""
-        future = self.engine.submit(page) or self.engine.submit(page)
-        if future is None:
-            raise BrokenExecutor("no process that looks at clips can be started")
-        return future.result()
-
-    def _look_here(self, question: Question) -> Look:
-        """In this process.
-
-        Raises:
-            Exception: if an ordinary clip cannot be looked at either.
-        """
-        if (known := self._known.get(question)) is not None:
-            return known
-        found = self._content(question)
-        if isinstance(found, Look):
-            return found
-        self.n_decoded += 1
-        try:
-            answer = look(found, question)
-        except Exception:
-            warm_up()
+        submit = self.engine.submit
+        answers = ask_alone(lambda: submit([(question, content)]), lambda: submit([]), otherwise=None)
+        if answers is None:
+            self._failed.add(question)
             return _FAILED
+        (answer,) = answers
         self._known.put(question, answer)
         return answer
+
+    def _recall(self, question: Question) -> Look | None:
+        """What was found before; that it failed is kept for the run."""
+        return _FAILED if question in self._failed else self._known.get(question)
 
     def _content(self, question: Question) -> bytes | Look:
         """The clip's bytes, or what the disk says instead of them: of the disk, so it is not remembered."""

@@ -2,6 +2,9 @@
 
 The parent reads a clip's bytes and checks their digest, and lays them into memory that it shares with the processes
 alone: it has no name, so nothing of it is left when they end. What does not fit there goes through a pipe.
+
+On Linux each is a copy of one that has loaded everything and was asked nothing: the first costs a second of computing,
+each later one 0.1 s, so that a handful of clips has a process of its own, too.
 """
 
 from __future__ import annotations
@@ -11,18 +14,21 @@ import mmap
 import os
 import sys
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
-from multiprocessing import get_context
+from multiprocessing import forkserver, get_context
+from multiprocessing.context import BaseContext
 from multiprocessing.reduction import DupFd
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 
 from projectone.server.pipeline.ports import Look
 from projectone.server.sandbox.seal import apply_limits, apply_seal
+from projectone.server.voices.installed import check_installed
+from projectone.server.work.hear import voice_of_clips
 from projectone.server.work.look import Page, Question, look, look_at_page
 from projectone.waveform.quality import RATE_HZ, measure_quality
 from projectone.waveform.wav import encode_wav
@@ -35,6 +41,8 @@ _SLOT_BYTES = 16 << 20
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 _KEPT_BYTES = 64 << 20
 
+A = TypeVar("A")
+R = TypeVar("R")
 Sent = Sequence[tuple[Question, "bytes | tuple[int, int]"]]
 """A page whose clips are here, or from where to where they lie in the shared memory."""
 
@@ -81,22 +89,32 @@ class SealedPool:
         """Begin to look at a page; None if the processes ended, and the next page gets new ones."""
         if any(question.holds_speakers for question, _ in page):
             self.hear_voices()
-        pool = self.processes()
+        self.processes()
         shared, free = self._shared, self._free
+        if shared is None or not free:
+            return self.call(look_at_page, page)
+        slot = free.pop()  # the one that was freed last is in the processor's cache still
+        future = self.call(_look_at_sent, _lay(page, shared.view, slot))
+        if future is not None:
+            future.add_done_callback(lambda _: free.append(slot))
+        return future
+
+    def call(self, function: Callable[[A], R], argument: A) -> Future[R] | None:
+        """Begin to compute in a sealed process; None if the processes ended, and the next call gets new ones."""
         try:
-            if shared is None or not free:
-                return pool.submit(look_at_page, page)
-            slot = free.pop()  # the one that was freed last is in the processor's cache still
-            future = pool.submit(_look_at_sent, _lay(page, shared.view, slot))
+            return self.processes().submit(function, argument)
         except BrokenProcessPool:
             self.close()
             return None
-        future.add_done_callback(lambda _: free.append(slot))
-        return future
 
     def hear_voices(self) -> None:
-        """Have processes that know the networks of voices; those that do not can load nothing more, and end."""
+        """Have processes that know the networks of voices; those that do not can load nothing more, and end.
+
+        Raises:
+            DigestMismatchError: if weights are installed that are not the ones they should be.
+        """
         if not self._hears_voices:
+            check_installed()
             self.close()
             self._hears_voices = True
 
@@ -105,31 +123,37 @@ class SealedPool:
         pool, self._pool = self._pool, None
         if pool is not None:
             pool.shutdown(cancel_futures=True)
-            self._maker.shutdown()
         shared, self._shared = self._shared, None
         if shared is not None:
             shared.close()
 
     def processes(self) -> ProcessPoolExecutor:
-        """The pool; made by a thread that lives as long, because sealed children end with the thread that made them."""
+        """The pool; it starts a process when a page finds none idle, up to one on each core."""
         if self._pool is None:
-            self._maker = ThreadPoolExecutor(1)
             if hasattr(os, "memfd_create"):  # Linux
                 size_bytes = (self.n_pages + 1) * _SLOT_BYTES
                 self._shared = SharedMemory(size_bytes)
                 self._free = list(range(0, size_bytes, _SLOT_BYTES))
             keep_freed_memory()
-            self._pool = self._maker.submit(self._start, self._shared).result()
+            self._pool = ProcessPoolExecutor(
+                self._n_processes,
+                mp_context=_context(),
+                initializer=_seal,
+                initargs=(self._shared, self._hears_voices),
+            )
         return self._pool
 
-    def _start(self, shared: SharedMemory | None) -> ProcessPoolExecutor:
-        spawn = get_context("spawn")
-        pool = ProcessPoolExecutor(
-            self._n_processes, mp_context=spawn, initializer=_seal, initargs=(shared, self._hears_voices)
-        )
-        for _ in range(self._n_processes):
-            pool.submit(look_at_page, [])  # starts one more
-        return pool
+
+def _context() -> BaseContext:
+    """How processes are started; a copy of one that computed may not compute on a Mac.
+
+    Sealed processes end with the one that they are copied from, and that one with this process.
+    """
+    if sys.platform != "linux":
+        return get_context("spawn")
+    context = get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    return context
 
 
 def _lay(page: Page, memory: mmap.mmap, slot: int) -> Sent:
@@ -169,6 +193,18 @@ def _seal(shared: SharedMemory | None, hears_voices: bool) -> None:
     warm_up(hears_voices=hears_voices)
     apply_limits(memory_bytes=_MEMORY_BYTES)
     apply_seal()
+    let_parent_end()
+
+
+def let_parent_end() -> None:
+    """Close the pipe that keeps the process alive that this one is a copy of.
+
+    That one ends once nobody holds the pipe. If only the worker does, it ends however the worker ended, and the kernel
+    ends its sealed copies with it.
+    """
+    alive: int | None = getattr(forkserver._forkserver, "_forkserver_alive_fd", None)
+    if alive is not None:
+        os.close(alive)
 
 
 def warm_up(*, hears_voices: bool = False) -> Look:
@@ -184,7 +220,10 @@ def warm_up(*, hears_voices: bool = False) -> Look:
     measure_quality(clip, closely=True)  # a glance is enough for this clip, others need the full look
     text = "call me at ten past five, please"
     question = Question("", text, heard="call me ate", wants_fingerprint=True, holds_speakers=hears_voices)
-    return look(encode_wav(clip), question)
+    content = encode_wav(clip)
+    if hears_voices:
+        voice_of_clips([content])
+    return look(content, question)
 
 
 _SET_THREADS: Final = ("scipy_openblas_set_num_threads64_", "openblas_set_num_threads64_", "openblas_set_num_threads")

@@ -2,20 +2,23 @@
 
 A sealed process hears a few clips of each account and gives back one vector, which lives in this process's memory until
 the accounts are compared. Nothing of it is kept, logged or sent on, not even to a cluster: its memory may reach a disk.
+So many accounts are under way and no more. An account at which a process fails or ends is asked about alone, then each
+of its clips; one that fails again says nothing. The process that asks decodes none.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import BrokenExecutor, CancelledError
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future
 from typing import Protocol
 
 from projectone.errors import DataError, DigestMismatchError
 from projectone.server.corpus.caps import CapLimits, Contributed, strangers_among
-from projectone.server.voices.installed import open_networks
-from projectone.server.voices.same_voice import CLIPS, Float32, one_voice, voice_of
+from projectone.server.voices.same_voice import CLIPS, Float32, one_voice
+from projectone.server.work.asking import ask_alone
+from projectone.server.work.hear import voice_of_clips
 from projectone.server.work.sealed_pool import SealedPool
-from projectone.waveform.wav import parse_wav
 
 
 class Clip(Contributed, Protocol):
@@ -31,10 +34,12 @@ class VoiceGroups:
 
     Args:
         read: A clip's digest to the bytes that were kept under it, checked.
+        open_pool: Processes that hear clips.
     """
 
-    def __init__(self, read: Callable[[str], bytes]) -> None:
+    def __init__(self, read: Callable[[str], bytes], *, open_pool: Callable[[], SealedPool] = SealedPool) -> None:
         self._read = read
+        self._open_pool = open_pool
 
     def among(self, new: Sequence[Clip], earlier: Sequence[Clip], limits: CapLimits) -> dict[str, str]:
         """Strangers to the name of the voice that they share with another one; who is alone is not there.
@@ -51,24 +56,40 @@ class VoiceGroups:
                 given.setdefault(sample.contributor_id, []).append(sample)
         if len(given) < 2:
             return {}
-        accounts: dict[str, Float32] = {}
-        pool = SealedPool()
+        pool = self._open_pool()
         pool.hear_voices()
         try:
-            asked = {
-                person: pool.processes().submit(voice_of_clips, self._contents(samples))
-                for person, samples in given.items()
-            }
-            for person, answer in asked.items():
-                try:
-                    found = answer.result()
-                except (BrokenExecutor, CancelledError):  # a process was killed: its question is answered here
-                    found = voice_of_clips(self._contents(given[person]))
-                if found is not None:
-                    accounts[person] = found
+            accounts = {person: voice for person, voice in self._hear(pool, given.items()) if voice is not None}
         finally:
             pool.close()
         return {person: min(group) for group in one_voice(accounts) for person in group}
+
+    def _hear(
+        self, pool: SealedPool, given: Iterable[tuple[str, Sequence[Clip]]]
+    ) -> Iterator[tuple[str, Float32 | None]]:
+        """Each account's voice, in their order; as many clips are in memory as are under way."""
+        waiting: deque[tuple[str, Sequence[Clip], Future[Float32 | None] | None]] = deque()
+        for person, samples in given:
+            waiting.append((person, samples, pool.call(voice_of_clips, self._contents(samples))))
+            if len(waiting) > pool.n_pages:
+                yield self._heard(pool, *waiting.popleft())
+        while waiting:
+            yield self._heard(pool, *waiting.popleft())
+
+    def _heard(
+        self, pool: SealedPool, person: str, samples: Sequence[Clip], future: Future[Float32 | None] | None
+    ) -> tuple[str, Float32 | None]:
+        """What a process says of an account; where it failed or ended, of those clips at which none does."""
+        if future is not None:
+            try:
+                return person, future.result()
+            except Exception:  # a process was killed, or failed at one of them: at which one?
+                pass
+        contents = self._contents(samples)
+        voice = _ask(pool, contents)
+        if isinstance(voice, _Failed):
+            voice = _ask(pool, [content for content in contents if not isinstance(_ask(pool, [content]), _Failed)])
+        return person, None if isinstance(voice, _Failed) else voice
 
     def _contents(self, samples: Sequence[Clip]) -> list[bytes]:
         """The longest clips: they say most. One that the disk does not give says nothing."""
@@ -82,9 +103,16 @@ class VoiceGroups:
         return found
 
 
-def voice_of_clips(contents: Sequence[bytes]) -> Float32 | None:
-    """In a sealed process: one vector of an account's clips, (256,); None if they hold too little voice."""
-    networks = open_networks()
-    if networks is None:
-        return None
-    return voice_of([parse_wav(content).samples[:, 0] for content in contents], networks.encoder)
+class _Failed:
+    """Stands for a voice that no process could say."""
+
+
+_FAILED = _Failed()
+
+
+def _ask(pool: SealedPool, contents: list[bytes]) -> Float32 | _Failed | None:
+    """The voice of clips, asked alone."""
+    nothing: list[bytes] = []
+    return ask_alone(
+        lambda: pool.call(voice_of_clips, contents), lambda: pool.call(voice_of_clips, nothing), otherwise=_FAILED
+    )

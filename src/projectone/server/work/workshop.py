@@ -14,7 +14,7 @@ from projectone.assist.memory import Swept
 from projectone.contracts.scores import EvaluationReport
 from projectone.contracts.signatures import SNAPSHOT
 from projectone.contracts.versions import Family
-from projectone.errors import SettingsError
+from projectone.errors import DigestMismatchError, SettingsError
 from projectone.server.approvals import Approvals
 from projectone.server.corpus.caps import CapLimits
 from projectone.server.corpus.catalog import Catalog
@@ -54,7 +54,7 @@ from projectone.server.runs import Runs
 from projectone.server.settings import ServerSettings
 from projectone.server.training import TrainingConfig
 from projectone.server.training.classifiers import ClassifierConfig
-from projectone.server.voices.installed import HOW_TO_INSTALL, are_installed
+from projectone.server.voices.installed import HOW_TO_INSTALL, are_installed, check_installed
 from projectone.server.work.copies import CopyFinder
 from projectone.server.work.drift_watch import DriftWatch, open_drift_watch
 from projectone.server.work.golden import SealedGolden, SealedTexts
@@ -186,7 +186,7 @@ class Workshop:
             "looker": self.looker,
             "training": training,
             "holds_personal": settings.hold_personal == "on",
-            "holds_speakers": settings.hold_speakers == "on" or (settings.hold_speakers == "auto" and are_installed()),
+            "holds_speakers": _holds_speakers(settings, self.line.say),
             "voices": _voice_groups(settings, partial(read_clip, self.catalog, self.blobs)),
             "family": settings.family,
         }
@@ -332,6 +332,24 @@ def _caps(settings: ServerSettings) -> CapLimits:
     )
 
 
+def _holds_speakers(settings: ServerSettings, tell: Callable[[str], None]) -> bool:
+    """Whether a second voice in a clip is looked for.
+
+    Raises:
+        SettingsError: if it is asked for with weights that are not the ones they should be.
+    """
+    if settings.hold_speakers == "off" or settings.family == "intents" or not are_installed():
+        return settings.hold_speakers == "on"
+    try:
+        check_installed()
+    except DigestMismatchError as error:
+        if settings.hold_speakers == "on":
+            raise SettingsError(f"PROJECTONE_SERVER_HOLD_SPEAKERS: on, but {error}; {HOW_TO_INSTALL}") from error
+        tell(f"warning: nobody looks for a second voice in clips: {error}; {HOW_TO_INSTALL}")
+        return False
+    return True
+
+
 def _voice_groups(settings: ServerSettings, read: Callable[[str], bytes]) -> VoiceGroups | None:
     """Who compares voices, if anybody does.
 
@@ -344,4 +362,8 @@ def _voice_groups(settings: ServerSettings, read: Callable[[str], bytes]) -> Voi
         raise SettingsError(
             f"PROJECTONE_SERVER_CAP_VOICES: on, but the networks of voices are not installed; {HOW_TO_INSTALL}"
         )
+    try:
+        check_installed()
+    except DigestMismatchError as error:
+        raise SettingsError(f"PROJECTONE_SERVER_CAP_VOICES: on, but {error}; {HOW_TO_INSTALL}") from error
     return VoiceGroups(read)

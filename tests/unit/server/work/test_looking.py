@@ -13,9 +13,10 @@ from tests.hostile.audio_families import speechlike
 
 from projectone.contracts.base import sha256_hex
 from projectone.errors import DataError, DigestMismatchError
-from projectone.server.corpus.validation import check_sample
+from projectone.server.corpus.validation import Findings, check_sample
 from projectone.server.evaluation.golden import sound_key, to_pcm16
 from projectone.server.pipeline.ports import Look
+from projectone.server.work import look as looks
 from projectone.server.work import looking
 from projectone.server.work.look import Page, Question, look, look_at_page
 from projectone.server.work.looking import Looker
@@ -50,6 +51,14 @@ class Store:
 @pytest.fixture
 def store() -> Store:
     return Store()
+
+
+def answer_here(store: Store, question: Question) -> Look:
+    """What every engine has to say."""
+    try:
+        return look(store.read(question.clip_sha256), question)
+    except DataError as error:
+        return Look(Findings(error.reason))
 
 
 def test_a_look_says_what_the_checks_say_and_names_the_sound() -> None:
@@ -116,8 +125,8 @@ def test_sealed_processes_give_the_same_answers_in_the_same_order(store: Store) 
     asked = [store.add(clip) for clip in clips]
     asked[20] = Question("0" * 64, "seven")
     asked += asked[:10]  # under way already, or known
-    with Looker(store.read) as here, Looker(store.read, engine=SealedPool(2)) as there:
-        expected = [here._look_here(question) for question in asked]
+    with Looker(store.read, engine=SealedPool(2)) as there:
+        expected = [answer_here(store, question) for question in asked]
         assert list(there.look_at(asked)) == expected
         assert there.n_decoded == 89
         assert list(there.look_at(asked)) == expected
@@ -128,6 +137,7 @@ def test_sealed_processes_give_the_same_answers_in_the_same_order(store: Store) 
 def test_what_a_killed_process_was_asked_is_answered_all_the_same(store: Store) -> None:
     asked = [store.add(a_clip(seed, duration_s=0.12)) for seed in range(70)]
     with Looker(store.read, engine=(pool := SealedPool(1))) as looker:
+        pool.processes().submit(int).result(300)
         (child,) = pool.processes()._processes.values()
         child.kill()
         assert [answer.findings.discard for answer in looker.look_at(asked)] == [None] * 70
@@ -148,26 +158,89 @@ def test_a_process_that_looks_can_open_nothing() -> None:
 
 
 class Mortal:
-    """An engine that ends whenever a page holds a poisoned clip."""
+    """An engine that ends whenever a page holds a poisoned clip; the page after that has no process."""
 
     n_pages = 2
 
-    def __init__(self, *poison: Question) -> None:
+    def __init__(self, *poison: Question, error: type[Exception] = BrokenProcessPool) -> None:
         self.poison = set(poison)
         self.n_deaths = 0
         self.is_dead = False
+        self._error = error
+        self._has_ended = False
 
     def submit(self, page: Page) -> Future[list[Look]] | None:
+        if self._has_ended:
+            self._has_ended = False
+            return None
         future: Future[list[Look]] = Future()
         if self.is_dead or self.poison & {question for question, _ in page}:
             self.n_deaths += 1
-            future.set_exception(BrokenProcessPool("a process ended abruptly"))
+            self._has_ended = self._error is BrokenProcessPool
+            future.set_exception(self._error("a process ended abruptly"))
         else:
             future.set_result(look_at_page(page))
         return future
 
     def close(self) -> None:
         pass
+
+
+@pytest.fixture
+def decoded_here(monkeypatch: pytest.MonkeyPatch) -> list[Question]:
+    """What was looked at in this process, by whom ever."""
+    seen: list[Question] = []
+
+    def spy(content: bytes, question: Question) -> Look:
+        seen.append(question)
+        return look(content, question)
+
+    for module in (looks, looking):
+        monkeypatch.setattr(module, "look", spy, raising=False)
+    return seen
+
+
+def numbers_held(looker: Looker, asked: list[Question]) -> list[int]:
+    answers = [answer.findings for answer in looker.look_at(asked)]
+    assert {findings.hold for findings in answers} <= {(), ("look-failed",)}
+    return [number for number, findings in enumerate(answers) if findings.hold]
+
+
+def test_a_clip_that_kills_is_never_decoded_by_who_asks(store: Store, decoded_here: list[Question]) -> None:
+    asked = [store.add(a_clip(seed, duration_s=0.12)) for seed in range(70)]
+    for n_clips, killers in ((70, (5, 25)), (40, (5, 25)), (3, (1,))):
+        few = asked[:n_clips]
+        with Looker(store.read, engine=Mortal(*(few[killer] for killer in killers))) as looker:
+            assert numbers_held(looker, few) == list(killers)
+        others = set(few) - {few[killer] for killer in killers}
+        assert set(decoded_here) == others, "Mortal decodes them in this process"
+        decoded_here.clear()
+
+
+def test_the_same_killer_given_twice_is_held_twice_and_asked_about_once_in_a_run(
+    store: Store, decoded_here: list[Question]
+) -> None:
+    asked = [store.add(a_clip(seed, duration_s=0.12)) for seed in range(70)]
+    asked[60] = asked[65] = asked[41]
+    engine = Mortal(asked[41])
+    with Looker(store.read, engine=engine) as looker:
+        assert numbers_held(looker, asked) == [41, 60, 65]
+        assert numbers_held(looker, asked[40:45]) == [1]
+        assert engine.n_deaths == 3
+        looker.forget_others(question.clip_sha256 for question in asked)  # the next run
+        assert numbers_held(looker, asked[40:45]) == [1]
+        assert engine.n_deaths == 6
+    assert asked[41] not in decoded_here
+
+
+def test_what_is_forgotten_for_want_of_room_is_asked_of_a_process_again(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(looking, "look", None, raising=False)
+    asked = [store.add(a_clip(seed, duration_s=0.12)) for seed in range(40)]
+    asked.append(asked[0])
+    with Looker(store.read, engine=Mortal(), n_remembered=1) as looker:
+        assert numbers_held(looker, asked) == []
 
 
 def test_of_a_hundred_clips_one_that_kills_whoever_looks_is_held_and_the_others_are_judged(store: Store) -> None:
@@ -188,23 +261,22 @@ def test_where_nothing_can_be_looked_at_no_clip_is_blamed(store: Store) -> None:
         list(looker.look_at(asked))
 
 
-def test_a_clip_at_which_looking_fails_here_is_held_unless_it_fails_at_every_clip(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_clip_at_which_a_process_fails_and_lives_is_held_alone(store: Store) -> None:
     asked = [store.add(a_clip(seed, duration_s=0.12)) for seed in range(3)]
-    bad = {store.clips[asked[1].clip_sha256]}
+    with Looker(store.read, engine=Mortal(asked[1], error=MemoryError)) as looker:
+        assert numbers_held(looker, asked) == [1]
+    engine = Mortal(error=MemoryError)
+    engine.is_dead = True
+    with Looker(store.read, engine=engine) as looker, pytest.raises(MemoryError):
+        list(looker.look_at(asked))
 
-    def fail_at_some(content: bytes, question: Question) -> Look:
-        if content in bad:
-            raise MemoryError
-        return look(content, question)
 
-    monkeypatch.setattr(looking, "look", fail_at_some)
-    with Looker(store.read) as looker:
-        assert [answer.findings.hold for answer in looker.look_at(asked)] == [(), ("look-failed",), ()]
-        monkeypatch.setattr(looking, "warm_up", lambda: fail_at_some(next(iter(bad)), asked[1]))
-        with pytest.raises(MemoryError):
-            list(looker.look_at(asked))
+def test_a_handful_of_clips_has_a_sealed_process_too(store: Store) -> None:
+    asked = [store.add(a_clip(seed, duration_s=0.12)) for seed in range(3)]
+    pool = SealedPool()
+    with Looker(store.read, engine=pool) as looker:
+        assert list(looker.look_at(asked)) == [answer_here(store, question) for question in asked]
+        assert len(pool.processes()._processes) == 1
 
 
 def test_no_more_questions_are_taken_than_answers_are_under_way(store: Store) -> None:

@@ -60,8 +60,7 @@ def engine() -> Iterator[RayEngine]:
 def test_a_local_ray_gives_the_same_answers_in_the_same_order(engine: RayEngine) -> None:
     pages = page(70)
     clips = {question.clip_sha256: clip for question, clip in pages}
-    with Looker(clips.__getitem__) as here:
-        expected = [here._look_here(question) for question, _ in pages]
+    expected = [look(clip, question) for question, clip in pages]
     looker = Looker(clips.__getitem__, engine=engine)
     answers = list(looker.look_at(question for question, _ in pages))
     assert answers == expected

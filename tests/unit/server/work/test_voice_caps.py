@@ -10,12 +10,14 @@ from typing import Any
 
 import pytest
 
-from projectone.errors import SettingsError
+from projectone.errors import DigestMismatchError, SettingsError
 from projectone.server.corpus.caps import CapLimits
 from projectone.server.pipeline.ports import PipelineSample
 from projectone.server.settings import ServerSettings
+from projectone.server.voices import installed
 from projectone.server.work import workshop
 from projectone.server.work.samples import RunSamples
+from projectone.server.work.sealed_pool import SealedPool
 
 
 def sample(person: str, number: int) -> PipelineSample:
@@ -69,8 +71,37 @@ def test_comparing_voices_is_off_unless_asked_for_and_needs_its_networks(
 
     assert groups() is None
     monkeypatch.setattr(workshop, "are_installed", lambda: True)
+    monkeypatch.setattr(workshop, "check_installed", lambda: None)
     assert groups(CAP_VOICES="on") is not None
     assert groups() is None, "that they are installed is no wish to compare people"
     monkeypatch.setattr(workshop, "are_installed", lambda: False)
     with pytest.raises(SettingsError, match="pip install --no-deps whisperx"):
         groups(CAP_VOICES="on")
+
+
+def test_other_weights_are_named_at_the_start_and_stop_only_who_asked_for_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "pytorch_model.bin"
+    path.write_bytes(b"of another version")
+    monkeypatch.setattr(installed, "find_weights", lambda file: path)
+    told: list[str] = []
+
+    def settings(**variables: str) -> ServerSettings:
+        environ = {"PROJECTONE_SERVER_HOME": str(tmp_path)}
+        return ServerSettings.from_env(environ | {f"PROJECTONE_SERVER_{name}": to for name, to in variables.items()})
+
+    assert not workshop._holds_speakers(settings(HOLD_SPEAKERS="auto"), told.append)
+    assert "pytorch_model.bin" in told[0]
+    assert "pip install --no-deps whisperx" in told[0]
+    with pytest.raises(SettingsError, match=r"HOLD_SPEAKERS.*pytorch_model.bin.*pip install --no-deps whisperx"):
+        workshop._holds_speakers(settings(HOLD_SPEAKERS="on"), told.append)
+    with pytest.raises(SettingsError, match=r"CAP_VOICES.*pytorch_model.bin.*pip install --no-deps whisperx"):
+        workshop._voice_groups(settings(CAP_VOICES="on"), lambda sha256: b"")
+    assert not workshop._holds_speakers(settings(HOLD_SPEAKERS="off"), told.append)
+    with pytest.raises(DigestMismatchError, match=r"pytorch_model.bin"):
+        SealedPool().hear_voices()  # they were replaced since
+    monkeypatch.setattr(installed, "find_weights", lambda file: None)
+    assert not workshop._holds_speakers(settings(HOLD_SPEAKERS="auto"), told.append)
+    assert workshop._holds_speakers(settings(HOLD_SPEAKERS="on"), told.append), "by pitch and colour"
+    assert len(told) == 1

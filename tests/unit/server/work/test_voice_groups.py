@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from projectone.contracts.base import sha256_hex
@@ -14,7 +18,9 @@ from projectone.server.corpus.caps import CapLimits, cap_release
 from projectone.server.corpus.manifests import ManifestRow, read_manifest
 from projectone.server.voices.installed import HOW_TO_INSTALL, are_installed
 from projectone.server.voices.same_voice import CLIPS
+from projectone.server.work import voice_groups
 from projectone.server.work.clips import open_decoder
+from projectone.server.work.sealed_pool import SealedPool
 from projectone.server.work.voice_groups import VoiceGroups
 from projectone.waveform.wav import encode_wav, parse_wav
 
@@ -106,3 +112,114 @@ def test_while_few_people_contribute_nobody_is_compared() -> None:
 
     new = [Sample(f"person{number}", f"{number:064}", 2.0, "yes") for number in range(5)]
     assert VoiceGroups(never).among(new, [], CapLimits()) == {}
+
+
+class Mortal(SealedPool):
+    """Hears in this process, and ends or fails where a poisoned clip is among those it is asked about."""
+
+    def __init__(self, *poison: bytes, error: type[Exception] = BrokenProcessPool) -> None:
+        super().__init__(1)
+        self.poison = set(poison)
+        self.error = error
+        self.n_most = 0
+        self._n_under_way = 0
+        self._has_ended = False
+
+    def hear_voices(self) -> None:
+        pass
+
+    def call(self, function: Callable[[Any], Any], argument: Any) -> Future[Any] | None:
+        if self._has_ended:
+            self._has_ended = False
+            return None
+        future: Future[Any] = Future()
+        self._n_under_way += 1
+        self.n_most = max(self.n_most, self._n_under_way)
+        if self.poison & set(argument):
+            self._has_ended = self.error is BrokenProcessPool
+            future.set_exception(self.error("it ended"))
+        else:
+            future.set_result(function(argument))
+        take = future.result
+
+        def result(timeout: float | None = None) -> Any:
+            self._n_under_way -= 1
+            return take(timeout)
+
+        future.result = result  # type: ignore[method-assign]
+        return future
+
+
+def strangers(n: int) -> tuple[list[Sample], dict[str, bytes]]:
+    """So many accounts with three clips each; all are one voice."""
+    clips = {f"{number:064}": f"clip {number}".encode() for number in range(3 * n)}
+    new = [
+        Sample(f"person{number // 3:02}", sha256, 2.0 + number % 3, f"text {number}")
+        for number, sha256 in enumerate(clips)
+    ]
+    return new, clips
+
+
+@pytest.fixture
+def heard(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """The clips that were heard in this process."""
+    seen: list[bytes] = []
+
+    def one_voice_of_all(contents: Sequence[bytes]) -> Any:
+        seen.extend(contents)
+        return np.ones(256, np.float32) / 16 if contents else None
+
+    monkeypatch.setattr(voice_groups, "voice_of_clips", one_voice_of_all)
+    return seen
+
+
+@pytest.mark.parametrize("error", [BrokenProcessPool, MemoryError, DataError])
+def test_a_clip_that_kills_whoever_hears_it_hides_no_account_and_is_not_heard_by_who_asks(
+    heard: list[bytes], error: type[Exception]
+) -> None:
+    new, clips = strangers(25)
+    killers = [clips[new[3 * account].clip_sha256] for account in (4, 11)]
+    pool = Mortal(*killers, error=error)
+    if error is DataError:
+        pool.error = lambda reason: DataError("wav-not-riff", reason)  # type: ignore[assignment]
+    groups = VoiceGroups(clips.__getitem__, open_pool=lambda: pool).among(new, [], CapLimits())
+    assert len(groups) == 25, "the other two clips of each say enough"
+    assert set(heard) == set(clips.values()) - set(killers)
+
+
+def test_an_account_whose_clips_all_kill_has_no_voice(heard: list[bytes]) -> None:
+    new, clips = strangers(25)
+    killers = [clips[sample.clip_sha256] for sample in new[:3]]
+    pool = Mortal(*killers)
+    groups = VoiceGroups(clips.__getitem__, open_pool=lambda: pool).among(new, [], CapLimits())
+    assert set(groups) == {f"person{number:02}" for number in range(1, 25)}
+
+
+def test_so_many_accounts_are_under_way_and_no_more(heard: list[bytes]) -> None:
+    new, clips = strangers(40)
+    pool = Mortal()
+    assert len(VoiceGroups(clips.__getitem__, open_pool=lambda: pool).among(new, [], CapLimits())) == 40
+    assert pool.n_most == pool.n_pages + 1
+
+
+@pytest.mark.slow
+def test_a_dead_child_is_not_the_end_of_a_run() -> None:
+    class Killed(SealedPool):
+        """Its processes are killed as the fifth account is asked about."""
+
+        n_calls = 0
+
+        def call(self, function: Callable[[Any], Any], argument: Any) -> Future[Any] | None:
+            self.n_calls += 1
+            if self.n_calls == 5:
+                pool = self.processes()
+                pool.submit(int).result(300)
+                for child in pool._processes.values():
+                    child.kill()
+                    child.join()
+            return super().call(function, argument)
+
+    new, clips = strangers(25)
+    pool = Killed(1)
+    assert VoiceGroups(clips.__getitem__, open_pool=lambda: pool).among(new, [], CapLimits()) == {}
+    assert pool.n_calls > 25
