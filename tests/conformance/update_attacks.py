@@ -39,7 +39,7 @@ from tests.conformance.update_cases import (
 from tests.fakes.signed_metadata import Shelf, signer
 from tuf.api.metadata import DelegatedRole, Delegations, Metadata, TargetFile
 
-from projectone.contracts.base import sha256_hex
+from projectone.contracts.base import canonical_json, sha256_hex
 
 
 def tampering() -> None:
@@ -350,6 +350,12 @@ def controls() -> None:
     add("control", "first-visit", shown(honest(), OLD, 5), "accepted", seq=5, earlier=[], clock=T0)
     add("control", "next-release", shown(next_one(), NEW), "accepted", seq=6)
     add("control", "nothing-new", past()[0][1], "current")
+    for name, notes in (("notes", {"n_words": 100, "n_wrong": 5}), ("notes-of-a-later-kind", {"words": "new"})):
+        told = next_one()
+        told.list("stable/float16/notes.json", canonical_json(notes), custom(6))
+        add("control", f"release-with-{name}", shown(told, NEW), "accepted", seq=6)
+    away_notes = {path: content for path, content in shown(told, NEW).items() if not path.endswith(".notes.json")}
+    add("control", "release-whose-notes-are-gone", away_notes, "accepted", seq=6)
     add("control", "highest-jump", shown(next_one("new", 100_005), NEW, 100_005), "accepted", seq=100_005)
     walked = next_one()
     walked.add_root(("root-1", "root-2", "root-4"), signed_by=("root-1", "root-2"))

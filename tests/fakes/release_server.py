@@ -28,7 +28,7 @@ from projectone.contracts.corrections import Correction, Sample
 from projectone.contracts.devices import Enrolment
 from projectone.contracts.erasures import ErasureReceipt, LearnedRelease
 from projectone.contracts.policies import SignedPolicies
-from projectone.contracts.releases import LatestModelInfo, ReleaseFile, ReleaseManifest, family_of, release_path
+from projectone.contracts.releases import LatestModelInfo, NotedRelease, ReleaseFile, family_of, release_path
 from projectone.contracts.scripts import SignedScripts
 from projectone.contracts.signatures import content_digest, public_key_text, sign_erasure, verify_request
 from projectone.contracts.uploads import Problem, UploadReceipt
@@ -51,7 +51,7 @@ def zip_of(files: Mapping[str, bytes], *, compression: int = zipfile.ZIP_STORED)
 class Release:
     """A release, its package, and what is hinted of it."""
 
-    manifest: ReleaseManifest
+    manifest: NotedRelease
     package: bytes
     info: LatestModelInfo
 
@@ -84,7 +84,7 @@ def make_release(
         ),
         "created_at": now,
     }
-    manifest = ReleaseManifest(**(values | overrides))
+    manifest = NotedRelease(**(values | overrides))
     info = LatestModelInfo(
         version=manifest.version,
         url=endpoints.release_package(manifest.package_sha256),

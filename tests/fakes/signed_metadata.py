@@ -25,7 +25,14 @@ from tuf.api.metadata import (
 )
 
 from projectone.contracts.base import sha256_hex
-from projectone.contracts.releases import ReleaseManifest, ReleaseOffer, release_path, rollout_path
+from projectone.contracts.releases import (
+    NotedRelease,
+    ReleaseManifest,
+    ReleaseOffer,
+    notes_path,
+    release_path,
+    rollout_path,
+)
 
 ROOTS = ("root-1", "root-2", "root-3")
 LIVES = {"root": 365.0, "targets": 90.0, "rollout": 7.0, "snapshot": 7.0, "timestamp": 1.0}
@@ -106,8 +113,11 @@ class Shelf:
 
     def release(self, manifest: ReleaseManifest, **custom: Any) -> None:
         """List a release; `custom` changes what the list says of it."""
-        path = release_path(manifest.channel, manifest.tier)
-        self.list(path, manifest.to_bytes(), ReleaseOffer.of(manifest).model_dump() | custom)
+        path, release = release_path(manifest.channel, manifest.tier), NotedRelease.of(manifest)
+        offer = ReleaseOffer.of(manifest).model_dump()
+        self.list(path, release.listed().to_bytes(), offer | custom)
+        if release.notes is not None:
+            self.list(notes_path(manifest.channel, manifest.tier), release.notes.to_bytes(), offer)
 
     def list(self, path: str, content: bytes, custom: Mapping[str, Any]) -> TargetFile:
         """List any document under any path."""

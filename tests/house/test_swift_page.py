@@ -16,7 +16,8 @@ NEEDED = {
     "Enrolment", "EnrolmentReceipt", "ConsentReceipt", "ConsentText", "Correction", "AudioClip", "UploadReceipt",
     "IntentCorrection",
     "Problem", "SampleDeletion", "SampleState", "SignedScripts", "SignedErasure", "SignedUses", "MembershipProof",
-    "ReleaseManifest", "ReleaseOffer", "ReleaseUpdate", "LatestModelInfo", "RolloutPlan", "RolloutState",
+    "ReleaseManifest", "ReleaseNotes", "ReleaseOffer", "ReleaseUpdate", "LatestModelInfo",
+    "RolloutPlan", "RolloutState",
     "HealthReport", "TicketRequest", "TicketAnswer", "QualityReport", "QualityTicketRequest", "QualityWeek",
 }  # fmt: skip
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, StringConstraints, model_validator
 
 from projectone.contracts.base import Contract, Moment, Name, Sha256
 from projectone.contracts.packages import PackagePath
@@ -12,6 +12,12 @@ from projectone.contracts.rollouts import RolloutPlan
 from projectone.contracts.versions import DEFAULT_FAMILY, FAMILIES, Family
 
 Channel = Name
+
+Version = Annotated[str, StringConstraints(pattern=r"^v?[0-9]{1,6}\.[0-9]{1,6}\.[0-9]{1,6}$")]
+"""A version as people read it, such as ``1.4.0``: nothing else can be in it."""
+
+_MOST = 1_000_000_000
+"""More words, recordings or seconds than any release is made of; what is above it is no count."""
 
 DEFAULT_TIER: Final = "float16"
 """What every release has: the model as it was trained and judged. Other tiers are made from it."""
@@ -62,17 +68,25 @@ class ReleaseNotes(Contract):
         n_new_samples: Of these, what no released model had learned from.
         audio_s: Length of the recordings among them, in seconds.
         n_words: Words of the recordings that are kept for testing; of a classifier of intents, sentences.
-        n_wrong: How many of these it gets wrong.
-        n_wrong_before: How many the version before it gets wrong.
+        n_wrong: How many of these it gets wrong; words that nobody said count, too, so it may be more than `n_words`.
+        n_wrong_before: How many the version before it gets wrong; there exactly where `after` is.
     """
 
-    after: str | None = None
-    n_samples: int = Field(default=0, ge=0)
-    n_new_samples: int = Field(default=0, ge=0)
-    audio_s: float = Field(default=0.0, ge=0)
-    n_words: int = Field(gt=0)
-    n_wrong: int = Field(ge=0)
-    n_wrong_before: int | None = Field(default=None, ge=0)
+    after: Version | None = None
+    n_samples: int = Field(default=0, ge=0, le=_MOST)
+    n_new_samples: int = Field(default=0, ge=0, le=_MOST)
+    audio_s: float = Field(default=0.0, ge=0, le=_MOST)
+    n_words: int = Field(gt=0, le=_MOST)
+    n_wrong: int = Field(ge=0, le=_MOST)
+    n_wrong_before: int | None = Field(default=None, ge=0, le=_MOST)
+
+    @model_validator(mode="after")
+    def _is_of_one_piece(self) -> Self:
+        if self.n_new_samples > self.n_samples:
+            raise ValueError(f"n_new_samples: expected at most {self.n_samples}, got {self.n_new_samples}")
+        if (self.after is None) != (self.n_wrong_before is None):
+            raise ValueError("expected both after and n_wrong_before, or neither")
+        return self
 
 
 class ReleaseManifest(Contract):
@@ -83,7 +97,9 @@ class ReleaseManifest(Contract):
 
     A release has one manifest for each `tier`, the form in which a kind of device gets the model; they share `seq`.
     How long it is believed says the metadata that lists it; `expires_at` stands in manifests of before there was any.
-    `notes` says what is new; where it says nothing, the field is not there, as in manifests of before there was one.
+
+    Devices refuse fields that they do not know, so none may be added here without a newer `min_runtime`. What came
+    later is a document of its own, which a device of before never asks for: `ReleaseNotes` at `notes_path`.
     """
 
     schema_version: Literal[1] = 1
@@ -104,7 +120,30 @@ class ReleaseManifest(Contract):
     rollout: RolloutPlan | None = None
     created_at: Moment
     expires_at: Moment | None = None
+
+
+class NotedRelease(ReleaseManifest):
+    """A manifest and what is new in its release, as rows and disks keep both. It is sent in two documents.
+
+    Where nothing is said, the field is not there: the bytes are those of the manifest.
+    """
+
     notes: ReleaseNotes | None = Field(default=None, exclude_if=lambda notes: notes is None)
+
+    @classmethod
+    def of(cls, manifest: ReleaseManifest, notes: ReleaseNotes | None = None) -> NotedRelease:
+        """A manifest with notes; one that has its own keeps them where none are given."""
+        if notes is None and isinstance(manifest, NotedRelease):
+            return manifest
+        return cls.model_validate(_fields_of(manifest) | {"notes": notes})
+
+    def listed(self) -> ReleaseManifest:
+        """The manifest as it is listed, signed and read by every device."""
+        return ReleaseManifest.model_validate(_fields_of(self))
+
+
+def _fields_of(manifest: ReleaseManifest) -> dict[str, object]:
+    return {name: getattr(manifest, name) for name in ReleaseManifest.model_fields}
 
 
 class ReleaseOffer(Contract):
@@ -148,6 +187,11 @@ def channel_of(line: str) -> str:
 def release_path(channel: str, tier: str) -> str:
     """Where the signed list has what is current for a kind of device."""
     return f"{channel}/{tier}/release.json"
+
+
+def notes_path(channel: str, tier: str) -> str:
+    """Where the signed list has what is new in that release; not there where nothing is said."""
+    return f"{channel}/{tier}/notes.json"
 
 
 def rollout_path(channel: str) -> str:

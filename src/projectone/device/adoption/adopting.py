@@ -16,7 +16,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final, Protocol
 
-from projectone.contracts.releases import ReleaseManifest
+from projectone.contracts.releases import NotedRelease
 from projectone.contracts.rollouts import SeenTurn
 from projectone.contracts.versions import DEFAULT_FAMILY, Family
 from projectone.device.acceptance import Comparison, TrialRows
@@ -127,8 +127,8 @@ class Adoption:
         """What each trial on the user's own recordings showed, the last first. It stays on this device."""
         return self._rows.newest()
 
-    def manifest(self) -> ReleaseManifest | None:
-        """What was signed of the model in use; None if there is none, or its files are damaged."""
+    def manifest(self) -> NotedRelease | None:
+        """What was signed of the model in use, with its notes; None if there is none, or its files are damaged."""
         current = self._installed.state().current
         try:
             return None if current is None else self._installed.manifest_of(current)

@@ -2,41 +2,64 @@
 
 from __future__ import annotations
 
-from projectone.contracts.releases import ReleaseManifest, ReleaseNotes, family_of
+from projectone.contracts.releases import NotedRelease, ReleaseNotes, family_of
+from projectone.contracts.texts import printable
 from projectone.contracts.versions import Family
 
-_HOUR_S = 3600
+_MINUTE_S, _HOUR_MIN = 60, 60
 
 
-def news_of(manifest: ReleaseManifest) -> list[str]:
+def news_of(release: NotedRelease) -> list[str]:
     """Sentences for whoever has the release: how well it does, what it learned from, what it replaces.
 
     A release that says nothing about itself is not guessed about: that is said.
     """
-    family, notes = family_of(manifest.channel), manifest.notes
+    family, notes = family_of(release.channel), release.notes
     retired = ["Every model before it is retired, so none is kept to go back to."]
-    return [
-        *(["Its release does not say what is new in it."] if notes is None else _told(notes, family)),
-        *(retired if manifest.min_seq == manifest.seq > 1 else []),
-    ]
+    told = ["Its release does not say what is new in it."] if notes is None else _told(notes, family)
+    return [printable(line) for line in (*told, *(retired if release.min_seq == release.seq > 1 else []))]
 
 
 def _told(notes: ReleaseNotes, family: Family) -> list[str]:
-    units, noun = ("words", "model") if family == "speech" else ("sentences", "classifier")
-    tested = f"Of {notes.n_words:,} {units} that are kept for testing it gets {_share(notes.n_wrong, notes)} wrong"
+    unit, noun = ("word", "model") if family == "speech" else ("sentence", "classifier")
+    kept = f"{_counted(notes.n_words, unit)} that {'is' if notes.n_words == 1 else 'are'} kept for testing"
+    tested = f"Of {kept} it gets {_share(notes.n_wrong, notes)} wrong"
     if notes.n_wrong_before is not None and notes.after is not None:
         tested += f"; {noun} {notes.after} got {_share(notes.n_wrong_before, notes)} wrong"
     if not notes.n_samples:
         return [f"{tested}.", "It learned nothing new: it is released as it was."]
-    what = "sentences whose meaning people corrected" if family == "intents" else _recordings(notes)
-    return [f"{tested}.", f"It learned from {notes.n_samples:,} {what}; {notes.n_new_samples:,} of them are new."]
+    if family == "intents":
+        what = f"{_counted(notes.n_samples, 'sentence')} whose meaning people corrected"
+    else:
+        what = f"{_counted(notes.n_samples, 'recording')} ({_length(notes.audio_s)})"
+        what += " that people corrected or read aloud and sent"
+    return [f"{tested}.", f"It learned from {what}; {_new(notes)}."]
 
 
-def _recordings(notes: ReleaseNotes) -> str:
-    hours, minutes = notes.audio_s / _HOUR_S, notes.audio_s / 60
-    length = f"{hours:.1f} hours" if hours >= 1 else f"{minutes:.0f} minutes" if minutes >= 1.5 else "a minute or less"
-    return f"recordings ({length}) that people corrected or read aloud and sent"
+def _new(notes: ReleaseNotes) -> str:
+    if notes.n_samples == 1:
+        return "it is new" if notes.n_new_samples else "it is not new"
+    if notes.n_new_samples == 0:
+        return "none of them is new"
+    return f"{notes.n_new_samples:,} of them {'is' if notes.n_new_samples == 1 else 'are'} new"
+
+
+def _length(audio_s: float) -> str:
+    """Minutes, or hours from the first full one on, to the nearest."""
+    minutes = round(audio_s / _MINUTE_S)
+    if audio_s < _MINUTE_S:
+        return "less than a minute"
+    if minutes < _HOUR_MIN:
+        return _counted(minutes, "minute")
+    hours = f"{audio_s / _MINUTE_S / _HOUR_MIN:,.1f}".removesuffix(".0")
+    return "1 hour" if hours == "1" else f"{hours} hours"
+
+
+def _counted(n: int, unit: str) -> str:
+    return f"{n:,} {unit}" if n == 1 else f"{n:,} {unit}s"
 
 
 def _share(n_wrong: int, notes: ReleaseNotes) -> str:
+    if n_wrong > notes.n_words:  # words that nobody said count as wrong, too
+        return "over 100 %"
     return f"{n_wrong / notes.n_words:.1%}".replace("%", " %")

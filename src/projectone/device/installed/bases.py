@@ -13,7 +13,7 @@ import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from projectone.contracts.releases import ReleaseManifest, ReleaseUpdate
+from projectone.contracts.releases import NotedRelease, ReleaseManifest, ReleaseUpdate
 from projectone.device.installed.package import MANIFEST_FILE, unpack
 from projectone.errors import ContractError
 from projectone.storage.files import building_directory, digest_of, sweep_temporary
@@ -99,7 +99,7 @@ def _paths_of(folder: Path, sha256: str) -> list[str]:
 
 
 def _manifest_in(folder: Path) -> ReleaseManifest:
-    return ReleaseManifest.from_bytes((folder / MANIFEST_FILE).read_bytes())
+    return NotedRelease.from_bytes((folder / MANIFEST_FILE).read_bytes())
 
 
 def _link(source: Path, target: Path) -> None:

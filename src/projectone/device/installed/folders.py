@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from projectone.contracts.base import sha256_hex
-from projectone.contracts.releases import ReleaseManifest, ReleaseUpdate
+from projectone.contracts.releases import NotedRelease, ReleaseManifest, ReleaseUpdate
 from projectone.device.installed.bases import Bases
 from projectone.device.installed.package import MANIFEST_FILE, find_damage, unpack
 from projectone.device.installed.rebuilding import find_file, rebuild
@@ -203,14 +203,14 @@ class Installed:
         self._collect(self._save(state.promoted()))
         return Outcome(slot, result)
 
-    def manifest_of(self, slot: Slot) -> ReleaseManifest:
-        """What was signed of an installed model.
+    def manifest_of(self, slot: Slot) -> NotedRelease:
+        """What was signed of an installed model, and what is new in it.
 
         Raises:
             ArtifactError: if its files are damaged.
         """
         try:
-            return ReleaseManifest.from_bytes((self.path_of(slot) / MANIFEST_FILE).read_bytes())
+            return NotedRelease.from_bytes((self.path_of(slot) / MANIFEST_FILE).read_bytes())
         except (OSError, ContractError) as error:
             raise ArtifactError(f"{self.noun} {slot.version} is damaged ({error})") from error
 
@@ -249,10 +249,10 @@ class Installed:
 
         A base that is also an installed model shares its files, and takes no more room.
         """
-        found = []
+        found: list[tuple[ReleaseManifest, int]] = []
         for folder in self._bases.folders():
             with contextlib.suppress(OSError, ContractError):
-                manifest = ReleaseManifest.from_bytes((folder / MANIFEST_FILE).read_bytes())
+                manifest = NotedRelease.from_bytes((folder / MANIFEST_FILE).read_bytes())
                 found.append((manifest, sum(_sizes([folder]).values())))
         return found
 

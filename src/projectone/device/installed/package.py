@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import IO
 
 from projectone.contracts.packages import conflict_of
-from projectone.contracts.releases import ReleaseFile, ReleaseManifest
+from projectone.contracts.releases import NotedRelease, ReleaseFile, ReleaseManifest
 from projectone.errors import ArtifactError, DigestMismatchError
 
 MANIFEST_FILE = "manifest.json"
@@ -58,7 +58,7 @@ def find_damage(folder: Path, manifest_sha256: str) -> str | None:
         content = (folder / MANIFEST_FILE).read_bytes()
         if hashlib.sha256(content).hexdigest() != manifest_sha256:
             return f"{MANIFEST_FILE!r} is not the one that was installed"
-        for file in ReleaseManifest.from_bytes(content).files:
+        for file in NotedRelease.from_bytes(content).files:
             with (folder / file.path).open("rb") as stream:
                 actual = hashlib.file_digest(stream, "sha256").hexdigest()
             if actual != file.sha256:

@@ -14,10 +14,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from projectone.contracts.base import canonical_json
-from projectone.contracts.releases import DEFAULT_TIER, ReleaseManifest, ReleaseOffer, release_path, rollout_path
+from projectone.contracts.releases import (
+    DEFAULT_TIER,
+    NotedRelease,
+    ReleaseManifest,
+    ReleaseNotes,
+    ReleaseOffer,
+    notes_path,
+    release_path,
+    rollout_path,
+)
 from projectone.device.transport import Transport
 from projectone.device.trust import Trust
-from projectone.errors import ArtifactError, SettingsError
+from projectone.errors import ArtifactError, ContractError, RefusedError, SettingsError
 from projectone.storage.files import make_folder, sync_tree, write_atomically
 from projectone.storage.locks import exclusive_lock
 
@@ -95,8 +104,8 @@ class TrustedReleases:
         self._client = client
         self._trust = trust
 
-    def release(self, *, floor: int) -> ReleaseManifest | None:
-        """The release that is current for this device; None if there is none.
+    def release(self, *, floor: int) -> NotedRelease | None:
+        """The release that is current for this device, with what is new in it; None if there is none.
 
         Args:
             floor: The highest `seq` that ever ran well here.
@@ -116,8 +125,22 @@ class TrustedReleases:
             manifest = ReleaseManifest.from_bytes(self._client.fetch(path))
             if offer != ReleaseOffer.of(manifest):
                 raise ArtifactError(f"{path!r}: the release is not the one that is listed")
-            return manifest
+            return NotedRelease.of(manifest, self._notes(offer))
         return None
+
+    def _notes(self, offer: ReleaseOffer) -> ReleaseNotes | None:
+        """What is new in a release; None where nothing is said, or nothing that this app can read.
+
+        No model waits for its notes: of all that could be wrong with them only a wire that fails is told.
+        """
+        path = notes_path(offer.channel, offer.tier)
+        try:
+            custom = self._client.find(path)
+            if custom is None or ReleaseOffer.from_bytes(canonical_json(custom)) != offer:
+                return None
+            return ReleaseNotes.from_bytes(self._client.fetch(path))
+        except (ArtifactError, ContractError, RefusedError):
+            return None
 
     def rollout(self) -> bytes | None:
         """How far the release may go now, as the server's rollout key signed it; None if nothing was ever said.

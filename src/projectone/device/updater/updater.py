@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import quote
 
-from projectone.contracts.base import sha256_hex
 from projectone.contracts.endpoints import LATEST_MODEL_INFO, release_package, release_update
-from projectone.contracts.releases import BasePackage, LatestModelInfo, ReleaseManifest, ReleaseUpdate
+from projectone.contracts.releases import BasePackage, LatestModelInfo, NotedRelease, ReleaseManifest, ReleaseUpdate
 from projectone.contracts.rollouts import N_BUCKETS, Turn
 from projectone.contracts.versions import DEFAULT_FAMILY, Family
 from projectone.device.installed import Installed, InstallState, Outcome, Slot
@@ -152,11 +151,12 @@ class Updater:
             self._installed.retire(manifest.min_seq)
             return report
 
-    def _is_staged(self, state: InstallState, manifest: ReleaseManifest) -> bool:
-        """Whether the release lies here whole, and was not tried to the end."""
+    def _is_staged(self, state: InstallState, release: NotedRelease) -> bool:
+        """Whether the release lies here whole, and was not tried to the end. Nothing is fetched again for its notes."""
         waits = state.trial
-        is_it = waits is not None and waits.manifest_sha256 == sha256_hex(manifest.to_bytes())
-        return is_it and waits is not None and self._installed.damage(waits) is None
+        if waits is None or waits.seq != release.seq or self._installed.damage(waits) is not None:
+            return False
+        return self._installed.manifest_of(waits).listed() == release.listed()
 
     def _not_yet(
         self, state: InstallState, manifest: ReleaseManifest, share: bytes | None, is_early: bool

@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 
 from projectone.contracts.endpoints import SIGNED_METADATA, release_package
-from projectone.contracts.releases import DEFAULT_TIER, LatestModelInfo, ReleaseManifest, release_path
+from projectone.contracts.releases import DEFAULT_TIER, LatestModelInfo, NotedRelease, ReleaseManifest, release_path
 from projectone.errors import StorageError
 from projectone.server.audit import record
 from projectone.server.database import METADATA, reading, writing
@@ -68,16 +68,16 @@ class Release:
 
     Attributes:
         run_id: Which run made it.
-        manifest: Of the default tier: the model that was judged.
+        manifest: Of the default tier: the model that was judged; with what is new in it.
         others: The manifests of the other tiers, in the order of their names.
     """
 
     run_id: str
-    manifest: ReleaseManifest
-    others: tuple[ReleaseManifest, ...] = ()
+    manifest: NotedRelease
+    others: tuple[NotedRelease, ...] = ()
 
     @property
-    def tiers(self) -> dict[str, ReleaseManifest]:
+    def tiers(self) -> dict[str, NotedRelease]:
         """The manifest of each tier, the default one first."""
         return {manifest.tier: manifest for manifest in (self.manifest, *self.others)}
 
@@ -150,7 +150,7 @@ class Ledger:
                 select(row.manifest).where(row.channel == channel).order_by(row.seq.desc()).limit(1)
             ).scalar()
             # what was retired stays so
-            floor = 1 if before is None else ReleaseManifest.from_bytes(before.encode()).min_seq
+            floor = 1 if before is None else NotedRelease.from_bytes(before.encode()).min_seq
             manifest, *rest = (_drafted(make, channel, seq, floor) for make in (draft, *others))
             rest.sort(key=lambda tier: tier.tier)
             _require_one_of_each(manifest, rest)
@@ -225,8 +225,8 @@ class Ledger:
         )
 
 
-def _drafted(draft: Draft, channel: str, seq: int, min_seq: int) -> ReleaseManifest:
-    manifest = draft(seq)
+def _drafted(draft: Draft, channel: str, seq: int, min_seq: int) -> NotedRelease:
+    manifest = NotedRelease.of(draft(seq))
     if (manifest.channel, manifest.seq) != (channel, seq):
         raise StorageError(f"release: expected {channel} {seq}, got {manifest.channel} {manifest.seq}")
     return manifest.model_copy(update={"min_seq": max(min_seq, manifest.min_seq)})
@@ -268,18 +268,18 @@ def _append(connection: Connection, release: Release) -> None:
 
 
 def _releases(connection: Connection, rows: Sequence[Row[str, str]]) -> list[Release]:
-    others: dict[str, list[ReleaseManifest]] = {}
+    others: dict[str, list[NotedRelease]] = {}
     if rows:
         tier = RELEASE_TIERS.c
         wanted = select(tier.run_id, tier.manifest).order_by(tier.tier)
         if len(rows) == 1:
             wanted = wanted.where(tier.run_id == rows[0][0])
         for run_id, text in connection.execute(wanted):
-            others.setdefault(run_id, []).append(ReleaseManifest.from_bytes(text.encode()))
+            others.setdefault(run_id, []).append(NotedRelease.from_bytes(text.encode()))
     return [
         Release(
             run_id=run_id,
-            manifest=ReleaseManifest.from_bytes(manifest.encode()),
+            manifest=NotedRelease.from_bytes(manifest.encode()),
             others=tuple(others.get(run_id, ())),
         )
         for run_id, manifest in rows

@@ -7,7 +7,7 @@ longer names, or expires soon, is signed again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
@@ -27,7 +27,14 @@ from tuf.api.metadata import (
 from tuf.api.serialization.json import CanonicalJSONSerializer
 
 from projectone.contracts.base import sha256_hex
-from projectone.contracts.releases import ReleaseManifest, ReleaseOffer, release_path, rollout_path
+from projectone.contracts.releases import (
+    NotedRelease,
+    ReleaseManifest,
+    ReleaseOffer,
+    notes_path,
+    release_path,
+    rollout_path,
+)
 from projectone.errors import RollbackError, SettingsError
 from projectone.server.delivery.role_keys import RoleKeys
 from projectone.server.delivery.roles import ROLLOUT_PATHS, Lifetimes, OnlineRole
@@ -79,15 +86,18 @@ class Publisher:
         def list_release(listed: Listed) -> Listed:
             manifests = list(newest())
             floors = {manifest.channel: manifest.min_seq for manifest in manifests}
-            paths = {release_path(manifest.channel, manifest.tier): manifest for manifest in manifests}
             for path, target in listed.items():
                 channel, seq = _channel(target), _seq_of(target)
                 if any(seq > manifest.seq for manifest in manifests if manifest.channel == channel):
                     raise RollbackError(f"release: {path!r} is listed with number {seq}, which is newer")
+            replaced = {notes_path(manifest.channel, manifest.tier) for manifest in manifests}  # by notes, or by none
             kept = {
-                path: target for path, target in listed.items() if _seq_of(target) >= floors.get(_channel(target), 0)
+                path: target
+                for path, target in listed.items()
+                if path not in replaced and _seq_of(target) >= floors.get(_channel(target), 0)
             }
-            return kept | {path: self._release_target(path, manifest) for path, manifest in paths.items()}
+            made = [target for manifest in manifests for target in self._release_targets(NotedRelease.of(manifest))]
+            return kept | {target.path: target for target in made}
 
         self._settle(release=list_release)
 
@@ -108,10 +118,15 @@ class Publisher:
         """Sign again what expires soon, and finish what was begun; says whether there was anything to do."""
         return self._settle()
 
-    def _release_target(self, path: str, manifest: ReleaseManifest) -> TargetFile:
-        target = self._files.add(path, manifest.to_bytes())
-        target.unrecognized_fields["custom"] = ReleaseOffer.of(manifest).model_dump()
-        return target
+    def _release_targets(self, release: NotedRelease) -> Iterator[TargetFile]:
+        """The manifest and, where there are any, the notes: both are listed as that release."""
+        documents = {release_path(release.channel, release.tier): release.listed().to_bytes()}
+        if release.notes is not None:
+            documents[notes_path(release.channel, release.tier)] = release.notes.to_bytes()
+        for path, content in documents.items():
+            target = self._files.add(path, content)
+            target.unrecognized_fields["custom"] = ReleaseOffer.of(release).model_dump()
+            yield target
 
     def _settle(
         self,

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from functools import cache, partial
 from typing import Any
 
-from projectone.contracts.releases import DEFAULT_TIER, ReleaseFile, ReleaseManifest, ReleaseUpdate
+from projectone.contracts.releases import DEFAULT_TIER, NotedRelease, ReleaseFile, ReleaseManifest, ReleaseUpdate
 from projectone.contracts.rollouts import RolloutPlan
 from projectone.errors import ConversionError, RegistryError, TransportError
 from projectone.server.conversion.package import pack
@@ -122,8 +122,8 @@ class Handout:
         def plan() -> RolloutPlan | None:
             return None if deployment.is_minimum else self._plan(created_at)  # what is retired waits for nobody
 
-        def draft(seq: int, package: Mapping[str, Any] = package, tier: str = DEFAULT_TIER) -> ReleaseManifest:
-            return ReleaseManifest(
+        def draft(seq: int, package: Mapping[str, Any] = package, tier: str = DEFAULT_TIER) -> NotedRelease:
+            return NotedRelease(
                 channel=self._channel,
                 tier=tier,
                 seq=seq,

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from tuf.api.metadata import Root, Snapshot, Targets, Timestamp
 
-from projectone.contracts.releases import ReleaseFile, ReleaseManifest
+from projectone.contracts.releases import NotedRelease, ReleaseFile, ReleaseManifest, ReleaseNotes
 from projectone.errors import RollbackError, SettingsError, StorageError
 from projectone.server.delivery.ceremonies import Ceremonies
 from projectone.server.delivery.publisher import Publisher
@@ -130,6 +130,22 @@ def test_the_newest_release_of_each_channel_is_listed_and_no_earlier_one(house: 
     assert list(target.hashes) == ["sha256"]
     with pytest.raises(RollbackError):
         house.publisher.publish(lambda: [manifest(1)])
+
+
+def test_what_is_new_in_a_release_is_a_document_of_its_own_that_goes_with_it(house: House) -> None:
+    notes = ReleaseNotes(n_words=100, n_wrong=5)
+    both = ["stable/float16/notes.json", "stable/float16/release.json"]
+    house.publisher.publish(lambda: [NotedRelease.of(manifest(1), notes), manifest(7, channel="beta")])
+    listed = house.listed()
+    assert listed[both[0]] == notes.model_dump()
+    assert ReleaseManifest.from_bytes(json.dumps(listed[both[1]]).encode()) == manifest(1)
+    before = house.versions()
+    house.publisher.publish(lambda: [NotedRelease.of(manifest(1), notes), manifest(7, channel="beta")])
+    assert house.versions() == before
+    house.publisher.publish(lambda: [manifest(8, channel="beta")])
+    assert sorted(house.listed()) == ["beta/float16/release.json", *both]
+    house.publisher.publish(lambda: [manifest(2)])  # which says nothing: what was said was of the one before
+    assert sorted(house.listed()) == ["beta/float16/release.json", both[1]]
 
 
 def test_publishing_the_same_again_changes_nothing(house: House) -> None:
