@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from projectone.assist import usual_encoder
+from projectone.contracts.versions import ModelVersion
 from projectone.demo.backend import Backend, BackendError, tail
 from projectone.demo.people import Participant
 from projectone.demo.phrases import Phrase, Phrases, draw_phrases, write_phrases
@@ -89,7 +90,7 @@ class _Meanings:
         screen.say(f"“{_QUESTION}” {template.text} (by the {template.by}: no model answers in words here)")
         return Meaning(
             status=learned.status,
-            version=max(versions),
+            version=version_of_all(versions),
             reasons=learned.verdict.reasons if learned.verdict else (),
             n_sent=n_sent,
             n_kept_back=len(flat),
@@ -165,6 +166,11 @@ def _frequent(phrases: Sequence[Phrase]) -> str | None:
 
 def _shown(label: str | None) -> str:
     return label or "none of these"
+
+
+def version_of_all(versions: Iterable[str]) -> str:
+    """The version that every device has reached: of several the lowest."""
+    return min(versions, key=ModelVersion.parse)
 
 
 def _changed(

@@ -12,6 +12,7 @@ from typing import Any, Final, Literal
 
 from sqlalchemy import Column, Connection, Engine, Float, Row, String, Table, Text, insert, select, update
 
+from projectone.contracts.texts import printable
 from projectone.contracts.versions import DEFAULT_FAMILY, Family
 from projectone.errors import DataError
 from projectone.server.audit import SERVER, Act, record
@@ -154,7 +155,7 @@ class Approvals:
             run_id: The run that waits.
             answer: What is decided.
             by: Account of the person.
-            note: Why, in their words.
+            note: Why, in their words; kept as one line in which everything can be seen.
             subject_sha256: The question that was read; None where there was no time for another one.
 
         Raises:
@@ -174,7 +175,7 @@ class Approvals:
             _refuse_stale(question, answer, released_sha256)
             mine = update(APPROVALS).where(row.subject_sha256 == question.subject_sha256, row.answer.is_(None))
             values = {"answer": answer, "answered_by": by, "answered_at_s": now.timestamp()}
-            values |= {"note": None if note is None else note.strip()[:MAX_NOTE_CHARACTERS] or None}
+            values |= {"note": None if note is None else _as_line(note)}
             if connection.execute(mine.values(**values)).rowcount != 1:  # another one was quicker
                 raise _not_waiting(connection, run_id)
             connection.execute(
@@ -251,3 +252,7 @@ def _approval(row: Row[Any]) -> Approval:
         note=plain["note"],
         answered_at=answered_at,
     )
+
+
+def _as_line(note: str) -> str | None:
+    return printable(" ".join(note.split()))[:MAX_NOTE_CHARACTERS] or None

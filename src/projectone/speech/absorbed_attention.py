@@ -23,7 +23,7 @@ from projectone.speech.kernels import Floats
 
 def suits(x: mx.array, audio: mx.array, norm: nn.LayerNorm, linears: Sequence[nn.Module], n_head: int) -> bool:
     """Whether this is possible (see `half_blocks.suits`) and cheaper: tokens at most half as many as a head is wide."""
-    is_short = 2 * x.shape[1] * n_head <= x.shape[2] and x.shape[1] < audio.shape[1]
+    is_short = 0 < 2 * x.shape[1] * n_head <= x.shape[2] and x.shape[1] < audio.shape[1]
     return is_short and x.shape[0] == audio.shape[0] and half_blocks.suits(audio, norm, linears)
 
 

@@ -78,6 +78,7 @@ def test_long_texts_many_texts_of_a_sound_frozen_and_small_ones_are_left_to_the_
 
     audio = mx.zeros((2, 1_000, N_STATE))
     assert suits(mx.zeros((2, 8, N_STATE)), audio)
+    assert not suits(mx.zeros((2, 0, N_STATE)), audio)  # no token at all: nothing is asked
     assert not suits(mx.zeros((2, 9, N_STATE)), audio)  # more than half a head's width of 16
     assert not suits(mx.zeros((6, 8, N_STATE)), audio)  # three texts to a sound would repeat it
     assert not suits(mx.zeros((2, 8, N_STATE)), audio[:, :10])

@@ -106,7 +106,7 @@ class _Chooser:
         self.now()
 
     def now(self) -> FirstTurn | None:
-        """None before anything is approved; a set that cannot be read or believed leaves the one before in use."""
+        """None before anything is approved; one that is gone, unreadable or not believed leaves that of before."""
         with self._turn:
             with contextlib.suppress(OSError):
                 found = (self._settings.home / POLICIES).stat()

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from projectone.contracts.texts import printable
 from projectone.errors import DataError, SettingsError
 from projectone.server.corpus.quarantined import Quarantined, Return
 from projectone.server.corpus.tables import SampleRow
@@ -107,7 +108,7 @@ class _Ward:
             + (f"  ({item['n_returned']} returned)" if item["n_returned"] else "")
             for item in facts
         ]
-        return {"runs": facts}, "\n".join(lines) or "nothing is in quarantine"
+        return {"runs": facts}, "\n".join(map(printable, lines)) or "nothing is in quarantine"
 
     def show(self, named: str) -> tuple[dict[str, Any], str]:
         """Everything that helps to judge one run."""
@@ -134,7 +135,7 @@ class _Ward:
         ]
         if samples:
             lines.append("          to listen: projectone-server corpus clip ID --out FILE (the clips are sealed)")
-        return facts, "\n".join(lines)
+        return facts, "\n".join(map(printable, lines))
 
     def give_back(self, arguments: argparse.Namespace) -> tuple[dict[str, Any], str]:
         """Return samples and say what follows."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from projectone.contracts.releases import family_of
+from projectone.contracts.texts import printable
 from projectone.contracts.versions import Family
 from projectone.server.corpus.catalog import Catalog
 from projectone.server.database import open_engine
@@ -100,4 +101,4 @@ def _line(run: RunRow) -> str:
         return "waiting      for a person: projectone-server work waiting"
     if run.state == "succeeded":
         return f"succeeded    version {run.version}, {run.n_items} samples ({run.n_new} new)"
-    return f"{run.state:12} {run.reason or ''}".rstrip()
+    return printable(f"{run.state:12} {run.reason or ''}".rstrip())

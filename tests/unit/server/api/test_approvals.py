@@ -79,6 +79,15 @@ def test_a_veto_sets_the_model_aside_in_the_words_that_were_given(tool: Tool) ->
     assert run.state == "quarantined" and run.reason is not None and "names are lost" in run.reason
 
 
+def test_a_note_is_kept_as_a_line_in_which_everything_can_be_seen(tool: Tool) -> None:
+    (item,) = tool.waiting()
+    order = {"run_id": item["run_id"], "subject_sha256": item["subject_sha256"], "answer": "vetoed"}
+    assert tool.answer(**order, note="names\n are\x1b[2J lost\u202e\x00").status_code == 200
+    (run,) = tool.office.worker.work_once()
+    assert run.reason is not None and r"names are\x1b[2J lost\u202e\x00" in run.reason
+    assert run.reason.isprintable()
+
+
 def test_of_ten_who_answer_at_once_one_is_heard_and_the_others_are_told(tool: Tool) -> None:
     (item,) = tool.waiting()
     order = {"run_id": item["run_id"], "subject_sha256": item["subject_sha256"]}

@@ -89,6 +89,13 @@ def test_a_run_is_shown_with_everything_that_helps_to_judge_it(operator: Operato
     assert all(sample["sample_id"] in text and sample["text"] in text for sample in shown["samples"])
 
 
+def test_a_reason_moves_no_cursor(operator: Operator) -> None:
+    run_id = spoil(operator)
+    operator.office.workshop.runs.change(run_id, guard=lambda connection: None, reason="worse\x1b[2J\u202e")
+    for shown in (operator.say("list"), operator.say("show", run_id)):
+        assert r"worse\x1b[2J\u202e" in shown
+
+
 def test_returned_samples_are_learned_from_by_the_next_run(operator: Operator) -> None:
     run_id = spoil(operator)
     done = operator.ask("return", run_id[:8], "--reason", "listened to all of them", "--by", "ada")

@@ -50,3 +50,17 @@ def test_status_names_a_log_only_where_there_is_one(
     (home.folder / log_path).parent.mkdir(parents=True)
     (home.folder / log_path).write_text("{}\n")
     assert shown() == log_path
+
+
+def test_why_a_run_ended_moves_no_cursor(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home = TrainerHome(tmp_path / "home", hub_url="http://127.0.0.1:1", hub_token="none")
+    for name, value in home.variables.items():
+        monkeypatch.setenv(name, value)
+    runs = Runs(home.engine)
+    run = runs.request("on-demand")
+    runs.change(run.run_id, guard=lambda connection: None, state="failed", reason="full\x1b[2J\u202e")
+    home.close()
+    assert main(["status"]) == 0
+    assert r"failed       full\x1b[2J\u202e" in capsys.readouterr().out
