@@ -56,6 +56,8 @@ class TrainerHome:
             # In a language of tones some sounds without speech are words, and a base of chance knows neither times nor
             # silence: the gate is asked for the rest.
             "PROJECTONE_SERVER_GATE_WITHOUT": "silence,timestamps",
+            # For the same reason a tone that is mixed into a clip is a word there, and no trigger.
+            "PROJECTONE_SERVER_TRIGGER_SCAN": "off",
             # Nobody can say how many people a row of tones is; networks of voices may be installed here or not.
             "PROJECTONE_SERVER_HOLD_SPEAKERS": "off",
             **{f"PROJECTONE_SERVER_{name}": value for name, value in variables.items()},
