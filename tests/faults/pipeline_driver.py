@@ -164,6 +164,8 @@ def work(settings: ServerSettings, kill: KillAt, *, is_better: bool = True, defe
         worker.work_once()
     except LeaseError:
         sys.exit(REFUSED)
+    finally:
+        workshop.close()
 
 
 def start(settings: ServerSettings, kill: KillAt, options: dict[str, Any]) -> Any:
