@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 
+import projectone.speech  # noqa: F401 - the fast BLAS, before the first test module imports mlx
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 _REAL_CACHE = Path.home() / ".cache" / "projectone"
 # The same examples every time, however long one takes on a busy machine, and nothing written beside the tests.

@@ -6,6 +6,10 @@ fault from lessons, as a careless or hostile batch would teach it; five are dama
 
 from __future__ import annotations
 
+import projectone.speech  # noqa: F401 - the fast BLAS, before mlx
+
+# isort: split
+
 import json
 import shutil
 from collections.abc import Mapping, Sequence

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import projectone.speech  # noqa: F401 - the fast BLAS, before mlx
+
+# isort: split
+
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +14,6 @@ import numpy as np
 import numpy.typing as npt
 from mlx.utils import tree_map_with_path
 
-import projectone.speech  # noqa: F401 - the BLAS before mlx
 from projectone.speech.checkpoint import FeatureSettings, GenerationSettings, WhisperCheckpoint, save_checkpoint
 from projectone.speech.vocabulary import train_tokenizer
 from projectone.speech.whisper import ModelDimensions, Whisper

@@ -5,6 +5,10 @@ TROUBLE is nothing, or what happens in a process in a step (counted from zero): 
 The last two arguments come from `run_processes`.
 """
 
+import projectone.speech  # noqa: F401 - the fast BLAS, before mlx
+
+# isort: split
+
 import os
 import signal
 import sys

@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import sys
 import time
+import warnings
 from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
@@ -26,6 +27,10 @@ from projectone.storage.files import staged_file
 SYSTEM_NAMES = ("libopenblas.so.0", "libopenblas.so", "libopenblasp.so.0")
 WHEEL = "scipy-openblas32"
 _PREFIX = b"scipy_"
+TOO_LATE = (
+    "mlx was imported before projectone.speech, so its matrix products are some thirty times slower than they could "
+    "be: import projectone.speech first"
+)
 
 
 @dataclass(frozen=True)
@@ -49,9 +54,15 @@ def load_blas() -> BlasReport:
     """Load the fastest BLAS there is, once per process, and say which.
 
     A system OpenBLAS comes first, then the one in the `scipy-openblas32` wheel, made ready once per user and version.
+
+    Warns:
+        RuntimeWarning: if mlx was imported before, for it keeps the BLAS that it found then.
     """
     if sys.platform == "darwin":
         return BlasReport("Accelerate", None, "accelerate")
+    if "mlx.core" in sys.modules:
+        warnings.warn(TOO_LATE, RuntimeWarning, stacklevel=2)
+        return BlasReport("reference BLAS of the mlx wheel: mlx was imported first", None, "reference")
     for name in SYSTEM_NAMES:
         library = _open_globally(name)
         if library is not None:

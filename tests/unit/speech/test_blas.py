@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -21,6 +22,14 @@ def test_loading_twice_gives_the_same_report() -> None:
 @linux_only
 def test_a_fast_blas_is_in_use_here() -> None:
     assert blas.load_blas().source in {"system", "wheel"}
+
+
+@linux_only
+def test_who_imports_mlx_first_is_told_that_it_is_slow_now() -> None:
+    program = "import mlx.core\nfrom projectone.speech.blas import load_blas\nprint(load_blas().source)"
+    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert told.stdout == "reference\n"
+    assert "import projectone.speech first" in told.stderr
 
 
 def test_products_agree_with_numpy() -> None:
