@@ -46,6 +46,14 @@ def setting(
     return dataclasses.field(default=default, repr=not is_secret, metadata=metadata)
 
 
+def prices(text: str) -> tuple[float, float]:
+    """Reads two prices: of a million tokens that a model reads, and that it writes."""
+    found = re.fullmatch(r"(\d{1,9}(?:\.\d{1,6})?),(\d{1,9}(?:\.\d{1,6})?)", text.replace(" ", ""))
+    if found is None:
+        raise ValueError("expected two prices, such as 0.15,0.6")
+    return float(found[1]), float(found[2])
+
+
 def number(kind: Callable[[str], N], low: float, high: float) -> Callable[[str], N]:
     """Reads an `int` or a `float` from `low` to `high`."""
 

@@ -31,6 +31,7 @@ from projectone.server.setting_values import number as _number
 from projectone.server.setting_values import one_of as _one_of
 from projectone.server.setting_values import places_of_keys as _places_of_keys
 from projectone.server.setting_values import port as _port
+from projectone.server.setting_values import prices as _prices
 from projectone.server.setting_values import read_key as _read_key
 from projectone.server.setting_values import setting as _setting
 from projectone.server.training_settings import TrainingSettings
@@ -156,6 +157,13 @@ class ServerSettings(ReleaseSettings, TrainingSettings, IntentSettings):
         _number(int, 1, 10**9),
         default=40,
     )
+    max_failed_looks: int = _setting(
+        "MAX_FAILED_LOOKS",
+        "So many clips of one person may fail or end whoever looks at them in a run; the person's other new ones are "
+        "then held (`not-looked-at`) without a look",
+        _number(int, 1, 10**9),
+        default=3,
+    )
     few_contributors: int = _setting(
         "FEW_CONTRIBUTORS",
         "With fewer people than this the operator knows everybody, and the three limits for strangers are not used",
@@ -209,6 +217,14 @@ class ServerSettings(ReleaseSettings, TrainingSettings, IntentSettings):
         _kinds_and_days,
         default="",
         shown="said=90 asked=30 noted=forever",
+    )
+    answers_prices: tuple[float, float] = _setting(
+        "ANSWERS_PRICES",
+        "What a million tokens cost that the language model of `serve-assist` reads, and that it writes; for "
+        "`serve-assist costs`",
+        _prices,
+        default=(0.0, 0.0),
+        shown="0,0",
     )
     schedule_days: float = _setting(
         "SCHEDULE_DAYS",

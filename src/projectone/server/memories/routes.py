@@ -106,6 +106,10 @@ class MemoryRoutes:
         )
         return [Route(path, self._endpoint(does), methods=[method]) for path, method, does in made]
 
+    def tenant_of(self, bearer: str) -> str | None:
+        """Whose token this is; None if nobody's."""
+        return self._tenants.of(bearer)
+
     def _endpoint(self, does: Answering) -> Callable[[Request], Awaitable[Response]]:
         def answer(request: Request, body: bytes | None) -> tuple[int, dict[str, Any]]:
             owner = self._owner(request)
@@ -127,7 +131,7 @@ class MemoryRoutes:
 
     def _owner(self, request: Request) -> Owner:
         given = request.headers.get("authorization", "")
-        tenant = self._tenants.of(given.removeprefix(_BEARER)) if given.startswith(_BEARER) else None
+        tenant = self.tenant_of(given.removeprefix(_BEARER)) if given.startswith(_BEARER) else None
         if tenant is None:
             raise Refused(401, "token", "expected a tenant's token")
         # Decoded before it is routed, a slash in a name would make one person's path another's.

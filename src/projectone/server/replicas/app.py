@@ -1,5 +1,7 @@
 """The service over HTTP: POST /v1/KIND with a question, GET /v1 for what there is. Whoever holds the token may ask.
 
+GET /v1/costs shows what answers cost: all of it with the service's token, with a tenant's token that tenant's own.
+
 It knows no model: it hands bytes to `Asking`, whether the models are in this process or on a cluster.
 """
 
@@ -7,7 +9,7 @@ from __future__ import annotations
 
 import hmac
 import json
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -15,15 +17,25 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from projectone.errors import ContractError, ProjectOneError, TransportError, error_document
+from projectone.errors import ContractError, DataError, ProjectOneError, TransportError, error_document
 from projectone.server.replicas import wire
 from projectone.server.replicas.asking import Asking
+from projectone.server.replicas.costs import CostBook
 from projectone.server.replicas.models import KINDS, Kind
 
 _JSON = "application/json"
+_BEARER = "Bearer "
 
 
-def create_app(asking: Asking, kinds: Sequence[Kind], *, token: str, beside: Sequence[Route] = ()) -> Starlette:
+def create_app(
+    asking: Asking,
+    kinds: Sequence[Kind],
+    *,
+    token: str,
+    beside: Sequence[Route] = (),
+    costs: CostBook | None = None,
+    tenant_of: Callable[[str], str | None] = lambda bearer: None,
+) -> Starlette:
     """The service over models that are somewhere.
 
     Args:
@@ -31,6 +43,8 @@ def create_app(asking: Asking, kinds: Sequence[Kind], *, token: str, beside: Seq
         kinds: What is served.
         token: What a request must bring as `Authorization: Bearer`.
         beside: Routes of others, who see to it themselves who may ask.
+        costs: What was counted of answers.
+        tenant_of: Whose token one is that is not the service's; None if nobody's.
     """
 
     def is_allowed(request: Request) -> bool:
@@ -57,7 +71,37 @@ def create_app(asking: Asking, kinds: Sequence[Kind], *, token: str, beside: Seq
             return _failed(503, error)
         return Response(content, wire.status_of(content), media_type=_JSON)
 
-    return Starlette(routes=[Route("/v1", show), Route("/v1/{kind}", answer, methods=["POST"]), *beside])
+    asked = [Route("/v1", show), Route("/v1/{kind}", answer, methods=["POST"])]
+    counted = [] if costs is None else [Route("/v1/costs", _showing(costs, is_allowed, tenant_of))]
+    return Starlette(routes=[*counted, *asked, *beside])
+
+
+def _showing(
+    book: CostBook, may_see_all: Callable[[Request], bool], tenant_of: Callable[[str], str | None]
+) -> Callable[[Request], Awaitable[Response]]:
+    def read(request: Request) -> Response:
+        # A tenant is named by its token alone: no part of the question can name another one.
+        tenants = None
+        if not may_see_all(request):
+            given = request.headers.get("authorization", "")
+            tenant = tenant_of(given.removeprefix(_BEARER)) if given.startswith(_BEARER) else None
+            if tenant is None:
+                return _refused(401, "token", "expected the service's token, or a tenant's")
+            tenants = [tenant]
+        days = request.query_params.get("days", "30")
+        return Response(json.dumps(book.shown(_number(days), tenants=tenants)), media_type=_JSON)
+
+    async def show(request: Request) -> Response:
+        try:
+            return await run_in_threadpool(read, request)
+        except ProjectOneError as error:
+            return _failed(422 if isinstance(error, DataError) else 503, error)
+
+    return show
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isdecimal() and len(text) < 9 else 0
 
 
 async def _read(request: Request) -> bytes | None:

@@ -16,6 +16,7 @@ from projectone.server.database import copy_database, open_engine
 from projectone.server.home import require_home
 from projectone.server.keys import open_key_database
 from projectone.server.migrations.upgrade import upgrade_database
+from projectone.server.replicas.costs import COSTS
 from projectone.server.settings import ServerSettings
 from projectone.server.work.backup_files import KEYS, ROWS, BackupManifest, copy_file, files_below, write_manifest
 from projectone.storage.files import building_directory
@@ -29,7 +30,7 @@ EXAMPLES = """\
   projectone-server restore /disks/one/2026-11-21 --keys /safe/2026-11-21     on the machine that takes over"""
 
 # What the next start makes anew, what belongs to a run that goes on without it, and what is kept elsewhere.
-_LEFT_OUT = ("keys", "staging", "runs", "logs", "checkpoints.sqlite", ROWS)
+_LEFT_OUT = ("keys", "staging", "runs", "logs", COSTS, "checkpoints.sqlite", ROWS)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

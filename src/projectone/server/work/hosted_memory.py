@@ -22,7 +22,7 @@ from projectone.server.database import Engine, open_engine
 from projectone.server.home import POLICIES, open_keys, require_home
 from projectone.server.keys import ConsentKeys
 from projectone.server.memories.hosted import HostedMemories
-from projectone.server.memories.routes import MemoryRoutes, Routes
+from projectone.server.memories.routes import MemoryRoutes
 from projectone.server.memories.rows import every_owner
 from projectone.server.memories.tenants import Tenants
 from projectone.server.migrations.upgrade import upgrade_database
@@ -87,11 +87,11 @@ def sweep_memories(settings: ServerSettings, engine: Engine, keys: ConsentKeys, 
 
 
 @contextlib.contextmanager
-def memory_routes(settings: ServerSettings) -> Iterator[Routes]:
-    """The routes of memories, their database, keys and vectors open."""
+def memory_routes(settings: ServerSettings) -> Iterator[MemoryRoutes]:
+    """What serves memories, their database, keys and vectors open."""
     with _rows(settings) as engine, _keys(settings) as keys, _memories(settings, engine, keys) as memories:
         chooser = _Chooser(settings, memories)
-        yield MemoryRoutes(memories, _tenants(settings, engine), first_turn=chooser.now).routes()
+        yield MemoryRoutes(memories, _tenants(settings, engine), first_turn=chooser.now)
 
 
 class _Chooser:

@@ -8,11 +8,11 @@ import os
 import secrets
 import socket
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
@@ -21,14 +21,19 @@ from projectone.assist.vectors.protocol import Owner
 from projectone.errors import SettingsError, UsageError
 from projectone.server.logs import logging_to
 from projectone.server.replicas.app import create_app
-from projectone.server.replicas.asking import LocalModels
+from projectone.server.replicas.asking import Asking, LocalModels
+from projectone.server.replicas.costs import CostBook, CountedAsking, Prices
 from projectone.server.replicas.http_client import HttpReplicas
 from projectone.server.replicas.models import KINDS, TEMPLATES, Kind, ModelPlaces
 from projectone.server.replicas.served import ServedClassifier, ServedEmbedder, ServedGenerator, ServedSpeech
 from projectone.server.replicas.sizing import SIZINGS, Sizing
 from projectone.server.settings import ServerSettings
+from projectone.server.work.assist_costs import costs
 from projectone.server.work.clips import open_decoder
 from projectone.storage.files import make_folder
+
+if TYPE_CHECKING:
+    from projectone.server.memories.routes import MemoryRoutes
 
 SUMMARY = (
     "Classifiers, sentence vectors, answers and transcription for your own programs, over HTTP on this machine: in "
@@ -40,14 +45,15 @@ EXAMPLES = """\
   projectone-server serve-assist run --classifier out/intents --ray auto --min 2 --max 16
   projectone-server serve-assist run --memory        # the memories of your product's people (docs/memory.md)
   projectone-server serve-assist ask classify "how warm is it" --json
-  projectone-server serve-assist ask transcribe note.wav"""
+  projectone-server serve-assist ask transcribe note.wav
+  projectone-server serve-assist costs --days 7 --json     # of each tenant: who answered, tokens, cost, times"""
 
 _HOST, _PORT = "127.0.0.1", 8704
 _TOKEN = "assist.token"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the two actions."""
+    """Declare the three actions."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     running = actions.add_parser("run", help="serve until it is stopped")
     running.add_argument("--classifier", type=Path, metavar="DIR", help="what `assist train` wrote")
@@ -69,10 +75,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     asking.add_argument("kind", choices=KINDS)
     asking.add_argument("what", help="a text, or for transcribe a sound file")
     asking.add_argument("--url", default=f"http://{_HOST}:{_PORT}", help="default: the one on this machine")
+    counting = actions.add_parser("costs", help="what answers cost each tenant, who gave them, how long they took")
+    counting.add_argument("--days", type=int, default=30, metavar="N", help="of how many days (default 30)")
+    counting.add_argument("--tenant", help="of this one alone")
     for action in (running, asking):
         action.add_argument(
             "--token-file", type=Path, metavar="FILE", help="default: assist.token in the server's home"
         )
+    for action in (running, asking, counting):
         action.add_argument("--json", action="store_true", help="print one JSON object")
     running.add_argument(
         "--port", type=int, default=_PORT, help=f"on this machine alone; 0: any that is free (default {_PORT})"
@@ -81,10 +91,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
     """Serve, or ask."""
+    if arguments.action == "costs":
+        facts, text = costs(settings, arguments.days, arguments.tenant)
+        print(json.dumps(facts) if arguments.json else text)
+        return 0
     token_file = arguments.token_file or settings.home / _TOKEN
     if arguments.action == "run":
-        with _beside(settings, has_memory=arguments.memory) as beside:
-            return _run(arguments, _token(token_file), beside)
+        with _memory(settings, is_wanted=arguments.memory) as memory:
+            return _run(arguments, settings, _token(token_file), memory)
     try:
         token = token_file.read_text().strip()
     except OSError as error:
@@ -122,13 +136,13 @@ def _folder(path: Path | None) -> Path | None:
     return None if path is None else path.absolute()
 
 
-def _run(arguments: argparse.Namespace, token: str, beside: Sequence[Any]) -> int:
+def _run(arguments: argparse.Namespace, settings: ServerSettings, token: str, memory: MemoryRoutes | None) -> int:
     places = places_of(arguments)
     with _bound(arguments.port) as bound:  # before anything is loaded that takes its time
         models = _models(arguments, places)
         try:
             config = uvicorn.Config(
-                create_app(models, places.kinds, token=token, beside=beside),
+                _app(models, places, settings, token, memory),
                 lifespan="off",
                 access_log=False,
                 server_header=False,
@@ -147,16 +161,35 @@ def _run(arguments: argparse.Namespace, token: str, beside: Sequence[Any]) -> in
     return 0
 
 
+def _app(
+    models: Asking, places: ModelPlaces, settings: ServerSettings, token: str, memory: MemoryRoutes | None
+) -> Callable[..., Awaitable[None]]:
+    """The service, its answers in words counted, with memories beside it where they are wanted."""
+    book, by = CostBook.in_home(settings.home), "template" if places.generator == TEMPLATES else "local"
+    return create_app(
+        CountedAsking(models, book, by=by, prices=Prices(*settings.answers_prices)),
+        places.kinds,
+        token=token,
+        beside=[] if memory is None else memory.routes(),
+        costs=book,
+        tenant_of=_nobody if memory is None else memory.tenant_of,
+    )
+
+
+def _nobody(_: str) -> None:
+    """Without memories no tenant has a token."""
+
+
 @contextmanager
-def _beside(settings: ServerSettings, *, has_memory: bool) -> Iterator[Sequence[Any]]:
-    """Routes that no model answers."""
-    if not has_memory:
-        yield []
+def _memory(settings: ServerSettings, *, is_wanted: bool) -> Iterator[MemoryRoutes | None]:
+    """What no model answers."""
+    if not is_wanted:
+        yield None
         return
     from projectone.server.work.hosted_memory import memory_routes  # only here is there a database
 
-    with memory_routes(settings) as routes:
-        yield routes
+    with memory_routes(settings) as memory:
+        yield memory
 
 
 def _bound(port: int) -> socket.socket:

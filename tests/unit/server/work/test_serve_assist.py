@@ -9,10 +9,15 @@ from pathlib import Path
 
 import pytest
 import uvicorn
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
 from tests.fakes.device_intents import tiny_intents
 
+from projectone.assist.generation.protocol import GenerationRequest
+from projectone.assist.vectors.protocol import Owner
 from projectone.server.cli import main
 from projectone.server.replicas import app as served_app
+from projectone.server.replicas import wire
 from projectone.server.replicas.asking import LocalModels
 from projectone.server.replicas.models import ModelPlaces
 
@@ -44,6 +49,32 @@ def test_it_loads_what_is_named_makes_a_token_for_one_account_and_serves_on_this
     kept = token.read_text()
     run(capsys, "run", "--generator", "templates", "--port", "0")
     assert token.read_text() == kept
+
+
+def test_what_answers_cost_is_shown_for_each_tenant_or_one_of_them(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(capsys, "costs")[1]["tenants"] == [] and not home.exists()
+    monkeypatch.setenv("PROJECTONE_SERVER_ANSWERS_PRICES", "0.15, 0.6")
+    apps: list[Starlette] = []
+    monkeypatch.setattr(uvicorn.Server, "run", lambda self, sockets: apps.append(self.config.app))
+    run(capsys, "run", "--generator", "templates", "--port", "0")
+    headers = {"authorization": f"Bearer {(home / 'assist.token').read_text()}"}
+    with TestClient(apps[0]) as http:
+        for tenant in ("shop", "shop", "bank"):
+            asked = GenerationRequest(owner=Owner(tenant, "anna"), prompt="what now")
+            assert http.post("/v1/generate", content=wire.request_to_bytes(asked), headers=headers).status_code == 200
+        served = http.get("/v1/costs", headers=headers).json()
+    code, found = run(capsys, "costs")
+    assert code == 0 and found == served
+    shown = run(capsys, "costs", "--tenant", "shop")[1]["tenants"]
+    assert isinstance(shown, list) and [each["tenant"] for each in shown] == ["shop"]
+    assert (shown[0]["lines"][0]["by"], shown[0]["lines"][0]["n"]) == ("template", 2)
+    main(["serve-assist", "costs", "--days", "1"])
+    assert "bank" in capsys.readouterr().out
+    assert run(capsys, "costs", "--days", "0")[0] == 2
+    monkeypatch.setenv("PROJECTONE_SERVER_ANSWERS_PRICES", "cheap")
+    assert run(capsys, "costs")[0] == 2
 
 
 @pytest.fixture

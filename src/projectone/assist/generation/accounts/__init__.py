@@ -2,10 +2,11 @@
 
 from projectone.assist.generation.accounts.accounted import AccountedGenerator
 from projectone.assist.generation.accounts.budgeted import Budget, BudgetedGenerator
-from projectone.assist.generation.accounts.ledger import ANSWERS_ACCOUNTS, AccountLine, Accounts, Times
+from projectone.assist.generation.accounts.ledger import ANSWERS_ACCOUNTS, EDGES_S, AccountLine, Accounts, Times
 
 __all__ = [
     "ANSWERS_ACCOUNTS",
+    "EDGES_S",
     "AccountLine",
     "AccountedGenerator",
     "Accounts",

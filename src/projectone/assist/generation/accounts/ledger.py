@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Final
 
-from projectone.assist.generation.protocol import Answer
+from projectone.assist.generation.protocol import Answer, Reason
 from projectone.storage.database import Database
 
 KEPT_DAYS: Final = 400
@@ -109,6 +109,19 @@ class Accounts:
                 (tenant, day, answer.by, sum(answer.took_s > edge_s for edge_s in EDGES_S)),
             )
             self._sweep(now)
+
+    def note_failure(self, tenant: str, by: str, reason: Reason, now: datetime) -> None:
+        """Count a question that nobody answered."""
+        with self._database.transaction():
+            self._add(tenant, now.date().isoformat(), by, reason, (1, 0, 0, 0))
+            self._sweep(now)
+
+    def tenants(self, since: date) -> list[str]:
+        """Those for whom something was counted since a day, by name."""
+        rows = self._database.query(
+            "SELECT DISTINCT tenant FROM answers_accounts WHERE day >= ? ORDER BY 1", (since.isoformat(),)
+        )
+        return [str(row["tenant"]) for row in rows]
 
     def lines(self, tenant: str, since: date) -> list[AccountLine]:
         """What was done for a tenant since a day, the most frequent first."""
