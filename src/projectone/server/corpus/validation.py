@@ -39,6 +39,12 @@ LABEL_CONFLICT: Final = "label-conflict"
 LOOK_FAILED: Final = "look-failed"
 """Why a sample is held at which whoever looked at it failed, or ended."""
 
+NOT_LOOKED_AT: Final = "not-looked-at"
+"""Why a sample is held at which nobody looked: several others of its contributor ended whoever did."""
+
+UNSEEN: Final = frozenset({LOOK_FAILED, NOT_LOOKED_AT})
+"""No doubts that a person can clear: who accepts such a sample has it looked at again."""
+
 TRIGGER: Final = "trigger"
 """Why a sample is held whose words a model wrote where nobody says them."""
 
@@ -61,6 +67,7 @@ EXPLAINED: Final[dict[str, str]] = {
     LABEL_UNKNOWN: "its label is not one of those that this server teaches; see `corpus labels`",
     LABEL_CONFLICT: "other people say that the same sentence means something else",
     LOOK_FAILED: "whoever looked at it failed or ended: a clip made to do that, or a defect of ours",
+    NOT_LOOKED_AT: "nobody looked at it: whoever looked at others of the same contributor in that run failed or ended",
     MANY_SPEAKERS: "a second voice seems to speak: did everybody in it agree?",
     "personal-card": "the text seems to hold the number of a payment card",
     "personal-email": "the text seems to hold an e-mail address",

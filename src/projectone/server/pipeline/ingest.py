@@ -19,7 +19,7 @@ from projectone.contracts.texts import clean_transcript
 from projectone.errors import DataError
 from projectone.server.corpus.datasets import speaker_of
 from projectone.server.corpus.duplicates import GOLDEN_CONTRIBUTOR, GOLDEN_OVERLAP, Copy, superseded
-from projectone.server.corpus.validation import Findings
+from projectone.server.corpus.validation import UNSEEN, Findings
 from projectone.server.notifications.outbox import Message
 from projectone.server.pipeline.ports import DatasetEntry, PipelineSample, Ports
 from projectone.server.pipeline.state import TrainingGraphState
@@ -119,7 +119,10 @@ def read_sealed(run_id: str, ports: Ports) -> SealedSamples | None:
 
 
 def look_at(samples: Sequence[PipelineSample], golden: frozenset[str], ports: Ports) -> dict[str, Findings]:
-    """What speaks against each sample, by id, in machine-readable words; a doubt that a person cleared is none."""
+    """What speaks against each sample, by id, in machine-readable words; a doubt that a person cleared is none.
+
+    What nobody could look at stays held, whoever accepted it: only a look says that it can be decoded without harm.
+    """
     found: dict[str, Findings] = {}
     for sample in samples:
         try:
@@ -132,7 +135,7 @@ def look_at(samples: Sequence[PipelineSample], golden: frozenset[str], ports: Po
         if look.content_key in golden:
             found[sample.sample_id] = Findings("golden-overlap")
             continue
-        hold = tuple(reason for reason in look.findings.hold if reason not in sample.accepted)
+        hold = tuple(reason for reason in look.findings.hold if reason not in sample.accepted - UNSEEN)
         found[sample.sample_id] = replace(look.findings, hold=hold)
     return found
 

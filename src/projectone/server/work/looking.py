@@ -7,21 +7,24 @@ They describe a person's recording, so they are that person's data, and what is 
 
 A clip at which whoever looks fails or ends is asked about again alone, and then held for a person: it takes neither its
 page nor its run with it. However few clips there are, the parent decodes none: it holds keys, files and the run.
+
+Each such clip costs processes and their time, so that a few of them from one person are enough: whatever else of that
+person's is not known yet is held without a look.
 """
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import BrokenExecutor, Future
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
+from itertools import islice, repeat
 from types import TracebackType
 from typing import Self
 
 from projectone.errors import DataError, DigestMismatchError
-from projectone.server.corpus.validation import LOOK_FAILED, Findings
+from projectone.server.corpus.validation import LOOK_FAILED, NOT_LOOKED_AT, Findings
 from projectone.server.pipeline.ports import Look
 from projectone.server.work.asking import ask_alone, send
 from projectone.server.work.look import Engine, Question
@@ -32,14 +35,20 @@ from projectone.server.work.sealed_pool import SealedPool
 _PAGE = 16
 # Under half a kilobyte each.
 _REMEMBERED = 20_000
+# A defect of ours may meet several clips of one device; more of them are somebody's purpose.
+_MAX_FAILED = 3
 _FAILED = Look(Findings(hold=(LOOK_FAILED,)))
+_NOT_LOOKED_AT = Look(Findings(hold=(NOT_LOOKED_AT,)))
+
+_Given = tuple[Question, str | None]
+"""A question, and who sent what it is about."""
 
 
 @dataclass(frozen=True)
 class _Asked:
     """A page under way: what is known of it already, and what a process was asked, in its order."""
 
-    questions: list[Question]
+    given: list[_Given]
     answers: dict[Question, Look]
     asked: list[Question]
     future: Future[list[Look]] | None
@@ -52,15 +61,24 @@ class Looker:
         read: A clip's digest to the bytes that were kept under it, checked.
         engine: Looks at many clips; None for sealed processes, one on each core.
         n_remembered: So many answers are kept for the next time, the newest.
+        max_failed: After so many clips of one person at which whoever looked failed or ended, nobody looks at others
+            of that person's in this run.
     """
 
     def __init__(
-        self, read: Callable[[str], bytes], *, engine: Engine | None = None, n_remembered: int = _REMEMBERED
+        self,
+        read: Callable[[str], bytes],
+        *,
+        engine: Engine | None = None,
+        n_remembered: int = _REMEMBERED,
+        max_failed: int = _MAX_FAILED,
     ) -> None:
         self._read = read
         self.engine = engine or SealedPool()
         self._known = Remembered(n_remembered)
         self._failed: set[Question] = set()
+        self._n_failed_of: Counter[str] = Counter()
+        self._max_failed = max_failed
         self.n_decoded = 0
 
     def __enter__(self) -> Self:
@@ -71,11 +89,16 @@ class Looker:
     ) -> None:
         self.close()
 
-    def look_at(self, questions: Iterable[Question]) -> Iterator[Look]:
-        """The answers, in the order of the questions; as many questions are taken as answers are under way."""
+    def look_at(self, questions: Iterable[Question], givers: Iterable[str] | None = None) -> Iterator[Look]:
+        """The answers, in the order of the questions; as many questions are taken as answers are under way.
+
+        Args:
+            questions: About clips.
+            givers: Who sent each of them; None if nobody needs to be stopped.
+        """
         waiting: deque[_Asked] = deque()
         under_way: set[Question] = set()
-        for page in _pages(questions):
+        for page in _pages(zip(questions, repeat(None) if givers is None else givers, strict=False)):
             waiting.append(self._ask(page, under_way))
             if len(waiting) > self.engine.n_pages:
                 yield from self._answer(waiting.popleft(), under_way)
@@ -85,20 +108,21 @@ class Looker:
     def forget_others(self, clip_sha256s: Iterable[str]) -> None:
         """Keep what is known of these clips alone; at what nobody could look, somebody may try again."""
         self._failed.clear()
+        self._n_failed_of.clear()
         self._known.forget_others(set(clip_sha256s))
 
     def close(self) -> None:
         """End what the engine started."""
         self.engine.close()
 
-    def _ask(self, page: list[Question], under_way: set[Question]) -> _Asked:
+    def _ask(self, page: list[_Given], under_way: set[Question]) -> _Asked:
         """Send what is not known yet to a process."""
         contents: list[tuple[Question, bytes]] = []
         answers: dict[Question, Look] = {}
-        for question in page:
+        for question, giver in page:
             if (known := self._recall(question)) is not None:
                 answers[question] = known
-            elif question not in under_way:
+            elif question not in under_way and not self._is_given_up(giver):
                 found = self._content(question)
                 if isinstance(found, Look):
                     answers[question] = found
@@ -118,26 +142,27 @@ class Looker:
 
     def _answer(self, page: _Asked, under_way: set[Question]) -> Iterator[Look]:
         """The page's answers, those of its process among them."""
-        for question, fresh in zip(page.asked, self._fresh(page), strict=True):
-            page.answers[question] = fresh
+        page.answers.update(self._fresh(page))
         under_way.difference_update(page.asked)
-        for question in page.questions:
+        for question, giver in page.given:
             # One that an earlier page asked is known by now, unless too many others are.
-            yield page.answers.get(question) or self._recall(question) or self._look_alone(question)
+            known = page.answers.get(question) or self._recall(question)
+            yield known or (_NOT_LOOKED_AT if self._is_given_up(giver) else self._look_alone(question, giver))
 
-    def _fresh(self, page: _Asked) -> list[Look]:
-        """What a process says to what it was asked."""
+    def _fresh(self, page: _Asked) -> dict[Question, Look]:
+        """What a process says to what it was asked; nothing if it failed at one of them or ended: at which one?"""
         try:
             found = page.future.result() if page.future is not None else []
-        except Exception:  # a process was killed, or failed at one of them: at which one?
+        except Exception:
             found = []
         if len(found) != len(page.asked):
-            return [self._look_alone(question) for question in page.asked]
-        for question, answer in zip(page.asked, found, strict=True):
+            return {}
+        answers = dict(zip(page.asked, found, strict=True))
+        for question, answer in answers.items():
             self._known.put(question, answer)
-        return found
+        return answers
 
-    def _look_alone(self, question: Question) -> Look:
+    def _look_alone(self, question: Question, giver: str | None) -> Look:
         """In a process that was asked nothing else.
 
         Raises:
@@ -150,10 +175,15 @@ class Looker:
         answers = ask_alone(lambda: submit([(question, content)]), lambda: submit([]), otherwise=None)
         if answers is None:
             self._failed.add(question)
+            if giver is not None:
+                self._n_failed_of[giver] += 1
             return _FAILED
         (answer,) = answers
         self._known.put(question, answer)
         return answer
+
+    def _is_given_up(self, giver: str | None) -> bool:
+        return giver is not None and self._n_failed_of[giver] >= self._max_failed
 
     def _recall(self, question: Question) -> Look | None:
         """What was found before; that it failed is kept for the run."""
@@ -169,7 +199,7 @@ class Looker:
             return Look(Findings("clip-damaged"))
 
 
-def _pages(questions: Iterable[Question]) -> Iterator[list[Question]]:
-    source = iter(questions)
+def _pages(given: Iterable[_Given]) -> Iterator[list[_Given]]:
+    source = iter(given)
     while page := list(islice(source, _PAGE)):
         yield page

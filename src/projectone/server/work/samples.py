@@ -131,7 +131,8 @@ class RunSamples:
             )
             for sample in samples
         )
-        for sample, look in zip(samples, self._looker.look_at(questions), strict=True):
+        givers = (sample.contributor_id for sample in samples)
+        for sample, look in zip(samples, self._looker.look_at(questions, givers), strict=True):
             if look.fingerprint is not None:
                 self._copies.learn(sample.clip_sha256, look.fingerprint)
             yield look

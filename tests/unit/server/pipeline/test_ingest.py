@@ -265,6 +265,15 @@ def test_what_a_person_accepted_is_not_held_for_the_same_reason_again(world: Wor
     assert ingest({**START, "run_id": "run2"}, world.ports())["deployment_status"] == "no-data"
 
 
+@pytest.mark.parametrize("reason", ["look-failed", "not-looked-at"])
+def test_what_nobody_could_look_at_is_not_learned_from_whoever_accepted_it(world: World, reason: str) -> None:
+    sample = world.add("unseen")
+    world.samples["unseen"] = replace(sample, accepted=frozenset({reason, "foreign-letters"}))
+    world.doubts["unseen"] = ("foreign-letters", reason)
+    assert ingest(START, world.ports())["deployment_status"] == "no-data"
+    assert world.marks == {"unseen": ("held", reason)}
+
+
 def test_of_copies_that_wait_again_in_the_middle_of_a_run_one_is_sealed(world: World) -> None:
     flood(world, n=5)
     ingest(START, world.ports())

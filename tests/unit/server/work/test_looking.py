@@ -253,6 +253,38 @@ def test_of_a_hundred_clips_one_that_kills_whoever_looks_is_held_and_the_others_
     assert engine.n_deaths == 3  # in its page, and twice alone
 
 
+def test_after_three_clips_that_end_whoever_looks_nobody_looks_at_others_of_their_giver(store: Store) -> None:
+    asked = [store.add(a_clip(seed, duration_s=0.12)) for seed in range(100)]
+    givers = ["killer" if number % 2 else f"person{number % 6}" for number in range(100)]
+    poison = [question for question, giver in zip(asked, givers, strict=True) if giver == "killer"]
+    n_deaths = {}
+    for max_failed in (3, 100):  # 100 is the control run
+        engine = Mortal(*poison)
+        with Looker(store.read, engine=engine, max_failed=max_failed) as looker:
+            found = [answer.findings for answer in looker.look_at(asked, givers)]
+        held = [findings.hold for findings, giver in zip(found, givers, strict=True) if giver == "killer"]
+        assert held == [("look-failed",)] * min(max_failed, 50) + [("not-looked-at",)] * (50 - min(max_failed, 50))
+        others = [findings for findings, giver in zip(found, givers, strict=True) if giver != "killer"]
+        assert {(findings.discard, findings.hold) for findings in others} == {(None, ())}
+        n_deaths[max_failed] = engine.n_deaths
+    pages_under_way = 3
+    assert n_deaths[3] <= 2 * 3 + pages_under_way
+    assert n_deaths[100] > 2 * 50
+
+
+def test_who_was_given_up_takes_nobody_elses_clip_along_and_is_asked_again_in_the_next_run(store: Store) -> None:
+    asked = [store.add(a_clip(seed, duration_s=0.12)) for seed in range(6)]
+    engine = Mortal(*asked[:3])
+    copied = [*asked[:3], asked[4], asked[4], asked[5]]
+    givers = ["killer"] * 4 + ["person", "killer"]
+    with Looker(store.read, engine=engine) as looker:
+        answers = [answer.findings.hold for answer in looker.look_at(copied, givers)]
+        assert answers == [*[("look-failed",)] * 3, ("not-looked-at",), (), ("not-looked-at",)]
+        assert [answer.findings.hold for answer in looker.look_at([asked[5]], ["killer"])] == [("not-looked-at",)]
+        looker.forget_others(store.clips)
+        assert [answer.findings.hold for answer in looker.look_at([asked[5]], ["killer"])] == [()]
+
+
 def test_where_nothing_can_be_looked_at_no_clip_is_blamed(store: Store) -> None:
     asked = [store.add(a_clip(seed, duration_s=0.12)) for seed in range(70)]
     engine = Mortal()
