@@ -12,6 +12,7 @@ from sqlalchemy import (
     Connection,
     Engine,
     delete,
+    func,
     insert,
     select,
     update,
@@ -32,6 +33,7 @@ from projectone.server.corpus.tables import (
     SEALED,
     batches,
     receipt_of_row,
+    utc,
 )
 from projectone.server.database import forget_freed_pages, reading, writing
 
@@ -80,6 +82,14 @@ class Consents:
         """Every consent, in force or withdrawn."""
         with reading(self._engine) as connection:
             return [receipt_of_row(row) for row in connection.execute(select(CONSENTS))]
+
+    def ended(self) -> dict[str, datetime]:
+        """Of everybody who agreed to something and now to nothing any more: when the last consent was withdrawn."""
+        last = func.max(CONSENTS.c.withdrawn_at)
+        query = select(CONSENTS.c.contributor_id, last).group_by(CONSENTS.c.contributor_id)
+        with reading(self._engine) as connection:
+            found = connection.execute(query.having(func.count() == func.count(CONSENTS.c.withdrawn_at)))
+            return {contributor_id: utc(withdrawn_at) for contributor_id, withdrawn_at in found}
 
     def forget_freed(self) -> None:
         """Leave no old page of what was just sealed or emptied in SQLite's write-ahead log."""

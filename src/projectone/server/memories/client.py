@@ -87,6 +87,11 @@ class HttpMemories:
         """Forget everything of the owner for good; gives how many memories there were."""
         return int(self._call("DELETE", owner, "")["n_forgotten"])
 
+    def link(self, owner: Owner, contributor_id: str | None) -> None:
+        """Say whose consents the owner gave: with the last of them their memories go. None: nobody's."""
+        body = None if contributor_id is None else {"contributor_id": contributor_id}
+        self._call("DELETE" if body is None else "PUT", owner, "/contributor", body)
+
     def _call(self, method: str, owner: Owner, rest: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         """Ask once.
 

@@ -162,6 +162,7 @@ class HostedMemories:
         Killed in between, the next sweep goes on from there; nothing is found from the first moment on.
         """
         rows = HostedRows(self._engine, owner)
+        is_emptied = (key := rows.key()) is not None and key[1]  # by a withdrawal, which is on the record
         key_id, n_forgotten = rows.begin_forgetting(), rows.n_alive()
         if key_id is not None:
             self._keys.destroy([key_id])
@@ -169,9 +170,16 @@ class HostedMemories:
         if key_id is not None:
             with writing(self._engine) as connection:
                 rows.end_forgetting(connection, key_id, now.timestamp())
-                record(connection, "memories-forgotten", owner.key, by=by, now=now, memories=n_forgotten)
+                if n_forgotten or not is_emptied:
+                    record(connection, "memories-forgotten", owner.key, by=by, now=now, memories=n_forgotten)
             forget_freed_pages(self._engine)
+        else:
+            rows.link(None, now.timestamp())
         return n_forgotten
+
+    def link(self, owner: Owner, contributor_id: str | None, now: datetime) -> None:
+        """Say whose consents the owner gave: their memories are forgotten with the last of them. None: nobody's."""
+        HostedRows(self._engine, owner).link(contributor_id, now.timestamp())
 
     def sweep(self, now: datetime, tenants: Iterable[str], *, n_texts: int = 1_000) -> Swept:
         """Let go of what ran out, finish what was begun, and make some of the vectors that are missing.

@@ -1,7 +1,8 @@
 """Memories over HTTP. The token says which product asks, the path whose memory it is: there is no call without both.
 
 POST /v1/memories/USER remembers, GET lists, DELETE forgets the person; POST .../recall looks for what a text means,
-POST .../first-answer chooses the approved answer, DELETE .../ID forgets one.
+POST .../first-answer chooses the approved answer, DELETE .../ID forgets one. PUT .../contributor says whose consents
+the person gave, DELETE .../contributor that they are nobody's.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from starlette.routing import Route
 from projectone.assist.first_turn import FirstTurn
 from projectone.assist.memory import MAX_CHARACTERS, About, Kind, names_in
 from projectone.assist.vectors.protocol import Owner
+from projectone.contracts.base import Name
 from projectone.errors import ContractError, DataError, ProjectOneError, error_document
 from projectone.server.memories.hosted import HostedMemories
 from projectone.server.memories.tenants import Tenants
@@ -56,6 +58,10 @@ class _ToRecall(_Asked):
 
 class _ToAnswer(_Asked):
     text: _Text
+
+
+class _ToLink(_Asked):
+    contributor_id: Name
 
 
 class Refused(Exception):
@@ -102,6 +108,8 @@ class MemoryRoutes:
             (theirs, "DELETE", self._forget),
             (f"{theirs}/recall", "POST", self._recall),
             (f"{theirs}/first-answer", "POST", self._answer_first),
+            (f"{theirs}/contributor", "PUT", self._link),
+            (f"{theirs}/contributor", "DELETE", self._unlink),
             (f"{theirs}/{{memory_id}}", "DELETE", self._drop),
         )
         return [Route(path, self._endpoint(does), methods=[method]) for path, method, does in made]
@@ -170,6 +178,14 @@ class MemoryRoutes:
 
     def _forget(self, owner: Owner, _: Request, __: bytes) -> tuple[int, dict[str, Any]]:
         return 200, {"n_forgotten": self._memories.forget(owner, self._clock(), by=owner.tenant)}
+
+    def _link(self, owner: Owner, _: Request, body: bytes) -> tuple[int, dict[str, Any]]:
+        self._memories.link(owner, _parsed(_ToLink, body).contributor_id, self._clock())
+        return 200, {"linked": True}
+
+    def _unlink(self, owner: Owner, _: Request, __: bytes) -> tuple[int, dict[str, Any]]:
+        self._memories.link(owner, None, self._clock())
+        return 200, {"linked": False}
 
     def _drop(self, owner: Owner, request: Request, _: bytes) -> tuple[int, dict[str, Any]]:
         try:

@@ -26,10 +26,10 @@ from projectone.assist.memory import KINDS, Retention
 from projectone.assist.vectors.protocol import Owner
 from projectone.errors import StorageError
 from projectone.server.database import reading, writing
-from projectone.server.memories.tables import HOSTED_MEMORIES, HOSTED_MEMORY_KEYS
+from projectone.server.memories.tables import HOSTED_MEMORIES, HOSTED_MEMORY_KEYS, HOSTED_MEMORY_LINKS
 
 GONE_FOR_S: Final = 3600.0
-_ROW, _KEY = HOSTED_MEMORIES.c, HOSTED_MEMORY_KEYS.c
+_ROW, _KEY, _LINK = HOSTED_MEMORIES.c, HOSTED_MEMORY_KEYS.c, HOSTED_MEMORY_LINKS.c
 _AT_ONCE: Final = 500
 _EMPTY: Final[dict[str, Any]] = {"sealed": b"", "said_s": 0.0, "embedded_by": None}
 
@@ -58,6 +58,7 @@ class HostedRows:
         self._theirs = and_(_ROW.tenant == owner.tenant, _ROW.person == owner.user)
         self._alive = and_(self._theirs, _ROW.gone_s.is_(None))
         self._key = and_(_KEY.tenant == owner.tenant, _KEY.person == owner.user)
+        self._link = and_(_LINK.tenant == owner.tenant, _LINK.person == owner.user)
 
     def key(self) -> tuple[UUID, bool] | None:
         """The id of the owner's key, and whether forgetting has begun; None if there is none."""
@@ -162,8 +163,25 @@ class HostedRows:
 
     def end_forgetting(self, connection: Any, key_id: UUID, now_s: float) -> None:  # noqa: ANN401 - the caller's
         """Empty every row and let go of the key's id, in the caller's transaction."""
-        connection.execute(update(HOSTED_MEMORIES).where(self._alive).values(**_EMPTY, gone_s=now_s))
+        self.empty_all(connection, now_s)
         connection.execute(delete(HOSTED_MEMORY_KEYS).where(self._key, _KEY.key_id == key_id))
+
+    def empty_all(self, connection: Any, now_s: float) -> int:  # noqa: ANN401 - the caller's
+        """Empty every row and let go of the link, in the caller's transaction; gives how many rows there were."""
+        connection.execute(delete(HOSTED_MEMORY_LINKS).where(self._link))
+        change = update(HOSTED_MEMORIES).where(self._alive).values(**_EMPTY, gone_s=now_s)
+        return int(connection.execute(change).rowcount)
+
+    def link(self, contributor_id: str | None, now_s: float) -> None:
+        """Note whose consents the owner gave; None lets go of it. The same again keeps its first moment."""
+        known = select(_LINK.linked_s).where(self._link, _LINK.contributor_id == contributor_id)
+        with writing(self._engine) as connection:
+            if contributor_id is not None and connection.execute(known).one_or_none() is not None:
+                return
+            connection.execute(delete(HOSTED_MEMORY_LINKS).where(self._link))
+            if contributor_id is not None:
+                values = {**self._names, "contributor_id": contributor_id, "linked_s": now_s}
+                connection.execute(insert(HOSTED_MEMORY_LINKS).values(**values))
 
     def gone(self) -> list[UUID]:
         """Ids of empty rows."""
@@ -222,6 +240,13 @@ def every_owner(engine: Engine, tenant: str | None = None) -> list[Owner]:
     with reading(engine) as connection:
         rows = connection.execute(query if tenant is None else query.where(_KEY.tenant == tenant))
         return [Owner(*names) for names in rows]
+
+
+def every_link(engine: Engine) -> list[tuple[Owner, str, float]]:
+    """Whose consents are whose, as products said, and since when."""
+    with reading(engine) as connection:
+        found = connection.execute(select(HOSTED_MEMORY_LINKS).order_by(_LINK.tenant, _LINK.person))
+        return [(Owner(row.tenant, row.person), row.contributor_id, row.linked_s) for row in found]
 
 
 def _to_row(row: Any) -> SealedRow:  # noqa: ANN401 - a SQLAlchemy row has no type of its own

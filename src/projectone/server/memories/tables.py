@@ -31,6 +31,15 @@ HOSTED_MEMORY_KEYS = Table(
     Column("is_forgotten", Boolean, nullable=False),
 )
 
+HOSTED_MEMORY_LINKS = Table(
+    "hosted_memory_links",
+    METADATA,
+    Column("tenant", String(256), primary_key=True),
+    Column("person", String(256), primary_key=True),
+    Column("contributor_id", String(96), nullable=False),  # whose consents are this person's, as the product says
+    Column("linked_s", Float, nullable=False),
+)
+
 MEMORY_TENANTS = Table(
     "memory_tenants",
     METADATA,

@@ -60,6 +60,7 @@ from projectone.server.hubd.app import create_app as create_hub
 from projectone.server.hubd.repos import HubStore
 from projectone.server.hubd.settings import HubSettings
 from projectone.server.logs import logging_to
+from projectone.server.memories.withdrawn import forget_withdrawn
 from projectone.server.monitoring.quality import QualityCells
 from projectone.server.monitoring.reports import HealthReports
 from projectone.server.runs import Runs
@@ -139,6 +140,7 @@ def api_services(settings: ServerSettings, engine: Engine) -> Services:
         derived.erase()
         snapshots.reissue_withdrawn()
         recalls.mark()
+        forget_withdrawn(engine, catalog.vault.shred, catalog.ended, _now())
 
     erase_derived()
     erasures = Erasures(engine, Runs(engine), blobs, releases=ledger.manifests, dates=recalls.dates, clock=_now)

@@ -41,6 +41,7 @@ from projectone.server.evaluation.gate import GateConfig
 from projectone.server.evaluation.intents.checks import intent_gate
 from projectone.server.home import open_keys, require_home
 from projectone.server.leases import Leases
+from projectone.server.memories.withdrawn import forget_withdrawn
 from projectone.server.migrations.upgrade import upgrade_database
 from projectone.server.notifications.outbox import Message, NotificationOutbox
 from projectone.server.notifications.senders import open_senders
@@ -265,6 +266,7 @@ class Workshop:
 
     def sweep_memories(self, now: datetime) -> Swept | None:
         """Let go of memories of a product's people whose time is over; None where nobody keeps any."""
+        forget_withdrawn(self.engine, self._keys.destroy, self.catalog.ended, now)
         return sweep_memories(self.settings, self.engine, self._keys, now)
 
     def _tell(self, message: Message) -> None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 import uvicorn
+from fastapi.testclient import TestClient
+from tests.fakes.caller import Caller
 
 from projectone.assist import usual_encoder
 from projectone.assist.embeddings import HashingEmbedder
@@ -17,8 +20,11 @@ from projectone.assist.memory import About
 from projectone.assist.protocols import Judgement
 from projectone.assist.vectors.protocol import Owner
 from projectone.errors import ProjectOneError
+from projectone.server.api.app import create_app
 from projectone.server.cli import main
+from projectone.server.memories.rows import HostedRows
 from projectone.server.serve.initialise import initialise
+from projectone.server.serve.processes import api_services
 from projectone.server.settings import ServerSettings
 from projectone.server.work import hosted_memory
 from projectone.server.work.workshop import Workshop
@@ -124,3 +130,35 @@ def test_what_is_approved_while_it_is_served_is_answered_from_then_on(
         assert answered() == "It is blocked."  # nobody believes what is not signed
         with pytest.raises(ProjectOneError):
             hosted_memory._Chooser(settings, memories)  # and nothing starts with it
+
+
+def test_the_last_consent_that_a_person_withdraws_takes_their_hosted_memories_along(
+    settings: ServerSettings, run: Run
+) -> None:
+    now = datetime.now(UTC)
+    remember(settings, "green tea", said=now)
+    with (
+        hosted_memory._rows(settings) as engine,
+        hosted_memory._keys(settings) as keys,
+        hosted_memory._memories(settings, engine, keys) as memories,
+    ):
+        memories.link(ANNA, "person-ada", now)
+        (row,) = HostedRows(engine, ANNA).newest(1)
+        (vector,) = HashingEmbedder(usual_encoder.WIDTH).embed(["green tea"])
+        services = api_services(replace(settings, enrolment_code="seven sisters"), engine)
+
+        def on_disk(words: bytes) -> bool:
+            files = [path for path in settings.home.rglob("*") if path.is_file()]
+            return any(words in path.read_bytes() for path in files)
+
+        with TestClient(create_app(services)) as http:
+            person = Caller(http, services.enrolment_code, "ada")
+            assert person.enrol().status_code == 201
+            assert person.grant().status_code == person.grant_intents().status_code == 200
+            assert person.withdraw_intents().status_code == 200
+            assert memories.count(ANNA, now) == 1 and on_disk(row.sealed)  # one consent is in force
+            assert on_disk(vector.tobytes())
+            assert person.withdraw().status_code == 200
+        assert memories.count(ANNA, now) == 0 and not on_disk(row.sealed)
+    assert run("memories", "sweep")["n_expired"] == 0
+    assert not on_disk(vector.tobytes())

@@ -1,0 +1,119 @@
+"""With the last of a person's consents go the memories that a product said are theirs, and nobody else's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from sqlalchemy import select
+from tests.unit.server.memories.rooms import ANNA, BERT, DAY, EVERYBODY, NOW, OTHER_ANNA, Room, about, served
+
+from projectone.errors import RefusedError, StorageError
+from projectone.server.audit import AUDIT_LOG
+from projectone.server.database import reading
+from projectone.server.memories.client import HttpMemories
+from projectone.server.memories.rows import HostedRows, every_link
+from projectone.server.memories.withdrawn import forget_withdrawn
+
+LATER = NOW + DAY
+ENDED = {"person-anna": LATER}
+
+
+@pytest.fixture
+def room(tmp_path: Path) -> Iterator[Room]:
+    made = Room(tmp_path)
+    for owner in EVERYBODY:
+        made.memories.remember(owner, "green tea", about(), NOW)
+    yield made
+    made.close()
+
+
+def withdraw(room: Room, ended: Mapping[str, datetime] = ENDED, now: datetime = LATER) -> int:
+    return forget_withdrawn(room.engine, room.keys.destroy, lambda: ended, now)
+
+
+def content(folder: Path) -> bytes:
+    return b"".join(path.read_bytes() for path in sorted(folder.glob("*.sqlite*")))
+
+
+def test_rows_and_key_go_at_once_vectors_with_the_next_sweep_and_others_stay(room: Room) -> None:
+    room.memories.link(ANNA, "person-anna", NOW)
+    room.memories.link(BERT, "person-bert", NOW)
+    (row,) = HostedRows(room.engine, ANNA).newest(1)
+    key = HostedRows(room.engine, ANNA).key()
+    assert key is not None and row.sealed in content(room.folder) and b"person-anna" in content(room.folder)
+    assert withdraw(room) == 1
+    assert row.sealed not in content(room.folder) and b"person-anna" not in content(room.folder)
+    assert key[0] in room.keys.destroyed()
+    assert room.texts(ANNA) == room.found(ANNA, "green tea") == []
+    assert room.texts(BERT) == room.texts(OTHER_ANNA) == ["green tea"]
+    assert room.store.count(ANNA) == 1  # a vector without a row, which finds nothing
+    room.memories.sweep(LATER, ["shop", "bank"])
+    assert room.store.count(ANNA) == 0 and room.store.count(BERT) == 1
+    assert withdraw(room) == 0 and [link[0] for link in every_link(room.engine)] == [BERT]
+
+
+def test_the_record_says_it_once_and_why(room: Room) -> None:
+    room.memories.link(ANNA, "person-anna", NOW)
+    withdraw(room)
+    room.memories.sweep(LATER, ["shop"])
+    with reading(room.engine) as connection:
+        entries = [str(entry) for entry in connection.execute(select(AUDIT_LOG))]
+    (told,) = [entry for entry in entries if "memories-forgotten" in entry]
+    assert ANNA.key in told and "withdrawn" in told and "anna" not in told.replace(ANNA.key, "")
+
+
+@pytest.mark.parametrize("ended", [{}, {"person-bert": LATER}, {"person-anna": NOW - DAY}])
+def test_who_still_agrees_or_came_back_before_the_link_keeps_theirs(room: Room, ended: Mapping[str, datetime]) -> None:
+    room.memories.link(ANNA, "person-anna", NOW)
+    assert withdraw(room, ended) == 0 and room.texts(ANNA) == ["green tea"]
+
+
+def test_what_nobody_linked_is_not_reached_and_a_link_can_be_taken_back(room: Room) -> None:
+    assert withdraw(room) == 0 and room.texts(ANNA) == ["green tea"]
+    room.memories.link(ANNA, "person-anna", NOW)
+    room.memories.link(ANNA, "person-anna", LATER + DAY)  # the same again: its first moment counts
+    room.memories.link(BERT, "person-anna", NOW)
+    room.memories.link(BERT, None, NOW)
+    assert withdraw(room) == 1 and room.texts(BERT) == ["green tea"]
+
+
+def test_a_product_may_remember_again_and_links_again(room: Room) -> None:
+    room.memories.link(ANNA, "person-anna", NOW)
+    withdraw(room)
+    room.memories.remember(ANNA, "black tea", about(at=LATER), LATER)  # before any sweep
+    assert room.texts(ANNA) == ["black tea"] and every_link(room.engine) == []
+    assert withdraw(room) == 0 and room.texts(ANNA) == ["black tea"]
+    room.memories.link(ANNA, "person-anna", LATER + DAY)
+    room.memories.forget(ANNA, LATER)
+    assert every_link(room.engine) == []  # forgetting lets go of the link too
+    room.memories.link(ANNA, "person-anna", LATER + DAY)
+    assert room.memories.forget(ANNA, LATER) == 0 and every_link(room.engine) == []
+
+
+def test_what_a_failing_store_of_keys_held_up_is_done_the_next_time(room: Room) -> None:
+    room.memories.link(ANNA, "person-anna", NOW)
+
+    def fail(_: Sequence[UUID]) -> int:
+        raise StorageError("disk")
+
+    with pytest.raises(StorageError):
+        forget_withdrawn(room.engine, fail, lambda: ENDED, LATER)
+    assert room.texts(ANNA) == []  # nothing is served from the first moment on
+    assert withdraw(room) == 1 and room.texts(ANNA) == []
+
+
+def test_the_product_gives_the_link_over_http_for_its_own_people_alone(room: Room) -> None:
+    tokens = {name: room.tenants.grant(name, by="ada", now=NOW) for name in ("shop", "bank")}
+    with served(room) as url, HttpMemories(url, "shop", tokens["shop"]) as shop:
+        shop.link(ANNA, "person-anna")
+        shop.link(BERT, "person-bert")
+        shop.link(BERT, None)
+        with pytest.raises(ValueError, match="tenant"):
+            shop.link(OTHER_ANNA, "person-anna")
+        with pytest.raises(RefusedError, match="contributor_id"):
+            shop.link(ANNA, "no name")
+    assert [link[:2] for link in every_link(room.engine)] == [(ANNA, "person-anna")]
