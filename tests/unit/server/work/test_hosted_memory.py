@@ -23,6 +23,7 @@ from projectone.errors import ProjectOneError
 from projectone.server.api.app import create_app
 from projectone.server.cli import main
 from projectone.server.memories.rows import HostedRows
+from projectone.server.replicas.costs import CostBook
 from projectone.server.serve.initialise import initialise
 from projectone.server.serve.processes import api_services
 from projectone.server.settings import ServerSettings
@@ -130,6 +131,26 @@ def test_what_is_approved_while_it_is_served_is_answered_from_then_on(
         assert answered() == "It is blocked."  # nobody believes what is not signed
         with pytest.raises(ProjectOneError):
             hosted_memory._Chooser(settings, memories)  # and nothing starts with it
+
+
+def test_a_products_token_shows_what_its_own_answers_cost_and_no_other_products(
+    settings: ServerSettings, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tokens = {name: run("memories", "grant", name)["token"] for name in ("shop", "bank")}
+    book = CostBook.in_home(settings.home)
+    for name in (*tokens, "office"):
+        book.note_failure(name, "local", "down")
+    seen: dict[str, list[str]] = {}
+
+    def ask(self: Any, sockets: object) -> None:
+        with TestClient(self.config.app) as http:
+            for name, token in (*tokens.items(), ("all", (settings.home / "assist.token").read_text())):
+                found = http.get("/v1/costs", headers={"authorization": f"Bearer {token}"}).json()
+                seen[name] = [each["tenant"] for each in found["tenants"]]
+
+    monkeypatch.setattr(uvicorn.Server, "run", ask)
+    run("serve-assist", "run", "--memory", "--port", "0")
+    assert seen == {"shop": ["shop"], "bank": ["bank"], "all": ["bank", "office", "shop"]}
 
 
 def test_the_last_consent_that_a_person_withdraws_takes_their_hosted_memories_along(
