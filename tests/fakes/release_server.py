@@ -19,6 +19,7 @@ from typing import Any
 from uuid import UUID
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from tests.fakes.audited_log import Log
 from tests.fakes.signed_metadata import Shelf, shelf_now
 
 from projectone.contracts import endpoints
@@ -136,6 +137,7 @@ class FakeServer:
     scripts: SignedScripts | None = None
     policies: SignedPolicies | None = None
     uses: SignedUses | None = None
+    log: Log = field(default_factory=Log)
     url: str = ""
 
     @property
@@ -258,7 +260,7 @@ class _Handler(BaseHTTPRequestHandler):
         state = self.state
         if path == endpoints.POLICIES:
             return 200, self._policies()
-        if path in (endpoints.LATEST_MODEL_INFO, endpoints.SCRIPTS):
+        if path in (endpoints.LATEST_MODEL_INFO, endpoints.SCRIPTS, endpoints.AUDIT_CONSISTENCY):
             return 200, self._public(path, query)
         if path == endpoints.DEVICES:
             enrolment = Enrolment.from_bytes(body)
@@ -297,6 +299,8 @@ class _Handler(BaseHTTPRequestHandler):
         return self._store(sample_id, body)
 
     def _public(self, path: str, query: str) -> bytes:
+        if path == endpoints.AUDIT_CONSISTENCY:
+            return self._history(query)
         latest = self.state.latest_intents if "family=intents" in query else self.state.latest
         answer = latest if path == endpoints.LATEST_MODEL_INFO else self.state.scripts
         if answer is None:
@@ -304,6 +308,13 @@ class _Handler(BaseHTTPRequestHandler):
         if path == endpoints.SCRIPTS and endpoints.DEVICE_ID_HEADER in self.headers:
             raise _Refused(400, "asked-by-name")  # nobody is to learn who reads what
         return answer.to_bytes()
+
+    def _history(self, query: str) -> bytes:
+        if self.state.log.newest is None:
+            raise _Refused(404, "no-checkpoint")
+        if endpoints.DEVICE_ID_HEADER in self.headers:
+            raise _Refused(400, "asked-by-name")
+        return self.state.log.shown(self.state.key, int(query.removeprefix("first="))).to_bytes()
 
     def _policies(self) -> bytes:
         if self.state.policies is None:

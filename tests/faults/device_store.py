@@ -109,7 +109,7 @@ class Server:
     def _get_consents(self, name: str, body: bytes, header: str) -> bytes:
         raise RefusedError("no receipt yet", status=404, reason="not-found")
 
-    _get_erasure = _get_consents
+    _get_erasure = _get_audit = _get_consents
 
     def _put_samples(self, name: str, body: bytes, header: str) -> bytes:
         receipt = str(_read(header).consent_receipt_id)

@@ -29,3 +29,15 @@ class SignedCheckpoint(Contract):
     checkpoint: str
     key_id: Name
     signature: str
+
+
+class ProvenCheckpoint(Contract):
+    """The newest checkpoint, and what shows that its log begins with an earlier one (`is_prefix`).
+
+    `path` is a consistency proof of RFC 9162 from the number of entries that was asked about; empty where there is
+    nothing to show: of none, of as many, or of more than there are.
+    """
+
+    schema_version: Literal[1] = 1
+    newest: SignedCheckpoint
+    path: tuple[Sha256, ...] = Field(max_length=128)

@@ -11,6 +11,7 @@ from projectone.contracts.consent import ConsentReceipt, ConsentScope
 from projectone.contracts.rollouts import SeenTurn
 from projectone.device.installed import SetAside
 from projectone.device.outbox import EntryState
+from projectone.device.releases.history import HistoryAccount
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class DeviceStatus:
         uploaded: How many of all these the server has.
         waiting: How many things are still to be sent.
         refusals: Id, reason and words for each thing that the server would not take.
+        history: Whether the server's audit log still begins with what this device saw of it.
     """
 
     device_id: str
@@ -58,6 +60,7 @@ class DeviceStatus:
     uploaded: int
     waiting: int
     refusals: tuple[tuple[str, str, str], ...]
+    history: HistoryAccount
 
 
 @dataclass(frozen=True)

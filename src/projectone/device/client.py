@@ -301,6 +301,8 @@ class DeviceClient:
         for line in self._rooms.lines.values():
             line.reporter.report()
         self.quality.report()
+        if report.problem is None:
+            self._rooms.history.look()
         return report
 
     def update(
@@ -373,4 +375,5 @@ class DeviceClient:
             uploaded=counts["uploaded"],
             waiting=outbox["waiting"] + outbox["sending"],
             refusals=tuple((str(entry_id), reason, detail) for entry_id, reason, detail in rooms.outbox.refusals()),
+            history=rooms.history.account(),
         )

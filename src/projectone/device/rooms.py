@@ -25,6 +25,7 @@ from projectone.device.live import Live
 from projectone.device.outbox import Outbox
 from projectone.device.quality import Quality
 from projectone.device.recordings import Clip, Recording, Recordings
+from projectone.device.releases.history import ServerHistory
 from projectone.device.remembering import Remembering
 from projectone.device.replies import Replies
 from projectone.device.sent import Sent
@@ -68,6 +69,7 @@ class DeviceRooms:
     answers: Answers
     live: Live
     quality: Quality
+    history: ServerHistory
     read_erasure: Callable[[SignedErasure], ErasureReceipt]
     read_uses: Callable[[SignedUses], LearnedFrom]
     channel: str

@@ -11,7 +11,7 @@ from pathlib import Path
 from projectone import __version__
 from projectone.contracts.devices import Enrolment
 from projectone.contracts.endpoints import DEVICES
-from projectone.contracts.signatures import ERASURE, POLICIES, SCRIPTS
+from projectone.contracts.signatures import CHECKPOINT, ERASURE, POLICIES, SCRIPTS
 from projectone.contracts.versions import Family
 from projectone.device import answer_wiring, intent_wiring, memory_wiring, model_wiring, safety_wiring
 from projectone.device.acceptance import M010_TRIALS, TRIALS_BY_FAMILY, Acceptance
@@ -49,6 +49,7 @@ from projectone.device.recordings import (
     Recording,
     Recordings,
 )
+from projectone.device.releases.history import ServerHistory
 from projectone.device.remembering import M018_MEMORY, M023_MEANINGS, Remembering
 from projectone.device.replies import Replies
 from projectone.device.rooms import DeviceRooms
@@ -120,7 +121,6 @@ def open_client(settings: DeviceSettings) -> DeviceClient:
     outbox = Outbox(database)
     vocabulary = Vocabulary(database, clock=_now)
     lines = _lines(settings, database, transport, keys)
-    installed = lines["speech"].installed
     acceptance = model_wiring.acceptance(lines["speech"].rows, recordings, outbox, settings.language, read_clip, _now)
     transcriber = _transcriber(lines["speech"], acceptance, vocabulary, settings)
     quality = _quality(database, consent, transport, keys, lines, settings)
@@ -146,7 +146,7 @@ def open_client(settings: DeviceSettings) -> DeviceClient:
             outbox=outbox,
             keys=keys,
             transport=transport,
-            installed=installed,
+            installed=lines["speech"].installed,
             corrections=corrections,
             sent=sent,
             given=Given(recordings, outbox),
@@ -173,6 +173,7 @@ def open_client(settings: DeviceSettings) -> DeviceClient:
             answers=answer_wiring.answers(settings, database, consent, known, flags, understanding, _now),
             live=_live(settings.home / "live", transcriber, recordings, keep),
             quality=quality,
+            history=ServerHistory(settings.home / "audit", transport, partial(trust.read, CHECKPOINT), clock=_now),
             read_erasure=erasure,
             read_uses=trust.read_uses,
             channel=settings.channel,

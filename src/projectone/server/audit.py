@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -179,6 +180,8 @@ class AuditLog:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._lock = threading.Lock()
+        self._tree: tuple[int, MerkleTree] | None = None
 
     def newest(self, n: int, *, act: str | None = None, subject: str | None = None) -> list[AuditEntry]:
         """The newest entries, newest first; only of this act, or about subjects whose ids begin like this."""
@@ -201,6 +204,24 @@ class AuditLog:
             digests = list(connection.execute(select(AUDIT_LOG.c.entry_sha256).order_by(AUDIT_LOG.c.seq)).scalars())
         head = digests[-1] if digests else NOTHING
         return AuditCheckpoint(n_entries=len(digests), head_sha256=head, merkle_root=_root(digests), made_at=now)
+
+    def prefix_path(self, n_first: int, n_entries: int) -> list[bytes]:
+        """What shows that the first entries were once all of them; see `contracts.merkle.is_prefix`.
+
+        Nothing is shown of none, of as many, or of more; nor if so many entries are not there any more. The tree over
+        the entries is kept, some 150 bytes for each: many ask about one checkpoint.
+        """
+        if not 0 < n_first < n_entries:
+            return []
+        with self._lock:
+            if self._tree is None or self._tree[0] != n_entries:
+                numbered = select(AUDIT_LOG.c.entry_sha256).where(AUDIT_LOG.c.seq <= n_entries)
+                with reading(self._engine) as connection:
+                    digests = list(connection.execute(numbered.order_by(AUDIT_LOG.c.seq)).scalars())
+                if len(digests) != n_entries:
+                    return []
+                self._tree = (n_entries, MerkleTree(map(bytes.fromhex, digests)))
+            return self._tree[1].prefix_path(n_first)
 
     def verify(self, checkpoints: Iterable[AuditCheckpoint] = ()) -> Verification:
         """Compare every entry with the one before it, and the log with what was signed of it."""

@@ -95,6 +95,7 @@ def _status(client: DeviceClient, arguments: argparse.Namespace) -> Result:
         "intents": status.intents,
         "uploaded": status.uploaded,
         "waiting": status.waiting,
+        "audit_log": status.history.facts(),
         "refused": [{"id": item, "reason": reason, "detail": detail} for item, reason, detail in status.refusals],
     }
     granted = ", ".join(scope for scope, moment in status.consents.items() if moment)
@@ -110,6 +111,7 @@ def _status(client: DeviceClient, arguments: argparse.Namespace) -> Result:
         f"consents    {granted or 'none: no recording and no text leaves'}",
         f"health      {'counts are reported' if status.is_reporting else 'nothing is reported: projectone health on'}",
         f"server      {status.server or 'not set: PROJECTONE_SERVER'} (channel {status.channel})",
+        f"audit log   {status.history.words}",
         f"home        {status.home}",
     ]
     return Result(facts, "\n".join(lines))

@@ -153,6 +153,7 @@ def _document(client: DeviceClient) -> dict[str, Any]:
         "previous_version": device.previous_version,
         "is_automatic": state.is_automatic,
         "is_reporting": device.is_reporting,
+        "audit_log": device.history.facts(),
         "waits_for": list(state.waits_for),
         "used_bytes": state.used_bytes,
         "budget_bytes": state.budget_bytes,

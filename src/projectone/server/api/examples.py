@@ -9,7 +9,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from projectone.contracts.base import Contract
-from projectone.contracts.checkpoints import SignedCheckpoint
+from projectone.contracts.checkpoints import ProvenCheckpoint, SignedCheckpoint
 from projectone.contracts.consent import ConsentReceipt
 from projectone.contracts.devices import Enrolment, EnrolmentReceipt
 from projectone.contracts.endpoints import SIGNED_METADATA, release_package
@@ -56,6 +56,7 @@ _VALUES: Final[tuple[Contract, ...]] = (
     SignedScripts(sheet=_DOCUMENT, **_SIGNED),
     SignedPolicies(policies=_DOCUMENT, **_SIGNED),
     SignedCheckpoint(checkpoint=_DOCUMENT, **_SIGNED),
+    ProvenCheckpoint(newest=SignedCheckpoint(checkpoint=_DOCUMENT, **_SIGNED), path=(_DIGEST,)),
     LatestModelInfo(
         version="1.2.0",
         url=release_package(_DIGEST),

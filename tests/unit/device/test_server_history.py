@@ -1,0 +1,155 @@
+"""A device that saw a checkpoint of the server's audit log finds that the log was written anew."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from tests.fakes.release_server import FakeServer
+from tests.unit.device.conftest import Rooms
+
+from projectone.contracts import endpoints
+from projectone.contracts.signatures import CHECKPOINT
+from projectone.device.cli.commands import COMMANDS
+from projectone.device.client import DeviceClient
+from projectone.device.releases.history import HistoryAccount, ServerHistory
+from projectone.device.trust import Trust
+from projectone.device.web.model import _document
+
+NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
+
+
+class Device:
+    """One device that looks every hour, and the server that it looks at."""
+
+    def __init__(self, rooms: Rooms, server: FakeServer) -> None:
+        trust = Trust((server.public_key,), channel="stable", runtime="0.1.0", tier="full")
+        self.server, self.now = server, NOW
+        self.file = rooms.home / "audit" / "history.json"
+        self.history = ServerHistory(
+            self.file.parent, rooms.transport, lambda signed: trust.read(CHECKPOINT, signed), clock=lambda: self.now
+        )
+
+    def look(self) -> HistoryAccount:
+        """After something was signed, an hour later."""
+        self.now += timedelta(hours=1)
+        self.history.look()
+        return self.history.account()
+
+    def grow(self, n: int) -> None:
+        """More entries, signed."""
+        log = self.server.log
+        log.entries += [hashlib.sha256(f"{len(log.entries)} {number}".encode()).digest() for number in range(n)]
+        log.sign(self.now)
+
+
+@pytest.fixture
+def device(rooms: Rooms, server: FakeServer) -> Device:
+    return Device(rooms, server)
+
+
+def edited(entries: list[bytes]) -> list[bytes]:
+    return [hashlib.sha256(b"another").digest(), *entries[1:]]
+
+
+def test_a_log_that_only_grows_is_shown_to_do_so(device: Device) -> None:
+    assert device.look() == HistoryAccount()
+    for n in (1, 1, 2, 5, 7, 0, 16):
+        device.grow(n)
+        account = device.look()
+        assert (account.kind, account.n_entries) == ("grown", len(device.server.log.entries))
+        assert account.shown_at == device.now
+    assert "begins with everything that was seen before" in account.words
+
+
+@pytest.mark.parametrize(
+    "rewrite",
+    [edited, lambda entries: entries[1:], lambda entries: entries[::-1], lambda entries: entries[:-3]],
+    ids=["edited", "removed", "reordered", "cut"],
+)
+@pytest.mark.parametrize("n_more", [0, 1, 3, 40])
+def test_a_log_that_was_written_anew_is_found_and_stays_found(
+    device: Device, rewrite: Callable[[list[bytes]], list[bytes]], n_more: int
+) -> None:
+    device.grow(13)
+    device.look()
+    before = device.server.log.newest
+    device.server.log.entries = rewrite(device.server.log.entries)
+    device.grow(n_more)
+    account = device.look()
+    assert (account.kind, account.rewritten_at) == ("rewritten", device.now)
+    device.grow(1)
+    assert device.look().rewritten_at == account.rewritten_at
+    (kept,) = json.loads(device.file.read_bytes())["rewrites"]
+    assert (kept["before"]["checkpoint"]["merkle_root"], kept["before"]["checkpoint"]["n_entries"]) == (
+        before and before.merkle_root,
+        13,
+    )
+    assert account.words.startswith("REWRITTEN") and str(device.file) in account.words
+
+
+def test_control_a_device_that_kept_nothing_finds_nothing(device: Device) -> None:
+    device.grow(13)
+    device.look()
+    device.file.unlink()
+    device.server.log.entries = edited(device.server.log.entries)
+    device.grow(1)
+    assert device.look().kind == "grown"
+
+
+def test_an_earlier_checkpoint_from_somebody_in_between_is_no_rewriting(device: Device) -> None:
+    device.grow(5)
+    stale = device.server.log.newest
+    device.now += timedelta(hours=1)
+    device.grow(5)
+    assert device.look().n_entries == 10
+    newest, device.server.log.newest = device.server.log.newest, stale
+    assert (device.look().kind, device.history.account().n_entries) == ("grown", 10)
+    device.server.log.newest = newest
+    assert device.look().kind == "grown"
+
+
+def test_what_nobody_we_trust_signed_says_nothing_and_what_is_not_shown_is_said(device: Device) -> None:
+    device.grow(5)
+    shown_at = device.look().shown_at
+    device.server.log.key = Ed25519PrivateKey.generate()
+    device.server.log.entries = edited(device.server.log.entries)
+    device.grow(1)
+    account = device.look()
+    assert (account.kind, account.n_entries, account.shown_at) == ("unshown", 5, shown_at)
+    device.server.log.newest = None
+    assert "not shown since" in device.look().words
+    device.server.faults.answer = lambda method, path: (503, "busy")
+    assert device.look().kind == "unshown", "an hour that nobody answers changes nothing"
+
+
+def test_it_is_asked_once_an_hour_and_without_a_name(device: Device) -> None:
+    device.grow(3)
+    device.look()
+    device.history.look()
+    assert device.server.asked("GET", endpoints.AUDIT_CONSISTENCY) == 1
+    assert endpoints.DEVICE_ID_HEADER.lower() not in {name.lower() for name in device.server.last_headers}
+
+
+def test_a_device_looks_when_it_sends_and_says_it_in_its_status(
+    client: DeviceClient, server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = server.log
+    log.entries = [hashlib.sha256(bytes([number])).digest() for number in range(4)]
+    log.sign(NOW)
+    client.sync()
+    assert client.status().history.n_entries == 4
+    log.entries = edited(log.entries)
+    log.sign(NOW)
+    later = datetime.now(UTC) + timedelta(hours=2)
+    monkeypatch.setattr(client._rooms.history, "_clock", lambda: later)
+    client.sync()
+    result = COMMANDS["status"].execute(client, argparse.Namespace())
+    assert result.facts["audit_log"]["state"] == "rewritten"
+    assert "audit log   REWRITTEN" in result.text
+    assert _document(client)["audit_log"] == result.facts["audit_log"]
