@@ -30,9 +30,6 @@ HISTOGRAMS_OF: Final[Mapping[Family, tuple[Histogram, ...]]] = {
 HISTOGRAMS: Final[tuple[Histogram, ...]] = tuple(name for family in FAMILIES for name in HISTOGRAMS_OF[family])
 N_BINS: Final = 8
 
-OF_A_WEEK: Final[frozenset[Histogram]] = frozenset({"corrected"})
-"""Questions about a whole week: one class for all of it. The others have a class for each thing that was counted."""
-
 EDGES: Final[Mapping[Histogram, tuple[float, ...]]] = {
     "log_probability": (-5.0, -1.0, -0.5, -0.25, -0.15, -0.1, -0.08),
     "compression": (0.5, 0.65, 0.75, 0.85, 1.0, 1.5, 2.4),

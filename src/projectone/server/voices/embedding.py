@@ -17,7 +17,6 @@ from projectone.server.voices.weights import VOICES, read_at, read_content
 
 Float32 = npt.NDArray[np.float32]
 
-FRAMES_PER_S: Final = 100
 _RATE_HZ, _FRAME, _HOP, _BANDS = 16_000, 400, 160, 40
 _SIZE, _N_LAYERS, _NUMBERS = 256, 3, 256
 # Where the arrays lie in the file, in bytes.
