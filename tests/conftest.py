@@ -28,6 +28,18 @@ os.environ.update(_PATIENCE)
 _LOOPBACK = ("127.", "::1", "localhost", "0.0.0.0")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """xdist hands out files in our order: in its own, by how many tests they have, the longest come last."""
+    if hasattr(config.option, "loadscopereorder"):
+        config.option.loadscopereorder = False
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that have slow tests come first, or at the end one process would work on a long one alone."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _only_loopback() -> Iterator[None]:
     """A test that reaches for the internet fails at once, by name."""

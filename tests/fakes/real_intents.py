@@ -18,6 +18,7 @@ LABELS = (
     "restaurant_reservation", "traffic",
 )  # fmt: skip
 N_KNOWN, N_MEASURED, N_GOLDEN, N_SAID = 3, 20, 30, 60
+N_EPOCHS = 2  # enough for ten intents
 
 
 def real_lessons(data: Path) -> tuple[Lessons, list[Example]]:
@@ -39,4 +40,4 @@ def real_lessons(data: Path) -> tuple[Lessons, list[Example]]:
         development += [(text, label) for text, named in raw["val"] if named == label][:N_MEASURED]
         golden += [(text, label) for text, named in raw["test"] if named == label][:N_GOLDEN]
     chance.shuffle(said)
-    return Lessons(read_bert(folder), ClassifierConfig(), learned, development, golden), said
+    return Lessons(read_bert(folder), ClassifierConfig(max_epochs=N_EPOCHS), learned, development, golden), said

@@ -1,10 +1,10 @@
 """A program that does one thing on a device over and over, each time killed one step later.
 
-    device_driver.py SCENARIO DEFENCE SERVER_URL PUBLIC_KEY FOLDER
+    device_driver.py SCENARIO DEFENCE EVERY SERVER_URL PUBLIC_KEY FOLDER
 
-FOLDER holds `base`, a home to start from. For N = 1, 2, ... a child works on a copy of it and is killed (SIGKILL)
-before its Nth step that touches the home; another child then looks at what is left. One JSON line per kill goes to
-stdout. Forked children share this program's imports, so a hundred kills take seconds.
+FOLDER holds `base`, a home to start from. For N = EVERY, 2 * EVERY, ... a child works on a copy of it and is killed
+(SIGKILL) before its Nth step that touches the home; another child then looks at what is left. One JSON line per kill
+goes to stdout. Forked children share this program's imports, so a hundred kills take seconds.
 """
 
 from __future__ import annotations
@@ -157,14 +157,14 @@ def sync(home: Path, server: KnownServer) -> object:
 
 def main() -> None:
     """Kill, look, report; until a child gets to its end."""
-    scenario, defence, url, public_key, folder = sys.argv[1:]
+    scenario, defence, every, url, public_key, folder = sys.argv[1:]
     root = Path(folder)
     server = KnownServer(url, public_key)
     DEFENCES_OFF[defence]()
     folders.after_each_block = lambda: None  # type: ignore[attr-defined]
     work = {"install": update, "sync": sync}[scenario]
     look = {"install": look_at_install, "sync": sync}[scenario]
-    for number in range(1, ENOUGH):
+    for number in range(int(every), ENOUGH, int(every)):
         home = root / f"home-{number}"
         shutil.copytree(root / "base", home)
 

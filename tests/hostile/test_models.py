@@ -19,7 +19,7 @@ from projectone.errors import ProjectOneError
 from projectone.speech.checkpoint import load_checkpoint
 
 WEIGHTS = "model.safetensors"
-N_DAMAGES = 300
+N_DAMAGES = 10_000 if os.environ.get("PROJECTONE_FULL_HOSTILE") else 2_000
 Spoil = Callable[[Path, bytes], None]
 
 
@@ -112,13 +112,12 @@ def test_control_who_unpickles_runs_them(tmp_path: Path) -> None:
     assert target.is_dir()
 
 
-@pytest.mark.parametrize("n_damages", [N_DAMAGES, pytest.param(10_000, marks=pytest.mark.slow)])
-def test_a_damaged_header_of_weights_is_refused_or_harmless(n_damages: int, sound: Path, tmp_path: Path) -> None:
+def test_a_damaged_header_of_weights_is_refused_or_harmless(sound: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(sound, tmp_path / "model"))
     whole = (sound / WEIGHTS).read_bytes()
     n_header = 8 + int.from_bytes(whole[:8], "little")
     random, n_refused = np.random.default_rng(0), 0
-    for _ in range(n_damages):
+    for _ in range(N_DAMAGES):
         damaged = bytearray(whole)
         for _ in range(int(random.integers(1, 5))):
             damaged[int(random.integers(n_header))] = int(random.integers(256))
@@ -127,4 +126,4 @@ def test_a_damaged_header_of_weights_is_refused_or_harmless(n_damages: int, soun
             load_checkpoint(folder)
         except ProjectOneError:
             n_refused += 1
-    assert n_refused >= 0.9 * n_damages
+    assert n_refused >= 0.9 * N_DAMAGES
