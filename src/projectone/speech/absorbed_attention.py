@@ -19,6 +19,7 @@ import numpy as np
 from projectone.speech import half_blocks
 from projectone.speech.half_blocks import Gradient, as_one, normed_product
 from projectone.speech.kernels import Floats
+from projectone.speech.layers import Linear
 
 
 def suits(x: mx.array, audio: mx.array, norm: nn.LayerNorm, linears: Sequence[nn.Module], n_head: int) -> bool:
@@ -28,7 +29,7 @@ def suits(x: mx.array, audio: mx.array, norm: nn.LayerNorm, linears: Sequence[nn
 
 
 def add_cross_attention(
-    x: mx.array, audio: mx.array, norm: nn.LayerNorm, linears: Sequence[nn.Linear], n_head: int
+    x: mx.array, audio: mx.array, norm: nn.LayerNorm, linears: Sequence[Linear], n_head: int
 ) -> mx.array:
     """``x + out(attention(norm(x), audio))``, every token to every position of the sound.
 

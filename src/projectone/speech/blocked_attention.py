@@ -18,8 +18,8 @@ import numpy as np
 
 from projectone.speech.kernels import Floats
 
-# Numbers in a block of scores; two such blocks fit into the two megabytes of a core. Smaller ones make thin products.
-_BLOCK = 262_144
+# Numbers in a block of scores. Two such blocks stay near a core; smaller ones make thin products, which take longer.
+_BLOCK = 393_216
 # Below this many, going through numpy costs more than it saves.
 _FEWEST_SCORES = 500_000
 # Up to so many exponentials are kept for the gradient: those of one whole window in whisper-base, 80 MB.
@@ -112,20 +112,20 @@ def attended_heads(query: Floats, keys: Floats, values: Floats, out: Floats, *, 
     shape = (*query.shape[:3], keys.shape[2])
     exponentials = np.empty(shape, np.float32) if has_gradient and math.prod(shape) <= _MOST_KEPT else None
     shares, lowered = np.zeros((2, *shape[:3]), np.float32)
-    turned, ones = _turned(keys), np.ones(shape[3], np.float32)
+    # With a one beside each value, the product gathers the sum of a row's exponentials, too.
+    turned, counted = _turned(keys), np.ones((*values.shape[:3], values.shape[3] + 1), np.float32)
+    counted[..., :-1] = values
     for here in _blocks(shape):
         there = here[:2]
         room = None if exponentials is None else exponentials[here]
-        weights = _exponentials(query[here], turned[there], None, room)
         with np.errstate(over="ignore", invalid="ignore"):  # what overflows here is lowered below
-            total = weights @ ones
+            gathered = _exponentials(query[here], turned[there], None, room) @ counted[there]
+        total = gathered[..., -1]
         if not (total.min() > _LEAST_SUM and total.max() < _LARGEST_SUM):
             lowered[here] = (query[here] @ turned[there]).max(axis=-1)
-            weights = _exponentials(query[here], turned[there], lowered[here], room)
-            total = weights @ ones
-        shares[here] = 1 / total
-        gathered = np.matmul(weights, values[there], out=out[here])
-        gathered *= shares[here][..., None]
+            gathered = _exponentials(query[here], turned[there], lowered[here], room) @ counted[there]
+        shares[here] = 1 / gathered[..., -1]
+        np.multiply(gathered[..., :-1], shares[here][..., None], out=out[here])
     return Kept(shares, lowered if lowered.any() else None, exponentials, turned)
 
 
@@ -150,14 +150,19 @@ def attended_slopes(
     scaled = np.multiply(cotangent, kept.shares[..., None], out=given[..., :-1])
     given[..., -1] = -np.einsum("bhtw,bhtw->bht", scaled, out)
     turned_values = _turned(values, n_more=1)
+    # Where a head comes in several blocks, their products are summed in one piece: sums in places apart take long.
+    sums = np.empty((2, 1, *keys.shape[2:]), np.float32) if shape[2] * shape[3] > _BLOCK else None
     for here in _blocks(shape):
         there, is_first = here[:2], here[2].start == 0
+        of_keys, of_values = (keys_slope[there], values_slope[there]) if sums is None else sums
         weights = kept.exponentials_of(here, query)
         slope = given[here] @ turned_values[there]
         slope *= weights
         np.matmul(slope, keys[there], out=query_slope[here])
-        _add_product(weights.swapaxes(1, 2), scaled[here], values_slope[there], is_first=is_first)
-        _add_product(slope.swapaxes(1, 2), query[here], keys_slope[there], is_first=is_first)
+        _add_product(weights.swapaxes(1, 2), scaled[here], of_values, is_first=is_first)
+        _add_product(slope.swapaxes(1, 2), query[here], of_keys, is_first=is_first)
+        if sums is not None and here[2].stop >= shape[2]:
+            keys_slope[there], values_slope[there] = sums
 
 
 def _heads_of(arrays: tuple[mx.array, ...], n_head: int) -> list[Floats]:

@@ -16,6 +16,7 @@ import numpy as np
 from projectone.speech import kernels
 from projectone.speech.blocked_attention import attended_heads, attended_slopes, heads
 from projectone.speech.kernels import Floats
+from projectone.speech.layers import Linear
 
 # Below this many numbers, going through numpy costs more than it saves.
 _SMALLEST_SIZE = 65_536
@@ -27,12 +28,12 @@ Gradient = Callable[[Floats], list[Floats]]
 def suits(x: mx.array, norm: nn.LayerNorm, linears: Sequence[nn.Module]) -> bool:
     """Whether these can be one operation: on a CPU, in float32, large enough, without adapters, all of it trained."""
     is_large = x.size >= _SMALLEST_SIZE and mx.default_device().type == mx.cpu
-    if not is_large or not all(type(linear) is nn.Linear and linear.trainable_parameters() for linear in linears):
+    if not is_large or not all(type(linear) is Linear and linear.trainable_parameters() for linear in linears):
         return False
     return all(weight.dtype == mx.float32 for weight in (x, norm.weight, *(linear.weight for linear in linears)))
 
 
-def add_attention(x: mx.array, norm: nn.LayerNorm, linears: Sequence[nn.Linear], n_head: int) -> mx.array:
+def add_attention(x: mx.array, norm: nn.LayerNorm, linears: Sequence[Linear], n_head: int) -> mx.array:
     """``x + out(attention(norm(x)))``, every position to every one.
 
     Args:
@@ -85,7 +86,7 @@ def add_attention(x: mx.array, norm: nn.LayerNorm, linears: Sequence[nn.Linear],
     return as_one(forward)(x, *biased, out.weight, out.bias)
 
 
-def add_mlp(x: mx.array, norm: nn.LayerNorm, linears: Sequence[nn.Linear]) -> mx.array:
+def add_mlp(x: mx.array, norm: nn.LayerNorm, linears: Sequence[Linear]) -> mx.array:
     """``x + second(gelu(first(norm(x))))``.
 
     Args:

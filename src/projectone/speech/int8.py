@@ -17,17 +17,10 @@ import numpy as np
 from projectone.speech.checkpoint import WhisperCheckpoint, load_checkpoint
 from projectone.speech.int8_products import Codes, product, quantise_rows
 from projectone.speech.kernels import Floats
+from projectone.speech.layers import Conv1d, LayerNorm
 from projectone.speech.numpy_layers import has_plain_layers, view
 from projectone.speech.onnx_graphs import Graph, Session
-from projectone.speech.whisper import (
-    AudioEncoder,
-    Conv1d,
-    LayerNorm,
-    MultiHeadAttention,
-    ResidualAttentionBlock,
-    TextDecoder,
-    Whisper,
-)
+from projectone.speech.whisper import AudioEncoder, MultiHeadAttention, ResidualAttentionBlock, TextDecoder, Whisper
 
 Numerics = Literal["float32", "int8"]
 

@@ -12,10 +12,9 @@ import mlx.core as mx
 import mlx.nn as nn
 import numpy as np
 
-from projectone.speech import kernels
+from projectone.speech import kernels, layers
 from projectone.speech.kernels import Floats
 from projectone.speech.thin_products import PackedWeight, thin_product
-from projectone.speech.whisper import Conv1d, LayerNorm
 
 
 class Linear:
@@ -26,7 +25,7 @@ class Linear:
         n_rows: Lay a copy of the matrix out for so many rows at a time, because there will be many products of them.
     """
 
-    def __init__(self, linear: nn.Linear, *, n_rows: int | None = None) -> None:
+    def __init__(self, linear: layers.Linear, *, n_rows: int | None = None) -> None:
         weight = view(linear.weight)
         self._product = partial(thin_product, weight=weight) if n_rows is None else PackedWeight(weight, n_rows).product
         self._bias = view(linear.bias) if "bias" in linear else None
@@ -42,7 +41,7 @@ class Linear:
 class Norm:
     """Layer normalisation of (rows, state)."""
 
-    def __init__(self, norm: LayerNorm) -> None:
+    def __init__(self, norm: layers.LayerNorm) -> None:
         self._weight, self._bias, self._eps = view(norm.weight), view(norm.bias), norm.eps
 
     def __call__(self, x: Floats) -> Floats:
@@ -56,7 +55,7 @@ class Norm:
 class Convolution:
     """A convolution of width 3 with a zero on either side, as one product: (frames, in) to (steps, out)."""
 
-    def __init__(self, convolution: Conv1d, *, stride: int) -> None:
+    def __init__(self, convolution: layers.Conv1d, *, stride: int) -> None:
         weight = view(convolution.weight)
         self._weight = np.ascontiguousarray(weight.reshape(weight.shape[0], -1).T)
         self._bias, self._stride = view(convolution.bias), stride
@@ -93,6 +92,6 @@ def is_plain(module: nn.Module) -> bool:
 
 def has_plain_layers(module: nn.Module) -> bool:
     """Whether all layers are Whisper's own, in float32: no adapter, nothing quantised by mlx."""
-    layers = [layer for _, layer in module.named_modules() if not layer.children()]
-    plain = (nn.Linear, nn.Embedding, LayerNorm, Conv1d)
-    return all(type(layer) in plain and layer.weight.dtype == mx.float32 for layer in layers)
+    found = [layer for _, layer in module.named_modules() if not layer.children()]
+    plain = (nn.Embedding, layers.LayerNorm, layers.Linear, layers.Conv1d)
+    return all(type(layer) in plain and layer.weight.dtype == mx.float32 for layer in found)

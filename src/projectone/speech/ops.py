@@ -151,6 +151,32 @@ def layer_norm(x: mx.array, weight: mx.array, bias: mx.array, eps: float) -> mx.
     return mx.fast.layer_norm(x, weight, bias, eps)
 
 
+def _affine(x: mx.array, weight: mx.array, *bias: mx.array) -> mx.array:
+    return mx.addmm(bias[0], x, weight.T) if bias else x @ weight.T
+
+
+def _affine_gradient(primals: tuple[mx.array, ...], cotangent: mx.array, _output: mx.array) -> tuple[mx.array, ...]:
+    x, weight, *bias = primals
+    rows, slopes = x.reshape(-1, x.shape[-1]), cotangent.reshape(-1, cotangent.shape[-1])
+    made = (cotangent @ weight, slopes.T @ rows)
+    return (*made, slopes.sum(axis=0)) if bias else made
+
+
+_laid_affine = mx.custom_function(_affine)
+_laid_affine.vjp(_affine_gradient)
+
+
+def linear(x: mx.array, weight: mx.array, bias: mx.array | None = None) -> mx.array:
+    """``x @ weight.T + bias``, (..., in) to (..., out).
+
+    mlx gives the gradient of ``weight`` by way of ``weight.T``, turned; to turn it back takes a CPU as long as a tenth
+    of the update. Here it comes out as the weight lies.
+    """
+    given = (x, weight) if bias is None else (x, weight, bias)
+    made: mx.array = (_laid_affine if goes_through_numpy(weight) else _affine)(*given)
+    return made
+
+
 def conv1d(x: mx.array, weight: mx.array, bias: mx.array, *, stride: int) -> mx.array:
     """A convolution of width 3 with one zero of padding on either side, as matrix products.
 
@@ -177,4 +203,4 @@ def conv1d(x: mx.array, weight: mx.array, bias: mx.array, *, stride: int) -> mx.
         pairs = padded.reshape(padded.shape[0], n_steps + 1, 2 * n_in)
         taps = [pairs[:, :n_steps], pairs[:, 1:, :n_in]]
     windows = mx.concatenate(taps, axis=-1)
-    return mx.addmm(bias, windows, weight.reshape(n_out, 3 * n_in).T)
+    return linear(windows, weight.reshape(n_out, 3 * n_in), bias)

@@ -10,6 +10,7 @@ import mlx.nn as nn
 import numpy as np
 
 from projectone.speech import absorbed_attention, blocked_attention, half_blocks, ops, tied_embedding
+from projectone.speech.layers import Conv1d, LayerNorm, Linear
 
 # Keys and values of one attention: (batch, positions, state) each.
 KeyValues = tuple[mx.array, mx.array]
@@ -65,32 +66,16 @@ def sinusoids(length: int, channels: int, *, max_timescale: float = 10_000.0) ->
     return mx.array(np.concatenate([np.sin(angles), np.cos(angles)], axis=1).astype(np.float32))
 
 
-class LayerNorm(nn.LayerNorm):
-    """`nn.LayerNorm` with the arithmetic of `ops`."""
-
-    def __call__(self, x: mx.array) -> mx.array:
-        """Same shape as `x`."""
-        return ops.layer_norm(x, self.weight, self.bias, self.eps)
-
-
-class Conv1d(nn.Conv1d):
-    """`nn.Conv1d` of width 3 and padding 1 with the arithmetic of `ops`; weights (out, width, in)."""
-
-    def __call__(self, x: mx.array) -> mx.array:
-        """(batch, frames, in) to (batch, steps, out)."""
-        return ops.conv1d(x, self.weight, self.bias, stride=self.stride)
-
-
 class MultiHeadAttention(nn.Module):
     """Attention of Whisper: the key projection has no bias."""
 
     def __init__(self, n_state: int, n_head: int) -> None:
         super().__init__()
         self.n_head = n_head
-        self.query = nn.Linear(n_state, n_state)
-        self.key = nn.Linear(n_state, n_state, bias=False)
-        self.value = nn.Linear(n_state, n_state)
-        self.out = nn.Linear(n_state, n_state)
+        self.query = Linear(n_state, n_state)
+        self.key = Linear(n_state, n_state, bias=False)
+        self.value = Linear(n_state, n_state)
+        self.out = Linear(n_state, n_state)
 
     def __call__(
         self,
@@ -148,8 +133,8 @@ class ResidualAttentionBlock(nn.Module):
         if cross_attention:
             self.cross_attn = MultiHeadAttention(n_state, n_head)
             self.cross_attn_ln = LayerNorm(n_state)
-        self.mlp1 = nn.Linear(n_state, 4 * n_state)
-        self.mlp2 = nn.Linear(4 * n_state, n_state)
+        self.mlp1 = Linear(n_state, 4 * n_state)
+        self.mlp2 = Linear(4 * n_state, n_state)
         self.mlp_ln = LayerNorm(n_state)
 
     def __call__(

@@ -76,6 +76,27 @@ def test_layer_norm_has_the_values_and_gradients_of_its_plain_form() -> None:
         np.testing.assert_allclose(np.array(our_gradient), np.array(gradient), rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.parametrize("shape", [(7, 6), (90, 130)])
+@pytest.mark.parametrize("has_bias", [True, False])
+def test_a_linear_layer_has_the_gradients_of_its_plain_form_laid_as_its_weights(
+    shape: tuple[int, int], has_bias: bool
+) -> None:
+    weight, x, along = _both(20, shape, 0.3), _both(21, (2, 5, shape[1]), 1.0), _both(22, (2, 5, shape[0]), 1.0)
+    given = (x, weight, _both(23, shape[:1], 1.0)) if has_bias else (x, weight)
+
+    def plain(x: mx.array, weight: mx.array, bias: mx.array | float = 0.0) -> mx.array:
+        return ((x @ weight.T + bias) * along).sum()
+
+    def fast(*given: mx.array) -> mx.array:
+        return (ops.linear(*given) * along).sum()
+
+    places = tuple(range(len(given)))
+    expected, slopes = (mx.grad(function, argnums=places)(*given) for function in (plain, fast))
+    for slope, other in zip(slopes, expected, strict=True):
+        np.testing.assert_allclose(np.array(slope), np.array(other), atol=1e-5)
+    assert weight.size < ops.SMALLEST_SIZE or np.asarray(slopes[1]).flags.c_contiguous
+
+
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("n_frames", [1, 2, 9, 16])
 def test_convolution_equals_the_convolution_of_mlx(stride: int, n_frames: int) -> None:
