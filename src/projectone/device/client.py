@@ -301,7 +301,7 @@ class DeviceClient:
         for line in self._rooms.lines.values():
             line.reporter.report()
         self.quality.report()
-        if report.problem is None:
+        if report.problem is None and (report.sent or report.notices):  # who sends nothing is not heard of
             self._rooms.history.look()
         return report
 

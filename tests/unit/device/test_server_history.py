@@ -143,11 +143,15 @@ def test_a_device_looks_when_it_sends_and_says_it_in_its_status(
     log.entries = [hashlib.sha256(bytes([number])).digest() for number in range(4)]
     log.sign(NOW)
     client.sync()
+    assert server.requests == [], "who sends nothing is not heard of"
+    client.grant("corrections", "cli")
+    client.sync()
     assert client.status().history.n_entries == 4
     log.entries = edited(log.entries)
     log.sign(NOW)
     later = datetime.now(UTC) + timedelta(hours=2)
     monkeypatch.setattr(client._rooms.history, "_clock", lambda: later)
+    client.withdraw("corrections")
     client.sync()
     result = COMMANDS["status"].execute(client, argparse.Namespace())
     assert result.facts["audit_log"]["state"] == "rewritten"
