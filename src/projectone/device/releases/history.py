@@ -1,7 +1,8 @@
 """What this device saw of the server's audit log: the newest signed checkpoint, and whether each began as the last one.
 
-Asked for without a name, once an hour at most, when something was sent: who sends nothing is not heard of. A server whose log only grew can always show it;
-one that wrote it anew cannot, unless it shows everybody a log of their own. What it had signed stays here for that.
+Asked for without a name, once an hour at most, when something was sent: who sends nothing is not heard of. A server
+whose log only grew can always show it; one that wrote it anew cannot, unless it shows everybody a log of their own.
+What it had signed stays here for that.
 """
 
 from __future__ import annotations
