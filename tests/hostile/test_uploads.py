@@ -1,10 +1,12 @@
 """Uploads against a hostile world: replays, forgeries, damage, stolen keys, races; each with the defence switched off.
 
-The full figures run with the tests marked `slow`, smaller ones on every push.
+The full figures run with the tests marked `slow`, smaller ones on every push; those of T4 and T12 with
+`PROJECTONE_FULL_HOSTILE=1`.
 """
 
 from __future__ import annotations
 
+import os
 import random
 import sys
 import threading
@@ -38,6 +40,7 @@ NO_LIMITS = QuotaLimits(
     device=10**6, address=10**6, total=10**6, failed_enrolments=10**6, new_devices=10**6, open_requests=10**6
 )
 slow = pytest.mark.slow
+N_CONTENTS, N_RACES = (1000, 500) if os.environ.get("PROJECTONE_FULL_HOSTILE") else (300, 150)
 
 
 @pytest.fixture(scope="module")
@@ -147,7 +150,7 @@ def hold_one_id_to_one_content(server: Opened, ada: Caller, n_cases: int) -> lis
     return found
 
 
-@pytest.mark.parametrize("n_cases", [100, pytest.param(1000, marks=slow)])
+@pytest.mark.parametrize("n_cases", [100, pytest.param(N_CONTENTS, marks=slow)])
 def test_one_id_never_gets_another_content(n_cases: int, server: Opened, ada: Caller) -> None:
     found = hold_one_id_to_one_content(server, ada, n_cases)
     assert set(found) == {409}
@@ -391,7 +394,7 @@ def race(server: Opened, number: int) -> tuple[bool, str | None]:
     return stored, states[0] if states else None
 
 
-@pytest.mark.parametrize("n_races", [40, pytest.param(500, marks=slow)])
+@pytest.mark.parametrize("n_races", [40, pytest.param(N_RACES, marks=slow)])
 def test_nothing_is_stored_after_its_consent_was_withdrawn(n_races: int, server: Opened) -> None:
     before = server.orphans()
     found = [race(server, number) for number in range(n_races)]
