@@ -112,6 +112,14 @@ class ReleaseSettings:
         number(float, 1e-6, 0.5),
         default=0.01,
     )
+    rollout_reports: int = setting(
+        "ROLLOUT_REPORTS",
+        "So many devices with a release must have said how it does in use before a stage of more than 5 % opens by "
+        "itself (`rollout advance` opens it all the same); 0: its time is enough. docs/rollout.md says how many show "
+        "what; more than 5 % of the devices that report is a wait for a person",
+        number(int, 0, 10_000_000),
+        default=0,
+    )
     gate_without: tuple[str, ...] = setting(
         "GATE_WITHOUT",
         "Checks that the gate leaves out, by their names in docs/gate.md with commas between them, such as "

@@ -6,7 +6,7 @@ A person's word is a row. The worker shows it to devices; so a page needs no key
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final, Literal
 
@@ -16,11 +16,14 @@ from projectone.errors import DataError
 from projectone.server.database import Engine
 from projectone.server.delivery.ledger import Ledger
 from projectone.server.delivery.rollouts import Rollout, Rollouts
-from projectone.server.monitoring.evidence import Finding, Judgement, Limits, judge, least_devices
+from projectone.server.monitoring.evidence import Finding, Judgement, Limits, judge, least_devices, least_factor
 from projectone.server.monitoring.reports import HealthReports, Reported
 
 Turning = Literal["pause", "resume", "advance", "halt"]
 TURNINGS: Final[tuple[Turning, ...]] = ("pause", "resume", "advance", "halt")
+
+EARLY_BUCKETS: Final = N_BUCKETS // 20
+"""Up to this share, five percent, a release is tried; what opens beyond it may have to wait for reports."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,45 @@ class Look:
     rollout: Rollout
     reported: Reported
     judgement: Judgement
+    least_reports: int = 0
+
+    @property
+    def n_in_use(self) -> int:
+        """Devices with the release that have said how it does in use."""
+        return next((item.treated.total for item in self.judgement.findings if item.metric == "empty"), 0)
+
+    @property
+    def lacks_reports(self) -> int:
+        """How many more of those it takes until the next stage opens by itself."""
+        if self.next_stage is None:
+            return 0
+        widens = self.rollout.plan.stages[self.rollout.stage + 1].max_buckets > EARLY_BUCKETS
+        return max(0, self.least_reports - self.n_in_use) if widens else 0
+
+    @property
+    def next_shown(self) -> str | None:
+        """The next stage in words: its share, when, and what it waits for."""
+        if self.next_stage is None:
+            return None
+        percent, opens_at = self.next_stage
+        waits = f" and not before {self.lacks_reports} more devices have said how it does" if self.lacks_reports else ""
+        return f"{percent:g} %, {opens_at:%Y-%m-%d %H:%M} UTC at the earliest{waits}"
+
+    @property
+    def sees(self) -> dict[float, float | None]:
+        """By the share of devices that fail usually: how many times as many would have stopped it by now, about."""
+        return {usual: least_factor(usual, self.n_in_use) for usual in (0.01, 0.1)}
+
+    @property
+    def sees_shown(self) -> str:
+        """The same for people."""
+        if not self.n_in_use:
+            return "nobody who has it has said yet how it does in use"
+        parts = [
+            f"{f'{factor:g} times as much' if factor else 'nothing'} of what fails on {usual:.0%} of devices"
+            for usual, factor in self.sees.items()
+        ]
+        return f"{self.n_in_use} devices in use show {' and '.join(parts)}; milder harm not yet"
 
     @property
     def caution(self) -> str:
@@ -63,6 +105,7 @@ class RolloutDesk:
         *,
         channel: str,
         limits: Limits | None = None,
+        least_reports: int = 0,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         """Join rows and reports.
@@ -72,12 +115,14 @@ class RolloutDesk:
             ledger: What is released.
             channel: Which channel is looked after.
             limits: When a release is stopped.
+            least_reports: Devices that must have said how it does in use before more than five percent are asked.
             clock: Now, with its zone.
         """
         self.rollouts = Rollouts(engine)
         self.health = HealthReports(engine)
         self.channel = channel
         self.limits = limits or Limits()
+        self.least_reports = least_reports
         self._ledger = ledger
         self._clock = clock
 
@@ -94,7 +139,7 @@ class RolloutDesk:
         first = self.limits.brake[1]
         reported = self.health.of(self.channel, manifest.seq, after=rollout.judged_up_to, now=now, first=first)
         judgement = judge(reported.strata, early_crash_loops=reported.early_crash_loops, limits=self.limits)
-        return Look(manifest, rollout, reported, judgement)
+        return Look(manifest, rollout, reported, judgement, self.least_reports)
 
     def turn(self, turning: Turning, *, by: str) -> Look:
         """Do what a person decided.
@@ -112,7 +157,7 @@ class RolloutDesk:
             "advance": lambda: rollouts.advance(rollout, by=by, now=now),
             "halt": lambda: rollouts.halt(rollout, "person", by=by, now=now),
         }
-        return Look(found.manifest, turns[turning](), found.reported, found.judgement)
+        return replace(found, rollout=turns[turning]())
 
 
 def plan_of(manifest: ReleaseManifest) -> RolloutPlan:

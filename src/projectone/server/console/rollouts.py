@@ -66,6 +66,7 @@ class Panel:
     n_canary: int
     rows: tuple[Row, ...]
     worse_here: str | None
+    sees: str
     caution: str
     is_told: bool
     turns: tuple[Turning, ...]
@@ -75,7 +76,6 @@ def panel_of(found: Look, role: Role) -> Panel:
     """The page's contents, with the buttons of a role."""
     rollout, devices = found.rollout, found.reported.devices
     turns = TURNS_OF_STATUS[rollout.status]
-    after = found.next_stage
     return Panel(
         version=found.manifest.version,
         seq=found.manifest.seq,
@@ -83,7 +83,7 @@ def panel_of(found: Look, role: Role) -> Panel:
         reason=rollout.reason,
         share=share_shown(rollout),
         since=f"{rollout.stage_began_at:%Y-%m-%d %H:%M} UTC",
-        next_stage=None if after is None else f"{after[0]:g} %, {after[1]:%Y-%m-%d %H:%M} UTC at the earliest",
+        next_stage=found.next_shown,
         stages=tuple(
             (f"{percent_of(stage.max_buckets):g} %" if stage.max_buckets else "who asks", place <= rollout.stage)
             for place, stage in enumerate(rollout.plan.stages)
@@ -93,6 +93,7 @@ def panel_of(found: Look, role: Role) -> Panel:
         n_canary=devices.get("canary", 0),
         rows=tuple(_row(finding) for finding in found.judgement.findings),
         worse_here=_side(found.reported.worse_here) if found.reported.worse_here.total else None,
+        sees=found.sees_shown[:1].upper() + found.sees_shown[1:],
         caution=found.caution,
         is_told=rollout.told == rollout.state.to_bytes().decode(),
         turns=tuple(turn for turn in turns if may_turn(role, turn)),

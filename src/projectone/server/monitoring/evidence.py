@@ -171,6 +171,21 @@ def least_devices(base_rate: float, factor: float, limits: Limits | None = None)
     return None
 
 
+def least_factor(base_rate: float, n_devices: int, limits: Limits | None = None) -> float | None:
+    """How many times as many failures this many devices with the release show, about, beside ten times as many others.
+
+    Shown in half of all cases, to the nearest half above; None if not even a failure of every device were shown.
+    """
+    threshold = (limits or Limits()).threshold
+    control = Tally(round(10 * n_devices * base_rate), 10 * n_devices)
+    halves = 3
+    while (harmful := base_rate * halves / 2) <= 1:
+        if log_harm(Tally(round(n_devices * harmful), n_devices), control) >= threshold:
+            return halves / 2
+        halves += 1
+    return None
+
+
 def _finding(metric: Metric, arms: tuple[Arms, ...], limits: Limits) -> Finding:
     treated = sum((arm.treated for arm in arms), NOBODY)
     control = sum((arm.control for arm in arms), NOBODY)

@@ -139,7 +139,14 @@ def console_services(
 
 def _rollout_desk(settings: ServerSettings, engine: Engine, clock: Callable[[], datetime]) -> RolloutDesk:
     limits = Limits(alpha=settings.rollout_alpha)
-    return RolloutDesk(engine, Ledger(engine), channel=settings.channel, limits=limits, clock=clock)
+    return RolloutDesk(
+        engine,
+        Ledger(engine),
+        channel=settings.channel,
+        limits=limits,
+        least_reports=settings.rollout_reports,
+        clock=clock,
+    )
 
 
 def _provider_of(settings: ServerSettings, own_url: str, clock: Callable[[], datetime]) -> Provider | None:

@@ -160,6 +160,9 @@ def _facts(found: Look | None) -> dict[str, Any]:
         "devices": dict(found.reported.devices),
         "worse_here": _tally(found.reported.worse_here),
         "metrics": {finding.metric: _metric(finding) for finding in found.judgement.findings},
+        "lacks_reports": found.lacks_reports,
+        "in_use": found.n_in_use,
+        "sees": {f"{usual:g}": factor for usual, factor in found.sees.items()},
         "finds": {"harm_x2_at_1_percent": least_devices(0.01, 2), "harm_x5_at_1_percent": least_devices(0.01, 5)},
     }
 
@@ -187,9 +190,8 @@ def _text(found: Look | None) -> str:
         f"status      {rollout.status}" + (f": {rollout.reason}" if rollout.reason else ""),
         f"open to     {share_shown(rollout)}, since {rollout.stage_began_at:%Y-%m-%d %H:%M} UTC",
     ]
-    if found.next_stage is not None:
-        percent, opens_at = found.next_stage
-        lines.append(f"next        {percent:g} %, {opens_at:%Y-%m-%d %H:%M} UTC at the earliest")
+    if found.next_shown is not None:
+        lines.append(f"next        {found.next_shown}")
     devices = found.reported.devices
     lines.append(
         f"reports     {devices.get('treated', 0)} devices with it, {devices.get('control', 0)} without, "
@@ -199,5 +201,5 @@ def _text(found: Look | None) -> str:
     own = found.reported.worse_here
     if own.total:
         lines.append(f"  kept the model before, which hears their own recordings better: {own.failures} of {own.total}")
-    lines.append(f"caution     {found.caution}")
+    lines += [f"sees        {found.sees_shown}", f"caution     {found.caution}"]
     return "\n".join(lines)

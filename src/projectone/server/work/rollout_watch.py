@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from threading import Event, Thread
 from typing import Final
@@ -47,6 +48,7 @@ class RolloutWatch:
         notify: Callable[[Message], object],
         tickets: Tickets,
         limits: Limits | None = None,
+        least_reports: int = 0,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         """Join rows and reports.
@@ -59,9 +61,12 @@ class RolloutWatch:
             notify: Tells a human.
             tickets: Who had one is forgotten with the release.
             limits: When to stop a release.
+            least_reports: Devices that must have said how it does in use before more than five percent are asked.
             clock: Now, with its zone.
         """
-        self.desk = RolloutDesk(engine, ledger, channel=channel, limits=limits, clock=clock)
+        self.desk = RolloutDesk(
+            engine, ledger, channel=channel, limits=limits, least_reports=least_reports, clock=clock
+        )
         self._show = show
         self._notify = notify
         self._tickets = tickets
@@ -82,14 +87,14 @@ class RolloutWatch:
         try:
             if reason is not None and rollout.status in ("running", "paused", "done"):
                 rollout = self.desk.rollouts.halt(rollout, reason, now=now)
-            elif rollout.is_due(now):
+            elif rollout.is_due(now) and not found.lacks_reports:
                 rollout = self.desk.rollouts.advance(rollout, now=now)
         except DataError:  # somebody else was quicker: the next look sees what they did
             return self.desk.read()
         if rollout.reason in STOPPED_BY_REPORTS and rollout.told != rollout.state.to_bytes().decode():
             self._notify(_stopped(found))  # before devices are told: a crash in between says it once more, not never
         self.tell(rollout)
-        return Look(found.manifest, rollout, found.reported, found.judgement)
+        return replace(found, rollout=rollout)
 
     def tell(self, rollout: Rollout) -> None:
         """Show devices what a row says, if they were told something else before.
@@ -150,6 +155,7 @@ def open_watch(
         notify=notify,
         tickets=Tickets(engine, TicketKeys(settings.keys_folder / FOLDER)),
         limits=Limits(alpha=settings.rollout_alpha),
+        least_reports=settings.rollout_reports,
     )
 
 

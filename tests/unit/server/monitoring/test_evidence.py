@@ -14,6 +14,7 @@ from projectone.server.monitoring.evidence import (
     Tally,
     judge,
     least_devices,
+    least_factor,
     log_evidence,
     log_harm,
     log_likelihood_ratio,
@@ -140,6 +141,32 @@ def test_small_fleets_are_told_what_they_cannot_see() -> None:
     assert many is not None
     assert 100 < few < 500 < 1_500 < many < 4_000
     assert least_devices(0.00001, 1.1) is None
+
+
+@pytest.mark.parametrize(
+    ("usual", "factor", "devices", "low", "high"),
+    [
+        (0.01, 2, 500, 0.0, 0.1),  # five percent of ten thousand devices: the mildest harm is not seen there
+        (0.01, 2, 2_500, 0.5, 0.75),
+        (0.01, 5, 500, 0.85, 1.0),
+        (0.1, 2, 500, 0.7, 0.9),
+    ],
+)
+def test_so_often_is_harm_found_by_so_many_devices(
+    usual: float, factor: float, devices: int, low: float, high: float
+) -> None:
+    fleet = Fleet(control_rate=usual, treated_rate=usual * factor, n_looks=devices // 20, per_look=20, controls=10)
+    paths = log_evidence_paths(*failures(fleet, 400, np.random.default_rng(4)))
+    found = float((first_stop(paths, Limits().threshold) >= 0).mean())
+    assert low <= found <= high
+
+
+def test_the_least_harm_that_so_many_show_is_the_harm_for_which_so_many_are_needed() -> None:
+    assert least_factor(0.01, 500) == 3.5
+    assert least_factor(0.1, 500) == 2.0
+    assert least_factor(0.01, least_devices(0.01, 5) or 0) == 5.0
+    assert least_factor(0.01, 5) is None or (least_factor(0.01, 5) or 0) > 20
+    assert least_factor(0.5, 1) is None
 
 
 def test_an_interval_holds_the_rate() -> None:

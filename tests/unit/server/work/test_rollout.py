@@ -98,7 +98,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
     engine.dispose()
 
 
-def open_site(engine: Engine, folder: Path, channel: str = "stable") -> Site:
+def open_site(engine: Engine, folder: Path, channel: str = "stable", least_reports: int = 0) -> Site:
     ledger = Ledger(engine)
 
     def show(channel: str, content: bytes) -> None:
@@ -113,6 +113,7 @@ def open_site(engine: Engine, folder: Path, channel: str = "stable") -> Site:
         show=show,
         notify=lambda message: made.messages.append(message),
         tickets=Tickets(engine, TicketKeys(folder / "tickets")),
+        least_reports=least_reports,
         clock=lambda: made.now,
     )
     made = Site(engine, ledger, watch, channel=channel)
@@ -181,6 +182,41 @@ def test_a_model_that_hears_less_is_stopped_by_the_comparison(site: Site) -> Non
         "empty: 20 of 50 with it (27.6% to 53.8%), 2 of 100 without (0.6% to 7.0%); evidence of harm"
     )
     assert "Go back to the model before" in site.messages[-1].body
+
+
+def test_no_more_than_five_percent_are_asked_before_enough_devices_have_said_how_it_does(tmp_path: Path) -> None:
+    engine = open_engine(f"sqlite:///{tmp_path}/rows.sqlite")
+    upgrade_database(engine)
+    site = open_site(engine, tmp_path, least_reports=40)
+    site.release()
+    site.later(4)
+    assert site.later(24).buckets == 500  # up to five percent, time alone opens a stage
+    used: dict[str, Any] = {"phase": "used", "speeds": (0, 9, 0, 0, 0, 0)}
+    site.report(500, "control", **used)
+    site.report(30, **used)
+    site.report(100, phase="tried")  # installed, and nothing said of its use
+    assert site.later(25).buckets == 500
+    found = site.watch.desk.read()
+    assert found is not None
+    assert found.next_shown is not None
+    assert found.next_shown.endswith("at the earliest and not before 10 more devices have said how it does")
+    assert found.sees_shown.startswith("30 devices in use show ")
+    site.report(10, **used)
+    assert site.later(0).buckets == 2_500
+    engine.dispose()
+
+
+def test_a_person_opens_a_stage_that_waits_for_reports(tmp_path: Path) -> None:
+    engine = open_engine(f"sqlite:///{tmp_path}/rows.sqlite")
+    upgrade_database(engine)
+    site = open_site(engine, tmp_path, least_reports=40)
+    site.release()
+    for hours in (4, 24, 100):
+        assert site.later(hours).buckets <= 500
+    opened = site.watch.desk.turn("advance", by="ada")
+    assert opened.rollout.state.buckets == 2_500
+    assert site.later(100).buckets == 2_500
+    engine.dispose()
 
 
 def test_who_takes_the_release_and_is_never_heard_of_again_has_failed(site: Site) -> None:
