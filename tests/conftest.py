@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import resource
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,6 +26,7 @@ settings.load_profile("projectone")
 # What the Hub's client waits for an answer, which is ten seconds otherwise; it reads this once, when it is imported.
 _PATIENCE = {"HF_HUB_ETAG_TIMEOUT": "120", "HF_HUB_DOWNLOAD_TIMEOUT": "120"}
 os.environ.update(_PATIENCE)
+_LIMITS = (resource.RLIMIT_CPU, resource.RLIMIT_FSIZE, resource.RLIMIT_AS)
 _LOOPBACK = ("127.", "::1", "localhost", "0.0.0.0")
 
 
@@ -83,6 +85,14 @@ def _own_world(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
         monkeypatch.setenv(name, seconds)
     random.seed(0)
     np.random.seed(0)
+
+
+@pytest.fixture(autouse=True)
+def _no_limit_stays() -> Iterator[None]:
+    """What limits a process is for a process of its own: the kernel would end this one in the midst of another test."""
+    limits = [resource.getrlimit(kind) for kind in _LIMITS]
+    yield
+    assert [resource.getrlimit(kind) for kind in _LIMITS] == limits, "a test limited the process that runs the tests"
 
 
 @pytest.fixture(scope="session")

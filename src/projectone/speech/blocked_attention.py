@@ -24,6 +24,8 @@ _BLOCK = 393_216
 _FEWEST_SCORES = 500_000
 # Up to so many exponentials are kept for the gradient: those of one whole window in whisper-base, 80 MB.
 _MOST_KEPT = 20_000_000
+# Bytes: rows that lie multiples of this apart share few places of a core's first cache, so columns are read slowly.
+_NEAR_MISS = 2048
 # A row's sum of exponentials in this range has neither overflowed nor lost anything, whatever its highest score.
 _LEAST_SUM, _LARGEST_SUM = 1e-20, 1e30
 
@@ -172,8 +174,10 @@ def _heads_of(arrays: tuple[mx.array, ...], n_head: int) -> list[Floats]:
 def _turned(x: Floats, n_more: int = 0) -> Floats:
     """(batch, heads, positions, width) to (batch, heads, width, positions) in one piece, and so many rows of ones."""
     batch, n_head, n_positions, width = x.shape
-    made = np.ones((batch, n_head, width + n_more, n_positions), np.float32)
-    made[:, :, :width] = x.swapaxes(2, 3)
+    if x.strides[2] % _NEAR_MISS == 0:
+        x = np.ascontiguousarray(x)
+    made = np.empty((batch, n_head, width + n_more, n_positions), np.float32)
+    made[:, :, :width], made[:, :, width:] = x.swapaxes(2, 3), 1
     return made
 
 

@@ -9,7 +9,7 @@ import mlx.core as mx
 import mlx.nn as nn
 import numpy as np
 
-from projectone.speech import absorbed_attention, blocked_attention, half_blocks, ops, tied_embedding
+from projectone.speech import absorbed_attention, blocked_attention, cross_attention, half_blocks, ops, tied_embedding
 from projectone.speech.layers import Conv1d, LayerNorm, Linear
 
 # Keys and values of one attention: (batch, positions, state) each.
@@ -174,6 +174,8 @@ class ResidualAttentionBlock(nn.Module):
         linears = [cross.query, cross.key, cross.value, cross.out]
         if absorbed_attention.suits(x, xa, self.cross_attn_ln, linears, cross.n_head):
             x = absorbed_attention.add_cross_attention(x, xa, self.cross_attn_ln, linears, cross.n_head)
+        elif cross_attention.suits(x, xa, self.cross_attn_ln, linears):
+            x = cross_attention.add_cross_attention(x, xa, self.cross_attn_ln, linears, cross.n_head)
         else:
             x = x + cross(self.cross_attn_ln(x), xa)[0]
         return self._add_mlp(x)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from mlx.utils import tree_flatten, tree_unflatten
 
-from projectone.speech import absorbed_attention, half_blocks
+from projectone.speech import absorbed_attention, blocked_attention, cross_attention, half_blocks
 from projectone.speech.whisper import ResidualAttentionBlock
 
 N_STATE, N_HEAD = 48, 3
@@ -57,6 +57,31 @@ def test_values_and_every_gradient_are_those_of_the_plain_form(
     assert ours.keys() == plain.keys()
     for name, slope in plain.items():
         # Sums of some hundred products of float32, in two orders; the key's slope cancels most of what is added.
+        np.testing.assert_allclose(ours[name], slope, atol=2e-5 * max(1.0, float(np.abs(slope).max())), err_msg=name)
+
+
+@pytest.mark.parametrize(("n_rows", "n_tokens", "n_positions"), [(3, 9, 20), (1, 30, 41), (2, 12, 5)])
+@pytest.mark.parametrize("size", [7, 100, blocked_attention._BLOCK])
+def test_many_tokens_have_the_values_and_gradients_of_the_plain_form(
+    block: ResidualAttentionBlock,
+    n_rows: int,
+    n_tokens: int,
+    n_positions: int,
+    size: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    x, weight = _normal(n_rows, n_tokens, N_STATE), _normal(n_rows, n_tokens, N_STATE) * 0.5
+    audio = _normal(n_rows, n_positions, N_STATE)
+    plain = _slopes(block, x, audio, weight)
+    monkeypatch.setattr(half_blocks, "_SMALLEST_SIZE", 1)
+    monkeypatch.setattr(blocked_attention, "_BLOCK", size)
+    calls: list[int] = []
+    whole = cross_attention.add_cross_attention
+    monkeypatch.setattr(cross_attention, "add_cross_attention", lambda *given: (calls.append(1), whole(*given))[1])
+    ours = _slopes(block, x, audio, weight)
+    assert calls
+    assert ours.keys() == plain.keys()
+    for name, slope in plain.items():
         np.testing.assert_allclose(ours[name], slope, atol=2e-5 * max(1.0, float(np.abs(slope).max())), err_msg=name)
 
 
