@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,7 @@ from projectone.device.web.assets import Assets
 from projectone.device.web.jobs import Jobs
 
 THEME_COOKIE = "projectone-theme"
+_SENTENCE_END = re.compile(r"(?<=[.!?]) (?=[A-Z])")
 
 _LEAVING: dict[ConsentScope, str] = {
     "corrections": "your corrections",
@@ -62,6 +64,7 @@ class WebContext:
         )
         self._templates.globals["asset"] = assets.url
         self._templates.filters["duration"] = duration_shown
+        self._templates.filters["sentences"] = sentences_of
 
     def know_paths(self, paths: frozenset[str]) -> None:
         """Say which pages there are: the navigation leads to no other."""
@@ -102,6 +105,11 @@ def duration_shown(duration_s: float) -> str:
     """Minutes and seconds, as a player shows them: ``1:05``."""
     whole_s = round(duration_s)
     return f"{whole_s // 60}:{whole_s % 60:02d}"
+
+
+def sentences_of(words: str) -> list[str]:
+    """What a person agrees to, a sentence at a time: joined with spaces it is the same, to the letter."""
+    return _SENTENCE_END.split(words)
 
 
 def _is_below(path: str, root: str) -> bool:

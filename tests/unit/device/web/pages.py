@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import re
 from typing import Any
 
 from starlette.testclient import TestClient
@@ -21,6 +23,10 @@ class Pages:
     def get(self, path: str) -> Any:
         answer = self._browser.get(path)
         return answer.json() if path.startswith("/api/") else answer.text
+
+    def words(self, path: str) -> str:
+        """What is read on a page: no tags, single spaces."""
+        return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", self.get(path))).split())
 
     def content(self, path: str) -> bytes:
         return self._browser.get(path).content

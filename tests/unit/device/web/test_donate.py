@@ -53,8 +53,9 @@ def test_the_page_shows_the_sentence_and_why_it_was_chosen(pages: Pages) -> None
 
 def test_consent_is_asked_first_and_in_place(pages: Pages, client: DeviceClient) -> None:
     client.withdraw("voice_donation")
-    page = pages.get("/donate")
-    assert CONSENT_TEXTS["voice_donation"].text in page and 'id="sentence"' not in page
+    assert CONSENT_TEXTS["voice_donation"].text in pages.words("/donate") and 'id="sentence"' not in pages.get(
+        "/donate"
+    )
     status, problem = keep(pages, "s-1")
     assert (status, problem["reason"]) == (403, "consent")
 

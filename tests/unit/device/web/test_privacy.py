@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from html import unescape
 from typing import Any
 from uuid import UUID
 
@@ -15,11 +16,12 @@ from tests.unit.device.web.pages import Pages
 
 from projectone.assist.generation.protocol import GenerationRequest
 from projectone.assist.vectors.protocol import Owner
-from projectone.contracts.consent import CONSENT_TEXTS
+from projectone.contracts.consent import CONSENT_TEXTS, CONSENT_WORDS, ConsentText
 from projectone.contracts.signatures import sign_uses
 from projectone.contracts.uses import ModelUse, SampleUses
 from projectone.device.client import DeviceClient
 from projectone.device.settings import DeviceSettings
+from projectone.device.web.context import sentences_of
 from projectone.device.wiring import open_client
 
 VERSION = CONSENT_TEXTS["corrections"].version
@@ -37,9 +39,24 @@ def correct(client: DeviceClient, text: str, *, pitch_hz: float = 440.0) -> None
     client.correct(client.transcribe(tone(pitch_hz=pitch_hz)).recording_id, text)
 
 
+@pytest.mark.parametrize("words", CONSENT_WORDS, ids=lambda words: f"{words.scope} {words.version}")
+def test_words_that_people_agree_to_are_taken_apart_into_sentences_and_nothing_else(words: ConsentText) -> None:
+    sentences = sentences_of(words.text)
+    assert " ".join(sentences) == words.text
+    assert len(sentences) == len(re.findall(r"[.!?](?: |$)", words.text))
+
+
+@pytest.mark.parametrize("path", ["/privacy", "/donate", "/quality"])
+def test_a_page_shows_every_sentence_of_the_words_on_a_line_of_its_own(path: str, pages: Pages) -> None:
+    page = unescape(pages.get(path))
+    scopes = {"/privacy": "corrections", "/donate": "voice_donation", "/quality": "quality"}
+    for sentence in sentences_of(CONSENT_TEXTS[scopes[path]].text):
+        assert f"<li>{sentence}</li>" in page
+
+
 def test_a_purpose_is_shown_with_its_words_whole_and_its_version(pages: Pages) -> None:
     shown = re.sub(r"\s+", " ", pages.get("/privacy"))
-    assert CONSENT_TEXTS["corrections"].text in shown
+    assert CONSENT_TEXTS["corrections"].text in pages.words("/privacy")
     assert f'Words of version {VERSION}, since <time datetime="2026-11-21">21 November 2026</time>.' in shown
     assert pages.consent()["is_granted"] is False
 

@@ -41,7 +41,9 @@ def count(home: Path, *, weeks_ago: int) -> None:
 def test_before_it_is_on_the_words_and_an_example_to_the_byte_are_shown(quiet: DeviceClient) -> None:
     pages = Pages(quiet)
     shown, facts = html.unescape(pages.get("/quality")), pages.get("/api/quality")
-    assert CONSENT_TEXTS["quality"].text in shown and "Nothing is counted, and nothing is sent." in shown
+    assert (
+        CONSENT_TEXTS["quality"].text in pages.words("/quality") and "Nothing is counted, and nothing is sent." in shown
+    )
     raw = facts["example"]["raw"]
     assert QualityReport.from_bytes(raw.encode()).to_bytes() == raw.encode()
     assert raw in shown and json.dumps(json.loads(raw), indent=2) in shown
