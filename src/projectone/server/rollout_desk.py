@@ -44,8 +44,8 @@ class Look:
     @property
     def lacks_reports(self) -> int:
         """How many more of those it takes until the next stage opens by itself."""
-        if self.next_stage is None:
-            return 0
+        if self.next_stage is None or not self.rollout.plan.stages[self.rollout.stage].max_buckets:
+            return 0  # nobody may take it yet but those who ask: no wait would bring reports
         widens = self.rollout.plan.stages[self.rollout.stage + 1].max_buckets > EARLY_BUCKETS
         return max(0, self.least_reports - self.n_in_use) if widens else 0
 

@@ -77,20 +77,54 @@ def test_a_log_that_was_written_anew_is_found_and_stays_found(
     device: Device, rewrite: Callable[[list[bytes]], list[bytes]], n_more: int
 ) -> None:
     device.grow(13)
-    device.look()
+    shown_at = device.look().shown_at
     before = device.server.log.newest
+    assert before is not None
     device.server.log.entries = rewrite(device.server.log.entries)
     device.grow(n_more)
+    is_longer = len(device.server.log.entries) > 13
     account = device.look()
-    assert (account.kind, account.rewritten_at) == ("rewritten", device.now)
     device.grow(1)
-    assert device.look().rewritten_at == account.rewritten_at
-    (kept,) = json.loads(device.file.read_bytes())["rewrites"]
-    assert (kept["before"]["checkpoint"]["merkle_root"], kept["before"]["checkpoint"]["n_entries"]) == (
-        before and before.merkle_root,
-        13,
-    )
-    assert account.words.startswith("REWRITTEN") and str(device.file) in account.words
+    later = device.look()
+    kept = json.loads(device.file.read_bytes())
+    if is_longer:  # of a longer log the signed words contradict nothing: what is missing is the proof
+        assert (account.kind, account.shown_at, later.kind, later.shown_at) == ("unshown", shown_at) * 2
+        assert kept["newest"]["checkpoint"]["merkle_root"] == before.merkle_root
+        assert kept["unproven"]["checkpoint"]["n_entries"] == len(device.server.log.entries)
+    else:
+        assert (account.kind, account.rewritten_at) == ("rewritten", device.now - timedelta(hours=1))
+        assert later.rewritten_at == account.rewritten_at and account.words.startswith("REWRITTEN")
+        assert kept["rewrites"][0]["before"]["checkpoint"]["merkle_root"] == before.merkle_root
+    assert str(device.file) in account.words
+
+
+def test_a_proof_that_is_missing_is_no_rewriting_and_one_that_comes_later_heals_it(device: Device) -> None:
+    device.grow(5)
+    device.look()
+    whole = device.server.log.entries
+    device.server.log.entries = edited(whole)
+    device.grow(3)
+    signed = device.server.log.newest
+    assert device.look().kind == "unshown"
+    device.server.log.entries = [*whole, *device.server.log.entries[5:]]
+    device.server.log.sign(device.now)
+    assert signed != device.server.log.newest
+    assert device.look().kind == "grown"
+
+
+def test_a_rewriting_that_is_dated_back_is_not_said_to_have_grown(device: Device) -> None:
+    device.grow(13)
+    device.look()
+    log = device.server.log
+    log.entries = edited(log.entries)[:-1]
+    log.sign(NOW - timedelta(days=1))
+    assert device.look().kind == "unshown"
+
+
+def test_a_file_that_cannot_be_read_ends_nothing(device: Device) -> None:
+    device.file.mkdir(parents=True)
+    device.grow(1)
+    assert device.look() == HistoryAccount()
 
 
 def test_control_a_device_that_kept_nothing_finds_nothing(device: Device) -> None:
@@ -109,7 +143,8 @@ def test_an_earlier_checkpoint_from_somebody_in_between_is_no_rewriting(device: 
     device.grow(5)
     assert device.look().n_entries == 10
     newest, device.server.log.newest = device.server.log.newest, stale
-    assert (device.look().kind, device.history.account().n_entries) == ("grown", 10)
+    account = device.look()
+    assert (account.kind, account.n_entries, account.problem) == ("unshown", 10, "it shows what it signed earlier")
     device.server.log.newest = newest
     assert device.look().kind == "grown"
 

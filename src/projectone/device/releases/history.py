@@ -2,7 +2,8 @@
 
 Asked for without a name, once an hour at most, when something was sent: who sends nothing is not heard of. A server
 whose log only grew can always show it; one that wrote it anew cannot, unless it shows everybody a log of their own.
-What it had signed stays here for that.
+What it had signed stays here for that. Only signed words that contradict each other are said to be a rewriting: a proof
+that is missing proves nothing, so of a longer log it is said since when nothing was shown.
 """
 
 from __future__ import annotations
@@ -50,6 +51,8 @@ class _Kept(Contract):
     asked_at: Moment
     shown_at: Moment | None = None
     newest: _Seen | None = None
+    # What was signed later and not shown to begin as `newest` does; a proof that is missing proves nothing.
+    unproven: _Seen | None = None
     problem: str | None = None
     rewrites: tuple[_Rewrite, ...] = ()
 
@@ -59,13 +62,14 @@ class HistoryAccount:
     """What can be said of the server's audit log.
 
     Attributes:
-        kind: Nothing was seen of it; it only grew; the server did not show that, the last time; it was written anew.
+        kind: Nothing was seen of it; it only grew; the server did not show that, the last time; it was written anew,
+            which two checkpoints show that one log cannot have had.
         n_entries: Of the newest checkpoint.
         signed_at: When that was signed.
         shown_at: When the server last showed that it begins as what was seen before.
         rewritten_at: When this device first found that it does not.
         problem: Why nothing was shown the last time.
-        evidence: Where both checkpoints are.
+        evidence: Where the checkpoints are that do not fit.
     """
 
     kind: Kind = "none"
@@ -88,7 +92,8 @@ class HistoryAccount:
             return f"nothing seen: {self.problem}" if self.problem else "nothing seen yet"
         seen = f"{self.n_entries} entries, signed {_day(self.signed_at)}"
         if self.kind == "unshown":
-            return f"{seen}; not shown since {_day(self.shown_at)} that it only grew: {self.problem}"
+            where = f" (both are in {self.evidence})" if self.evidence else ""
+            return f"{seen}; not shown since {_day(self.shown_at)} that it only grew: {self.problem}{where}"
         return f"{seen}; it begins with everything that was seen before"
 
     def facts(self) -> dict[str, Any]:
@@ -145,9 +150,8 @@ class ServerHistory:
         except TransportError:
             return
         except ProjectOneError as error:  # refused, signed by nobody we trust, or no checkpoint
-            if kept.newest is None and isinstance(error, RefusedError):
-                return  # nothing was signed yet
-            found = kept.model_copy(update={"problem": str(error)})
+            is_young = kept.newest is None and isinstance(error, RefusedError)  # nothing was signed yet
+            found = kept.model_copy(update={"problem": None if is_young else str(error)})
         with suppress(OSError, StorageError):
             make_folder(self._file.parent)
             write_atomically(self._file, found.to_bytes())
@@ -166,7 +170,7 @@ class ServerHistory:
             shown_at=kept.shown_at,
             rewritten_at=kept.rewrites[0].found_at if kept.rewrites else None,
             problem=kept.problem,
-            evidence=self._file if kept.rewrites else None,
+            evidence=self._file if kept.rewrites or kept.unproven else None,
         )
 
     def _opened(self, body: bytes) -> tuple[_Seen, list[bytes]]:
@@ -176,29 +180,32 @@ class ServerHistory:
     def _kept(self) -> _Kept | None:
         try:
             return _Kept.from_bytes(self._file.read_bytes())
-        except (FileNotFoundError, ContractError):  # what is damaged says nothing
+        except (OSError, ContractError):  # what is damaged or cannot be read says nothing
             return None
 
 
 def _compared(kept: _Kept, shown: _Seen, path: list[bytes]) -> _Kept:
     """What is kept after this was shown."""
-    grown = kept.model_copy(update={"newest": shown, "shown_at": kept.asked_at})
+    grown = kept.model_copy(update={"newest": shown, "unproven": None, "shown_at": kept.asked_at})
     if kept.newest is None:
         return grown
     before, new = kept.newest.checkpoint, shown.checkpoint
     if new.n_entries < before.n_entries and new.made_at < before.made_at:
-        return kept  # an earlier one: somebody between us and the server remembers it still
-    if _begins_with(new, before, path):
-        return grown
-    rewrite = _Rewrite(found_at=kept.asked_at, before=kept.newest, after=shown)
-    return kept.model_copy(update={"newest": shown, "rewrites": (*kept.rewrites, rewrite)[:_MOST_KEPT]})
-
-
-def _begins_with(new: AuditCheckpoint, before: AuditCheckpoint, path: list[bytes]) -> bool:
-    if new.n_entries == before.n_entries and new.head_sha256 != before.head_sha256:
-        return False
+        return kept.model_copy(update={"problem": "it shows what it signed earlier"})  # or somebody in between does
+    if _contradict(before, new):
+        rewrite = _Rewrite(found_at=kept.asked_at, before=kept.newest, after=shown)
+        return kept.model_copy(update={"newest": shown, "rewrites": (*kept.rewrites, rewrite)[:_MOST_KEPT]})
     roots = bytes.fromhex(before.merkle_root), bytes.fromhex(new.merkle_root)
-    return is_prefix(before.n_entries, roots[0], new.n_entries, roots[1], path)
+    if is_prefix(before.n_entries, roots[0], new.n_entries, roots[1], path):
+        return grown
+    return kept.model_copy(update={"unproven": shown, "problem": "its proof does not lead to what it signs now"})
+
+
+def _contradict(before: AuditCheckpoint, new: AuditCheckpoint) -> bool:
+    """Whether one log cannot have had both: by what was signed alone."""
+    if new.n_entries == before.n_entries:
+        return (new.head_sha256, new.merkle_root) != (before.head_sha256, before.merkle_root)
+    return new.n_entries < before.n_entries
 
 
 def _day(moment: datetime | None) -> str:

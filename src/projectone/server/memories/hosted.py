@@ -161,9 +161,13 @@ class HostedMemories:
 
         Killed in between, the next sweep goes on from there; nothing is found from the first moment on.
         """
+        return self._forget(owner, now, by=by, unlinks=True)
+
+    def _forget(self, owner: Owner, now: datetime, *, by: str = SERVER, unlinks: bool = False) -> int:
+        """As `forget`; one that was begun before keeps a link that is younger."""
         rows = HostedRows(self._engine, owner)
         is_emptied = (key := rows.key()) is not None and key[1]  # by a withdrawal, which is on the record
-        key_id, n_forgotten = rows.begin_forgetting(), rows.n_alive()
+        key_id, n_forgotten = rows.begin_forgetting(unlinks=unlinks), rows.n_alive()
         if key_id is not None:
             self._keys.destroy([key_id])
         self._vectors.forget(owner)
@@ -173,8 +177,6 @@ class HostedMemories:
                 if n_forgotten or not is_emptied:
                     record(connection, "memories-forgotten", owner.key, by=by, now=now, memories=n_forgotten)
             forget_freed_pages(self._engine)
-        else:
-            rows.link(None, now.timestamp())
         return n_forgotten
 
     def link(self, owner: Owner, contributor_id: str | None, now: datetime) -> None:
@@ -196,7 +198,7 @@ class HostedMemories:
         for owner in owners_with_work(self._engine, keeps, now_s, embedded_by=self._embedded_by):
             rows = HostedRows(self._engine, owner)
             if (key := rows.key()) is not None and key[1]:
-                self.forget(owner, now)
+                self._forget(owner, now)
             n_expired += rows.empty_expired(self._keeps(owner.tenant), now_s)
             if gone := rows.gone():
                 n_removed += self._vectors.drop(gone, owner)
@@ -242,7 +244,7 @@ class HostedMemories:
             if not key[1]:
                 with contextlib.suppress(KeyDestroyedError):  # forgotten, and then an older database was restored
                     return key[0], self._keys.for_sealing(key[0]).public_key
-            self.forget(owner, now)
+            self._forget(owner, now)
         raise StorageError("memory: its owner is being forgotten; send it again later")
 
     def _open(self, owner: Owner, rows: Sequence[SealedRow]) -> list[Remembered]:

@@ -154,11 +154,17 @@ class HostedRows:
             ids = list(connection.execute(query.limit(10 * _AT_ONCE)).scalars())
         return self.empty(ids, now_s)
 
-    def begin_forgetting(self) -> UUID | None:
-        """Nothing more is kept or found with the owner's key from now on; gives its id, None if there is none."""
+    def begin_forgetting(self, *, unlinks: bool) -> UUID | None:
+        """Nothing more is kept or found with the owner's key from now on; gives its id, None if there is none.
+
+        Args:
+            unlinks: Whether the link goes too: with the owner's own word, not where one begun before is finished.
+        """
         with writing(self._engine) as connection:
             found = connection.execute(select(_KEY.key_id).where(self._key).with_for_update()).scalar_one_or_none()
             connection.execute(update(HOSTED_MEMORY_KEYS).where(self._key).values(is_forgotten=True))
+            if unlinks:
+                self.unlink(connection)
         return found
 
     def end_forgetting(self, connection: Any, key_id: UUID, now_s: float) -> None:  # noqa: ANN401 - the caller's
@@ -167,10 +173,13 @@ class HostedRows:
         connection.execute(delete(HOSTED_MEMORY_KEYS).where(self._key, _KEY.key_id == key_id))
 
     def empty_all(self, connection: Any, now_s: float) -> int:  # noqa: ANN401 - the caller's
-        """Empty every row and let go of the link, in the caller's transaction; gives how many rows there were."""
-        connection.execute(delete(HOSTED_MEMORY_LINKS).where(self._link))
+        """Empty every row, in the caller's transaction; gives how many there were."""
         change = update(HOSTED_MEMORIES).where(self._alive).values(**_EMPTY, gone_s=now_s)
         return int(connection.execute(change).rowcount)
+
+    def unlink(self, connection: Any) -> None:  # noqa: ANN401 - the caller's
+        """Nobody's consents are the owner's any more, in the caller's transaction."""
+        connection.execute(delete(HOSTED_MEMORY_LINKS).where(self._link))
 
     def link(self, contributor_id: str | None, now_s: float) -> None:
         """Note whose consents the owner gave; None lets go of it. The same again keeps its first moment."""
@@ -178,7 +187,7 @@ class HostedRows:
         with writing(self._engine) as connection:
             if contributor_id is not None and connection.execute(known).one_or_none() is not None:
                 return
-            connection.execute(delete(HOSTED_MEMORY_LINKS).where(self._link))
+            self.unlink(connection)
             if contributor_id is not None:
                 values = {**self._names, "contributor_id": contributor_id, "linked_s": now_s}
                 connection.execute(insert(HOSTED_MEMORY_LINKS).values(**values))

@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
+from projectone.assist.vectors.protocol import Owner
+from projectone.errors import StorageError
 from projectone.server.audit import record
 from projectone.server.database import Engine, forget_freed_pages, writing
 from projectone.server.memories.rows import HostedRows, every_link
@@ -30,22 +32,33 @@ def forget_withdrawn(
         now: The time.
 
     Raises:
-        StorageError: if a database refused; the next call goes on.
+        StorageError: if a database refused; everybody else was forgotten, and the next call goes on.
     """
     if not (links := every_link(engine)):
         return 0
     since, n_people = ended(), 0
+    refused: StorageError | None = None
     for owner, contributor_id, linked_s in links:
         if contributor_id not in since or since[contributor_id].timestamp() < linked_s:
             continue
-        rows = HostedRows(engine, owner)
-        key_id = rows.begin_forgetting()
-        if key_id is not None:
-            destroy([key_id])
-        with writing(engine) as connection:
-            n_forgotten = rows.empty_all(connection, now.timestamp())
-            record(connection, "memories-forgotten", owner.key, now=now, memories=n_forgotten, reason="withdrawn")
-        n_people += 1
+        try:
+            _forget(engine, owner, destroy, now)
+            n_people += 1
+        except StorageError as error:  # one refused key keeps nobody else's
+            refused = error
     if n_people:
         forget_freed_pages(engine)
+    if refused is not None:
+        raise refused
     return n_people
+
+
+def _forget(engine: Engine, owner: Owner, destroy: Callable[[Sequence[UUID]], int], now: datetime) -> None:
+    rows = HostedRows(engine, owner)
+    key_id = rows.begin_forgetting(unlinks=False)  # killed from here on, the link says what is left to do
+    if key_id is not None:
+        destroy([key_id])
+    with writing(engine) as connection:
+        n_forgotten = rows.empty_all(connection, now.timestamp())
+        rows.unlink(connection)
+        record(connection, "memories-forgotten", owner.key, now=now, memories=n_forgotten, reason="withdrawn")

@@ -144,8 +144,8 @@ class CountedAsking:
             answer = replace(wire.written_from_bytes(content), took_s=time.monotonic() - began_s)
         except GenerationError as error:
             self._book.note_failure(tenant, self._by, error.reason)
-        except (DataError, RefusedError, ContractError):
-            return content  # nobody was asked
+        except (DataError, RefusedError, ContractError, KeyError, TypeError, AttributeError):
+            return content  # nobody was asked, or nothing that is understood here was answered
         else:
             self._book.note(tenant, self._prices.of(answer))
         return content

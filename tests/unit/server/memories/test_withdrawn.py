@@ -94,6 +94,35 @@ def test_a_product_may_remember_again_and_links_again(room: Room) -> None:
     assert room.memories.forget(ANNA, LATER) == 0 and every_link(room.engine) == []
 
 
+@pytest.mark.parametrize("is_swept", [False, True])
+def test_a_link_that_is_younger_than_a_withdrawal_counts_for_the_next_one(room: Room, is_swept: bool) -> None:
+    room.memories.link(ANNA, "person-anna", NOW)
+    withdraw(room)
+    room.memories.link(ANNA, "person-anna", LATER + DAY)  # she agreed again
+    if is_swept:
+        room.memories.sweep(LATER + DAY, ["shop"])
+    room.memories.remember(ANNA, "black tea", about(at=LATER), LATER + DAY)  # which ends what the withdrawal began
+    assert room.texts(ANNA) == ["black tea"]
+    assert withdraw(room, {"person-anna": LATER + 2 * DAY}) == 1 and room.texts(ANNA) == []
+
+
+def test_a_refused_key_keeps_nobody_elses_memories(room: Room) -> None:
+    refused: list[UUID] = []
+
+    def fail_once(keys: Sequence[UUID]) -> int:
+        if not refused:
+            refused.extend(keys)
+            raise StorageError("disk")
+        return room.keys.destroy(keys)
+
+    room.memories.link(ANNA, "person-anna", NOW)
+    room.memories.link(BERT, "person-anna", NOW)
+    with pytest.raises(StorageError):
+        forget_withdrawn(room.engine, fail_once, lambda: {"person-anna": LATER}, LATER)
+    assert (room.texts(ANNA), room.texts(BERT)) == ([], [])
+    assert len(every_link(room.engine)) == 1
+
+
 def test_what_a_failing_store_of_keys_held_up_is_done_the_next_time(room: Room) -> None:
     room.memories.link(ANNA, "person-anna", NOW)
 

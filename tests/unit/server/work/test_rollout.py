@@ -206,6 +206,15 @@ def test_no_more_than_five_percent_are_asked_before_enough_devices_have_said_how
     engine.dispose()
 
 
+def test_a_plan_that_opens_at_once_waits_for_no_reports_that_nobody_can_give(tmp_path: Path) -> None:
+    engine = open_engine(f"sqlite:///{tmp_path}/rows.sqlite")
+    upgrade_database(engine)
+    site = open_site(engine, tmp_path, least_reports=40)
+    site.release(steps=rollout_stages("0:4,25:24,100"))
+    assert site.later(4).buckets == 2_500
+    engine.dispose()
+
+
 def test_a_person_opens_a_stage_that_waits_for_reports(tmp_path: Path) -> None:
     engine = open_engine(f"sqlite:///{tmp_path}/rows.sqlite")
     upgrade_database(engine)
