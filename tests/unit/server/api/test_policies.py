@@ -49,6 +49,7 @@ WHO: dict[tuple[str, str], frozenset[str]] = {
     ("POST", "/v1/quality/tickets"): DEVICE,
     ("POST", "/v1/quality/reports"): EVERYBODY,
     ("GET", "/v1/audit/checkpoint"): EVERYBODY,
+    ("GET", "/v1/audit/consistency"): EVERYBODY,
     ("GET", "/v1/audit/entries"): frozenset({"admin", "auditor"}),
     ("GET", "/v1/review/queue"): frozenset({"admin", "reviewer"}),
     ("POST", "/v1/review/decisions"): frozenset({"admin", "reviewer"}),
