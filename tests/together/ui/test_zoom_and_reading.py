@@ -78,6 +78,9 @@ def enlarge(page: Page, size: str) -> None:
     width, height, root_px = SIZES[size]
     page.set_viewport_size({"width": width, "height": height})
     page.evaluate(f"document.documentElement.style.fontSize = '{root_px}px'")
+    # The page answers to a new size with its next frame, and some of it moves there.
+    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    page.evaluate("Promise.all(document.getAnimations().map((moving) => moving.finished.catch(() => null)))")
 
 
 @pytest.mark.parametrize("size", SIZES)
