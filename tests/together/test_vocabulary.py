@@ -13,8 +13,8 @@ import pytest
 
 from projectone.device.engine import SpeechEngine, load_engine
 from projectone.device.heard import Hints
+from projectone.device.migrations import MIGRATIONS
 from projectone.device.vocabulary import Vocabulary
-from projectone.device.wiring import MIGRATIONS
 from projectone.server.corpus.manifests import read_manifest
 from projectone.server.work.clips import open_decoder
 from projectone.storage.database import Database

@@ -14,43 +14,31 @@ from projectone.contracts.endpoints import DEVICES
 from projectone.contracts.signatures import CHECKPOINT, ERASURE, POLICIES, SCRIPTS
 from projectone.contracts.versions import Family
 from projectone.device import answer_wiring, intent_wiring, memory_wiring, model_wiring, safety_wiring
-from projectone.device.acceptance import M010_TRIALS, TRIALS_BY_FAMILY, Acceptance
+from projectone.device.acceptance import Acceptance
 from projectone.device.adoption import Adoption, ModelLine
-from projectone.device.answers import ANSWERS_ACCOUNTS as M022_ANSWERS_ACCOUNTS
-from projectone.device.answers import ANSWERS_KEPT as M021_ANSWERS_KEPT
-from projectone.device.answers import ANSWERS_SENT as M020_ANSWERS
 from projectone.device.answers.known import Known
-from projectone.device.assistant import M016_ASKED, Assistant
+from projectone.device.assistant import Assistant
 from projectone.device.client import DeviceClient
 from projectone.device.clips import read_clip, read_given_clip
-from projectone.device.consent import M002_CONSENT, M004_ERASURES, M005_PEOPLE, ConsentLedger
+from projectone.device.consent import ConsentLedger
 from projectone.device.corrections import Corrections
 from projectone.device.donating import Distances, Donating
 from projectone.device.engine import load_engine
 from projectone.device.given import Given
-from projectone.device.health import M007_HEALTH, M011_VERDICTS, WINDOWS_BY_FAMILY
-from projectone.device.health.after import M014_USES, USES_BY_FAMILY
 from projectone.device.heard import Heard, OnProgress
 from projectone.device.installed import Installed
 from projectone.device.keys import DeviceKeys
 from projectone.device.library import Library
 from projectone.device.live import Live, Partials, Spools
 from projectone.device.memory import has_room_for
+from projectone.device.migrations import MIGRATIONS
 from projectone.device.offers import Offers
-from projectone.device.outbox import M003_OUTBOX, M006_DELETIONS, M009_LEFT_AT, Outbox
-from projectone.device.quality import M012_QUALITY, Counts, Quality, Understanding
+from projectone.device.outbox import Outbox
+from projectone.device.quality import Counts, Quality, Understanding
 from projectone.device.quality.quality import Sender
-from projectone.device.recordings import (
-    M001_RECORDINGS,
-    M008_WORDS,
-    M015_REMOVED_SOUNDS,
-    M017_INTENTS,
-    Clip,
-    Recording,
-    Recordings,
-)
+from projectone.device.recordings import Clip, Recording, Recordings
 from projectone.device.releases.history import ServerHistory
-from projectone.device.remembering import M018_MEMORY, M023_MEANINGS, Remembering
+from projectone.device.remembering import Remembering
 from projectone.device.replies import Replies
 from projectone.device.rooms import DeviceRooms
 from projectone.device.scripts import Scripts
@@ -60,42 +48,12 @@ from projectone.device.transcriber import Engine, Transcriber
 from projectone.device.transport import Transport
 from projectone.device.trust import Trust
 from projectone.device.uploader import Uploader
-from projectone.device.vocabulary import M013_VOCABULARY, Vocabulary
+from projectone.device.vocabulary import Vocabulary
 from projectone.errors import SettingsError, StorageError
 from projectone.storage.blobs import FileBlobs
 from projectone.storage.database import Database
 from projectone.storage.files import make_folder
 from projectone.storage.reserve import Reserve
-
-# What was one model's is keyed by what a model is for.
-M019_FAMILIES = TRIALS_BY_FAMILY + WINDOWS_BY_FAMILY + USES_BY_FAMILY
-
-# Numbered, append-only: `PRAGMA user_version` counts them.
-MIGRATIONS = (
-    M001_RECORDINGS,
-    M002_CONSENT,
-    M003_OUTBOX,
-    M004_ERASURES,
-    M005_PEOPLE,
-    M006_DELETIONS,
-    M007_HEALTH,
-    M008_WORDS,
-    M009_LEFT_AT,
-    M010_TRIALS,
-    M011_VERDICTS,
-    M012_QUALITY,
-    M013_VOCABULARY,
-    M014_USES,
-    M015_REMOVED_SOUNDS,
-    M016_ASKED,
-    M017_INTENTS,
-    M018_MEMORY,
-    M019_FAMILIES,
-    M020_ANSWERS,
-    M021_ANSWERS_KEPT,
-    M022_ANSWERS_ACCOUNTS,
-    M023_MEANINGS,
-)
 
 # The first things that are made in a home.
 _OURS = frozenset({"device.sqlite", "keys", "models"})

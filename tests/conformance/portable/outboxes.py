@@ -15,7 +15,7 @@ from tests.conformance.portable.topics import Case, Mistake, Topic, Value
 import projectone.device.outbox.line as outbox_line
 from projectone.contracts.consent import ConsentScope
 from projectone.device.outbox import Outbox, OutboxEntry
-from projectone.device.wiring import MIGRATIONS
+from projectone.device.migrations import MIGRATIONS
 from projectone.storage.database import Database
 
 _T0 = datetime(2026, 11, 22, 12, tzinfo=UTC)

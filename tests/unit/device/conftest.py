@@ -16,13 +16,14 @@ from projectone.device.clips import read_clip
 from projectone.device.consent import ConsentLedger
 from projectone.device.corrections import Corrections
 from projectone.device.keys import DeviceKeys
+from projectone.device.migrations import MIGRATIONS
 from projectone.device.offers import Offers
 from projectone.device.outbox import Outbox
 from projectone.device.recordings import Recording, Recordings
 from projectone.device.settings import DeviceSettings
 from projectone.device.transport import Transport
 from projectone.device.uploader import Uploader
-from projectone.device.wiring import MIGRATIONS, open_client
+from projectone.device.wiring import open_client
 from projectone.storage.blobs import FileBlobs
 from projectone.storage.database import Database
 

@@ -11,9 +11,10 @@ from tests.fakes.release_server import FakeServer
 
 from projectone.device.client import DeviceClient
 from projectone.device.clips import read_clip
+from projectone.device.migrations import MIGRATIONS
 from projectone.device.recordings import Recordings
 from projectone.device.settings import DeviceSettings
-from projectone.device.wiring import MIGRATIONS, open_client
+from projectone.device.wiring import open_client
 from projectone.errors import ArtifactError, DataError, SettingsError
 from projectone.storage.blobs import FileBlobs
 from projectone.storage.database import Database

@@ -11,7 +11,7 @@ from tests.unit.device.conftest import Rooms
 
 from projectone.contracts.consent import CONSENT_TEXTS
 from projectone.device.consent import ConsentLedger
-from projectone.device.wiring import MIGRATIONS
+from projectone.device.migrations import MIGRATIONS
 from projectone.errors import ConsentError, StorageError
 from projectone.storage.database import Database
 

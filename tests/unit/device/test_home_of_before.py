@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from projectone.device.migrations import MIGRATIONS
 from projectone.device.recordings import M017_INTENTS
 from projectone.device.settings import DeviceSettings
-from projectone.device.wiring import MIGRATIONS, open_client
+from projectone.device.wiring import open_client
 from projectone.storage.database import Database
 
 BEFORE = MIGRATIONS[: MIGRATIONS.index(M017_INTENTS)]

@@ -12,10 +12,11 @@ from tests.unit.device.conftest import Rooms
 from tests.unit.device.test_cli import _device, run  # noqa: F401 - the environment of a device
 
 from projectone.device.given import Given
+from projectone.device.migrations import MIGRATIONS
 from projectone.device.outbox import Outbox
 from projectone.device.sent import Sent
 from projectone.device.settings import DeviceSettings
-from projectone.device.wiring import MIGRATIONS, open_client
+from projectone.device.wiring import open_client
 from projectone.errors import DataError
 from projectone.storage.database import Database
 

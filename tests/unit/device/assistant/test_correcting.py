@@ -19,8 +19,9 @@ from projectone.device.assistant.correcting import check_label
 from projectone.device.cli import main
 from projectone.device.client import DeviceClient
 from projectone.device.clips import read_clip
+from projectone.device.migrations import MIGRATIONS
 from projectone.device.settings import DeviceSettings
-from projectone.device.wiring import MIGRATIONS, open_client
+from projectone.device.wiring import open_client
 from projectone.errors import DataError
 from projectone.storage.database import Database
 

@@ -20,8 +20,9 @@ from projectone.device.cli import main
 from projectone.device.client import DeviceClient
 from projectone.device.health import Cohorts, Windows
 from projectone.device.health.after import Use, complaint
+from projectone.device.migrations import MIGRATIONS
 from projectone.device.settings import DeviceSettings
-from projectone.device.wiring import MIGRATIONS, open_client
+from projectone.device.wiring import open_client
 from projectone.errors import ArtifactError, SettingsError, StorageError
 from projectone.storage.database import Database
 

@@ -16,9 +16,10 @@ from projectone.contracts.consent import CONSENT_TEXTS
 from projectone.contracts.quality import QualityReport, week_of, weeks_before
 from projectone.contracts.questions import HISTOGRAMS
 from projectone.device.client import DeviceClient
+from projectone.device.migrations import MIGRATIONS
 from projectone.device.quality import Counts
 from projectone.device.settings import DeviceSettings
-from projectone.device.wiring import MIGRATIONS, open_client
+from projectone.device.wiring import open_client
 from projectone.storage.database import Database
 
 ON = {"is_on": True, "version": CONSENT_TEXTS["quality"].version}
