@@ -91,11 +91,22 @@ class Site:
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
+def engine(tmp_path: Path) -> Iterator[Engine]:
     engine = open_engine(f"sqlite:///{tmp_path}/rows.sqlite")
     upgrade_database(engine)
-    yield open_site(engine, tmp_path)
+    yield engine
     engine.dispose()
+
+
+@pytest.fixture
+def site(engine: Engine, tmp_path: Path) -> Site:
+    return open_site(engine, tmp_path)
+
+
+@pytest.fixture
+def patient(engine: Engine, tmp_path: Path) -> Site:
+    """Keeps a release at five percent until forty devices have said how it does."""
+    return open_site(engine, tmp_path, least_reports=40)
 
 
 def open_site(engine: Engine, folder: Path, channel: str = "stable", least_reports: int = 0) -> Site:
@@ -184,48 +195,36 @@ def test_a_model_that_hears_less_is_stopped_by_the_comparison(site: Site) -> Non
     assert "Go back to the model before" in site.messages[-1].body
 
 
-def test_no_more_than_five_percent_are_asked_before_enough_devices_have_said_how_it_does(tmp_path: Path) -> None:
-    engine = open_engine(f"sqlite:///{tmp_path}/rows.sqlite")
-    upgrade_database(engine)
-    site = open_site(engine, tmp_path, least_reports=40)
-    site.release()
-    site.later(4)
-    assert site.later(24).buckets == 500  # up to five percent, time alone opens a stage
+def test_no_more_than_five_percent_are_asked_before_enough_devices_have_said_how_it_does(patient: Site) -> None:
+    patient.release()
+    patient.later(4)
+    assert patient.later(24).buckets == 500  # up to five percent, time alone opens a stage
     used: dict[str, Any] = {"phase": "used", "speeds": (0, 9, 0, 0, 0, 0)}
-    site.report(500, "control", **used)
-    site.report(30, **used)
-    site.report(100, phase="tried")  # installed, and nothing said of its use
-    assert site.later(25).buckets == 500
-    found = site.watch.desk.read()
+    patient.report(500, "control", **used)
+    patient.report(30, **used)
+    patient.report(100, phase="tried")  # installed, and nothing said of its use
+    assert patient.later(25).buckets == 500
+    found = patient.watch.desk.read()
     assert found is not None
     assert found.next_shown is not None
     assert found.next_shown.endswith("at the earliest and not before 10 more devices have said how it does")
     assert found.sees_shown.startswith("30 devices in use show ")
-    site.report(10, **used)
-    assert site.later(0).buckets == 2_500
-    engine.dispose()
+    patient.report(10, **used)
+    assert patient.later(0).buckets == 2_500
 
 
-def test_a_plan_that_opens_at_once_waits_for_no_reports_that_nobody_can_give(tmp_path: Path) -> None:
-    engine = open_engine(f"sqlite:///{tmp_path}/rows.sqlite")
-    upgrade_database(engine)
-    site = open_site(engine, tmp_path, least_reports=40)
-    site.release(steps=rollout_stages("0:4,25:24,100"))
-    assert site.later(4).buckets == 2_500
-    engine.dispose()
+def test_a_plan_that_opens_at_once_waits_for_no_reports_that_nobody_can_give(patient: Site) -> None:
+    patient.release(steps=rollout_stages("0:4,25:24,100"))
+    assert patient.later(4).buckets == 2_500
 
 
-def test_a_person_opens_a_stage_that_waits_for_reports(tmp_path: Path) -> None:
-    engine = open_engine(f"sqlite:///{tmp_path}/rows.sqlite")
-    upgrade_database(engine)
-    site = open_site(engine, tmp_path, least_reports=40)
-    site.release()
+def test_a_person_opens_a_stage_that_waits_for_reports(patient: Site) -> None:
+    patient.release()
     for hours in (4, 24, 100):
-        assert site.later(hours).buckets <= 500
-    opened = site.watch.desk.turn("advance", by="ada")
+        assert patient.later(hours).buckets <= 500
+    opened = patient.watch.desk.turn("advance", by="ada")
     assert opened.rollout.state.buckets == 2_500
-    assert site.later(100).buckets == 2_500
-    engine.dispose()
+    assert patient.later(100).buckets == 2_500
 
 
 def test_who_takes_the_release_and_is_never_heard_of_again_has_failed(site: Site) -> None:
