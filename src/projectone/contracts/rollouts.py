@@ -163,6 +163,17 @@ def turn_of(
     return Turn("control" if bucket < open_buckets * (1 + CONTROLS_PER_TREATED) else None, open_buckets)
 
 
+def earliest_turn(device: str, plan: RolloutPlan | None) -> datetime | None:
+    """The first moment at which a signed plan lets this device have the release; None where it names none.
+
+    It promises nothing: the state may lag behind the plan, or stop the release. Nothing comes before it by itself.
+    """
+    if plan is None:
+        return None
+    bucket = bucket_of(plan.salt, device)
+    return next((stage.not_before for stage in plan.stages if bucket < stage.max_buckets), None)
+
+
 def stages_from(begin: datetime, steps: Sequence[tuple[int, timedelta]]) -> tuple[RolloutStage, ...]:
     """The signed stages of a plan that begins now: each one opens when those before it have had their time.
 

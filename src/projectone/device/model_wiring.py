@@ -25,7 +25,7 @@ from projectone.device.settings import DeviceSettings
 from projectone.device.transcriber import ModelTrial
 from projectone.device.transport import Transport
 from projectone.device.trust import Trust
-from projectone.device.updater import TakeTurn, Updater, UpdateReport
+from projectone.device.updater import SeeTurn, TakeTurn, Updater, UpdateReport
 from projectone.device.updater.download import ByteProgress
 from projectone.storage.database import Database
 
@@ -158,12 +158,14 @@ def adoption(
         clock: The time.
         also_ask: What else the server is asked for whenever it is asked for a model.
     """
+    updater = _updater(line, worker, others, transport, settings, clock)
     return Adoption(
         database,
         line.installed,
         rows=line.rows,
         uses=line.uses,
-        bring=_bring(_updater(line, worker, others, transport, settings, clock), worker, line, also_ask),
+        bring=_bring(updater, worker, line, also_ask),
+        look_for=updater.look,
         reload=worker.reload,
         is_in_gap=lambda: worker.is_in_gap,
         seen=line.cohorts.seen,
@@ -199,6 +201,7 @@ def _updater(
         channel=settings.channel,
         try_new_model=worker.try_new_model,
         take_turn=_turns(line, clock),
+        see_turn=_seen_turns(line, clock),
         budget_bytes=settings.model_budget_bytes,
         family=line.family,
         beside=lambda: sum(installed.used_bytes() for installed in others),
@@ -216,6 +219,16 @@ def _turns(line: ModelLine, clock: Callable[[], datetime]) -> TakeTurn:
         return turn
 
     return take_turn
+
+
+def _seen_turns(line: ModelLine, clock: Callable[[], datetime]) -> SeeTurn:
+    """Whose turn a release is, for whoever only looks: nothing begins, and nothing is said."""
+
+    def see_turn(manifest: ReleaseManifest, share: bytes | None, is_early: bool) -> tuple[Turn, datetime | None]:
+        turn = line.cohorts.turn(manifest, share, clock(), is_asking_early=is_early)
+        return turn, line.cohorts.earliest(manifest)
+
+    return see_turn
 
 
 def _bring(updater: Updater, worker: Worker, line: ModelLine, also_ask: Callable[[], object] | None) -> Bring:

@@ -24,6 +24,10 @@ MAX_SEQ_JUMP = 100_000
 _KEY_BYTES = 32
 
 
+class AppTooOldError(ArtifactError):
+    """A release needs a newer app. Update the app; until then the model in use stays."""
+
+
 class Trust:
     """The server's keys that this device believes, and the channel and tier it follows."""
 
@@ -52,7 +56,8 @@ class Trust:
             floor: The highest `seq` that ever ran well on this device.
 
         Raises:
-            ArtifactError: if it is for another channel or tier, or needs a newer app.
+            ArtifactError: if it is for another channel or tier.
+            AppTooOldError: if it needs a newer app.
             RollbackError: if it is older than what ran here, or its number is out of all proportion.
         """
         name = f"release {offer.seq}"
@@ -69,7 +74,7 @@ class Trust:
         except ValueError as error:
             raise ArtifactError(f"{name}: min_runtime: {error}") from error
         if self._runtime < needed:
-            raise ArtifactError(f"{name}: needs projectone {needed} or newer, this is {self._runtime}: update the app")
+            raise AppTooOldError(f"{name}: needs projectone {needed} or newer, this is {self._runtime}: update the app")
 
     def read(self, kind: SignedKind[Document, Signed], signed: Signed) -> Document:
         """The document inside, if our server signed it. Needs no network: anybody who knows the key can check it.

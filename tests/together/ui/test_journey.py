@@ -160,7 +160,8 @@ def test_what_was_misheard_and_corrected_is_heard_by_the_next_model(
 
         backend.run("publish", "--model", str(tmp_path / "worse"), "--version", "1.0.0")
         page.goto(f"{origin}/model")
-        page.get_by_role("button", name="Bring a model").press("Enter")
+        page.get_by_role("button", name="Look for a model").press("Enter")
+        page.get_by_role("button", name="Bring it now").press("Enter")
         expect(page.get_by_role("heading", name="Model 1.0.0")).to_be_visible()
 
         heard = speak(page, origin)
@@ -174,7 +175,9 @@ def test_what_was_misheard_and_corrected_is_heard_by_the_next_model(
 
         backend.run("publish", "--model", str(STARTER), "--version", "1.1.0")
         page.goto(f"{origin}/model")
-        page.get_by_role("button", name="Look for a newer one").press("Enter")
+        page.locator("#look").press("Enter")
+        expect(page.get_by_role("region", name="What is new in 1.1.0")).to_contain_text("to fetch")
+        page.get_by_role("button", name="Update now").press("Enter")
         expect(page.get_by_role("heading", name="Model 1.1.0")).to_be_visible()
         expect(page.locator(".comparison")).to_contain_text("1.0.0 to 1.1.0")
         expect(page.locator(".comparison")).to_contain_text("model 1.1.0 got 0")

@@ -20,11 +20,12 @@ from projectone.contracts.releases import NotedRelease
 from projectone.contracts.rollouts import SeenTurn
 from projectone.contracts.versions import DEFAULT_FAMILY, Family
 from projectone.device.acceptance import Comparison, TrialRows
+from projectone.device.adoption.offered import LastLook, Offered
 from projectone.device.adoption.standing import AdoptionState, Phase, at_rest, at_work, models_on_disk
 from projectone.device.conditions import Conditions, Hours, may_fetch, may_try
 from projectone.device.health.after import ModelUses
 from projectone.device.installed import Installed, InstallState, Slot
-from projectone.device.updater import UpdateReport
+from projectone.device.updater import Offer, UpdateReport
 from projectone.errors import ArtifactError, LeaseError, PostponedError, ProjectOneError, TransportError
 from projectone.storage.database import Database
 
@@ -54,6 +55,14 @@ class Bring(Protocol):
         ...
 
 
+class Look(Protocol):
+    """What an update would bring, as `Updater.look`: nothing is fetched for it."""
+
+    def __call__(self, *, is_again: bool = False, is_early: bool = False) -> Offer:
+        """What there is."""
+        ...
+
+
 class Adoption:
     """The models of a device over time. It may be used by several threads."""
 
@@ -65,6 +74,7 @@ class Adoption:
         rows: TrialRows,
         uses: ModelUses,
         bring: Bring,
+        look_for: Look,
         reload: Callable[[], None],
         is_in_gap: Callable[[], bool],
         seen: Callable[[], SeenTurn | None],
@@ -83,6 +93,7 @@ class Adoption:
             rows: What trials showed.
             uses: How each model did.
             bring: Looks for a newer model and brings it.
+            look_for: Says what there is, and brings nothing.
             reload: Makes the transcriber use the model that is current now.
             is_in_gap: Whether nobody can transcribe just now because a model takes the place of another.
             seen: A release whose turn has not come.
@@ -98,6 +109,8 @@ class Adoption:
         self._rows = rows
         self._uses = uses
         self._bring = bring
+        self._look_for = look_for
+        self._last_look = LastLook(database, installed, family, clock)
         self._reload = reload
         self._is_in_gap = is_in_gap
         self._seen = seen
@@ -144,7 +157,7 @@ class Adoption:
         installed = self._installed.state()
         comparisons, waits = self._rows.newest(), self._waits_for(installed, self._look())
         phase, words = self._busy_with() or at_rest(
-            installed, waits, problem=self._problem, seen=self._seen(), noun=self._installed.noun
+            installed, waits, problem=self._problem, seen=self._seen(), noun=self._installed.noun, found=self.offered()
         )
         version = installed.current.version if installed.current else None
         use = self._uses.of(version) if version else None
@@ -162,6 +175,22 @@ class Adoption:
             budget_bytes=self._budget_bytes,
         )
 
+    def look_for_newer(self, *, is_again: bool = False, is_early: bool = False) -> Offered:
+        """Ask the server what there is: what is new in it, how much is to be fetched. Nothing is fetched.
+
+        Args:
+            is_again: As if a release that was set aside were wanted.
+            is_early: As if it were wanted before this device's turn.
+
+        Raises:
+            ProjectOneError: as `Updater.look`.
+        """
+        return self._last_look.keep(self._look_for(is_again=is_again, is_early=is_early))
+
+    def offered(self) -> Offered | None:
+        """A newer release that is here or was looked at within a day, and is not in use; the server is not asked."""
+        return self._last_look.standing(self._installed.state())
+
     def update(
         self,
         *,
@@ -170,7 +199,7 @@ class Adoption:
         on_progress: Callable[[int, int], None] | None = None,
     ) -> UpdateReport:
         """Bring the newest model now; see `DeviceClient.update`."""
-        return self._bring(is_again=is_again, is_early=is_early, on_progress=on_progress)
+        return self._brought(self._bring(is_again=is_again, is_early=is_early, on_progress=on_progress))
 
     def roll_back(self) -> str:
         """Use the model before from now on; gives its version.
@@ -294,7 +323,7 @@ class Adoption:
                 raise PostponedError("the app is being closed; the download goes on at the next start")
 
         try:
-            report = self._bring(may_try=self._moment(), on_progress=progress)
+            report = self._brought(self._bring(may_try=self._moment(), on_progress=progress))
         finally:
             self._doing = None
         if report.status == "staged":
@@ -302,6 +331,12 @@ class Adoption:
                 self._note(self._staged, self._clock().isoformat())
         else:
             self._note(self._staged, None)
+        return report
+
+    def _brought(self, report: UpdateReport) -> UpdateReport:
+        """What was looked at is as old as the update: only what waits for its turn is still to be had."""
+        if report.status != "waiting":
+            self._last_look.forget()
         return report
 
     def _moment(self) -> Callable[[], bool]:

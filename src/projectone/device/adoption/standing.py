@@ -8,11 +8,15 @@ from typing import Literal
 
 from projectone.contracts.rollouts import SeenTurn
 from projectone.device.acceptance import Comparison
+from projectone.device.adoption.offered import Offered
 from projectone.device.installed import USER_WENT_BACK, Installed, InstallState, Slot
 
-Phase = Literal["none", "current", "waiting", "staged", "downloading", "trying", "swapping", "went-back", "problem"]
-"""No model yet; the newest that is known; not this device's turn; one is here and waits for its trial; one comes; one
-is tried; one takes the place of another; a newer one is set aside; something is in the way."""
+Phase = Literal[
+    "none", "current", "offered", "waiting", "staged", "downloading", "trying", "swapping", "went-back", "problem"
+]
+"""No model yet; the newest that is known; a newer one was looked at and not fetched; not this device's turn; one is
+here and waits for its trial; one comes; one is tried; one takes the place of another; a newer one is set aside;
+something is in the way."""
 
 Role = Literal["current", "previous", "staged", "base"]
 
@@ -81,7 +85,13 @@ def at_work(doing: Phase, noun: str = "model") -> tuple[Phase, str]:
 
 
 def at_rest(
-    state: InstallState, waits: tuple[str, ...], *, problem: str | None, seen: SeenTurn | None, noun: str = "model"
+    state: InstallState,
+    waits: tuple[str, ...],
+    *,
+    problem: str | None,
+    seen: SeenTurn | None,
+    noun: str = "model",
+    found: Offered | None = None,
 ) -> tuple[Phase, str]:
     """The phase while nothing is being done, and a sentence about it.
 
@@ -91,16 +101,21 @@ def at_rest(
         problem: What went wrong the last time.
         seen: A release whose turn has not come.
         noun: What people call one of them.
+        found: A newer release that was looked at.
     """
     name = noun.capitalize()
+    offered = found.version if found is not None and found.offer.status == "offered" else None
     if state.current is None:
-        return "none", f"There is no {noun} on this device yet."
+        told = "" if offered is None else f" {name} {offered} is offered."
+        return "none", f"There is no {noun} on this device yet.{told}"
     version = state.current.version
     if state.trial is not None:
         why = f", because {waits[0]}" if waits else ""
         return "staged", f"{name} {state.trial.version} is here and waits for its trial{why}."
     if problem is not None:
         return "problem", f"{problem}. {name} {version} works on."
+    if offered is not None:
+        return "offered", f"{name} {offered} is offered. {name} {version} works on until you take it."
     newer = [item for item in state.set_aside if item.seq > state.current.seq]
     if newer and newer[-1].reason == USER_WENT_BACK:
         return "went-back", f"You went back to {noun} {version} from {noun} {newer[-1].version}."

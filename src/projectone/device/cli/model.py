@@ -1,6 +1,6 @@
-"""`projectone update` and `projectone model`: bring a better model, wait for a quiet moment, see what it changed.
+"""`projectone update` and `projectone model`: look for a better model, bring it, see what it changed.
 
-Two families of models come in the same way: the speech model, and the classifier that says what was meant.
+Every family of models comes in the same way: the speech model, and the classifier that says what was meant.
 """
 
 from __future__ import annotations
@@ -12,14 +12,19 @@ from typing import Any, Final
 from projectone.contracts.versions import DEFAULT_FAMILY, FAMILIES, Family
 from projectone.device.adoption import Adoption, AdoptionState
 from projectone.device.adoption.news import news_of
+from projectone.device.cli.offered import checked
 from projectone.device.cli.progress import ProgressLine
 from projectone.device.cli.results import Command, Result
 from projectone.device.client import DeviceClient
 from projectone.device.updater import UpdateReport
 from projectone.errors import SettingsError
 
-_NOUNS: Final[dict[Family, str]] = {"speech": "model", "intents": "classifier"}
-_OWN: Final[dict[Family, str]] = {"speech": "your recordings", "intents": "what you said you meant"}
+_NOUNS: Final[dict[str, str]] = {"speech": "model", "intents": "classifier", "safety": "safety classifier"}
+_OWN: Final[dict[str, str]] = {
+    "speech": "your recordings",
+    "intents": "what you said you meant",
+    "safety": "texts of yours",
+}
 _DONE = ("updated", "current", "waiting", "halted", "staged")
 _MAX_WAIT_MIN = 7 * 24 * 60
 _WAIT_MIN = 8 * 60
@@ -33,6 +38,12 @@ def _update_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--now", action="store_true", help="take a release before it is this device's turn")
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--rollback", action="store_true", help="use the model before instead")
+    what.add_argument(
+        "--check",
+        action="store_true",
+        help="look for a newer release and say what is new in it, how much is to be fetched and when it comes; "
+        "nothing of it is fetched",
+    )
     what.add_argument("--status", action="store_true", help="say where this device stands; the server is not asked")
     what.add_argument(
         "--when-idle", action="store_true", help="fetch, and wait with the trial until nobody minds; for timers"
@@ -47,11 +58,14 @@ def _update_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _update(client: DeviceClient, arguments: argparse.Namespace) -> Result:
-    families: tuple[Family, ...] = FAMILIES if arguments.family is None else (arguments.family,)
+    families: tuple[Family, ...] = tuple(client.adoptions) if arguments.family is None else (arguments.family,)
     if arguments.rollback:
         family: Family = arguments.family or DEFAULT_FAMILY
         version = client.roll_back(family)
         return Result({"status": "rolled-back", "to_version": version}, f"{_NOUNS[family]} {version} is in use again")
+    if arguments.check:
+        asked = {family: client.adoptions[family] for family in families}
+        return checked(asked, _NOUNS, is_again=arguments.again, is_early=arguments.now)
     if arguments.status:
         states = {family: client.adoptions[family].state() for family in families}
         text = "\n\n".join(_state_text(family, state) for family, state in states.items())
@@ -135,7 +149,7 @@ def _model_arguments(parser: argparse.ArgumentParser) -> None:
 def _model(client: DeviceClient, arguments: argparse.Namespace) -> Result:
     if arguments.automatic:
         client.adoption.switch(arguments.automatic == "on")
-    shown = {family: _one_model(family, client.adoptions[family]) for family in FAMILIES}
+    shown = {family: _one_model(family, adoption) for family, adoption in client.adoptions.items()}
     facts = _by_family({family: result.facts for family, result in shown.items()})
     return Result(facts, "\n\n".join(result.text for result in shown.values()))
 
@@ -184,7 +198,7 @@ def _state_facts(state: AdoptionState) -> dict[str, Any]:
 def _state_text(family: Family, state: AdoptionState) -> str:
     budget = "" if state.budget_bytes is None else f" of {state.budget_bytes / 1e6:.0f} allowed"
     lines = [
-        f"{_NOUNS[family]:11}{state.words}",
+        f"{_NOUNS[family].split()[0]:11}{state.words}",
         f"disk       {state.used_bytes / 1e6:.1f} MB{budget}",
         *(f"           {item.size_bytes / 1e6:.1f} MB  {item.version} ({item.role})" for item in state.models),
         *(f"waits      {what}" for what in state.waits_for),
@@ -196,8 +210,12 @@ def _state_text(family: Family, state: AdoptionState) -> str:
 UPDATE = Command(
     "  projectone update                          the speech model, and what says what was meant\n"
     "  projectone update --family intents         the latter alone\n"
+    "  projectone update --check                  what is new in a newer one, and its size, before it is fetched\n"
     "  projectone update --rollback\n  projectone update --now\n"
-    "  projectone update --status --json\n  projectone update --when-idle --max-wait 120    for a timer",
+    "  projectone update --status --json\n  projectone update --when-idle --max-wait 120    for a timer\n\n"
+    'exit codes of --check: 0 it was looked (with --json, "is_offered" says whether `projectone update` would bring '
+    "something);\n  1 there is no release, or none that this device takes: set aside, or for a newer app; 2 the server "
+    "cannot be\n  reached, or what it says must not be believed",
     _update_arguments,
     _update,
 )

@@ -6,7 +6,7 @@ import secrets
 from datetime import datetime
 
 from projectone.contracts.releases import ReleaseManifest
-from projectone.contracts.rollouts import RolloutState, SeenTurn, Turn, turn_of
+from projectone.contracts.rollouts import RolloutState, SeenTurn, Turn, earliest_turn, turn_of
 from projectone.contracts.versions import DEFAULT_FAMILY, Family
 from projectone.errors import ContractError
 from projectone.storage.database import Database
@@ -50,6 +50,10 @@ class Cohorts:
             if not turn.may_install:
                 self._keep(self._seen, seen.to_bytes().decode())
         return turn
+
+    def earliest(self, manifest: ReleaseManifest) -> datetime | None:
+        """When the plan that was signed with a release lets this device have it; None where it names no moment."""
+        return earliest_turn(self._bucket_name(), manifest.rollout)
 
     def seen(self) -> SeenTurn | None:
         """The release that was seen last, if its turn had not come."""

@@ -26,7 +26,7 @@ from projectone.contracts.releases import (
 )
 from projectone.device.transport import Transport
 from projectone.device.trust import Trust
-from projectone.errors import ArtifactError, ContractError, RefusedError, SettingsError
+from projectone.errors import ArtifactError, ContractError, RefusedError, SettingsError, StorageError
 from projectone.storage.files import make_folder, sync_tree, write_atomically
 from projectone.storage.locks import exclusive_lock
 
@@ -54,14 +54,32 @@ class SignedReleases:
         self._trust = trust
         self._transport = transport
         self._clock = clock
+        self._expected = folder / f"expected.{trust.channel}"
 
     def is_looked_at(self, within: timedelta) -> bool:
-        """Whether the metadata was fetched and found good in this time."""
+        """Whether the metadata was fetched and found good in this time, and nothing that it told of is expected."""
+        if self._expected.exists():
+            return False
         try:
             then = datetime.fromisoformat((self._folder / "checked").read_text())
             return timedelta(0) <= self._clock() - then < within
         except (OSError, ValueError, TypeError):  # TypeError: a time without its zone
             return False
+
+    def expect(self, is_newer: bool) -> None:
+        """Note that a look found what is still to be taken: then nothing but the metadata says that there is nothing.
+
+        Raises:
+            StorageError: if the disk refused.
+        """
+        try:
+            make_folder(self._folder)
+            if is_newer:
+                self._expected.touch()
+            else:
+                self._expected.unlink(missing_ok=True)
+        except OSError as error:
+            raise StorageError(f"signed metadata: {error}") from error
 
     @contextlib.contextmanager
     def current(self) -> Iterator[TrustedReleases]:

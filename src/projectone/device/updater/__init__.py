@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from projectone.device.updater.download import Download
-from projectone.device.updater.updater import TakeTurn, Updater, UpdateReport
+from projectone.device.updater.offer import Cost, Offer
+from projectone.device.updater.updater import SeeTurn, TakeTurn, Updater, UpdateReport
 
-__all__ = ["Download", "TakeTurn", "UpdateReport", "Updater"]
+__all__ = ["Cost", "Download", "Offer", "SeeTurn", "TakeTurn", "UpdateReport", "Updater"]

@@ -5,22 +5,24 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 from urllib.parse import quote
 
-from projectone.contracts.endpoints import LATEST_MODEL_INFO, release_package, release_update
+from projectone.contracts.endpoints import LATEST_MODEL_INFO
 from projectone.contracts.releases import BasePackage, LatestModelInfo, NotedRelease, ReleaseManifest, ReleaseUpdate
 from projectone.contracts.rollouts import N_BUCKETS, Turn
 from projectone.contracts.versions import DEFAULT_FAMILY, Family
 from projectone.device.installed import Installed, InstallState, Outcome, Slot
 from projectone.device.releases import SignedReleases
 from projectone.device.transport import Transport
+from projectone.device.trust import AppTooOldError
 from projectone.device.updater.download import ByteProgress, Download, Wanted
+from projectone.device.updater.offer import Offer, OfferStatus, cost_of
 from projectone.device.updater.room import OverBudgetError, Room
 from projectone.device.updater.stops import note_stopped, note_way_back
-from projectone.device.updater.ways import ways_to
+from projectone.device.updater.ways import base_of, short, ways_to, whole
 from projectone.errors import ArtifactError, ContractError, PostponedError, RefusedError
 
 UpdateStatus = Literal["updated", "current", "no-release", "set-aside", "rejected", "waiting", "halted", "staged"]
@@ -33,8 +35,17 @@ MayGoOn = Callable[[], bool]
 TakeTurn = Callable[[ReleaseManifest, bytes | None, bool], Turn]
 """Whose turn a release is, by what was signed about how far it has gone, and whether it is wanted before its turn."""
 
+SeeTurn = Callable[[ReleaseManifest, bytes | None, bool], tuple[Turn, datetime | None]]
+"""As `TakeTurn`, for whoever only looks: with the first moment at which the signed plan lets this device have it."""
+
 _NO_RELEASE = "no-release"
 _NOTHING_YET = "the server has released nothing yet"
+_OFFERS: Final[dict[UpdateStatus, OfferStatus]] = {
+    "current": "current",
+    "set-aside": "set-aside",
+    "waiting": "waiting",
+    "halted": "halted",
+}
 # Whoever answers for the server with "nothing new" holds a release back for a day, and no longer.
 _LOOK_ANYWAY = timedelta(days=1)
 
@@ -56,6 +67,17 @@ def _no_news(version: str | None) -> UpdateReport:
     return UpdateReport("current", version, version)
 
 
+def _not_yet(version: str | None, release: ReleaseManifest, turn: Turn) -> UpdateReport | None:
+    """Why a release is not taken now; None if it is this device's turn."""
+    if turn.may_install:
+        return None
+    if turn.is_halted:
+        why = "" if turn.reason is None else f" ({turn.reason})"
+        return UpdateReport("halted", version, version, f"{release.version} was stopped{why}")
+    reason = f"{release.version} goes out in stages: not your turn yet (stage {turn.percent:g} %)"
+    return UpdateReport("waiting", version, version, reason)
+
+
 class Updater:
     """Brings the newest model that is ours, current and working."""
 
@@ -69,6 +91,7 @@ class Updater:
         channel: str,
         try_new_model: Callable[[MayGoOn], Outcome[object] | None],
         take_turn: TakeTurn = lambda manifest, share, is_early: Turn("treated", N_BUCKETS),
+        see_turn: SeeTurn | None = None,
         budget_bytes: int | None = None,
         family: Family = DEFAULT_FAMILY,
         beside: Callable[[], int] = lambda: 0,
@@ -85,6 +108,7 @@ class Updater:
             try_new_model: Loads the model on trial, exercises it and puts it in use; called inside `changing`, with
                 what it asks whether it may go on.
             take_turn: Whether a release is for this device now.
+            see_turn: The same for whoever only looks; `take_turn` if it is not given.
             budget_bytes: What models, bases and what is on its way may take on the disk; None for no limit.
             family: What the models are for.
             beside: What the models of other families take on the disk.
@@ -97,6 +121,7 @@ class Updater:
         self._channel = channel
         self._try_new_model = try_new_model
         self._take_turn = take_turn
+        self._see_turn = see_turn or (lambda *release: (take_turn(*release), None))
         self._family = family
         self._room = Room(staging, installed, budget_bytes, beside)
         self._sleep = sleep
@@ -134,10 +159,13 @@ class Updater:
                 manifest, share = trusted.release(floor=state.floor), trusted.rollout()
             if manifest is None:
                 return UpdateReport("no-release", from_version, from_version, _NOTHING_YET)
-            # A model that the server has retired is worse than one that was set aside.
-            is_retired = state.current is not None and state.current.seq < manifest.min_seq
-            settled = self._needs_nothing(state, manifest, is_again=is_again or is_retired)
-            report = settled or self._not_yet(state, manifest, share, is_early or is_retired)
+            report, *_ = self._judge(
+                state,
+                manifest,
+                lambda is_wanted: (self._take_turn(manifest, share, is_wanted), None),
+                is_again=is_again,
+                is_early=is_early,
+            )
             if report is None:
                 note_way_back(self._installed, manifest)
                 received = 0
@@ -149,7 +177,92 @@ class Updater:
                 self._installed.forget_trial()
             note_stopped(self._installed, share)
             self._installed.retire(manifest.min_seq)
+            self._releases.expect(report.status == "waiting")
             return report
+
+    def look(self, *, is_again: bool = False, is_early: bool = False) -> Offer:
+        """What `update` would bring, with what is new in it and how much is to be fetched; nothing of it is fetched.
+
+        Only what was signed counts, and it is always asked for: what is hinted without a signature keeps nothing away.
+
+        Args:
+            is_again: As if a release that was set aside were wanted.
+            is_early: As if it were wanted before this device's turn.
+
+        Raises:
+            LeaseError: if another process looks now.
+            SignatureError, RollbackError, ExpiredReleaseError, ArtifactError: if what the server says must not be
+                believed.
+            TransportError: if the server could not be reached.
+            StorageError: if the disk refused.
+        """
+        state = self._installed.state()
+        from_version = state.current.version if state.current else None
+        try:
+            with self._releases.current() as trusted:
+                release, share = trusted.release(floor=state.floor), trusted.rollout()
+        except AppTooOldError as error:
+            return Offer(status="unsupported", from_version=from_version, reason=str(error))
+        if release is None:
+            return Offer(status="no-release", from_version=from_version, reason=_NOTHING_YET)
+        offer = self._offer(state, release, share, is_again=is_again, is_early=is_early)
+        # A hint that there is nothing new must not hold back what was just seen.
+        self._releases.expect(offer.status != "current")
+        return offer
+
+    def _offer(
+        self, state: InstallState, release: NotedRelease, share: bytes | None, *, is_again: bool, is_early: bool
+    ) -> Offer:
+        unmet, turn, not_before = self._judge(
+            state,
+            release,
+            lambda is_wanted: self._see_turn(release, share, is_wanted),
+            is_again=is_again,
+            is_early=is_early,
+        )
+        status = _OFFERS[unmet.status] if unmet else "here" if self._is_staged(state, release) else "offered"
+        has_cost = status in ("offered", "waiting", "set-aside")
+        return Offer(
+            status=status,
+            from_version=state.current.version if state.current else None,
+            release=release,
+            reason=unmet.reason if unmet else None,
+            cost=cost_of(release, self._installed, self._room, self._missing_bytes) if has_cost else None,
+            percent=None if turn is None or release.rollout is None else turn.percent,
+            not_before=not_before if status == "waiting" else None,
+        )
+
+    def _judge(
+        self,
+        state: InstallState,
+        release: NotedRelease,
+        turn_of: Callable[[bool], tuple[Turn, datetime | None]],
+        *,
+        is_again: bool,
+        is_early: bool,
+    ) -> tuple[UpdateReport | None, Turn | None, datetime | None]:
+        """Why a release is not taken now, None if it is; and whose turn it is, where that was asked.
+
+        Args:
+            state: What is installed.
+            release: The newest one.
+            turn_of: Whose turn it is, by whether it is wanted whoever's turn it is.
+            is_again: Whether one that was set aside is wanted.
+            is_early: Whether it is wanted before its turn.
+        """
+        current = state.current
+        # A model that the server has retired is worse than one that was set aside.
+        is_retired = current is not None and current.seq < release.min_seq
+        settled = self._needs_nothing(state, release, is_again=is_again or is_retired)
+        if settled is not None:
+            return settled, None, None
+        # Without a model there is nothing to wait with; one of this number that is here and damaged is repaired.
+        cannot_wait = current is None or current.seq == release.seq or is_retired
+        turn, not_before = turn_of(is_early or cannot_wait)
+        return _not_yet(current.version if current else None, release, turn), turn, not_before
+
+    def _missing_bytes(self, wanted: Wanted) -> int:
+        return Download(self._transport, self._staging, wanted).missing_bytes()
 
     def _is_staged(self, state: InstallState, release: NotedRelease) -> bool:
         """Whether the release lies here whole, and was not tried to the end. Nothing is fetched again for its notes."""
@@ -157,23 +270,6 @@ class Updater:
         if waits is None or waits.seq != release.seq or self._installed.damage(waits) is not None:
             return False
         return self._installed.manifest_of(waits).listed() == release.listed()
-
-    def _not_yet(
-        self, state: InstallState, manifest: ReleaseManifest, share: bytes | None, is_early: bool
-    ) -> UpdateReport | None:
-        """Why a release is not taken now; None if it is this device's turn, or it cannot wait for one."""
-        current = state.current
-        # Without a model there is nothing to wait with; one of this number that is here and damaged is repaired.
-        is_early = is_early or current is None or current.seq == manifest.seq
-        turn = self._take_turn(manifest, share, is_early)
-        if turn.may_install:
-            return None
-        version = current.version if current else None
-        if turn.is_halted:
-            why = "" if turn.reason is None else f" ({turn.reason})"
-            return UpdateReport("halted", version, version, f"{manifest.version} was stopped{why}")
-        reason = f"{manifest.version} goes out in stages: not your turn yet (stage {turn.percent:g} %)"
-        return UpdateReport("waiting", version, version, reason)
 
     def _has_news(self, state: InstallState) -> bool:
         """Whether the server hints at something to look for. What the hint says decides nothing else."""
@@ -205,10 +301,8 @@ class Updater:
         """Bring the release here by the shortest way, ready for its trial; gives the bytes that were fetched."""
         slot, received = self._shortest_way(manifest, on_progress)
         if slot is None:
-            package = release_package(manifest.package_sha256)
-            wanted = Wanted(path=package, sha256=manifest.package_sha256, size_bytes=manifest.package_size_bytes)
             slot, n_bytes = self._fetched(
-                wanted, manifest, lambda file: self._installed.add(file, manifest), on_progress
+                whole(manifest), manifest, lambda file: self._installed.add(file, manifest), on_progress
             )
             received += n_bytes
         return received
@@ -250,17 +344,15 @@ class Updater:
         if base is None:
             raise ArtifactError(f"release {manifest.seq}: what this update begins at is not here")
         found = base  # for the type checker: a name that no longer changes
-        wanted = Wanted(path=release_update(way.sha256), sha256=way.sha256, size_bytes=way.size_bytes)
         slot, n_bytes = self._fetched(
-            wanted, manifest, lambda update: self._installed.rebuild(update, found, way, manifest), on_progress
+            short(way), manifest, lambda update: self._installed.rebuild(update, found, way, manifest), on_progress
         )
         return slot, received + n_bytes
 
     def _fetch_base(
         self, way: ReleaseUpdate, package: BasePackage, manifest: ReleaseManifest, on_progress: ByteProgress | None
     ) -> int:
-        wanted = Wanted(path=release_package(package.sha256), sha256=package.sha256, size_bytes=package.size_bytes)
-        download = Download(self._transport, self._staging, wanted, sleep=self._sleep)
+        download = Download(self._transport, self._staging, base_of(package), sleep=self._sleep)
         # The base, and the release that is made from it.
         self._room.check(download.missing_bytes() + 2 * sum(file.size_bytes for file in manifest.files))
         file = download.fetch(on_progress)

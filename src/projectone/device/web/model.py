@@ -10,16 +10,18 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from projectone.contracts.versions import DEFAULT_FAMILY, FAMILIES, Family
-from projectone.device.adoption import KeptModel
+from projectone.contracts.versions import DEFAULT_FAMILY, Family
+from projectone.device.adoption import Adoption, KeptModel
 from projectone.device.adoption.news import news_of
+from projectone.device.adoption.offered import cost_words, offer_facts, offer_words
+from projectone.device.adoption.offered import when_words as offer_when
 from projectone.device.client import DeviceClient
 from projectone.device.updater import UpdateReport
 from projectone.device.web.answers import job_answer, json_answer
 from projectone.device.web.bodies import reads_json, switch_field
 from projectone.device.web.context import WebContext
 from projectone.device.web.jobs import Report
-from projectone.device.web.moments import when_shown
+from projectone.device.web.moments import when_shown, when_words
 from projectone.errors import DataError
 
 _ROLES: Final[dict[str, str]] = {
@@ -28,6 +30,7 @@ _ROLES: Final[dict[str, str]] = {
     "staged": "Waits for its trial",
     "base": "What updates are built from",
 }
+_NOUNS: Final[dict[str, str]] = {"speech": "model", "intents": "classifier", "safety": "safety classifier"}
 _MOST_COMPARED: Final = 6
 
 
@@ -56,6 +59,16 @@ def routes(context: WebContext) -> list[Route]:
 
         return job_answer(context.jobs.start("update", work))
 
+    def look(request: Request, body: Mapping[str, Any]) -> Response:
+        family = _family(body)
+
+        def work(report: Report) -> dict[str, Any]:
+            found = client.adoptions[family].look_for_newer()
+            is_shown = client.adoptions[family].offered() is not None
+            return {"status": found.offer.status, "words": offer_words(found, _NOUNS[family]), "is_shown": is_shown}
+
+        return job_answer(context.jobs.start(f"look {family}", work))
+
     def go_back(request: Request, body: Mapping[str, Any]) -> Response:
         return json_answer({"version": client.roll_back(_family(body))})
 
@@ -70,6 +83,7 @@ def routes(context: WebContext) -> list[Route]:
     return [
         Route("/model", page),
         Route("/api/model", show),
+        Route("/api/model/look", reads_json(look), methods=["POST"]),
         Route("/api/model/update", reads_json(update), methods=["POST"]),
         Route("/api/model/back", reads_json(go_back), methods=["POST"]),
         Route("/api/model/automatic", reads_json(switch), methods=["PUT"]),
@@ -87,6 +101,8 @@ def model_facts(client: DeviceClient) -> dict[str, Any]:
         "state": state,
         "manifest": manifest,
         "news": news_of(manifest) if manifest else [],
+        "offered": _offered(client.adoption),
+        "offered_classifier": _offered(client.adoptions["intents"]),
         "comparisons": comparisons,
         "most_wrong": max(
             (max(item.wrong_before, item.wrong_after) / max(1, item.n_words) for item in comparisons), default=0
@@ -100,6 +116,19 @@ def model_facts(client: DeviceClient) -> dict[str, Any]:
         "classifier_news": news_of(taught) if taught else [],
         "meanings_compared": client.adoptions["intents"].comparisons()[:_MOST_COMPARED],
         "said": [(item.seq, json.dumps(item.counts.model_dump(), indent=2)) for item in client.health()],
+    }
+
+
+def _offered(adoption: Adoption) -> dict[str, Any] | None:
+    """A newer release that was looked at, as the page tells of it; None if there is none."""
+    found, state = adoption.offered(), adoption.state()
+    if found is None:
+        return None
+    cost = found.offer.cost
+    return offer_facts(found) | {
+        "release": found.offer.release,
+        "size": cost_words(cost) if cost else "Nothing is left to fetch.",
+        "when": offer_when(found, is_automatic=state.is_automatic, waits=state.waits_for, shown=when_words),
     }
 
 
@@ -120,14 +149,14 @@ def _family(body: Mapping[str, Any]) -> Family:
         DataError: if there is no such family.
     """
     family = body.get("family", DEFAULT_FAMILY)
-    if family not in FAMILIES:
-        raise DataError("bad-request", f"family: expected one of {', '.join(FAMILIES)}, got {str(family)[:40]!r}")
+    if family not in _NOUNS:
+        raise DataError("bad-request", f"family: expected one of {', '.join(_NOUNS)}, got {str(family)[:40]!r}")
     return cast(Family, family)
 
 
 def update_words(report: UpdateReport, family: Family = DEFAULT_FAMILY) -> str:
     """What an update did, as a sentence."""
-    noun = "model" if family == DEFAULT_FAMILY else "classifier"
+    noun = _NOUNS[family]
     name = noun.capitalize()
     stays = f"{name} {report.from_version} stays in use." if report.from_version else f"There is no {noun} in use."
     return {
@@ -144,12 +173,14 @@ def update_words(report: UpdateReport, family: Family = DEFAULT_FAMILY) -> str:
 
 def _document(client: DeviceClient) -> dict[str, Any]:
     device, state, manifest = client.status(), client.adoption.state(), client.adoption.manifest()
+    found = client.adoption.offered()
     return {
         "version": state.version,
         "since": state.since and state.since.isoformat(),
         "phase": state.phase,
         "words": state.words,
         "news": news_of(manifest) if manifest else [],
+        "offered": None if found is None else offer_facts(found),
         "previous_version": device.previous_version,
         "is_automatic": state.is_automatic,
         "is_reporting": device.is_reporting,

@@ -9,8 +9,13 @@ from markupsafe import Markup
 
 def when_shown(moment: datetime) -> Markup:
     """A `<time>` such as ``22 November 2026, 14:03``."""
+    return Markup('<time datetime="{}">{}</time>').format(moment.astimezone().isoformat(), when_words(moment))
+
+
+def when_words(moment: datetime) -> str:
+    """The same inside a sentence."""
     local = moment.astimezone()
-    return Markup('<time datetime="{}">{} {:%B %Y, %H:%M}</time>').format(local.isoformat(), local.day, local)
+    return f"{local.day} {local:%B %Y, %H:%M}"
 
 
 def day_shown(moment: date) -> Markup:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,11 @@ from tests.fakes.release_server import FakeServer
 from tests.unit.device.web.pages import Pages
 
 from projectone.contracts.releases import ReleaseNotes
+from projectone.contracts.rollouts import RolloutPlan, RolloutStage
 from projectone.device.client import DeviceClient
+from projectone.device.conditions import Conditions
 from projectone.device.settings import DeviceSettings
+from projectone.device.web.moments import when_words
 from projectone.device.wiring import open_client
 
 SAID = "the quick brown fox jumps over the lazy dog"
@@ -30,7 +34,8 @@ def shown(pages: Pages) -> str:
 
 
 def test_before_the_first_model_the_page_says_what_to_do(pages: Pages) -> None:
-    assert "No model yet" in shown(pages) and "Bring a model" in shown(pages)
+    assert "No model yet" in shown(pages) and "Look for a model" in shown(pages)
+    assert pages.do("/api/model/look")["result"]["words"] == "The server has released no model yet."
     assert pages.do("/api/model/update")["result"]["words"] == "The server has released no model yet."
 
 
@@ -58,6 +63,84 @@ def test_what_is_new_in_a_model_is_said_from_its_signed_release(
     assert pages.do("/api/model/update")["result"]["status"] == "updated"
     told = "Of 200 words that are kept for testing it gets 5.0 % wrong; model 1.0.0 got 15.0 % wrong."
     assert told in shown(pages) and pages.get("/api/model")["news"][0] == told
+
+
+NOTES = ReleaseNotes(after="1.0.0", n_samples=40, n_new_samples=12, n_words=200, n_wrong=10, n_wrong_before=30)
+TOLD = "Of 200 words that are kept for testing it gets 5.0 % wrong; model 1.0.0 got 15.0 % wrong."
+
+
+def test_what_is_new_in_a_release_and_its_size_stand_on_the_page_before_it_is_taken(
+    pages: Pages, client: DeviceClient, server: FakeServer
+) -> None:
+    server.release(text_model("one"), version="1.0.0")
+    client.update()
+    server.release(text_model("one two", padding=4_000), seq=2, version="1.1.0", notes=NOTES)
+    assert "1.1.0" not in shown(pages) and "Update now" not in shown(pages)
+    had = server.asked("GET", "/v1/releases/")
+    found = pages.do("/api/model/look")["result"]
+    assert (found["status"], found["words"], found["is_shown"]) == ("offered", "Model 1.1.0 is offered.", True)
+    page = shown(pages)
+    assert "What is new in 1.1.0" in page and TOLD in page and "Update now" in page
+    assert "1.0 MB to fetch: the whole model." in page and "By itself it comes within six hours" in page
+    assert "Model 1.1.0 is offered. Model 1.0.0 works on until you take it." in page
+    assert server.asked("GET", "/v1/releases/") == had and client.status().model_version == "1.0.0"
+    assert pages.get("/api/model")["offered"]["news"][0] == TOLD
+    assert pages.do("/api/model/update")["result"]["status"] == "updated"
+    assert "Update now" not in shown(pages) and pages.get("/api/model")["offered"] is None
+
+
+def test_a_model_that_waits_for_its_trial_is_shown_with_what_is_new_in_it(
+    pages: Pages, client: DeviceClient, server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.release(text_model("one"), version="1.0.0")
+    client.update()
+    server.release(text_model("one two"), seq=2, version="1.1.0", notes=NOTES)
+    monkeypatch.setattr(client.adoption, "_look", lambda: Conditions(is_quiet=True, is_away=False, is_on_mains=True))
+    assert client.adoption.update_when_idle(0.0).status == "staged"
+    page = shown(pages)
+    assert TOLD in page and "Nothing is left to fetch." in page and "Try it now" in page
+    assert "Not just now: you are using this machine." in page
+
+
+def test_what_goes_out_in_stages_is_shown_with_the_way_to_take_it_early(
+    pages: Pages, client: DeviceClient, server: FakeServer
+) -> None:
+    server.release(text_model("one"), version="1.0.0")
+    client.update()
+    now = datetime.now(UTC)
+    plan = RolloutPlan(salt="0" * 32, stages=(RolloutStage(not_before=now + timedelta(days=2), max_buckets=10_000),))
+    server.release(text_model("one two"), seq=2, version="1.1.0", notes=NOTES, rollout=plan)
+    assert pages.do("/api/model/look")["result"]["status"] == "waiting"
+    page = shown(pages)
+    assert "Take it before your turn" in page and "Update now" not in page and TOLD in page
+    assert f"your turn does not come before {when_words(now + timedelta(days=2))}." in page
+    started = pages.ask("POST", "/api/model/update", {"is_early": True})[1]
+    assert pages.end(started)["result"]["status"] == "updated"
+
+
+def test_what_cannot_be_taken_is_said_and_not_shown_as_an_offer(
+    pages: Pages, client: DeviceClient, server: FakeServer
+) -> None:
+    server.release(text_model("one"), version="1.0.0")
+    client.update()
+    assert pages.do("/api/model/look")["result"]["words"] == "Model 1.0.0 is the newest there is."
+    server.release(text_model("one two"), seq=2, version="1.1.0", notes=NOTES, min_runtime="99.0.0")
+    found = pages.do("/api/model/look")["result"]
+    assert (found["status"], found["is_shown"]) == ("unsupported", False)
+    assert "needs projectone 99.0.0 or newer" in found["words"]
+    server.faults.answer = lambda method, path: (503, "closed")
+    assert pages.do("/api/model/look")["state"] == "failed"
+    assert "Update now" not in shown(pages)
+
+
+def test_a_classifier_is_looked_at_by_itself(pages: Pages, server: FakeServer) -> None:
+    notes = NOTES.model_copy(update={"after": None, "n_wrong_before": None})
+    server.release(text_model("meanings"), channel="stable.intents", version="2.0.0", notes=notes)
+    started = pages.ask("POST", "/api/model/look", {"family": "intents"})[1]
+    assert pages.end(started)["result"]["words"] == "Classifier 2.0.0 is offered."
+    page = shown(pages)
+    assert "Of 200 sentences that are kept for testing it gets 5.0 % wrong." in page and "Bring it now" in page
+    assert pages.ask("POST", "/api/model/look", {"family": "nothing"})[0] == 400
 
 
 def test_what_a_new_model_changed_is_drawn_and_said(pages: Pages, client: DeviceClient, server: FakeServer) -> None:

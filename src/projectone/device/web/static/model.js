@@ -4,42 +4,66 @@ import { runJob, sendJson, showProgress } from "./api.js";
 import { cue } from "./cues.js";
 import { outcome } from "./outcome.js";
 import { listen, refresh } from "./refresh.js";
-import { complain, confirmDialog } from "./say.js";
+import { complain, confirmDialog, say } from "./say.js";
 
-const KINDS = { updated: "good", current: "good", "no-release": "info" };
+const KINDS = { updated: "good", current: "good", "no-release": "info", waiting: "info", staged: "info" };
 
+/** Ask what there is. What can be taken appears on the page with what is new in it; everything else is said. */
+async function look(family) {
+  const body = family ? { family } : {};
+  const found = await work("/api/model/look", body, "Asking the server.");
+  if (!found.result) return outcome(...found.said, where(family));
+  const { status, words, is_shown } = found.result;
+  if (is_shown) say(words);
+  else outcome(KINDS[status] ?? "warn", words, where(family));
+}
+
+/** Fetch and try; where it turns out that it is not this device's turn, ask whether it is wanted all the same. */
 async function update(body) {
   const result = await bring(body);
-  if (result?.status !== "waiting") return;
+  if (result?.status === "waiting") await early({ ...body, words: result.words });
+}
+
+async function early({ words, ...body }) {
   const isSure = await confirmDialog({
     title: "Take it before its turn?",
-    body: [result.words, "Releases go out in stages, so that a bad one reaches few. The first ones find out."],
+    body: [words, "Releases go out in stages, so that a bad one reaches few. The first ones find out."],
     yes: "Take it now",
     no: "Wait",
   });
   if (isSure) await bring({ ...body, is_early: true });
 }
 
-/** Ask, fetch and try; shows what came of it, and gives it. */
+const where = (family) => (family ? "#classifier" : ".now");
+
+/** Fetch and try; shows what came of it, and gives it. */
 async function bring(body) {
+  const { said, result } = await work("/api/model/update", body, "Asking the server.", "It is here. It is tried on your own recordings.");
+  if (result) {
+    outcome(KINDS[result.status] ?? "warn", result.words, where(body.family));
+    if (result.status === "updated") cue("model-updated");
+  } else outcome(...said, where(body.family));
+  return result;
+}
+
+/** Long work with every button held meanwhile, and the page made anew after it; gives its result, or what to say. */
+async function work(path, body, first, last) {
   const show = showProgress("update-progress");
-  const buttons = [...document.querySelectorAll("[data-action]")];
-  for (const button of buttons) button.disabled = true;
-  show({ done: 0, total: 0, what: "Asking the server." });
+  const focused = document.activeElement?.id; // a button that is held loses the focus
+  for (const button of document.querySelectorAll("[data-action]")) button.disabled = true;
+  show({ done: 0, total: 0, what: first });
   let said;
   let result = null;
   try {
-    result = await runJob("/api/model/update", body, ({ done, total, what }) =>
-      show({ done, total, what: total && done >= total ? "It is here. It is tried on your own recordings." : what || "Asking the server." }),
+    result = await runJob(path, body, ({ done, total, what }) =>
+      show({ done, total, what: total && done >= total ? last : what || first }),
     );
-    said = [KINDS[result.status] ?? "warn", result.words];
-    if (result.status === "updated") cue("model-updated");
   } catch (error) {
     said = ["warn", error.reason === "transport" ? `The server cannot be reached; the model in use stays. ${error.message}` : error.message];
   }
   await refresh("#model");
-  outcome(...said, body.family ? "#classifier" : ".now");
-  return result;
+  if (focused) (document.getElementById(focused) ?? document.getElementById("main")).focus({ preventScroll: true });
+  return { said, result };
 }
 
 async function change(input, path, on, off) {
@@ -56,7 +80,15 @@ async function change(input, path, on, off) {
 
 listen(
   {
+    look: ({ dataset }) => look(dataset.family),
+
     update: ({ dataset }) => update(dataset.family ? { family: dataset.family } : {}),
+
+    early: ({ dataset }) =>
+      early({
+        words: `${dataset.version} goes out in stages, and it is not your turn yet.`,
+        ...(dataset.family ? { family: dataset.family } : {}),
+      }),
 
     async again({ dataset }) {
       const isSure = await confirmDialog({
