@@ -12,6 +12,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from tests.fakes.release_server import FakeServer
 from tests.unit.device.conftest import Rooms
+from tests.unit.device.web.pages import Pages
 
 from projectone.contracts import endpoints
 from projectone.contracts.signatures import CHECKPOINT
@@ -163,6 +164,16 @@ def test_what_nobody_we_trust_signed_says_nothing_and_what_is_not_shown_is_said(
     assert device.look().kind == "unshown", "an hour that nobody answers changes nothing"
 
 
+def test_a_server_that_shows_its_log_no_more_is_said_to_show_it_no_more(device: Device) -> None:
+    device.server.log.newest = None
+    assert device.look() == HistoryAccount(), "nothing was signed yet"
+    device.grow(5)
+    shown_at = device.look().shown_at
+    device.server.log.newest = None
+    account = device.look()
+    assert (account.kind, account.shown_at, account.n_entries) == ("unshown", shown_at, 5)
+
+
 def test_it_is_asked_once_an_hour_and_without_a_name(device: Device) -> None:
     device.grow(3)
     device.look()
@@ -192,3 +203,32 @@ def test_a_device_looks_when_it_sends_and_says_it_in_its_status(
     assert result.facts["audit_log"]["state"] == "rewritten"
     assert "audit log   REWRITTEN" in result.text
     assert _document(client)["audit_log"] == result.facts["audit_log"]
+
+
+def test_the_page_says_in_plain_words_what_was_shown_and_what_to_do(
+    client: DeviceClient, server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pages, log, hours = Pages(client), server.log, iter(range(2, 20, 2))
+
+    def read() -> str:
+        later = datetime.now(UTC) + timedelta(hours=next(hours))
+        monkeypatch.setattr(client._rooms.history, "_clock", lambda: later)
+        client._rooms.history.look()
+        return pages.words("/model")
+
+    assert "This device has seen nothing of it yet." in read()
+    log.entries = [hashlib.sha256(bytes([number])).digest() for number in range(4)]
+    log.sign(NOW)
+    grown = read()
+    assert "it only grew . When it was last shown, it began with everything" in grown and "4 entries, signed" in grown
+    assert "What you can do" not in grown
+    newest, log.newest = log.newest, None
+    unshown = read()
+    assert "The server did not show that it only grew." in unshown and "Last shown" in unshown
+    assert "What you can do. A server that was moved" in unshown and "written anew" not in unshown
+    log.newest = newest
+    log.entries = edited(log.entries)
+    log.sign(NOW)
+    rewritten = read()
+    assert "The server's audit log was written anew." in rewritten and "Keep that file" in rewritten
+    assert str(client._rooms.history._file) in rewritten

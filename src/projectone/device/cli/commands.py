@@ -112,6 +112,7 @@ def _status(client: DeviceClient, arguments: argparse.Namespace) -> Result:
         f"health      {'counts are reported' if status.is_reporting else 'nothing is reported: projectone health on'}",
         f"server      {status.server or 'not set: PROJECTONE_SERVER'} (channel {status.channel})",
         f"audit log   {status.history.words}",
+        *([f"            {status.history.advice}"] if status.history.advice else []),
         f"home        {status.home}",
     ]
     return Result(facts, "\n".join(lines))

@@ -96,6 +96,22 @@ class HistoryAccount:
             return f"{seen}; not shown since {_day(self.shown_at)} that it only grew: {self.problem}{where}"
         return f"{seen}; it begins with everything that was seen before"
 
+    @property
+    def advice(self) -> str:
+        """What the person can do about it; empty where there is nothing to do."""
+        if self.kind == "rewritten":
+            return (
+                "Keep that file: it holds both, each signed by the server itself, and shows it to anybody. Ask whoever "
+                "runs the server what happened. Until you know, you can take your consents back: then nothing leaves. "
+                "The model here works on."
+            )
+        if self.kind == "unshown":
+            return (
+                "A server that was moved, or that somebody stands before, does that too, and it may be shown later. "
+                "If it lasts for days, ask whoever runs the server. Nothing here is affected."
+            )
+        return ""
+
     def facts(self) -> dict[str, Any]:
         """For scripts."""
         moments = {"signed_at": self.signed_at, "shown_at": self.shown_at, "rewritten_at": self.rewritten_at}
@@ -106,6 +122,7 @@ class HistoryAccount:
             "problem": self.problem,
             "evidence": self.evidence and str(self.evidence),
             "words": self.words,
+            "advice": self.advice,
         }
 
 
@@ -147,11 +164,12 @@ class ServerHistory:
         try:
             answer = self._transport.call("GET", endpoints.AUDIT_CONSISTENCY, query=f"first={first}", is_signed=False)
             found = _compared(kept, *self._opened(answer.body))
+        except RefusedError as error:  # nothing was signed yet, or it is not shown any more
+            found = kept.model_copy(update={"problem": None if kept.newest is None else str(error)})
         except TransportError:
             return
-        except ProjectOneError as error:  # refused, signed by nobody we trust, or no checkpoint
-            is_young = kept.newest is None and isinstance(error, RefusedError)  # nothing was signed yet
-            found = kept.model_copy(update={"problem": None if is_young else str(error)})
+        except ProjectOneError as error:  # signed by nobody we trust, or no checkpoint
+            found = kept.model_copy(update={"problem": str(error)})
         with suppress(OSError, StorageError):
             make_folder(self._file.parent)
             write_atomically(self._file, found.to_bytes())
