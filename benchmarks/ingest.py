@@ -170,11 +170,12 @@ def measure_validation(
     for sha256, clip in clips.items():
         (folder / "clips" / f"{sha256}.wav").write_bytes(clip)
     paths = sorted((folder / "clips").iterdir())
+    path_of = {path.stem: path for path in paths}
     builders = {SCRIPT: plain_script, THOROUGH: lambda: thorough_script(TEXT)}
     peers = build_peers(builders, left_out, wanted=has_peers)
 
     def read(sha256: str) -> bytes:
-        content = (folder / "clips" / f"{sha256}.wav").read_bytes()
+        content = path_of[sha256].read_bytes()
         assert sha256_hex(content) == sha256
         return content
 

@@ -58,6 +58,8 @@ def has_foreign_letters(text: str, language: str) -> bool:
         language: Its ISO 639 code.
     """
     own = alphabets_of(language)
+    if text.isascii() and own >= _LATIN:
+        return False
     found = [alphabets for word in text.split() if (alphabets := {_alphabet(c) for c in word} - {""})]
     mixed = own | _LATIN if own & _UNSPACED else own
     if any(alphabets - mixed and alphabets != _LATIN for alphabets in found):

@@ -45,6 +45,9 @@ _SUBFORMAT_TAIL = bytes.fromhex("000000001000800000aa00389b71")
 _MAX_FLOAT_PEAK = 16.0
 
 Float32 = npt.NDArray[np.float32]
+Int16 = npt.NDArray[np.int16]
+Sound = Float32 | Int16
+"""One channel of samples, shape (n,): floats of which 1 is full scale, or the integers of PCM16 as they lie there."""
 
 
 @dataclass(frozen=True)
@@ -109,6 +112,27 @@ def read_samples(content: bytes | memoryview, header: WavHeader) -> Float32:
         DataError: ``wav-not-finite``, ``wav-out-of-range``.
     """
     return _decode(memoryview(content)[header.data], header).reshape(-1, header.n_channels)
+
+
+def pcm16_of(content: bytes | memoryview, header: WavHeader) -> Int16 | None:
+    """The samples of a mono PCM16 file whose header was judged, where they lie, shape (n,); None for any other file."""
+    if (header.n_channels, header.bits_per_sample) != (1, 16):
+        return None
+    return np.frombuffer(memoryview(content)[header.data], "<i2")
+
+
+def scale_of(samples: npt.NDArray[np.float32 | np.int16]) -> np.float32:
+    """What makes floats of samples, as a factor; of integers a power of two, so that nothing is rounded."""
+    return np.float32(2**-15 if samples.dtype == np.int16 else 1.0)
+
+
+def to_floats(samples: npt.NDArray[np.float32 | np.int16]) -> Float32:
+    """Samples on the scale of which 1 is full; floats are given back as they are."""
+    if samples.dtype == np.float32:
+        return samples.view(np.float32)
+    scaled: Float32 = samples.astype(np.float32)
+    scaled *= scale_of(samples)  # in place: quicker than a product that converts piece by piece
+    return scaled
 
 
 def read_header(content: bytes | memoryview, *, max_duration_s: float = MAX_DURATION_S) -> WavHeader:
@@ -274,9 +298,7 @@ def _decode(data: memoryview, header: WavHeader) -> Float32:
             raise DataError("wav-out-of-range", f"WAV: expected samples from -1 to 1, got {peak:g}")
         return floats.astype(np.float32)
     if header.bits_per_sample == 16:
-        scaled: Float32 = np.frombuffer(data, "<i2").astype(np.float32)
-        scaled *= np.float32(2**-15)  # in place: quicker than a product that converts piece by piece
-        return scaled
+        return to_floats(np.frombuffer(data, "<i2"))
     if header.bits_per_sample == 32:
         return (np.frombuffer(data, "<i4") / 2.0**31).astype(np.float32)
     # 24 bits: into the upper three bytes of 32, which keeps the sign.

@@ -9,8 +9,9 @@ from tests.hostile.audio_families import speechlike
 
 from projectone.server.corpus.validation import examine
 from projectone.server.sandbox.decode import AudioDecoder
-from projectone.waveform.quality import measure_quality, why_unusable
+from projectone.waveform.quality import Quality, judge_quality, measure_quality, why_unusable
 from projectone.waveform.resample import to_16k_mono
+from projectone.waveform.wav import encode_wav, parse_wav, pcm16_of, read_header, read_samples
 
 RANDOM = np.random.default_rng(0)
 T = np.arange(16000) / 16000
@@ -45,6 +46,34 @@ def test_the_figures_are_what_they_say() -> None:
     assert quality.peak_db == pytest.approx(-6.02, abs=0.05)
     assert quality.level_db == pytest.approx(-9.03, abs=0.05)
     assert quality.dc_offset == pytest.approx(0.1, abs=1e-3)
+
+
+@pytest.mark.parametrize("n_samples", [1600, 1999, 16_000, 64_321, 100_001])
+@pytest.mark.parametrize("offset", [0.0, 0.0015, 0.03, 0.15])
+def test_the_integers_of_a_file_and_floats_measure_the_same_and_an_offset_changes_nothing_else(
+    n_samples: int, offset: float
+) -> None:
+    plain = 0.2 * speechlike(np.random.default_rng(n_samples), n_samples / 16_000 + 0.1)[:n_samples]
+    content = encode_wav(plain + np.float32(offset))
+    header = read_header(content)
+    integers = pcm16_of(content, header)
+    assert integers is not None
+    of_file, of_floats = measure_quality(integers), measure_quality(read_samples(content, header)[:, 0])
+    without = measure_quality(parse_wav(encode_wav(plain)).samples[:, 0])
+    assert flat(of_file) == pytest.approx(flat(of_floats), abs=1e-4)
+    assert of_file.dc_offset - without.dc_offset == pytest.approx(offset, abs=1e-4)
+    for level in ("peak_db", "level_db", "spread_db", "speech_s", "snr_db"):
+        assert flat(of_file)[level] == pytest.approx(flat(without)[level], abs=0.02), level
+    assert judge_quality(of_file) == judge_quality(of_floats) == judge_quality(without)
+
+
+def test_the_loudest_integer_is_clipped_and_not_turned_round() -> None:
+    assert measure_quality(np.full(16_000, -32_768, np.int16)).clipped_share == 1.0
+
+
+def flat(quality: Quality) -> dict[str, float]:
+    figures = {**vars(quality), **vars(quality.voice)}
+    return {name: float(value) for name, value in figures.items() if name != "voice" and value is not None}
 
 
 def real_clips(folder: Path, *, step: int) -> list[tuple[Path, str]]:

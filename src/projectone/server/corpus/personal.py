@@ -19,10 +19,13 @@ _MIN_RUN_DIGITS = 7
 _CUE_WORDS = 6
 
 _TLDS = r"(?:com|org|net|edu|gov|info|io|co|uk|eu|de|at|ch|fr|be|ca|us|nl|es|it|se|dk|no|fi|pl)"
+_DIGIT = re.compile(r"\d")  # in everything below but addresses
 _EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
+# Hardly any text has this; what holds it is asked for a whole address.
+_SPOKEN_AT = re.compile(r"\s(?:at|ät|klammeraffe|arobase|arrobase)\s")
 _SPOKEN_EMAIL = re.compile(
     r"\w+(?:\s(?:dot|punkt|point|dash|minus|tiret|underscore|unterstrich)\s\w+)*"
-    r"\s(?:at|ät|klammeraffe|arobase|arrobase)\s\w+(?:\s(?:dash|minus|tiret)\s\w+)*(?:\s(?:dot|punkt|point)\s\w+)*"
+    rf"{_SPOKEN_AT.pattern}\w+(?:\s(?:dash|minus|tiret)\s\w+)*(?:\s(?:dot|punkt|point)\s\w+)*"
     rf"\s(?:dot|punkt|point)\s{_TLDS}\b"
 )
 _PHONE_CUE = re.compile(
@@ -67,8 +70,10 @@ def find_personal(text: str, language: str = "en") -> tuple[Kind, ...]:
     lowered = text.lower()
     words = digits_of_words(lowered, language)
     found: list[Kind] = []
-    if _EMAIL.search(lowered) or _SPOKEN_EMAIL.search(lowered):
+    if ("@" in lowered and _EMAIL.search(lowered)) or (_SPOKEN_AT.search(lowered) and _SPOKEN_EMAIL.search(lowered)):
         found.append("email")
+    if not _DIGIT.search(" ".join(words)):
+        return tuple(found)
     if _has_iban(words):
         found.append("iban")
     elif kinds := {kind for run in _runs(words) if (kind := _kind_of(run))}:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import Final
 
 _UNITS: Final[dict[str, str]] = {
@@ -51,6 +52,7 @@ def digits_of_words(text: str, language: str) -> list[str]:
     return said
 
 
+@cache
 def _values(language: str) -> dict[str, int]:
     units = _UNITS[language].split()
     tens = _TENS[language].split()

@@ -6,9 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-import numpy as np
-import numpy.typing as npt
-
 from projectone.contracts.alphabets import has_foreign_letters
 from projectone.contracts.texts import MAX_MARKS_PER_BASE, MAX_TRANSCRIPT_CHARACTERS
 from projectone.server.corpus.duplicates import (
@@ -22,6 +19,7 @@ from projectone.server.corpus.locality import measure_edits
 from projectone.server.corpus.personal import find_personal
 from projectone.waveform.quality import WHY, judge_quality, measure_quality, why_unmeasurable
 from projectone.waveform.speakers import MANY_SPEAKERS_NATS
+from projectone.waveform.wav import Sound
 
 # The fastest of 3039 real clips (a trimmed digit) has 27.5 characters per second; reading aloud has 12 to 20. The
 # allowance is for the ends of a tightly trimmed word.
@@ -95,13 +93,13 @@ class Findings:
     measures: Mapping[str, float] = field(default_factory=dict)
 
 
-def examine(samples: npt.NDArray[np.float32], text: str) -> str | None:
+def examine(samples: Sound, text: str) -> str | None:
     """The reason to discard a sample, or None; see `check_sample`."""
     return check_sample(samples, text).discard
 
 
 def check_sample(
-    samples: npt.NDArray[np.float32],
+    samples: Sound,
     text: str,
     *,
     language: str = "en",

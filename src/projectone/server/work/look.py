@@ -16,7 +16,7 @@ from projectone.server.evaluation.golden import sound_key, to_pcm16
 from projectone.server.pipeline.ports import Look
 from projectone.server.voices.installed import Networks, open_networks
 from projectone.waveform.fingerprint import fingerprint_of
-from projectone.waveform.wav import read_header, read_samples
+from projectone.waveform.wav import Sound, pcm16_of, read_header, read_samples, to_floats
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,9 @@ class Question:
     holds_personal: bool = True
     wants_fingerprint: bool = False
     holds_speakers: bool = False
+
+    def __hash__(self) -> int:
+        return hash(self.clip_sha256)  # asked for often, and computed once; few questions are about the same clip
 
 
 Page = Sequence[tuple[Question, bytes]]
@@ -70,7 +73,9 @@ def look(content: bytes | memoryview, question: Question) -> Look:
     """One clip decoded and judged."""
     try:
         header = read_header(content)
-        samples = read_samples(content, header)[:, 0]
+        pcm = pcm16_of(content, header)
+        # A file as we write them is measured where it lies: most of its samples never become floats that are kept.
+        samples: Sound = read_samples(content, header)[:, 0] if pcm is None else pcm
     except DataError as error:
         return Look(Findings(error.reason))
     networks = open_networks() if question.holds_speakers else None
@@ -83,12 +88,10 @@ def look(content: bytes | memoryview, question: Question) -> Look:
         holds_speakers=question.holds_speakers and networks is None,
     )
     if networks is not None and found.discard is None:
-        found = hold_second_voice(found, samples, networks)
-    # What the key is made of lies in the file already, if it is as we write them.
-    is_pcm = (header.n_channels, header.bits_per_sample) == (1, 16)
-    pcm = np.frombuffer(memoryview(content)[header.data], "<i2") if is_pcm else to_pcm16(samples)
+        found = hold_second_voice(found, to_floats(samples), networks)
     is_wanted = question.wants_fingerprint and found.discard is None
-    return Look(found, sound_key(pcm), fingerprint_of(samples) if is_wanted else None)
+    key = sound_key(to_pcm16(to_floats(samples)) if pcm is None else pcm)
+    return Look(found, key, fingerprint_of(to_floats(samples)) if is_wanted else None)
 
 
 def hold_second_voice(found: Findings, samples: npt.NDArray[np.float32], networks: Networks) -> Findings:
