@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import numpy as np
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
-from projectone.assist.encoder.bert_files import BertConfig, BertFiles, expected_shapes
+from projectone.assist.encoder.bert_files import CONFIG, BertConfig, BertFiles, expected_shapes, write_bert
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
 WORDS = ("play", "music", "song", "some", "rain", "warm", "weather", "is", "it", "the", "set", "alarm", "wake", "##s")
@@ -39,3 +42,11 @@ def tiny_bert(*, seed: int = 0, width: int = 16, n_layers: int = 2) -> BertFiles
         if name.endswith("LayerNorm.weight"):
             tensors[name] += 1
     return BertFiles(config, tensors, tiny_tokenizer())
+
+
+def write_tiny_bert(folder: Path) -> Path:
+    """It, in a new folder, as `--encoder` and `PROJECTONE_SERVER_INTENTS_ENCODER` want one."""
+    folder.mkdir()
+    write_bert(folder, tiny_bert())
+    (folder / CONFIG).write_text(json.dumps(tiny_bert().config.to_json()))
+    return folder

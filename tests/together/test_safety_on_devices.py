@@ -8,10 +8,9 @@ from typing import Any
 
 import pytest
 from tests.fakes.taught_intents import examples, write_lines
-from tests.fakes.tiny_bert import tiny_bert
+from tests.fakes.tiny_bert import write_tiny_bert
 
 from projectone.assist.classifiers import CLASSIFIER
-from projectone.assist.encoder.bert_files import CONFIG, write_bert
 from projectone.device import safety_wiring
 from projectone.device.settings import DeviceSettings
 from projectone.errors import ArtifactError
@@ -20,11 +19,7 @@ from projectone.server.cli import main
 
 @pytest.fixture
 def encoder(tmp_path: Path) -> Path:
-    folder = tmp_path / "encoder"
-    folder.mkdir()
-    write_bert(folder, tiny_bert())
-    (folder / CONFIG).write_text(json.dumps(tiny_bert().config.to_json()))
-    return folder
+    return write_tiny_bert(tmp_path / "encoder")
 
 
 def taught(tmp_path: Path, encoder: Path, label: str) -> Path:

@@ -27,6 +27,9 @@ SCOPE_OF_KIND: dict[SampleKind, ConsentScope] = {
 FAMILY_OF_KIND: dict[SampleKind, Family] = {"correction": "speech", "donation": "speech", "intent": "intents"}
 """Which models learn from it."""
 
+FAMILIES_OF_SAMPLES: tuple[Family, ...] = tuple(dict.fromkeys(FAMILY_OF_KIND.values()))
+"""Those that anybody sends anything for."""
+
 
 class Sample(Protocol):
     """What every sample says of itself, whatever stands in its body: a payload, and what is learned from it."""

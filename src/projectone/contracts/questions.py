@@ -24,8 +24,12 @@ Histogram = Literal[SpeechHistogram, IntentHistogram]
 HISTOGRAMS_OF: Final[Mapping[Family, tuple[Histogram, ...]]] = {
     "speech": get_args(SpeechHistogram),
     "intents": get_args(IntentHistogram),
+    "safety": (),
 }
 """The questions about each family's models. A family's rate of false alarms is shared out over its own."""
+
+ASKED_FAMILIES: Final[tuple[Family, ...]] = tuple(family for family in FAMILIES if HISTOGRAMS_OF[family])
+"""Those about whose models anything is asked."""
 
 HISTOGRAMS: Final[tuple[Histogram, ...]] = tuple(name for family in FAMILIES for name in HISTOGRAMS_OF[family])
 N_BINS: Final = 8

@@ -10,10 +10,10 @@ from pydantic import Field
 
 from projectone.contracts.base import Contract, Sha256
 
-Family = Literal["speech", "intents"]
-"""What a model is for: to write down what is said, or to say what was meant."""
+Family = Literal["speech", "intents", "safety"]
+"""What a model is for: to write down what is said, to say what was meant, or to warn of what does harm."""
 
-FAMILIES: Final[tuple[Family, ...]] = ("speech", "intents")
+FAMILIES: Final[tuple[Family, ...]] = ("speech", "intents", "safety")
 
 DEFAULT_FAMILY: Final[Family] = "speech"
 """What a record means that names no family: all of them did before there was a second one."""

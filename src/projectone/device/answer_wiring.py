@@ -40,7 +40,8 @@ def answers(
     database: Database,
     consent: ConsentLedger,
     known: Known,
-    flags: Callable[[str], bool] | None,
+    flags: Callable[[str], bool],
+    is_guarded: Callable[[], bool],
     understanding: Understanding,
     clock: Callable[[], datetime],
 ) -> Answers:
@@ -51,7 +52,8 @@ def answers(
         database: Where the list of what left lies.
         consent: Whether anything may leave.
         known: What this device knows that bears on a question, and the names that are hidden from hosted models.
-        flags: The safety check of what a model answers, if there is one.
+        flags: The safety check of what a model answers.
+        is_guarded: Whether there is one just now.
         understanding: Counts who answered, where that is allowed.
         clock: Now.
     """
@@ -62,6 +64,8 @@ def answers(
     def count(chain: FallbackGenerator) -> AccountedGenerator:
         return AccountedGenerator(chain, Accounts(database), clock=clock)
 
+    checked = partial(CheckedGenerator, flags=flags, is_guarded=is_guarded)
+
     def make_chain() -> Chain:
         links: list[Generator] = []
         loaded: list[PreparedGenerator] = []
@@ -71,7 +75,7 @@ def answers(
 
             local = LocalGenerator(settings.answers_local_model)
             # Outermost: before anything can be looked up by the model's version, its files are read.
-            here = PreparedGenerator(keep(CheckedGenerator(DeadlineGenerator(local), flags)), local.prepare)
+            here = PreparedGenerator(keep(checked(DeadlineGenerator(local))), local.prepare)
             links.append(here)
             loaded.append(here)
         last = TemplateGenerator(WORDINGS)
@@ -88,7 +92,7 @@ def answers(
             clock=clock,
         )
         mask = MaskedGenerator(paid, names=known.names)
-        links.append(keep(CheckedGenerator(ConsentedGenerator(mask, made.require_consent), flags)))
+        links.append(keep(checked(ConsentedGenerator(mask, made.require_consent))))
         return Chain(
             count(FallbackGenerator(links, last)),
             last.model_version,

@@ -68,6 +68,7 @@ class DeviceClient:
         self._rooms.live.close()
         self._rooms.transcriber.close()
         self.assist.close()
+        self._rooms.guard.close()
         self.memory.close()
         self.answers.close()
         self._rooms.transport.close()

@@ -1,20 +1,89 @@
-"""Joins the safety classifier of a device, where it has one."""
+"""Joins the safety classifier of a device: the one that its server released, or the one that a setting names."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
+from projectone.device.acceptance import HarmlessTrial, OnTrial
+from projectone.device.adoption import ModelLine
+from projectone.device.assistant import AskedRows, Guard, load_guard
+from projectone.device.in_use import MayGoOn
+from projectone.device.installed import Installed, Slot
+from projectone.device.memory import has_room_for
 from projectone.device.settings import DeviceSettings
 from projectone.errors import SettingsError
+from projectone.storage.database import Database
 
 if TYPE_CHECKING:
     from projectone.assist.safety import SafetyGuard
 
+NOUN = "safety classifier"
+# What a second is to a recording, this is to a text that is read: as for intents.
+_TEXT_S = 0.1
+_NEWEST = 50
+
+
+def installed_guards(home: Path) -> Installed:
+    """The safety classifiers in a home, brought back to order after any interruption.
+
+    Raises:
+        StorageError: if the disk refused.
+    """
+    installed = Installed(home / "safety", noun=NOUN)
+    installed.recover()
+    return installed
+
+
+class Safety(NamedTuple):
+    """What reads texts on a device.
+
+    Attributes:
+        guard: With what is installed; it is closed at the end.
+        flags: Whether a text raises the alarm: of the classifier that a setting names, else of the installed one.
+        is_guarded: Whether there is one just now.
+    """
+
+    guard: Guard
+    flags: Callable[[str], bool]
+    is_guarded: Callable[[], bool]
+
+
+def safety(settings: DeviceSettings, database: Database, line: ModelLine) -> Safety:
+    """Everything that reads texts here.
+
+    Raises:
+        SettingsError: if a setting names a folder without a classifier.
+    """
+    installed, named = guard(database, line), flags(settings)
+    if named is not None:
+        return Safety(installed, named, lambda: True)
+    return Safety(installed, installed.flags, installed.is_here)
+
+
+def guard(database: Database, line: ModelLine) -> Guard:
+    """What reads texts with the safety classifier that is installed."""
+    asked = AskedRows(database)
+
+    def on_read(version: str, took_s: float, is_flagged: bool) -> None:
+        # What is counted of speech as a transcript without words is a warning here: one that warns far more often than
+        # the one before is gone back from, and a release of which many devices say so is stopped.
+        line.windows.count_heard(_TEXT_S, took_s, is_flagged)
+        line.uses.count_heard(version, is_empty=is_flagged)
+
+    def begin(slot: Slot, may_go_on: MayGoOn) -> HarmlessTrial:
+        own = [item.text for item in asked.newest(_NEWEST)]
+        return HarmlessTrial(own, OnTrial(slot.seq, slot.version, NOUN, may_go_on))
+
+    return Guard(line.installed, load_guard, begin_trial=begin, has_room=has_room_for, watch=line.uses, on_read=on_read)
+
 
 def flags(settings: DeviceSettings) -> Callable[[str], bool] | None:
-    """Whether a text raises the alarm; None where no safety classifier is named. It is read when it is first asked.
+    """Whether a text raises the alarm of the classifier that a setting names; None where none is named.
+
+    It is read when it is first asked.
 
     Raises:
         SettingsError: if there is no classifier in the folder. One that cannot be read raises `ArtifactError` when it
@@ -26,16 +95,16 @@ def flags(settings: DeviceSettings) -> Callable[[str], bool] | None:
     if not (folder / "classifier.json").is_file():
         raise SettingsError(f"PROJECTONE_SAFETY_MODEL: expected the folder of a classifier, got {str(folder)!r}")
     lock = threading.Lock()
-    guard: SafetyGuard | None = None
+    named: SafetyGuard | None = None
 
     def flagged(text: str) -> bool:
-        nonlocal guard
+        nonlocal named
         with lock:
-            if guard is None:
+            if named is None:
                 # Imported where it is asked for: it loads a BLAS.
                 from projectone.assist.safety import load_safety
 
-                guard = load_safety(folder, numerics=settings.numerics)
-        return guard.flags(text)
+                named = load_safety(folder, numerics=settings.numerics)
+        return named.flags(text)
 
     return flagged

@@ -17,7 +17,7 @@ from projectone.device import answer_wiring, intent_wiring, memory_wiring, model
 from projectone.device.acceptance import Acceptance
 from projectone.device.adoption import Adoption, ModelLine
 from projectone.device.answers.known import Known
-from projectone.device.assistant import Assistant
+from projectone.device.assistant import Assistant, Guard
 from projectone.device.client import DeviceClient
 from projectone.device.clips import read_clip, read_given_clip
 from projectone.device.consent import ConsentLedger
@@ -84,14 +84,13 @@ def open_client(settings: DeviceSettings) -> DeviceClient:
     quality = _quality(database, consent, transport, keys, lines, settings)
     understanding = Understanding(quality, lambda: _version_of(lines["intents"].installed))
     memory = memory_wiring.remembering(database, settings.memory_keep, vocabulary.active, _now)
-    flags = safety_wiring.flags(settings)
+    guard, flags, is_guarded = safety_wiring.safety(settings, database, lines["safety"])
     keep = partial(_keep, transcriber, recordings, quality, vocabulary, memory)
     offers = Offers(recordings, outbox, consent, contributor_id=keys.contributor_id, language=settings.language)
     corrections = _corrections(database, recordings, outbox, consent, offers, vocabulary, keys)
     assist = intent_wiring.assistant(database, lines["intents"], recordings, outbox, offers, understanding, _now)
     sent = Sent(database, recordings, outbox, forget_traces=memory.tidy)
     sheet, policies, erasure = partial(trust.read, SCRIPTS), partial(trust.read, POLICIES), partial(trust.read, ERASURE)
-    scripts = Scripts(settings.home / "scripts", transport, sheet, language=settings.language, clock=_now)
     replies = memory_wiring.replies(settings.home, transport, policies, memory, flags, understanding, _now)
     known = Known(first=replies.first, recall=memory.recall, newest=memory.newest, terms=vocabulary.active)
     return DeviceClient(
@@ -111,11 +110,11 @@ def open_client(settings: DeviceSettings) -> DeviceClient:
             library=Library(recordings, outbox, read_clip),
             uploader=_uploader(database, outbox, consent, recordings, transport, keys, settings),
             lines=lines,
-            adoptions=_adoptions(lines, transcriber, assist, replies, database, transport, settings),
+            adoptions=_adoptions(lines, transcriber, assist, guard, replies, database, transport, settings),
             transcriber=transcriber,
             vocabulary=vocabulary,
             donating=Donating(
-                scripts,
+                Scripts(settings.home / "scripts", transport, sheet, language=settings.language, clock=_now),
                 recordings,
                 consent,
                 corrections,
@@ -126,9 +125,10 @@ def open_client(settings: DeviceSettings) -> DeviceClient:
                 distances=_distances,
             ),
             assist=assist,
+            guard=guard,
             memory=memory,
             replies=replies,
-            answers=answer_wiring.answers(settings, database, consent, known, flags, understanding, _now),
+            answers=answer_wiring.answers(settings, database, consent, known, flags, is_guarded, understanding, _now),
             live=_live(settings.home / "live", transcriber, recordings, keep),
             quality=quality,
             history=ServerHistory(settings.home / "audit", transport, partial(trust.read, CHECKPOINT), clock=_now),
@@ -166,7 +166,11 @@ def _lines(
     """What this device has for each family of models."""
     models = Installed(settings.home / "models")
     models.recover()
-    here: dict[Family, Installed] = {"speech": models, "intents": intent_wiring.installed_intents(settings.home)}
+    here: dict[Family, Installed] = {
+        "speech": models,
+        "intents": intent_wiring.installed_intents(settings.home),
+        "safety": safety_wiring.installed_guards(settings.home),
+    }
 
     def introduce() -> Enrolment:
         return _introduction(keys, settings.enrolment_code)
@@ -181,12 +185,13 @@ def _adoptions(
     lines: Mapping[Family, ModelLine],
     transcriber: Transcriber,
     assist: Assistant,
+    guard: Guard,
     replies: Replies,
     database: Database,
     transport: Transport,
     settings: DeviceSettings,
 ) -> dict[Family, Adoption]:
-    workers: dict[Family, model_wiring.Worker] = {"speech": transcriber, "intents": assist}
+    workers: dict[Family, model_wiring.Worker] = {"speech": transcriber, "intents": assist, "safety": guard}
     return {
         family: model_wiring.adoption(
             line,

@@ -22,6 +22,7 @@ from projectone.contracts.versions import DEFAULT_FAMILY, FAMILIES, Family
 from projectone.errors import SettingsError
 from projectone.server.intent_settings import IntentSettings
 from projectone.server.release_settings import ReleaseSettings
+from projectone.server.safety_settings import SafetySettings
 from projectone.server.setting_values import PREFIX
 from projectone.server.setting_values import address as _address
 from projectone.server.setting_values import address_of_ray as _address_of_ray
@@ -40,7 +41,7 @@ PUBLIC_HUB_URL = "https://huggingface.co"
 
 
 @dataclass(frozen=True, kw_only=True)
-class ServerSettings(ReleaseSettings, TrainingSettings, IntentSettings):
+class ServerSettings(ReleaseSettings, TrainingSettings, IntentSettings, SafetySettings):
     """Everything that `serve` and `work` are told. Below them each room is handed its own piece."""
 
     home: Path = _setting(
@@ -333,22 +334,24 @@ class ServerSettings(ReleaseSettings, TrainingSettings, IntentSettings):
 
     @property
     def families(self) -> tuple[Family, ...]:
-        """Those that are trained here: intents where there is something to teach them from."""
-        return FAMILIES if self.intents_data is not None else (DEFAULT_FAMILY,)
+        """Those whose models come from here: intents where they can be taught, safety where it can be judged."""
+        here = {"intents": self.intents_data is not None, "safety": self.safety_golden is not None}
+        return tuple(family for family in FAMILIES if here.get(family, True))
 
     def of_family(self, family: Family) -> ServerSettings:
         """The same server as one family of models sees it: its repository, base, golden set and line of releases."""
         if family == self.family:
             return self
+        is_safety = family == "safety"
         return dataclasses.replace(
             self,
             channel=line_of(family, self.channel),
-            hub_repo=self.intents_repo,
+            hub_repo=self.safety_repo if is_safety else self.intents_repo,
             base=self.intents_encoder,
-            golden=self.intents_golden,
+            golden=self.safety_golden if is_safety else self.intents_golden,
             replay=None,
             tiers=(),
-            gate_without=self.intents_gate_without,
+            gate_without=self.safety_gate_without if is_safety else self.intents_gate_without,
             triage_min_minutes=0.0,
         )
 

@@ -70,7 +70,7 @@ def test_the_whole_way_from_a_recording_to_a_better_model(
     assert [correction.text for correction, _ in server.samples.values()] == ["one two"]
     server.release(text_model("one two"), seq=2, version="1.1.0")
     brought = run(capsys, "update")[1]
-    assert brought.pop("families").keys() == {"speech", "intents"}
+    assert brought.pop("families").keys() == {"speech", "intents", "safety"}
     assert brought | {"received_bytes": 0} == {
         "status": "updated",
         "from_version": "1.0.0",

@@ -24,14 +24,22 @@ class CheckedGenerator(WrappingGenerator):
     Args:
         inner: Who is asked.
         flags: Whether a text raises the alarm of a safety classifier; None if there is none.
+        is_guarded: Whether there is one just now: it may come while answers are given.
     """
 
-    def __init__(self, inner: Generator, flags: Callable[[str], bool] | None) -> None:
+    def __init__(
+        self,
+        inner: Generator,
+        flags: Callable[[str], bool] | None,
+        *,
+        is_guarded: Callable[[], bool] = lambda: True,
+    ) -> None:
         super().__init__(inner)
         self._flags = flags
+        self._is_guarded = is_guarded
 
     def _around(self, request: GenerationRequest, ask: Ask) -> Iterator[Event]:
-        if self._flags is None and not request.facts:
+        if (self._flags is None or not self._is_guarded()) and not request.facts:
             yield from ask(request)
             return
         answer = self._checked(request)

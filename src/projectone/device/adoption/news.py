@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from projectone.contracts.releases import NotedRelease, ReleaseNotes, family_of
 from projectone.contracts.texts import printable
 from projectone.contracts.versions import Family
 
 _MINUTE_S, _HOUR_MIN = 60, 60
+_WORDS: Final[dict[Family, tuple[str, str]]] = {
+    "speech": ("word", "model"),
+    "intents": ("sentence", "classifier"),
+    "safety": ("text", "safety classifier"),
+}
 
 
 def news_of(release: NotedRelease) -> list[str]:
@@ -21,11 +28,13 @@ def news_of(release: NotedRelease) -> list[str]:
 
 
 def _told(notes: ReleaseNotes, family: Family) -> list[str]:
-    unit, noun = ("word", "model") if family == "speech" else ("sentence", "classifier")
+    unit, noun = _WORDS[family]
     kept = f"{_counted(notes.n_words, unit)} that {'is' if notes.n_words == 1 else 'are'} kept for testing"
     tested = f"Of {kept} it gets {_share(notes.n_wrong, notes)} wrong"
     if notes.n_wrong_before is not None and notes.after is not None:
         tested += f"; {noun} {notes.after} got {_share(notes.n_wrong_before, notes)} wrong"
+    if family == "safety":
+        return [f"{tested}.", "It was taught from texts that whoever runs the server chose; nothing of yours is in it."]
     if not notes.n_samples:
         return [f"{tested}.", "It learned nothing new: it is released as it was."]
     if family == "intents":

@@ -4,6 +4,7 @@ engine      the classifier in a folder, loaded
 asked       what was asked and what was answered, as rows
 correcting  what the person says they meant
 assistant   asks the classifier in use, whichever that is
+guard       the same for the safety classifier: whether it warns of a text
 """
 
 from __future__ import annotations
@@ -11,6 +12,19 @@ from __future__ import annotations
 from projectone.device.assistant.asked import M016_ASKED, Asked, AskedRows
 from projectone.device.assistant.assistant import Assistant, Understood
 from projectone.device.assistant.correcting import Meanings
-from projectone.device.assistant.engine import IntentEngine, load_intents
+from projectone.device.assistant.engine import GuardEngine, IntentEngine, load_guard, load_intents
+from projectone.device.assistant.guard import Guard
 
-__all__ = ["M016_ASKED", "Asked", "AskedRows", "Assistant", "IntentEngine", "Meanings", "Understood", "load_intents"]
+__all__ = [
+    "M016_ASKED",
+    "Asked",
+    "AskedRows",
+    "Assistant",
+    "Guard",
+    "GuardEngine",
+    "IntentEngine",
+    "Meanings",
+    "Understood",
+    "load_guard",
+    "load_intents",
+]

@@ -1,4 +1,4 @@
-"""A classifier of intents, loaded: in eight bits where onnxruntime is, else in numpy."""
+"""A classifier of intents or safety, loaded: in eight bits where onnxruntime is, else in numpy."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from projectone.errors import SettingsError
 if TYPE_CHECKING:
     from projectone.assist.classifiers import EncoderClassifier
     from projectone.assist.protocols import Judgement
+    from projectone.assist.safety import SafetyGuard
 
 
 class IntentEngine:
@@ -37,6 +38,22 @@ class IntentEngine:
         return self._classifier
 
 
+class GuardEngine:
+    """A loaded safety classifier, for one thread at a time."""
+
+    def __init__(self, guard: SafetyGuard) -> None:
+        self._guard: SafetyGuard | None = guard
+
+    def flags(self, text: str) -> bool:
+        """Whether a text raises the alarm."""
+        assert self._guard is not None, "a closed engine is never used"
+        return self._guard.flags(text)
+
+    def close(self) -> None:
+        """Let go of the memory."""
+        self._guard = None
+
+
 def load_intents(folder: Path) -> IntentEngine:
     """The classifier in a folder, ready to be used.
 
@@ -44,14 +61,31 @@ def load_intents(folder: Path) -> IntentEngine:
         ArtifactError: naming the file, key or tensor that is not as it must be.
         SettingsError: if what it computes with is not installed.
     """
+    return IntentEngine(_loaded(folder))
+
+
+def load_guard(folder: Path) -> GuardEngine:
+    """The safety classifier in a folder, ready to be used.
+
+    Raises:
+        ArtifactError: naming what is not as it must be, also where it has no alarm.
+        SettingsError: if what it computes with is not installed.
+    """
+    classifier = _loaded(folder)
+    from projectone.assist.safety import SafetyGuard
+
+    return GuardEngine(SafetyGuard(classifier))
+
+
+def _loaded(folder: Path) -> EncoderClassifier:
     # Imported here: it takes half a second, and `status` or `sync` need none of it.
     try:
         from projectone.assist.classifiers import load_classifier
     except ImportError as error:
         raise SettingsError(f"`projectone ask` needs pip install 'projectone[device]' ({error})") from error
     try:
-        return IntentEngine(load_classifier(folder, numerics="int8"))
+        return load_classifier(folder, numerics="int8")
     except (
         SettingsError
     ):  # onnxruntime is an extra: without it a sentence takes three times as long, and that is little
-        return IntentEngine(load_classifier(folder))
+        return load_classifier(folder)

@@ -81,6 +81,7 @@ ALTER TABLE model_uses_next RENAME TO model_uses;
 _NOUNS: Final[dict[Family, tuple[str, str, str]]] = {
     "speech": ("recordings", "model", "it hears nothing"),
     "intents": ("sentences", "classifier", "it finds nothing meant"),
+    "safety": ("texts", "safety classifier", "it warns"),
 }
 
 

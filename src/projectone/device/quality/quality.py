@@ -29,9 +29,9 @@ from projectone.contracts.quality import (
     week_of,
     weeks_before,
 )
-from projectone.contracts.questions import HISTOGRAMS_OF, Histogram, edges_version
+from projectone.contracts.questions import ASKED_FAMILIES, HISTOGRAMS_OF, Histogram, edges_version
 from projectone.contracts.releases import DEFAULT_TIER, line_of
-from projectone.contracts.versions import DEFAULT_FAMILY, FAMILIES, Family
+from projectone.contracts.versions import DEFAULT_FAMILY, Family
 from projectone.device.consent import ConsentLedger, ConsentMethod
 from projectone.device.heard import Heard
 from projectone.device.quality.counts import Counts, Draft, WeekCounts
@@ -214,11 +214,11 @@ class Quality:
         """One family, one question, one answer. Families are those with a model here, whatever was done with it."""
         most_used = {
             family: max(items, key=lambda item: sum(item.counts[_EACH[item.family]]))
-            for family in FAMILIES
+            for family in ASKED_FAMILIES
             if (items := [item for item in counted if item.family == family])
         }
         versions = {**self._sender.installed(), **{family: item.model_version for family, item in most_used.items()}}
-        family = self._random.choice([name for name in FAMILIES if name in versions])
+        family = self._random.choice([name for name in ASKED_FAMILIES if name in versions])
         histogram = self._random.choice(HISTOGRAMS_OF[family])
         counts = most_used[family].counts[histogram] if family in most_used else ()
         return QualityReport(

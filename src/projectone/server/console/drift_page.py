@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from projectone.contracts.questions import TITLES
-from projectone.contracts.versions import FAMILIES
+from projectone.contracts.questions import ASKED_FAMILIES, TITLES
 from projectone.server.monitoring.drift_desk import NAMED, DriftDesk, ModelDrift, chance_shown, drift_shown
 from projectone.server.monitoring.drift_pictures import histogram_svg
 from projectone.server.monitoring.quality import MIN_GROUP
@@ -48,7 +47,7 @@ class DriftPanel:
 def drift_panel(desk: DriftDesk) -> DriftPanel:
     """The page's contents, family by family, the newest model first."""
     found = desk.read()
-    models = tuple(_model(model) for family in FAMILIES for model in reversed(found) if model.family == family)
+    models = tuple(_model(model) for family in ASKED_FAMILIES for model in reversed(found) if model.family == family)
     return DriftPanel(models, f"{desk.limits.alpha:.0%}", MIN_GROUP)
 
 

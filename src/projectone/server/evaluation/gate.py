@@ -92,7 +92,7 @@ def judge(
         CheckResult(check=name, outcome="not-judged", reason="left out by a setting") for name in config.left_out
     )
     gain = evidence.target_gain
-    decision, reasons = _decide(results, describe_overall(evidence, config.wording))
+    decision, reasons = _decide(results, describe_overall(evidence, config.wording), config.wording.promoted)
     return Verdict(
         decision=decision,
         reasons=reasons,
@@ -120,7 +120,7 @@ def describe_overall(evidence: Evidence, wording: Wording = SPEECH_WORDS) -> str
     return told
 
 
-def _decide(results: Sequence[CheckResult], overall: str) -> tuple[Decision, tuple[str, ...]]:
+def _decide(results: Sequence[CheckResult], overall: str, promoted: str) -> tuple[Decision, tuple[str, ...]]:
     against, doubts = (
         tuple(result.reason for result in results if result.outcome == outcome) for outcome in ("reject", "hold")
     )
@@ -128,7 +128,7 @@ def _decide(results: Sequence[CheckResult], overall: str) -> tuple[Decision, tup
         return "reject", (*against, *doubts, overall)
     if doubts:
         return "hold", (*doubts, overall)
-    return "promote", ("better overall, beyond chance", overall)
+    return "promote", (promoted, overall)
 
 
 def _paired(production: EvaluationReport, candidate: EvaluationReport) -> tuple[Pair, ...]:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from projectone.contracts.questions import TITLES, UNITS, class_names
+from projectone.contracts.questions import ASKED_FAMILIES, TITLES, UNITS, class_names
 from projectone.contracts.releases import line_of
-from projectone.contracts.versions import FAMILIES, Family
+from projectone.contracts.versions import Family
 from projectone.server.database import Engine
 from projectone.server.monitoring.drift import Drift, DriftLimits, Watched, watch
 from projectone.server.monitoring.quality import Answers, Group, QualityCells
@@ -53,11 +53,11 @@ class DriftDesk:
 
     def read(self) -> list[ModelDrift]:
         """Every model version of which enough was said: family by family, the oldest first."""
-        return [model for family in FAMILIES for model in self._read(family)]
+        return [model for family in ASKED_FAMILIES for model in self._read(family)]
 
     def groups(self) -> list[Group]:
         """What is behind it, by size and app version."""
-        return [group for family in FAMILIES for group in self.groups_of(family)]
+        return [group for family in ASKED_FAMILIES for group in self.groups_of(family)]
 
     def groups_of(self, family: Family) -> list[Group]:
         """The same, of one family."""

@@ -196,7 +196,7 @@ def _score_of(report: EvaluationReport, kind: str) -> Score:
 
 
 def _attacks(facts: CardFacts) -> str:
-    if facts.family == "intents":
+    if facts.family != DEFAULT_FAMILY:
         return "- Sentences that were made to mislead this model in particular: not tried.\n"
     return "".join(f"- {line}\n" for line in _tried(facts.report))
 

@@ -72,4 +72,25 @@ taught from examples and from intents that its users corrected with consent.
 """,
 )
 
-CARD_WORDS: Mapping[Family, CardWords] = {"speech": _SPEECH, "intents": _INTENTS}
+_SAFETY = CardWords(
+    what=(
+        "A small safety classifier for on-device use that raises an alarm at texts of one label: a BERT in eight bits, "
+        "a direction for each label it was taught, and the probability from which on it warns."
+    ),
+    task="text-classification",
+    tags=("bert", "text-classification", "safety", "on-device"),
+    rates=(("wer", "alarm error rate", "alarms (missed, or raised without need)"),),
+    items="texts",
+    intended_use="""\
+Reading what is asked of an assistant before it is answered, and what a language model wrote before it is shown, on the
+speaker's own device. It was taught from texts that whoever runs the server had labelled; nothing of its users is in it.
+""",
+    limits="""\
+- The scores hold for the golden set named above, and what counts as harmful there is its annotators' word. Texts of
+  other people, products or languages may fare worse; ways of speaking that the set lacks may be warned of without need.
+- It misses some of what it is to warn of, and its users can tell nobody of a false alarm.
+- Do not use it to judge people, or as the only thing between a text and harm.
+""",
+)
+
+CARD_WORDS: Mapping[Family, CardWords] = {"speech": _SPEECH, "intents": _INTENTS, "safety": _SAFETY}

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from projectone.contracts.quality import EPSILON, estimated_shares
-from projectone.contracts.questions import TITLES
-from projectone.contracts.versions import FAMILIES, Family
+from projectone.contracts.questions import ASKED_FAMILIES, TITLES
+from projectone.contracts.versions import Family
 from projectone.errors import StorageError
 from projectone.server.database import open_engine
 from projectone.server.home import require_home
@@ -40,7 +40,7 @@ _FamilyGroup = tuple[Family, Group]
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("--family", choices=FAMILIES, help="only models of speech, or classifiers of intents")
+    parser.add_argument("--family", choices=ASKED_FAMILIES, help="only models of speech, or classifiers of intents")
     parser.add_argument("--model", metavar="VERSION", help="only this one")
     parser.add_argument("--groups", action="store_true", help="also what is behind it, by size and app version")
     parser.add_argument("--pictures", type=Path, metavar="FOLDER", help="write a picture of every histogram there")
@@ -54,7 +54,7 @@ def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
     try:
         upgrade_database(engine)
         desk = DriftDesk(engine, channel=settings.channel)
-        families = FAMILIES if arguments.family is None else (arguments.family,)
+        families = ASKED_FAMILIES if arguments.family is None else (arguments.family,)
         found = [model for model in desk.read() if model.family in families]
         groups = [(family, group) for family in families for group in desk.groups_of(family) if arguments.groups]
     finally:
@@ -112,7 +112,7 @@ def _facts(
         ],
         "limits": {
             "false_alarms_a_year": limits.alpha,
-            "each_test": {family: limits.alpha_each(family) for family in FAMILIES},
+            "each_test": {family: limits.alpha_each(family) for family in ASKED_FAMILIES},
             "least_index": limits.min_index,
             "least_answers": limits.min_answers,
             "least_group": MIN_GROUP,

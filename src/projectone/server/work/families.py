@@ -15,7 +15,7 @@ def add_family(parser: argparse.ArgumentParser) -> None:
         "--family",
         choices=FAMILIES,
         default=DEFAULT_FAMILY,
-        help="which models: of speech, or classifiers of intents (default %(default)s)",
+        help="which models: of speech, classifiers of intents, or safety classifiers (default %(default)s)",
     )
 
 
@@ -30,6 +30,11 @@ def trained_settings_of(arguments: argparse.Namespace, settings: ServerSettings)
     Raises:
         SettingsError: if it is not.
     """
+    if arguments.family == "safety":
+        raise SettingsError(
+            "--family safety: no run teaches a safety classifier, as nobody sends what it warned of wrongly; teach one "
+            "with `assist train --alarm LABEL`, and `publish --family safety` has the gate judge it"
+        )
     if arguments.family not in settings.families:
         raise SettingsError("--family intents: no classifier is trained here; set PROJECTONE_SERVER_INTENTS_DATA")
     return settings_of(arguments, settings)

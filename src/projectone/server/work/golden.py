@@ -14,9 +14,10 @@ from typing import Any
 from uuid import UUID
 
 from projectone.contracts.assist import label_of
+from projectone.contracts.corrections import FAMILIES_OF_SAMPLES
 from projectone.contracts.signatures import SNAPSHOT
 from projectone.contracts.texts import printable
-from projectone.contracts.versions import DEFAULT_FAMILY, FAMILIES
+from projectone.contracts.versions import DEFAULT_FAMILY
 from projectone.errors import DataError
 from projectone.server.corpus.clips import read_clip, read_sentence
 from projectone.server.corpus.datasets import speaker_of
@@ -151,7 +152,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for action in (accepting, sealing):
         action.add_argument("--part", choices=PARTS, default="main", help="default main")
     for action in (listing, accepting, refusing, sealing, showing):
-        action.add_argument("--family", choices=FAMILIES, default=DEFAULT_FAMILY, help="of the models that are judged")
+        action.add_argument(
+            "--family", choices=FAMILIES_OF_SAMPLES, default=DEFAULT_FAMILY, help="of the models that are judged"
+        )
         action.add_argument("--json", action="store_true", help="print one JSON object")
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import ClassVar
 
 from projectone.contracts.scores import EvaluationReport
 from projectone.errors import DataError, EvaluationError
-from projectone.server.evaluation.intents.golden_texts import GoldenTexts, golden_texts, read_golden_texts
+from projectone.server.evaluation.intents.golden_texts import GoldenText, GoldenTexts, golden_texts, read_golden_texts
 from projectone.server.evaluation.intents.hearings import with_hearings
 from projectone.server.evaluation.intents.scorer import examine_classifier
 from projectone.server.pipeline.models import ModelFolders
@@ -26,6 +27,11 @@ class IntentScores(Scores):
         sealed: Sentences that people lent for this purpose.
         is_secret: As of `Scores`.
     """
+
+    how_to_get_texts: ClassVar[str] = (
+        "set PROJECTONE_SERVER_INTENTS_GOLDEN to a file of them, or seal some (`projectone-server golden --family "
+        "intents`)"
+    )
 
     def __init__(
         self, folder: Path, models: ModelFolders, golden: Path | None, sealed: SealedTexts, *, is_secret: bool = False
@@ -49,17 +55,18 @@ class IntentScores(Scores):
         names = self._lent.names()
         if self._texts is None or names != self._known:  # a withdrawal, or a new version
             if not self.has_set:
-                raise EvaluationError(
-                    "golden texts: none are configured; set PROJECTONE_SERVER_INTENTS_GOLDEN to a file of them, or "
-                    "seal some (`projectone-server golden --family intents`)"
-                )
+                raise EvaluationError(f"golden texts: none are configured; {self.how_to_get_texts}")
             try:
                 written = () if self._manifest is None else read_golden_texts(self._manifest)
-                self._texts = golden_texts(with_hearings([*written, *self._lent.texts()]))
+                self._texts = golden_texts(self.heard([*written, *self._lent.texts()]))
             except DataError as error:
                 raise EvaluationError(f"golden texts: {error}") from error
             self._known = names
         return self._texts
+
+    def heard(self, texts: list[GoldenText]) -> list[GoldenText]:
+        """As they are written, and those with an intent as a recogniser would write them."""
+        return with_hearings(texts)
 
     def clip_digests(self) -> frozenset[str]:
         """What must not be trained on, by its words; nothing where no texts are configured."""

@@ -124,7 +124,7 @@ def open_facts(settings: ServerSettings, ledger: Ledger, catalog: Catalog, blobs
 
 def training_of(settings: ServerSettings) -> TrainingConfig | ClassifierConfig:
     """How models of the family that these settings are about are trained."""
-    if settings.family == "intents":
+    if settings.family != DEFAULT_FAMILY:
         return ClassifierConfig(**settings.teaching)
     return TrainingConfig(**settings.training)
 

@@ -10,8 +10,11 @@ from threading import Event
 from typing import Any
 
 from projectone.assist.classifiers import load_classifier
-from projectone.contracts.versions import ModelVersion
+from projectone.assist.safety import load_safety
+from projectone.contracts.scores import EvaluationReport, Verdict
+from projectone.contracts.versions import DEFAULT_FAMILY, ModelVersion
 from projectone.errors import SettingsError
+from projectone.server.evaluation.gate import judge
 from projectone.server.pipeline.runner import WorkPermit
 from projectone.server.settings import ServerSettings
 from projectone.server.work.families import add_family, settings_of
@@ -21,11 +24,17 @@ from projectone.server.work.unchanged import release_unchanged, run_id_of
 from projectone.server.work.worker import LEASE_TTL_S
 from projectone.server.work.workshop import Workshop
 
-SUMMARY = "Score a model on the golden set, register it on the Hub, package it and release it to devices."
+SUMMARY = (
+    "Score a model on the golden set, register it on the Hub, package it and release it to devices. A safety "
+    "classifier has to pass the gate first: exit code 1 if it does not."
+)
 EXAMPLES = """\
   projectone-server publish --model starter --version 1.0.0
   projectone-server publish --family intents --model out/intents --version 1.0.0      what `assist train --bits 8` wrote
+  projectone-server publish --family safety --model out/safety --version 1.1.0        ... with --alarm; the gate judges
   projectone-server publish --model openai/whisper-tiny --version 1.0.0 --json"""
+
+EXIT_REFUSED = 1
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
-    """Publish; the same model and version again changes nothing."""
+    """Publish; the same model and version again changes nothing. Exit code 1 if the gate refused it."""
     settings = settings_of(arguments, settings)
     version = _parse_version(arguments.version)
     workshop = Workshop(settings)
@@ -50,14 +59,17 @@ def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
         workshop.close()
     if arguments.json:
         print(json.dumps(release))
+    elif release["seq"] is None:
+        reasons = "\n".join(f"  {reason}" for reason in release["verdict"]["reasons"])
+        print(f"version {version} is not released: the gate says {release['verdict']['decision']!r}\n{reasons}")
     else:
         forms = "" if not settings.tiers else f" as {', '.join(release['tiers'])}"
         print(f"version {release['version']} is released on {settings.channel!r} (number {release['seq']}){forms}")
-    return 0
+    return 0 if release["seq"] is not None else EXIT_REFUSED
 
 
 def publish(workshop: Workshop, permit: WorkPermit, reference: str, version: ModelVersion) -> dict[str, Any]:
-    """Release one model as it is.
+    """Release one model as it is; `seq` is None where the gate refused it.
 
     Raises:
         SettingsError: if production has that version or a later one.
@@ -65,15 +77,21 @@ def publish(workshop: Workshop, permit: WorkPermit, reference: str, version: Mod
         EvaluationError: if there is no golden set to score it on.
     """
     folder = resolve_model(reference, workshop.settings)
-    if workshop.settings.family == "intents":
-        load_classifier(folder)  # a copy goes by its weights alone: what lies beside them here must be theirs
+    if workshop.settings.family != DEFAULT_FAMILY:  # a copy goes by its weights alone: what lies beside must be theirs
+        load_classifier(folder)
+    if workshop.settings.family == "safety":
+        load_safety(folder)
     weights_sha256 = workshop.models.keep_copy(folder)
     production = workshop.production()
-    if workshop.ledger.find(run_id_of(weights_sha256, version)) is None and production.version is not None:
+    is_new = workshop.ledger.find(run_id_of(weights_sha256, version)) is None
+    if is_new and production.version is not None:
         current = ModelVersion.parse(production.version)
         if version <= current:
             raise SettingsError(f"version: expected one after {current}, which is in production, got {version}")
-    release = release_unchanged(workshop, permit, weights_sha256, version)
+    before, verdict = _judged(workshop, permit, weights_sha256) if is_new else (None, None)
+    if verdict is not None and not verdict.is_new_model_better:
+        return {"version": str(version), "seq": None, "verdict": verdict.model_dump(mode="json")}
+    release = release_unchanged(workshop, permit, weights_sha256, version, verdict=verdict, production_report=before)
     workshop.outbox.flush(workshop.senders)  # such as why a tier was left out: whoever publishes is there to read it
     return {
         "version": str(version),
@@ -84,7 +102,26 @@ def publish(workshop: Workshop, permit: WorkPermit, reference: str, version: Mod
         "commit": release.manifest.commit,
         "weights_sha256": weights_sha256,
         "package_sha256": release.manifest.package_sha256,
+        **({} if verdict is None else {"verdict": verdict.model_dump(mode="json")}),
     }
+
+
+def _judged(
+    workshop: Workshop, permit: WorkPermit, weights_sha256: str
+) -> tuple[EvaluationReport | None, Verdict | None]:
+    """What production does on the golden set, and the gate's verdict, where nobody else has asked the gate.
+
+    What people correct makes runs, and every run asks it; a person who publishes a model of theirs decides alone. Of
+    safety there are no corrections and so no runs: every classifier comes this way, and this is its gate. The first
+    one is held against itself, so that what is asked of each by itself decides.
+    """
+    if workshop.settings.family != "safety":
+        return None, None
+    candidate, production = workshop.score(weights_sha256, permit.pause_point), workshop.production()
+    if production.version is None:
+        return None, judge(candidate, candidate, workshop.gate)
+    before = workshop.score(production.weights_sha256, permit.pause_point)
+    return before, judge(before, candidate, workshop.gate)
 
 
 def _parse_version(text: str) -> ModelVersion:

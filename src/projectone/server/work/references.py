@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from projectone.contracts.versions import DEFAULT_FAMILY
 from projectone.errors import SettingsError
 from projectone.server.database import open_engine
 from projectone.server.delivery.ledger import Ledger
@@ -33,7 +34,7 @@ def resolve_model(reference: str, settings: ServerSettings) -> Path:
         TransportError: if the Hub could not be reached; RegistryError if it refused.
         ArtifactError: if what came is not what the Hub lists.
     """
-    if settings.family == "intents":
+    if settings.family != DEFAULT_FAMILY:
         return _production(settings) if reference == PRODUCTION else resolve_encoder(reference)
     if reference == STARTER:  # first: a checkout's root has a folder of that name, which holds the training script
         return _starter()

@@ -164,7 +164,8 @@ class _RunPorts:
         seq = self._shop.handout.release(
             deployment, registered, package, guard=self._permit.guard, before_new=refuse_withdrawn
         )
-        if deployment.report is not None and (found := deployment.report.classifier) is not None:
+        found = None if deployment.report is None else deployment.report.classifier
+        if self._shop.settings.family == "intents" and found is not None:
             # Whoever has this classifier may correct with its labels; repeated, nothing changes.
             Labels(self._shop.engine).change(add=found.labels, now=datetime.now(UTC))
         return seq

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from projectone.contracts.scores import EvaluationReport, Verdict
 from projectone.contracts.versions import ModelVersion
 from projectone.errors import EvaluationError
 from projectone.server.corpus.recalls import Recall
@@ -15,7 +16,14 @@ from projectone.server.work.workshop import Workshop
 
 
 def release_unchanged(
-    workshop: Workshop, permit: WorkPermit, weights_sha256: str, version: ModelVersion, *, is_minimum: bool = False
+    workshop: Workshop,
+    permit: WorkPermit,
+    weights_sha256: str,
+    version: ModelVersion,
+    *,
+    is_minimum: bool = False,
+    verdict: Verdict | None = None,
+    production_report: EvaluationReport | None = None,
 ) -> Release:
     """Score, register, package and release one model of the store; the same again changes nothing.
 
@@ -25,6 +33,8 @@ def release_unchanged(
         weights_sha256: The model.
         version: What it is called from now on.
         is_minimum: Whether everything released before it is retired.
+        verdict: The gate's, for the model card, where it was asked.
+        production_report: What it was held against.
 
     Raises:
         EvaluationError: if there is no golden set to score it on, or it cannot be used.
@@ -40,6 +50,8 @@ def release_unchanged(
         version=str(version),
         report=report,
         is_minimum=is_minimum,
+        verdict=verdict,
+        production_report=production_report,
     )
     hand_out(deployment, open_ports(workshop, permit))
     release = workshop.ledger.find(run_id)

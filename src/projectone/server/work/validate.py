@@ -28,6 +28,7 @@ SUMMARY = "Judge a classifier, an alarm or generated answers on what nobody lear
 EXAMPLES = """\
   projectone-server validate                        # the classifier that devices have, on the golden texts
   projectone-server validate --model out/intents --data other.jsonl --require accuracy=0.9
+  projectone-server validate --family safety        # the safety classifier that devices have
   projectone-server validate --family safety --model out/safety --data comments.jsonl --json
   projectone-server validate --family answers       # the templates
   projectone-server validate --family answers --url http://127.0.0.1:8080/v1 --server-model small --safety out/safety"""
@@ -41,9 +42,7 @@ Requirements = TypeVar("Requirements", IntentRequirements, SafetyRequirements, A
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's own options."""
     parser.add_argument("--family", choices=FAMILIES, default="intents", help="what is judged (default intents)")
-    parser.add_argument(
-        "--model", metavar="DIR", help="a classifier's folder (default: what devices have, for intents)"
-    )
+    parser.add_argument("--model", metavar="DIR", help="a classifier's folder (default: what devices have)")
     parser.add_argument("--data", type=Path, metavar="FILE", help="JSON lines: text, label (default: the golden texts)")
     parser.add_argument("--suite", action="append", metavar="NAME", help="only this suite; several times for several")
     parser.add_argument(
@@ -94,12 +93,7 @@ def describe(report: dict[str, Any]) -> str:
 
 def _intents(arguments: argparse.Namespace, settings: ServerSettings) -> tuple[str, Sequence[Finding]]:
     own = settings.of_family("intents")
-    if arguments.model is None:
-        from projectone.server.work.references import PRODUCTION, resolve_model
-
-        folder, subject = resolve_model(PRODUCTION, own), PRODUCTION
-    else:
-        folder, subject = Path(arguments.model), arguments.model
+    folder, subject = _classifier(arguments, own)
     data = arguments.data or (Path(own.golden) if own.golden else None)
     rows = [] if data is None else _rows(data)
     if arguments.data is None:  # as the gate judges: by what people lent, too
@@ -113,6 +107,15 @@ def _intents(arguments: argparse.Namespace, settings: ServerSettings) -> tuple[s
     return subject, judge_intents(classifier, rows, _noise(folder), _required(IntentRequirements(), arguments))
 
 
+def _classifier(arguments: argparse.Namespace, settings: ServerSettings) -> tuple[Path, str]:
+    """The folder that was named, or that of the classifier which devices have; and what it is called."""
+    if arguments.model is not None:
+        return Path(arguments.model), arguments.model
+    from projectone.server.work.references import PRODUCTION, resolve_model  # only here is there a database
+
+    return resolve_model(PRODUCTION, settings), PRODUCTION
+
+
 def _lent(settings: ServerSettings) -> list[tuple[str, str | None]]:
     """Sentences that people lent to judge classifiers, as they were sealed last; none where nothing was sealed."""
     from projectone.server.work.lent import lent_sentences  # only here is there a database
@@ -120,13 +123,14 @@ def _lent(settings: ServerSettings) -> list[tuple[str, str | None]]:
     return [(text.text, text.label) for text in lent_sentences(settings)]
 
 
-def _safety(arguments: argparse.Namespace, _: ServerSettings) -> tuple[str, Sequence[Finding]]:
-    if arguments.model is None or arguments.data is None:
-        raise SettingsError("--family safety: expected --model DIR and --data FILE")
-    folder = Path(arguments.model)
+def _safety(arguments: argparse.Namespace, settings: ServerSettings) -> tuple[str, Sequence[Finding]]:
+    own = settings.of_family("safety")
+    if arguments.data is None and own.golden is None:
+        raise SettingsError("--data: expected texts that nobody learned from, or PROJECTONE_SERVER_SAFETY_GOLDEN")
+    folder, subject = _classifier(arguments, own)
     guard = load_safety(folder, numerics=arguments.numerics)
     asked = _required(SafetyRequirements(), arguments)
-    return str(arguments.model), judge_safety(guard, _rows(arguments.data), _noise(folder), asked)
+    return subject, judge_safety(guard, _rows(arguments.data or Path(str(own.golden))), _noise(folder), asked)
 
 
 def _answers(arguments: argparse.Namespace, _: ServerSettings) -> tuple[str, Sequence[Finding]]:

@@ -13,7 +13,7 @@ from typing import Any, TextIO
 from projectone.assist.memory import Swept
 from projectone.contracts.scores import EvaluationReport
 from projectone.contracts.signatures import SNAPSHOT
-from projectone.contracts.versions import Family
+from projectone.contracts.versions import DEFAULT_FAMILY, Family
 from projectone.errors import DigestMismatchError, SettingsError
 from projectone.server.approvals import Approvals
 from projectone.server.corpus.caps import CapLimits
@@ -39,6 +39,7 @@ from projectone.server.delivery.signing import load_signer
 from projectone.server.devices.catalog import DeviceCatalog
 from projectone.server.evaluation.gate import GateConfig
 from projectone.server.evaluation.intents.checks import intent_gate
+from projectone.server.evaluation.safety.checks import safety_gate
 from projectone.server.home import open_keys, require_home
 from projectone.server.leases import Leases
 from projectone.server.memories.withdrawn import forget_withdrawn
@@ -71,6 +72,7 @@ from projectone.server.work.progress import ProgressLine
 from projectone.server.work.ray_engine import RayEngine
 from projectone.server.work.references import resolve_model
 from projectone.server.work.rollout_watch import RolloutWatch, new_plan, open_watch
+from projectone.server.work.safety_scores import SafetyScores
 from projectone.server.work.samples import RunSamples, read_samples
 from projectone.server.work.scoring import Scores
 from projectone.server.work.short_ways import ShortWays
@@ -152,12 +154,15 @@ class Workshop:
     def _open_scores(self, golden: Path | None, read: Callable[[str], Samples]) -> tuple[Scores, Scores]:
         """By the golden set, and by the secret one."""
         reports, keys_folder = self.home / "evaluations", self.settings.keys_folder
-        if self.settings.family == "intents":
+        if self.settings.family != DEFAULT_FAMILY:
             sentence = partial(read_sentence, self.catalog, self.blobs)
             lent, secret = (SealedTexts(self.golden, part, sentence, keys_folder) for part in PARTS)
+            kind = IntentScores
+            if self.settings.family == "safety":  # the same weights and texts are another question there
+                kind, reports = SafetyScores, reports / "safety"
             return (
-                IntentScores(reports, self.models, golden, lent),
-                IntentScores(reports, self.models, None, secret, is_secret=True),
+                kind(reports, self.models, golden, lent),
+                kind(reports, self.models, None, secret, is_secret=True),
             )
         main, canary = (SealedGolden(self.golden, part, read, keys_folder) for part in PARTS)
         return (
@@ -192,7 +197,7 @@ class Workshop:
             "voices": _voice_groups(settings, partial(read_clip, self.catalog, self.blobs)),
             "family": settings.family,
         }
-        if settings.family == "intents":
+        if settings.family != DEFAULT_FAMILY:
             return IntentSamples(labels=Labels(self.engine).all, **known)
         return RunSamples(**known)
 
@@ -240,7 +245,7 @@ class Workshop:
             aliases=HubAliases(settings.hub_endpoint, settings.hub_token or None, settings.hub_repo),
             tell=self.line.say,
             channel=settings.channel,
-            short_ways=self._short_ways() if settings.family == "speech" else None,
+            short_ways=self._short_ways() if settings.family == DEFAULT_FAMILY else None,
         )
 
     def _short_ways(self) -> ShortWays:
@@ -317,12 +322,16 @@ class Workshop:
 
 
 def _gate(settings: ServerSettings) -> GateConfig:
-    is_of_intents = settings.family == "intents"
+    gates: dict[Family, tuple[str, Callable[[], GateConfig]]] = {
+        "speech": ("", GateConfig),
+        "intents": ("INTENTS_", intent_gate),
+        "safety": ("SAFETY_", safety_gate),
+    }
+    prefix, gate = gates[settings.family]
     try:
-        return (intent_gate() if is_of_intents else GateConfig()).without(*settings.gate_without)
+        return gate().without(*settings.gate_without)
     except ValueError as error:
-        name = "INTENTS_GATE_WITHOUT" if is_of_intents else "GATE_WITHOUT"
-        raise SettingsError(f"PROJECTONE_SERVER_{name}: {error}") from error
+        raise SettingsError(f"PROJECTONE_SERVER_{prefix}GATE_WITHOUT: {error}") from error
 
 
 def _caps(settings: ServerSettings) -> CapLimits:
@@ -341,7 +350,7 @@ def _holds_speakers(settings: ServerSettings, tell: Callable[[str], None]) -> bo
     Raises:
         SettingsError: if it is asked for with weights that are not the ones they should be.
     """
-    if settings.hold_speakers == "off" or settings.family == "intents" or not are_installed():
+    if settings.hold_speakers == "off" or settings.family != DEFAULT_FAMILY or not are_installed():
         return settings.hold_speakers == "on"
     try:
         check_installed()
@@ -359,7 +368,7 @@ def _voice_groups(settings: ServerSettings, read: Callable[[str], bytes]) -> Voi
     Raises:
         SettingsError: if it is asked for and cannot be done.
     """
-    if settings.cap_voices == "off" or settings.family == "intents":
+    if settings.cap_voices == "off" or settings.family != DEFAULT_FAMILY:
         return None
     if not are_installed():
         raise SettingsError(

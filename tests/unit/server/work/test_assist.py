@@ -6,10 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.fakes.tiny_bert import tiny_bert
+from tests.fakes.tiny_bert import write_tiny_bert
 from tests.unit.server.training.test_classifiers import EXAMPLES, NONE
 
-from projectone.assist.encoder.bert_files import CONFIG, write_bert
 from projectone.server.cli import main
 
 ROWS = [{"text": text, "label": label} for text, label in EXAMPLES + NONE]
@@ -24,11 +23,7 @@ def data(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def encoder(tmp_path: Path) -> Path:
-    folder = tmp_path / "encoder"
-    folder.mkdir()
-    write_bert(folder, tiny_bert())
-    (folder / CONFIG).write_text(json.dumps(tiny_bert().config.to_json()))
-    return folder
+    return write_tiny_bert(tmp_path / "encoder")
 
 
 def test_a_classifier_is_taught_written_in_eight_bits_and_judged(

@@ -19,6 +19,9 @@ Code = Literal[
     "clip-regression",
     "empty-text",
     "evidence-missing",
+    "false-alarms-high",
+    "false-alarms-unproven",
+    "false-alarms-worse",
     "gain-unproven",
     "general-unproven",
     "general-worse",
@@ -29,6 +32,9 @@ Code = Literal[
     "out-of-scope-worse",
     "over-budget",
     "quantization-damage",
+    "recall-low",
+    "recall-unproven",
+    "recall-worse",
     "refuses-nothing",
     "repetition-loop",
     "runaway-text",
@@ -54,15 +60,23 @@ class Wording:
         rate: What a report's error rate is.
         items: What it is counted on.
         people: Who is behind these; empty where that is not known.
+        promoted: What a candidate that meets no objection is.
     """
 
     rate: str = "word error rate"
     items: str = "clips"
     people: str = "speakers"
+    promoted: str = "better overall, beyond chance"
 
 
 SPEECH_WORDS = Wording()
 INTENT_WORDS = Wording(rate="intent error rate", items="texts", people="")
+SAFETY_WORDS = Wording(
+    rate="alarm error rate",
+    items="texts",
+    people="",
+    promoted="it warns of enough, of little else, and of both no worse than production",
+)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -31,12 +31,14 @@ class Slices:
         margin: The largest loss that is accepted, a fraction of the words.
         min_clips: A slice with fewer clips is not judged on its own.
         items: What people call clips.
+        elsewhere: Slices that another check asks about.
     """
 
     name: str = "slices"
     margin: float = 0.05
     min_clips: int = 50
     items: str = SPEECH_WORDS.items
+    elsewhere: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not 0 <= self.margin <= 1 or self.min_clips < 1:
@@ -45,7 +47,7 @@ class Slices:
     def judge(self, evidence: Evidence) -> Sequence[CheckResult]:
         """See `Check`."""
         members: dict[str, list[Pair]] = defaultdict(list)
-        for pair in evidence.spoken:
+        for pair in (pair for pair in evidence.spoken if pair[0].slice not in self.elsewhere):
             members[pair[0].slice].append(pair)
         if len(members) < 2:
             return [not_judged(self, "the set has no slices")]

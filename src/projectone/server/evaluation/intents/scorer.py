@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Protocol
 
 from projectone.assist.classifiers import CLASSIFIER, HEAD, load_classifier
 from projectone.assist.embeddings import Numerics
@@ -27,10 +28,43 @@ _BATCH = 64
 _N_RESAMPLES = 2_000
 
 
+class Reader(Protocol):
+    """A loaded classifier, and what counts as its answer to a golden text."""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What it can answer."""
+        ...
+
+    @property
+    def threshold(self) -> float:
+        """From which fit on it does."""
+        ...
+
+    def answer(self, texts: Sequence[GoldenText]) -> list[IntentAnswer]:
+        """Its answers, one for each text."""
+        ...
+
+
+class IntentReader:
+    """Answers with the intent of a text, or none of them."""
+
+    def __init__(self, folder: Path, numerics: Numerics) -> None:
+        self._classifier = load_classifier(folder, numerics=numerics, n_threads=1)
+        self.labels = self._classifier.head.labels
+        self.threshold = self._classifier.head.threshold
+
+    def answer(self, texts: Sequence[GoldenText]) -> list[IntentAnswer]:
+        """See `Reader`."""
+        made = self._classifier.classify([text.text for text in texts])
+        return [_answer(text, judged) for text, judged in zip(texts, made, strict=True)]
+
+
 def examine_classifier(
     folder: Path,
     golden: GoldenTexts,
     *,
+    read: Callable[[Path, Numerics], Reader] = IntentReader,
     numerics: Numerics = NUMERICS,
     on_progress: Callable[[int, int], None] | None = None,
     clock: Callable[[], float] = time.perf_counter,
@@ -40,6 +74,7 @@ def examine_classifier(
     Args:
         folder: The classifier, with the numbers that ship.
         golden: The set.
+        read: Loads it, and says what counts as its answer.
         numerics: What the encoder computes in.
         on_progress: Told how many texts are done, of how many.
         clock: Seconds.
@@ -51,20 +86,15 @@ def examine_classifier(
     begun = clock()
     if (defect := find_defect(folder)) is not None:
         return _report(folder, golden, None, 0.0).model_copy(update={"defects": (defect,)})
-    classifier = load_classifier(folder, numerics=numerics, n_threads=1)
-    texts = [text.text for text in golden.texts]
-    made: list[Judgement] = []
+    reader, texts = read(folder, numerics), golden.texts
+    made: list[IntentAnswer] = []
     for start in range(0, len(texts), _BATCH):
-        made += classifier.classify(texts[start : start + _BATCH])
+        made += reader.answer(texts[start : start + _BATCH])
         if on_progress is not None:
             on_progress(len(made), len(texts))
-    evidence = ClassifierEvidence(
-        labels=classifier.head.labels,
-        threshold=classifier.head.threshold,
-        answers=tuple(_answer(text, judged) for text, judged in zip(golden.texts, made, strict=True)),
-    )
-    report = _report(folder, golden, [judged.label for judged in made], clock() - begun)
-    footprint = _footprint(folder, texts, len(classifier.head.labels))
+    evidence = ClassifierEvidence(labels=reader.labels, threshold=reader.threshold, answers=tuple(made))
+    report = _report(folder, golden, made, clock() - begun)
+    footprint = _footprint(folder, [text.text for text in texts], len(reader.labels))
     return report.model_copy(update={"numerics": numerics, "classifier": evidence, "footprint": footprint})
 
 
@@ -119,12 +149,13 @@ def _answer(text: GoldenText, judged: Judgement) -> IntentAnswer:
 
 
 def _report(
-    folder: Path, golden: GoldenTexts, answered: Sequence[str | None] | None, wall_s: float
+    folder: Path, golden: GoldenTexts, answers: Sequence[IntentAnswer] | None, wall_s: float
 ) -> EvaluationReport:
     """Counted answers as a report. A classifier that cannot be used gives none, and each text counts as wrong."""
     utterances = []
     for number, text in enumerate(golden.texts):
-        error = int(answered is None or answered[number] != text.label)
+        answer = None if answers is None else answers[number]
+        error = int(answer is None or answer.answered != answer.wanted)
         utterances.append(
             UtteranceScore(
                 clip_id=text.text_id,
@@ -134,7 +165,7 @@ def _report(
                 n_words=1,
                 character_errors=error,
                 n_characters=1,
-                hypothesis="" if answered is None else as_target(answered[number]),
+                hypothesis="" if answer is None else as_target(answer.answered),
             )
         )
     return report_on(

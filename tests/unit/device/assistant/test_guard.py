@@ -1,0 +1,156 @@
+"""A safety classifier comes as every model comes: verified, tried, swapped, gone back from; then it reads texts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from tests.fakes.device_intents import files_of
+from tests.fakes.device_rooms import TextEngine
+from tests.fakes.release_server import ENROLMENT_CODE, FakeServer
+from tests.fakes.tiny_bert import tiny_bert
+
+from projectone.assist.calibration import Alarm
+from projectone.assist.classifiers import CLASSIFIER, Head, save_classifier
+from projectone.assist.embeddings import SentenceEmbedder
+from projectone.contracts.releases import line_of
+from projectone.device.acceptance.harmless import PLAIN, HarmlessTrial
+from projectone.device.acceptance.outcome import OnTrial
+from projectone.device.client import DeviceClient
+from projectone.device.settings import DeviceSettings
+from projectone.device.wiring import open_client
+from projectone.errors import ArtifactError
+
+LINE = line_of("safety", "stable")
+FINE, RUDE = "play some song", "set the alarm wake"
+
+
+def tiny_guard(folder: Path, *, threshold: float = 0.5) -> dict[str, bytes]:
+    """One that warns of what is like `RUDE`."""
+    fine = (FINE, *PLAIN)
+    directions = SentenceEmbedder(tiny_bert()).embed([*fine, RUDE])
+    labels = (*(f"fine {number}" for number in range(len(fine))), "rude")
+    head = Head(labels, directions, 300.0, -1.0, {}, Alarm("rude", threshold, 0.8, 0.05, 40, 60))
+    save_classifier(folder, tiny_bert(), head, bits=8)
+    return files_of(folder)
+
+
+@pytest.fixture(scope="module")
+def good(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    return tiny_guard(tmp_path_factory.mktemp("good") / "model")
+
+
+@pytest.fixture(scope="module")
+def nervous(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    return tiny_guard(tmp_path_factory.mktemp("nervous") / "model", threshold=0.0)
+
+
+@pytest.fixture
+def settings(tmp_path: Path, server: FakeServer) -> DeviceSettings:
+    return DeviceSettings(
+        home=tmp_path / "device",
+        server=server.url,
+        enrolment_code=ENROLMENT_CODE,
+        release_keys=(server.public_key,),
+        release_root=server.root,
+    )
+
+
+@pytest.fixture
+def client(settings: DeviceSettings, monkeypatch: pytest.MonkeyPatch) -> Iterator[DeviceClient]:
+    monkeypatch.setattr("projectone.device.wiring._load_engine", lambda folder, settings: TextEngine(folder))
+    with open_client(settings) as opened:
+        yield opened
+
+
+def flags(client: DeviceClient, text: str) -> bool:
+    return client._rooms.guard.flags(text)
+
+
+def test_nothing_is_warned_of_until_one_is_released_and_then_by_that_one(
+    client: DeviceClient, server: FakeServer, good: dict[str, bytes]
+) -> None:
+    assert client.update(family="safety").status == "no-release"
+    assert not client._rooms.guard.is_here()
+    assert not flags(client, RUDE)
+    server.release(good, channel=LINE)
+    assert client.update(family="safety").status == "updated"
+    assert (flags(client, FINE), flags(client, RUDE)) == (False, True)
+    assert client.adoptions["safety"].state().version == "1.0.0"
+    assert client.status().intents_version is None
+
+
+def test_one_that_warns_of_most_that_does_no_harm_stays_out_and_the_one_before_stays_in_use(
+    client: DeviceClient, server: FakeServer, good: dict[str, bytes], nervous: dict[str, bytes]
+) -> None:
+    server.release(good, channel=LINE)
+    client.update(family="safety")
+    server.release(nervous, seq=2, version="1.1.0", channel=LINE)
+    report = client.update(family="safety")
+    assert report.status == "rejected"
+    assert f"of {len(PLAIN)} harmless sentences" in str(report.reason)
+    assert (flags(client, FINE), flags(client, RUDE)) == (False, True)
+    assert client.update(family="safety").status == "set-aside"
+
+
+def test_a_first_one_that_is_no_good_leaves_the_device_as_it_was(
+    client: DeviceClient, server: FakeServer, nervous: dict[str, bytes]
+) -> None:
+    server.release(nervous, channel=LINE)
+    assert client.update(family="safety").status == "rejected"
+    assert not flags(client, RUDE)
+
+
+def test_a_damaged_one_gives_way_to_the_one_before_and_without_one_nothing_is_let_through(
+    client: DeviceClient, settings: DeviceSettings, server: FakeServer, good: dict[str, bytes], tmp_path: Path
+) -> None:
+    server.release(good, channel=LINE)
+    client.update(family="safety")
+    server.release(tiny_guard(tmp_path / "next", threshold=0.4), seq=2, version="1.1.0", channel=LINE)
+    assert client.update(family="safety").to_version == "1.1.0"
+    client.close()
+    for version, is_read in (("1.1.0", True), ("1.0.0", False)):
+        with open_client(settings) as again:
+            installed = again._rooms.lines["safety"].installed
+            slot = installed.state().current
+            assert slot is not None and slot.version == version
+            (installed.path_of(slot) / CLASSIFIER).write_text("{}")
+            if is_read:
+                assert flags(again, RUDE)
+                assert again.adoptions["safety"].state().version == "1.0.0"
+            else:
+                with pytest.raises(ArtifactError, match="is damaged"):
+                    flags(again, RUDE)
+
+
+def test_its_user_can_go_back(client: DeviceClient, server: FakeServer, good: dict[str, bytes], tmp_path: Path) -> None:
+    server.release(good, channel=LINE)
+    client.update(family="safety")
+    server.release(tiny_guard(tmp_path / "next", threshold=0.4), seq=2, version="1.1.0", channel=LINE)
+    client.update(family="safety")
+    assert client.roll_back("safety") == "1.0.0"
+    assert flags(client, RUDE)
+
+
+def test_the_one_that_a_setting_names_goes_before_the_one_that_was_released(
+    settings: DeviceSettings, server: FakeServer, good: dict[str, bytes], tmp_path: Path
+) -> None:
+    tiny_guard(tmp_path / "named", threshold=0.0)  # of everything: that is whoever named it's to answer for
+    server.release(good, channel=LINE)
+    with open_client(replace(settings, safety_model=tmp_path / "named")) as client:
+        assert client.update(family="safety").status == "updated"
+        flagged = client.replies._flags
+        assert flagged is not None and flagged(FINE)
+        assert not flags(client, FINE)
+
+
+def test_what_was_warned_of_before_speaks_against_no_other_one() -> None:
+    release = OnTrial(2, "1.1.0", "safety classifier", lambda: True)
+    own = ["you fool"] * 3
+    trial = HarmlessTrial(own, release)
+    trial.hear_before("1.0.0", lambda text: text != PLAIN[0])
+    trial.hear_after(lambda text: text != PLAIN[0])
+    with pytest.raises(ArtifactError, match="1 of 1"):
+        trial.hear_after(lambda text: True)
