@@ -9,14 +9,13 @@ import numpy as np
 
 from projectone.contracts.base import canonical_json, sha256_hex
 from projectone.server.training.config import TrainingConfig
-from projectone.server.training.environment import arithmetic
 from projectone.server.training.examples import TrainingClip
 
 
 def fingerprint_of(
     base_digest: str | None, clip_lists: Sequence[Sequence[TrainingClip]], config: TrainingConfig
 ) -> str:
-    """SHA-256 over the base, every clip with its text and speaker, in order, the config and the arithmetic.
+    """SHA-256 over the base, every clip with its text and speaker, in order, and the config.
 
     Args:
         base_digest: Of the base's files.
@@ -24,8 +23,7 @@ def fingerprint_of(
         config: All of it.
     """
     lists = [[_clip(clip) for clip in clips] for clips in clip_lists]
-    facts = {"base": base_digest, "clips": lists, "config": config.to_json(), "arithmetic": arithmetic(config.engine)}
-    return sha256_hex(canonical_json(facts))
+    return sha256_hex(canonical_json({"base": base_digest, "clips": lists, "config": config.to_json()}))
 
 
 def _clip(clip: TrainingClip) -> list[str]:
