@@ -25,6 +25,7 @@ import numpy as np
 from projectone.assist.encoder.bert_files import BertFiles
 from projectone.errors import TrainingError
 from projectone.server.training.adamw import Tensors
+from projectone.server.training.environment import arithmetic
 from projectone.storage.files import building_directory, digest_of, sweep_builds
 
 _TENSORS, _STATE = "tensors.safetensors", "state.json"
@@ -60,7 +61,7 @@ def fingerprint_of(
     base: BertFiles, learned: Sequence[Example], judged: Sequence[Example], config: Mapping[str, Any]
 ) -> str:
     """Of all that decides how a teaching ends."""
-    made = hashlib.sha256(json.dumps([learned, judged, dict(config)]).encode() + base.tokenizer)
+    made = hashlib.sha256(json.dumps([learned, judged, dict(config), arithmetic()]).encode() + base.tokenizer)
     for name in sorted(base.tensors):
         made.update(name.encode() + np.ascontiguousarray(base.tensors[name]).tobytes())
     return made.hexdigest()
@@ -129,8 +130,8 @@ class CourseStates:
                 continue
             if facts["format"] != _FORMAT or facts["fingerprint"] != self._fingerprint:
                 raise TrainingError(
-                    f"{self._folder.name!r} holds a course with other examples, settings or encoder: "
-                    "give a fresh folder, or the same ones as before"
+                    f"{self._folder.name!r} holds a course with other examples, settings or encoder, or begun by "
+                    "another version of projectone, mlx or numpy: give a fresh folder, or the same ones as before"
                 )
             return _state(facts, loaded)
         return None

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import platform
 import sys
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
+from typing import Final
 
 import mlx.core as mx
 
@@ -14,6 +15,20 @@ from projectone.server.training.config import EngineName
 from projectone.speech.blas import load_blas
 
 _ON_TORCH = ("torch", "transformers", "peft")
+# Raised with every change after which a step gives other last bits: in the sums of `speech` or of this package, in
+# their order, in what is drawn by chance. A run that was begun before is then not gone on with.
+ARITHMETIC: Final = 1
+
+Arithmetic = dict[str, str | int | None]
+
+
+def arithmetic(engine: EngineName = "mlx") -> Arithmetic:
+    """What decides the last bits of a step besides what it is given: the version of our sums, and of the libraries.
+
+    Not the machine: one run may be shared by several, and the bits are promised on each alone.
+    """
+    libraries = ("mlx", "numpy", *(_ON_TORCH if engine == "transformers" else ()))
+    return {"arithmetic": ARITHMETIC, **{name: _version(name) for name in libraries}}
 
 
 def environment(engine: EngineName = "mlx") -> dict[str, str | int | None]:
@@ -22,12 +37,17 @@ def environment(engine: EngineName = "mlx") -> dict[str, str | int | None]:
     return {
         "projectone": __version__,
         "python": platform.python_version(),
-        "mlx": version("mlx"),
-        "numpy": version("numpy"),
-        **{name: version(name) for name in (_ON_TORCH if engine == "transformers" else ())},
+        **arithmetic(engine),
         "system": sys.platform,
         "machine": platform.machine(),
         "n_cpus": os.cpu_count(),
         "device": "cpu" if device.type == mx.cpu else "gpu",
         "blas": load_blas().name if device.type == mx.cpu else None,
     }
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None  # who needs it says so, and how to get it

@@ -9,13 +9,14 @@ import numpy as np
 
 from projectone.contracts.base import canonical_json, sha256_hex
 from projectone.server.training.config import TrainingConfig
+from projectone.server.training.environment import arithmetic
 from projectone.server.training.examples import TrainingClip
 
 
 def fingerprint_of(
     base_digest: str | None, clip_lists: Sequence[Sequence[TrainingClip]], config: TrainingConfig
 ) -> str:
-    """SHA-256 over the base, every clip with its text and speaker, in order, and the config.
+    """SHA-256 over the base, every clip with its text and speaker, in order, the config and the arithmetic.
 
     Args:
         base_digest: Of the base's files.
@@ -23,7 +24,8 @@ def fingerprint_of(
         config: All of it.
     """
     lists = [[_clip(clip) for clip in clips] for clips in clip_lists]
-    return sha256_hex(canonical_json({"base": base_digest, "clips": lists, "config": config.to_json()}))
+    facts = {"base": base_digest, "clips": lists, "config": config.to_json(), "arithmetic": arithmetic(config.engine)}
+    return sha256_hex(canonical_json(facts))
 
 
 def _clip(clip: TrainingClip) -> list[str]:

@@ -18,12 +18,13 @@ import re
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import mlx.core as mx
 
 from projectone.errors import StorageError, TrainingError
 from projectone.server.training.adamw import Tensors
+from projectone.server.training.environment import Arithmetic
 from projectone.storage.files import building_directory, digest_of, sweep_temporary
 
 FORMAT = 1
@@ -77,11 +78,13 @@ class StateFolder:
     Args:
         folder: The run's own.
         fingerprint: Of everything that decides the outcome; a state of another run is refused.
+        arithmetic: What of that is ours and the libraries', so that a refusal can name it.
     """
 
-    def __init__(self, folder: Path, fingerprint: str) -> None:
+    def __init__(self, folder: Path, fingerprint: str, arithmetic: Arithmetic | None = None) -> None:
         self._folder = folder
         self._fingerprint = fingerprint
+        self._arithmetic: Final = arithmetic or {}
         folder.mkdir(parents=True, exist_ok=True)
         sweep_temporary(folder)
 
@@ -121,6 +124,7 @@ class StateFolder:
                 facts = {
                     "format": FORMAT,
                     "fingerprint": self._fingerprint,
+                    "arithmetic": self._arithmetic,
                     "tensors_sha256": digest,
                     "step": state.step,
                     "n_rollbacks": state.n_rollbacks,
@@ -160,7 +164,7 @@ class StateFolder:
 
     def part(self, name: str) -> StateFolder:
         """The states of a part of the same run."""
-        return StateFolder(self._folder / f"part-{name}", self._fingerprint)
+        return StateFolder(self._folder / f"part-{name}", self._fingerprint, self._arithmetic)
 
     def clear(self) -> None:
         """Remove the checkpoints of a run that is finished."""
@@ -170,10 +174,7 @@ class StateFolder:
     def _read(self, path: Path) -> TrainingState:
         facts = json.loads((path / "state.json").read_text())
         if facts["format"] != FORMAT or facts["fingerprint"] != self._fingerprint:
-            raise TrainingError(
-                f"{self._folder.name!r} holds a run with other clips, settings or base: "
-                "give a fresh folder, or the same ones as before"
-            )
+            raise TrainingError(f"{self._folder.name!r} holds a run {self._why_not(facts.get('arithmetic', {}))}")
         tensors = _read_tensors(path, facts["tensors_sha256"])
         parts: dict[str, Tensors] = {part: {} for part in _PARTS}
         for name, tensor in tensors.items():
@@ -187,6 +188,20 @@ class StateFolder:
             elapsed_s=float(facts["elapsed_s"]),
             before=_score(facts["before"]),
             best=self._read_best(facts["best"]),
+        )
+
+    def _why_not(self, begun_with: Arithmetic) -> str:
+        """Why a run that was begun with this arithmetic is not gone on with here, and what to do."""
+        others = [name for name in self._arithmetic if begun_with.get(name) != self._arithmetic[name]]
+        if not others:
+            return "with other clips, settings or base: give a fresh folder, or the same ones as before"
+        before, here = (
+            ", ".join(f"{name} {of.get(name) or 'not noted'}" for name in others)
+            for of in (begun_with, self._arithmetic)
+        )
+        return (
+            f"that was begun with {before}; here is {here}, which would end it in other last bits: "
+            "finish it with the versions it was begun with, or give a fresh folder"
         )
 
     def _read_best(self, facts: dict[str, Any] | None) -> Best | None:

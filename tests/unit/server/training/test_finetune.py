@@ -10,7 +10,7 @@ import pytest
 from tests.fakes.tiny_whisper import WORDS, save_tiny, say
 
 from projectone.errors import StorageError, TrainingError
-from projectone.server.training import TrainingClip, TrainingConfig, TrainingProgress, finetune
+from projectone.server.training import TrainingClip, TrainingConfig, TrainingProgress, environment, finetune
 from projectone.server.training.config import LoraConfig
 from projectone.server.training.encoder_outputs import EncoderOutputs
 from projectone.server.training.engines.run import adapter_folder
@@ -224,6 +224,27 @@ def test_a_folder_with_another_run_is_refused(base: Path, tmp_path: Path) -> Non
         finetune(base, clips(60), QUICK, work_folder=tmp_path / "work", out=tmp_path / "out", on_progress=stop)
     with pytest.raises(TrainingError, match="other clips"):
         finetune(base, clips(61), QUICK, work_folder=tmp_path / "work", out=tmp_path / "out")
+
+
+@pytest.mark.parametrize("is_other", [True, False])
+def test_a_run_is_gone_on_with_by_the_arithmetic_that_began_it_and_by_no_other(
+    is_other: bool, base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(progress: TrainingProgress) -> None:
+        if progress.step == 4:
+            raise KeyboardInterrupt
+
+    folders = {"work_folder": tmp_path / "work", "out": tmp_path / "out"}
+    with pytest.raises(KeyboardInterrupt):
+        finetune(base, clips(60), QUICK, on_progress=stop, **folders)
+    if is_other:
+        monkeypatch.setattr(environment, "ARITHMETIC", environment.ARITHMETIC + 1)
+        with pytest.raises(TrainingError, match=f"begun with arithmetic {environment.ARITHMETIC - 1}; here is"):
+            finetune(base, clips(60), QUICK, **folders)
+        return
+    steps: list[int] = []
+    finetune(base, clips(60), QUICK, on_progress=lambda progress: steps.append(progress.step), **folders)
+    assert min(steps) == 3  # the last step that was done
 
 
 @pytest.mark.parametrize(

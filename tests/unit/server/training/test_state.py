@@ -109,6 +109,21 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:
         StateFolder(tmp_path, "two").latest()
 
 
+def test_what_was_begun_with_other_arithmetic_is_refused_by_its_name(tmp_path: Path) -> None:
+    StateFolder(tmp_path, "one", {"arithmetic": 1, "mlx": "0.1", "numpy": "2.3"}).save(state(5))
+    now = StateFolder(tmp_path, "two", {"arithmetic": 2, "mlx": "0.1", "numpy": "2.4"})
+    with pytest.raises(TrainingError, match=r"begun with arithmetic 1, numpy 2\.3; here is arithmetic 2, numpy 2\.4"):
+        now.latest()
+    with pytest.raises(TrainingError, match="other clips, settings or base"):  # the same arithmetic: not to blame
+        StateFolder(tmp_path, "two", {"arithmetic": 1, "mlx": "0.1", "numpy": "2.3"}).latest()
+
+
+def test_what_was_begun_before_the_arithmetic_was_noted_is_refused(tmp_path: Path) -> None:
+    StateFolder(tmp_path, "one").save(state(5))
+    with pytest.raises(TrainingError, match="begun with arithmetic not noted; here is arithmetic 1"):
+        StateFolder(tmp_path, "two", {"arithmetic": 1}).latest()
+
+
 def test_a_run_that_was_stopped_goes_on_from_there_but_never_returns_there(tmp_path: Path) -> None:
     folder = StateFolder(tmp_path, "print")
     folder.save(state(5, best_step=5))

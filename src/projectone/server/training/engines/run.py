@@ -24,6 +24,7 @@ from projectone.server.training.engines.protocol import TrainingProgress, Traini
 from projectone.server.training.engines.reporting import Reporter
 from projectone.server.training.engines.sequence_stage import SEQUENCE, SequenceStage, StageSetting
 from projectone.server.training.engines.steps import Steps, with_tensors
+from projectone.server.training.environment import arithmetic
 from projectone.server.training.examples import ExampleBuilder, Skipped, TrainingClip
 from projectone.server.training.fingerprint import fingerprint_of
 from projectone.server.training.interpolation import AlphaPoint
@@ -79,10 +80,11 @@ def finetune(
     fingerprint = fingerprint_of(
         checkpoint.folder_digest, (clips, dev_clips or (), replay_clips, carrier_clips), config
     )
-    group.expect_same(fingerprint, "clips, settings and base")
+    group.expect_same(fingerprint, "clips, settings, base and versions")
     if (finished := group.decide(lambda: _finished(work_folder, out, fingerprint))) is not None:
         return _result_of(finished)
-    folder = SharedStates(StateFolder(work_folder, fingerprint) if group.is_first else None, group)
+    states = StateFolder(work_folder, fingerprint, arithmetic(config.engine)) if group.is_first else None
+    folder = SharedStates(states, group)
     opening = folder.latest()
     if group.is_first and out.exists() and opening is None:
         raise StorageError(f"{out.name!r} exists and is not of this run; give another name or remove it")
