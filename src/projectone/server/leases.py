@@ -33,6 +33,8 @@ _NOW_S = {
     "postgresql": "EXTRACT(EPOCH FROM clock_timestamp())",
 }
 _WATCH_INTERVAL_S = 0.1
+# An end farther away than that many of our lengths was not set by today's clock.
+_FAR_AHEAD = 10.0
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,9 @@ class Leases:
     ) -> Lease:
         """The lease, waiting out a holder that has stopped renewing it.
 
+        A clock that was set back would let a dead holder's lease go on for as long: one that nobody renews for a whole
+        length, by a clock that never jumps, ends then. Should its holder live after all, its token is stale.
+
         Args:
             name: Which lease.
             holder: Who takes it.
@@ -89,7 +94,7 @@ class Leases:
         Raises:
             LeaseError: if the holder lives: its lease was renewed while we watched.
         """
-        first_seen = self._expiry_of(name)
+        first_seen, begun_s = self._expiry_of(name), time.monotonic()
         has_told = False
         while True:
             try:
@@ -100,6 +105,8 @@ class Leases:
                 if not has_told:
                     on_wait(str(error))
                     has_told = True
+                if time.monotonic() - begun_s > ttl_s:
+                    self._end_if_far_ahead(name, first_seen, ttl_s)
             time.sleep(_WATCH_INTERVAL_S)
 
     def renew(self, lease: Lease) -> None:
@@ -164,6 +171,14 @@ class Leases:
         finally:
             is_over.set()
             thread.join()
+
+    def _end_if_far_ahead(self, name: str, seen_expiry_s: float, ttl_s: float) -> None:
+        """End a lease that was not renewed since it was seen, and whose end no clock of today set."""
+        row = LEASES.c
+        is_the_same = (row.name == name, row.expires_at_s == seen_expiry_s)
+        is_far_ahead = row.expires_at_s > self._now_s + _FAR_AHEAD * ttl_s
+        with writing(self._engine) as connection:
+            connection.execute(update(LEASES).where(*is_the_same, is_far_ahead).values(expires_at_s=0.0))
 
     def _touch(self, connection: Connection, lease: Lease, *, expires_at_s: object) -> None:
         row = LEASES.c

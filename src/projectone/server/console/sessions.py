@@ -15,6 +15,8 @@ from projectone.server.devices.operators import Operator, OperatorTokens
 IDLE: Final = timedelta(minutes=15)
 LONGEST: Final = timedelta(hours=8)
 STEPPED_UP_FOR: Final = timedelta(minutes=5)
+_CLOCK_TURNS = timedelta(seconds=10)
+"""By so much a clock that is kept right may go back; one that was set back ends what was timed by it."""
 """How long after showing the token again somebody may let samples into training."""
 
 ROLES: Final = frozenset({"reviewer", "admin"})
@@ -38,7 +40,7 @@ class Session:
 
     def is_stepped_up(self, now: datetime) -> bool:
         """Whether the token was shown just now."""
-        return now - self.proved_at < STEPPED_UP_FOR
+        return -_CLOCK_TURNS <= now - self.proved_at < STEPPED_UP_FOR
 
 
 class Sessions:
@@ -81,6 +83,7 @@ class Sessions:
         if session is None:
             return None
         is_over = now - session.seen_at > IDLE or now - session.begun_at > LONGEST
+        is_over = is_over or now - session.seen_at < -_CLOCK_TURNS
         if is_over or not self._tokens.is_valid(session.operator.token_id, now):
             self.end(secret)
             return None
