@@ -12,6 +12,7 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import (
     ColumnElement,
+    Connection,
     Engine,
     and_,
     delete,
@@ -167,19 +168,19 @@ class HostedRows:
                 self.unlink(connection)
         return found
 
-    def end_forgetting(self, connection: Any, key_id: UUID, now_s: float) -> None:  # noqa: ANN401 - the caller's
+    def end_forgetting(self, connection: Connection, key_id: UUID, now_s: float) -> None:
         """Empty every row and let go of the key's id, in the caller's transaction."""
         self.empty_all(connection, now_s)
         connection.execute(delete(HOSTED_MEMORY_KEYS).where(self._key, _KEY.key_id == key_id))
 
-    def empty_all(self, connection: Any, now_s: float) -> int:  # noqa: ANN401 - the caller's
+    def empty_all(self, connection: Connection, now_s: float) -> int:
         """Empty every row, in the caller's transaction; gives how many there were."""
         change = update(HOSTED_MEMORIES).where(self._alive).values(**_EMPTY, gone_s=now_s)
         return int(connection.execute(change).rowcount)
 
-    def unlink(self, connection: Any) -> None:  # noqa: ANN401 - the caller's
-        """Nobody's consents are the owner's any more, in the caller's transaction."""
-        connection.execute(delete(HOSTED_MEMORY_LINKS).where(self._link))
+    def unlink(self, connection: Connection) -> bool:
+        """Nobody's consents are the owner's any more, in the caller's transaction; gives whether anybody's were."""
+        return connection.execute(delete(HOSTED_MEMORY_LINKS).where(self._link)).rowcount > 0
 
     def link(self, contributor_id: str | None, now_s: float) -> None:
         """Note whose consents the owner gave; None lets go of it. The same again keeps its first moment."""

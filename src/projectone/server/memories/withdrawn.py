@@ -42,8 +42,7 @@ def forget_withdrawn(
         if contributor_id not in since or since[contributor_id].timestamp() < linked_s:
             continue
         try:
-            _forget(engine, owner, destroy, now)
-            n_people += 1
+            n_people += _forget(engine, owner, destroy, now)
         except StorageError as error:  # one refused key keeps nobody else's
             refused = error
     if n_people:
@@ -53,12 +52,15 @@ def forget_withdrawn(
     return n_people
 
 
-def _forget(engine: Engine, owner: Owner, destroy: Callable[[Sequence[UUID]], int], now: datetime) -> None:
+def _forget(engine: Engine, owner: Owner, destroy: Callable[[Sequence[UUID]], int], now: datetime) -> bool:
+    """Whether it was done here: of two at the same time one ends it, and puts it on record."""
     rows = HostedRows(engine, owner)
     key_id = rows.begin_forgetting(unlinks=False)  # killed from here on, the link says what is left to do
     if key_id is not None:
         destroy([key_id])
     with writing(engine) as connection:
+        if not rows.unlink(connection):
+            return False
         n_forgotten = rows.empty_all(connection, now.timestamp())
-        rows.unlink(connection)
         record(connection, "memories-forgotten", owner.key, now=now, memories=n_forgotten, reason="withdrawn")
+    return True
