@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 import uvicorn
 from fastapi.testclient import TestClient
+from sqlalchemy import select
 from tests.fakes.caller import Caller
 
 from projectone.assist import usual_encoder
@@ -19,16 +21,23 @@ from projectone.assist.embeddings import HashingEmbedder
 from projectone.assist.memory import About
 from projectone.assist.protocols import Judgement
 from projectone.assist.vectors.protocol import Owner
+from projectone.contracts.consent import ConsentReceipt
 from projectone.errors import ProjectOneError
 from projectone.server.api.app import create_app
 from projectone.server.cli import main
-from projectone.server.memories.rows import HostedRows
+from projectone.server.corpus.catalog import Catalog
+from projectone.server.corpus.retention import withdraw
+from projectone.server.corpus.vault import Vault
+from projectone.server.database import reading
+from projectone.server.memories.rows import HostedRows, every_link
+from projectone.server.memories.tables import HOSTED_MEMORIES
 from projectone.server.replicas.costs import CostBook
 from projectone.server.serve.initialise import initialise
 from projectone.server.serve.processes import api_services
 from projectone.server.settings import ServerSettings
 from projectone.server.work import hosted_memory
 from projectone.server.work.workshop import Workshop
+from projectone.storage.blobs import FileBlobs
 
 ANNA = Owner("shop", "anna")
 Run = Callable[..., dict[str, Any]]
@@ -170,6 +179,11 @@ def test_the_last_consent_that_a_person_withdraws_takes_their_hosted_memories_al
 
         def on_disk(words: bytes) -> bool:
             files = [path for path in settings.home.rglob("*") if path.is_file()]
+            if engine.dialect.name != "sqlite":  # its files are elsewhere: what its rows hold
+                with reading(engine) as connection:
+                    kept = connection.execute(select(HOSTED_MEMORIES.c.sealed)).scalars()
+                    if words in kept:
+                        return True
             return any(words in path.read_bytes() for path in files)
 
         with TestClient(create_app(services)) as http:
@@ -183,3 +197,34 @@ def test_the_last_consent_that_a_person_withdraws_takes_their_hosted_memories_al
         assert memories.count(ANNA, now) == 0 and not on_disk(row.sealed)
     assert run("memories", "sweep")["n_expired"] == 0
     assert not on_disk(vector.tobytes())
+
+
+@pytest.mark.parametrize("is_withdrawn", [True, False])
+def test_the_worker_lets_go_of_what_no_process_that_answers_a_withdrawal_could(
+    settings: ServerSettings, run: Run, is_withdrawn: bool
+) -> None:
+    now = datetime.now(UTC)
+    remember(settings, "green tea", said=now)
+    consent = ConsentReceipt(
+        receipt_id=uuid.uuid4(),
+        contributor_id="person-ada",
+        scope="corrections",
+        text_version=1,
+        method="demo",
+        granted_at=now - timedelta(days=1),
+    )
+    with (
+        hosted_memory._rows(settings) as engine,
+        hosted_memory._keys(settings) as keys,
+        hosted_memory._memories(settings, engine, keys) as memories,
+    ):
+        memories.link(ANNA, "person-ada", now)
+        catalog = Catalog(engine, Vault(keys))
+        catalog.grant(consent, now)
+        if is_withdrawn:  # and the process ends before it comes to the memories
+            later, blobs = now + timedelta(seconds=1), FileBlobs(settings.home / "blobs")
+            assert withdraw(catalog, blobs, consent.receipt_id, contributor_id="person-ada", now=later)
+        assert memories.count(ANNA, now) == 1
+        run("work", "--once")
+        assert memories.count(ANNA, now) == (0 if is_withdrawn else 1)
+        assert len(every_link(engine)) == (0 if is_withdrawn else 1)
