@@ -28,6 +28,9 @@ FLOWS = (
     "tests/unit/server/test_audit.py::test_an_entry_and_its_act_are_there_together_or_not_at_all",
     "tests/unit/server/test_audit.py::test_every_change_of_history_is_found_by_who_holds_a_checkpoint",
     "tests/unit/server/work/test_withdrawals.py::test_a_withdrawal_after_a_release_names_snapshots_models_and_dates",
+    "tests/unit/server/memories/test_withdrawn.py",
+    "tests/unit/server/work/test_hosted_memory.py::test_the_last_consent_that_a_person_withdraws_takes_their_hosted_memories_along",
+    "tests/unit/server/work/test_hosted_memory.py::test_the_worker_lets_go_of_what_no_process_that_answers_a_withdrawal_could",
 )
 
 
