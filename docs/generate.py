@@ -8,8 +8,11 @@ import importlib
 import inspect
 import json
 import pkgutil
+import re
 from pathlib import Path
+from typing import Any
 
+import projectone
 import projectone.contracts
 from projectone.contracts.base import Contract
 from projectone.device.settings import DeviceSettings
@@ -24,8 +27,41 @@ def pages() -> dict[str, str]:
     made = {f"contracts/{name}.schema.json": text for name, text in _schemas().items()}
     made["contracts/openapi.json"] = _json(openapi_document())
     made["settings.md"] = _settings()
+    made["sbom.cdx.json"] = _json(bill_of_materials((DOCS.parent / "requirements.lock").read_text()))
     made["map.md"] = _map()
     return made
+
+
+_PIN = re.compile(r"^([a-z0-9][a-z0-9._-]*)(?:\[[^\]]*\])?==([^ ;\\]+)(?: *; *([^\\]+?))? *\\?$")
+_HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
+
+
+def bill_of_materials(lock: str) -> dict[str, Any]:
+    """What a lock has installed, as CycloneDX 1.6: each pin with the digests of the files that pip takes for it.
+
+    Without a date and a serial number, so that the same lock gives the same bytes.
+    """
+    components: list[dict[str, Any]] = []
+    for line in lock.splitlines():
+        if (pin := _PIN.match(line)) is not None:
+            name, version, marker = pin.groups()
+            purl = f"pkg:pypi/{name}@{version}"
+            components.append(
+                {"type": "library", "bom-ref": purl, "purl": purl, "name": name, "version": version, "hashes": []}
+            )
+            if marker is not None:
+                components[-1]["properties"] = [{"name": "python:marker", "value": marker}]
+        elif (digest := _HASH.search(line)) is not None:
+            components[-1]["hashes"].append({"alg": "SHA-256", "content": digest[1]})
+    whole = {"type": "application", "bom-ref": "projectone", "name": "projectone", "version": projectone.__version__}
+    return {
+        "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",
+        "bomFormat": "CycloneDX",
+        "specVersion": "1.6",
+        "version": 1,
+        "metadata": {"component": whole},
+        "components": components,
+    }
 
 
 def _json(value: object) -> str:
