@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from pydantic import Field
 
 from projectone.contracts.base import Contract, Name
@@ -57,6 +59,20 @@ class Recall(Contract):
     n_told_by_production: int = Field(ge=0)
     auc: float = Field(ge=0, le=1)
     auc_of_production: float = Field(ge=0, le=1)
+
+    @property
+    def auc_between(self) -> tuple[float, float]:
+        """Where `auc` would lie over all such texts, at 95 %; everywhere where none was tried.
+
+        Wilson's interval for so many answers of yes or no. Each text's own area lies between them and varies less,
+        so that it is rather too wide; texts count as drawn independently.
+        """
+        n, z = self.n_texts, 1.96
+        if not n:
+            return 0.0, 1.0
+        middle, whole = self.auc + z * z / (2 * n), 1 + z * z / n
+        spread = z * math.sqrt(self.auc * (1 - self.auc) / n + z * z / (4 * n * n))
+        return max(0.0, (middle - spread) / whole), min(1.0, (middle + spread) / whole)
 
 
 class IntentAnswer(Contract):

@@ -208,11 +208,13 @@ def _tried(report: EvaluationReport) -> Iterator[str]:
     else:
         yield "Sounds without speech: not tried."
     if (recall := report.recall) is not None:
+        low, high = recall.auc_between
         yield (
             f"Giving away texts it learned from: {recall.n_told} of {recall.n_texts} were ended word for word from "
             "their beginning without any speech; the model before, which never saw them, ends "
             f"{recall.n_told_by_production}. Its likelihood tells them from other texts with an AUC of "
-            f"{recall.auc:.2f} ({recall.auc_of_production:.2f} before; 0.50 is not at all)."
+            f"{recall.auc:.2f} (95 % interval {low:.2f} to {high:.2f}; {recall.auc_of_production:.2f} before; 0.50 is "
+            "not at all)."
         )
     else:
         yield "Giving away texts it learned from: not tried."

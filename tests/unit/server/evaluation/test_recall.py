@@ -1,8 +1,10 @@
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from tests.fakes.tiny_whisper import tiny_checkpoint
 
+from projectone.contracts.evidence import Recall
 from projectone.server.evaluation.recall import MOST_TEXTS, measure_recall
 
 TEXTS = ["red green blue black", "black black red green blue", "Red, green, blue, black!", "red green", "", "blue " * 4]
@@ -29,6 +31,28 @@ def test_only_the_candidates_own_knowledge_counts() -> None:
     recall = measure_recall(first, second, TEXTS)
     assert recall.n_told_by_production <= recall.n_told <= recall.n_texts
     assert 0 <= recall.auc <= 1
+
+
+def test_the_interval_of_an_area_narrows_with_texts_and_never_says_certain() -> None:
+    def between(n: int, auc: float) -> tuple[float, float]:
+        recall = Recall(n_texts=n, n_told=0, n_told_by_production=0, auc=auc, auc_of_production=0.5)
+        return recall.auc_between
+
+    assert between(0, 0.5) == (0.0, 1.0)
+    assert between(64, 1.0)[0] < 0.95 and between(64, 0.0)[1] > 0.05
+    (low, high), (narrow, wide) = between(64, 0.6), between(16, 0.6)
+    assert narrow < low < 0.6 < high < wide
+
+
+def test_the_interval_of_an_area_holds_the_true_one_in_95_of_100_draws() -> None:
+    random = np.random.default_rng(7)
+    n_held = 0
+    for _ in range(500):
+        areas = random.integers(0, 5, size=64) / 4  # each text against four orders of its words
+        recall = Recall(n_texts=64, n_told=0, n_told_by_production=0, auc=areas.mean(), auc_of_production=0.5)
+        low, high = recall.auc_between
+        n_held += low <= 0.5 <= high
+    assert n_held >= 475
 
 
 def test_a_language_that_the_vocabulary_lacks_is_refused() -> None:

@@ -116,7 +116,7 @@ def test_a_card_says_what_was_tried_and_what_was_not() -> None:
     )
     card = render_card(tried)
     assert "words were written on 1 of 2" in card
-    assert "2 of 40 were ended word for word" in card and "AUC of 0.61 (0.50 before" in card
+    assert "2 of 40 were ended word for word" in card and "AUC of 0.61 (95 % interval 0.46 to 0.75; 0.50 before" in card
     assert card.count("not tried.") == 1
 
 

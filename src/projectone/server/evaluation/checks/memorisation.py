@@ -38,10 +38,11 @@ class Memorisation:
             return [
                 not_judged(self, f"{recall.n_texts} texts long enough to try are too few, it takes {self.min_texts}")
             ]
+        low, high = recall.auc_between
         told = (
             f"{recall.n_told} of {recall.n_texts} new texts are ended without a voice, {recall.n_told_by_production} "
-            f"of these by production, too; likelihood tells them from others with an area of {recall.auc:.2f}, "
-            f"production's {recall.auc_of_production:.2f}"
+            f"of these by production, too; likelihood tells them from others with an area of {recall.auc:.2f} "
+            f"({low:.2f} to {high:.2f}), production's {recall.auc_of_production:.2f}"
         )
         n_own = recall.n_told - recall.n_told_by_production
         if at_least(n_own / recall.n_texts, recall.n_texts) > self.max_share:
