@@ -9,16 +9,15 @@ import uuid
 import zipfile
 from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.fakes.caller import a_clip
+from tests.hostile.wav_promises import parse_safely
 
 import projectone.waveform.wav as wav
 from projectone.errors import DataError
 from projectone.server.corpus.archive import read_pairs
-from projectone.waveform.wav import MAX_CHANNELS, MAX_SAMPLE_RATE_HZ, MIN_SAMPLE_RATE_HZ, encode_wav, parse_wav
 
 IS_FULL = bool(os.environ.get("PROJECTONE_FULL_HOSTILE"))
 N_FILES, N_ARCHIVES = (8_000, 4_000) if IS_FULL else (2_000, 1_000)
@@ -66,25 +65,6 @@ def damaged(draw: st.DrawFn, content: bytes) -> bytes:
     for _ in range(draw(st.integers(0, 4))):
         changed[draw(st.integers(0, len(changed) - 1))] = draw(st.integers(0, 255))
     return bytes(changed[: draw(st.just(len(changed)) | st.integers(0, len(changed)))]) + draw(st.binary(max_size=4))
-
-
-def parse_safely(content: bytes) -> str | None:
-    """The reason of a refusal; None for sound that keeps every promise."""
-    try:
-        audio = parse_wav(content)
-    except DataError as error:
-        assert error.reason.startswith("wav-")
-        return error.reason
-    assert audio.samples.ndim == 2
-    assert 1 <= audio.samples.shape[1] <= MAX_CHANNELS
-    assert MIN_SAMPLE_RATE_HZ <= audio.sample_rate_hz <= MAX_SAMPLE_RATE_HZ
-    assert len(audio.samples) > 0
-    assert audio.samples.dtype == np.float32
-    assert np.isfinite(audio.samples).all()
-    assert audio.samples.nbytes <= 2 * len(content) + 64  # 16 bits become 32, and nothing else grows
-    again = parse_wav(encode_wav(np.clip(audio.samples, -1, 1), audio.sample_rate_hz))
-    assert again.samples.shape == audio.samples.shape
-    return None
 
 
 def test_generated_wav_files_give_sound_or_a_reason() -> None:
