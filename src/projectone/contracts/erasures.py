@@ -56,10 +56,12 @@ class ErasureReceipt(Contract):
         receipt_id: The consent that was withdrawn.
         issued_at: When this was found out; a later receipt may know of more replaced releases.
         n_samples: Samples whose words and sound are gone.
+        n_memories: Memories that products keep of this person here, where a product said whose they are, and that went
+            with this consent because it was the last one.
         dataset_sha256s: Every sealed dataset that named one of them.
         snapshots: The signed manifests of those datasets, each with the one re-issued without the samples.
-        is_complete: Whether sound and datasets are gone from the disk, every snapshot is re-issued, and no training run
-            holds one of the samples any more. A run that was at work ends without a release; ask again.
+        is_complete: Whether sound, datasets and those memories are gone, every snapshot is re-issued, and no training
+            run holds one of the samples any more. A run that was at work ends without a release; ask again.
         releases: Models that learned from a sample and were released before the withdrawal.
         limits: What erasing does not reach.
     """
@@ -72,6 +74,7 @@ class ErasureReceipt(Contract):
     withdrawn_at: Moment
     issued_at: Moment
     n_samples: int = Field(ge=0)
+    n_memories: int = Field(default=0, ge=0)
     dataset_sha256s: tuple[Sha256, ...] = ()
     snapshots: tuple[ReissuedSnapshot, ...] = ()
     is_complete: bool

@@ -179,6 +179,8 @@ def _erasure_line(receipt: ErasureReceipt) -> str:
         f"  samples erased: {receipt.n_samples}",
         f"  training sets that named them: {len(receipt.dataset_sha256s)}, {done}",
     ]
+    if receipt.n_memories:
+        lines.append(f"  memories that products had kept of you on the server: {receipt.n_memories} erased")
     for snapshot in receipt.snapshots:
         again = f"signed again without them as {snapshot.reissued_as[:12]}" if snapshot.reissued_as else "not yet again"
         lines.append(f"  list of {snapshot.made_at:%Y-%m-%d} ({snapshot.snapshot_id[:12]}): {again}")

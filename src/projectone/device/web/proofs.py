@@ -75,6 +75,9 @@ def erasure_lines(receipt: ErasureReceipt) -> list[str]:
         lines.append(
             f"{n_sets} training set{'s' if n_sets != 1 else ''} had named them; they are sealed again without."
         )
+    if receipt.n_memories:
+        what = "memory" if receipt.n_memories == 1 else "memories"
+        lines.append(f"{receipt.n_memories} {what} that products had kept of you on the server erased.")
     if not receipt.is_complete:
         lines.append("A training run still holds some. It ends without a model; ask again later.")
     for release in receipt.releases:

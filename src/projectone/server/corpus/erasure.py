@@ -31,6 +31,8 @@ class Erasures:
         releases: Every release, oldest first: the run that made it, and its manifest.
         dates: For a withdrawn consent: run of a release that learned from it, to when it is replaced at the latest.
         clock: Now, with its zone.
+        memories: For a person and the moment of a withdrawal: how many memories that products keep of them went with
+            it, and whether all have gone. Asked of the last consent alone; the link to a person goes with them.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class Erasures:
         releases: Callable[[], Sequence[tuple[str, ReleaseManifest]]],
         dates: Callable[[UUID], Mapping[str, datetime]],
         clock: Callable[[], datetime],
+        memories: Callable[[str, datetime], tuple[int, bool]] = lambda contributor_id, withdrawn_at: (0, True),
     ) -> None:
         self._engine = engine
         self._runs = runs
@@ -49,6 +52,7 @@ class Erasures:
         self._releases = releases
         self._dates = dates
         self._clock = clock
+        self._memories = memories
 
     def receipts(self) -> list[ErasureReceipt]:
         """One for every consent that was withdrawn, the newest withdrawal first."""
@@ -79,10 +83,14 @@ class Erasures:
             datasets = sorted(set(connection.execute(sealed.where(*under_it)).scalars()))
             is_doomed = connection.execute(doomed).first() is not None
             snapshots = _snapshots(connection, datasets)
+            in_force = (CONSENTS.c.contributor_id == contributor_id, CONSENTS.c.withdrawn_at.is_(None))
+            is_last = connection.execute(select(CONSENTS.c.receipt_id).where(*in_force).limit(1)).first() is None
         if consent.withdrawn_at is None:
             raise DataError("consent-in-force", f"consent {receipt_id}: is in force, so nothing was erased")
         learned = self._runs.made_from(datasets)
         is_held = any(run.state in _AT_WORK for run in learned) or any(item.reissued_as is None for item in snapshots)
+        n_memories, are_gone = self._memories(contributor_id, consent.withdrawn_at)
+        is_held = is_held or (is_last and not are_gone)
         return ErasureReceipt(
             receipt_id=receipt_id,
             contributor_id=contributor_id,
@@ -91,6 +99,7 @@ class Erasures:
             withdrawn_at=consent.withdrawn_at,
             issued_at=self._clock(),
             n_samples=n_samples,
+            n_memories=n_memories,
             dataset_sha256s=tuple(datasets),
             snapshots=snapshots,
             is_complete=not (is_held or is_doomed or any(self._blobs.has(sha256) for sha256 in datasets)),

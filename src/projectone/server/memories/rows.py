@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import UUID, uuid4
 
@@ -27,7 +28,12 @@ from projectone.assist.memory import KINDS, Retention
 from projectone.assist.vectors.protocol import Owner
 from projectone.errors import StorageError
 from projectone.server.database import reading, writing
-from projectone.server.memories.tables import HOSTED_MEMORIES, HOSTED_MEMORY_KEYS, HOSTED_MEMORY_LINKS
+from projectone.server.memories.tables import (
+    HOSTED_MEMORIES,
+    HOSTED_MEMORY_KEYS,
+    HOSTED_MEMORY_LINKS,
+    HOSTED_MEMORY_WITHDRAWALS,
+)
 
 GONE_FOR_S: Final = 3600.0
 _ROW, _KEY, _LINK = HOSTED_MEMORIES.c, HOSTED_MEMORY_KEYS.c, HOSTED_MEMORY_LINKS.c
@@ -257,6 +263,22 @@ def every_link(engine: Engine) -> list[tuple[Owner, str, float]]:
     with reading(engine) as connection:
         found = connection.execute(select(HOSTED_MEMORY_LINKS).order_by(_LINK.tenant, _LINK.person))
         return [(Owner(row.tenant, row.person), row.contributor_id, row.linked_s) for row in found]
+
+
+def note_withdrawal(connection: Connection, contributor_id: str, withdrawn_at: datetime, n_memories: int) -> None:
+    """Note how many memories went with a person's last consent, in the caller's transaction."""
+    values = {"contributor_id": contributor_id, "withdrawn_at": withdrawn_at, "n_memories": n_memories}
+    connection.execute(insert(HOSTED_MEMORY_WITHDRAWALS).values(entry_id=uuid4(), **values))
+
+
+def withdrawals_of(engine: Engine, contributor_id: str) -> list[tuple[datetime, int]]:
+    """When a person's last consents ended, and how many memories went each time; once for each product's person."""
+    table = HOSTED_MEMORY_WITHDRAWALS
+    query = select(table.c.withdrawn_at, table.c.n_memories).where(table.c.contributor_id == contributor_id)
+    with reading(engine) as connection:
+        found = connection.execute(query).all()
+    # SQLite keeps no zone: what it gives is UTC.
+    return [(moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC), n) for moment, n in found]
 
 
 def _to_row(row: Any) -> SealedRow:  # noqa: ANN401 - a SQLAlchemy row has no type of its own

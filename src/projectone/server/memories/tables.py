@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Boolean, Column, DateTime, Float, Index, LargeBinary, String, Table, Uuid
+from sqlalchemy import Boolean, Column, DateTime, Float, Index, Integer, LargeBinary, String, Table, Uuid
 
 from projectone.server.database import METADATA
 
@@ -38,6 +38,15 @@ HOSTED_MEMORY_LINKS = Table(
     Column("person", String(256), primary_key=True),
     Column("contributor_id", String(96), nullable=False),  # whose consents are this person's, as the product says
     Column("linked_s", Float, nullable=False),
+)
+
+HOSTED_MEMORY_WITHDRAWALS = Table(
+    "hosted_memory_withdrawals",
+    METADATA,
+    Column("entry_id", Uuid, primary_key=True),
+    Column("contributor_id", String(96), nullable=False, index=True),
+    Column("withdrawn_at", DateTime(timezone=True), nullable=False),  # of the last consent, which took them along
+    Column("n_memories", Integer, nullable=False),  # of which product and person, nobody keeps
 )
 
 MEMORY_TENANTS = Table(

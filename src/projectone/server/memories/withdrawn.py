@@ -14,7 +14,7 @@ from projectone.assist.vectors.protocol import Owner
 from projectone.errors import StorageError
 from projectone.server.audit import record
 from projectone.server.database import Engine, forget_freed_pages, writing
-from projectone.server.memories.rows import HostedRows, every_link
+from projectone.server.memories.rows import HostedRows, every_link, note_withdrawal, withdrawals_of
 
 
 def forget_withdrawn(
@@ -42,7 +42,7 @@ def forget_withdrawn(
         if contributor_id not in since or since[contributor_id].timestamp() < linked_s:
             continue
         try:
-            n_people += _forget(engine, owner, destroy, now)
+            n_people += _forget(engine, owner, (contributor_id, since[contributor_id]), destroy, now)
         except StorageError as error:  # one refused key keeps nobody else's
             refused = error
     if n_people:
@@ -52,7 +52,22 @@ def forget_withdrawn(
     return n_people
 
 
-def _forget(engine: Engine, owner: Owner, destroy: Callable[[Sequence[UUID]], int], now: datetime) -> bool:
+def account(engine: Engine, contributor_id: str, withdrawn_at: datetime) -> tuple[int, bool]:
+    """How many memories went with the last consent that a person withdrew at this moment, and whether all have gone."""
+    n_memories = sum(n for moment, n in withdrawals_of(engine, contributor_id) if moment == withdrawn_at)
+    waiting = (
+        linked_s <= withdrawn_at.timestamp() for _, whose, linked_s in every_link(engine) if whose == contributor_id
+    )
+    return n_memories, not any(waiting)
+
+
+def _forget(
+    engine: Engine,
+    owner: Owner,
+    whose: tuple[str, datetime],
+    destroy: Callable[[Sequence[UUID]], int],
+    now: datetime,
+) -> bool:
     """Whether it was done here: of two at the same time one ends it, and puts it on record."""
     rows = HostedRows(engine, owner)
     key_id = rows.begin_forgetting(unlinks=False)  # killed from here on, the link says what is left to do
@@ -62,5 +77,6 @@ def _forget(engine: Engine, owner: Owner, destroy: Callable[[Sequence[UUID]], in
         if not rows.unlink(connection):
             return False
         n_forgotten = rows.empty_all(connection, now.timestamp())
+        note_withdrawal(connection, *whose, n_forgotten)
         record(connection, "memories-forgotten", owner.key, now=now, memories=n_forgotten, reason="withdrawn")
     return True

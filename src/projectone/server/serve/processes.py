@@ -60,7 +60,7 @@ from projectone.server.hubd.app import create_app as create_hub
 from projectone.server.hubd.repos import HubStore
 from projectone.server.hubd.settings import HubSettings
 from projectone.server.logs import logging_to
-from projectone.server.memories.withdrawn import forget_withdrawn
+from projectone.server.memories.withdrawn import account, forget_withdrawn
 from projectone.server.monitoring.quality import QualityCells
 from projectone.server.monitoring.reports import HealthReports
 from projectone.server.runs import Runs
@@ -143,7 +143,15 @@ def api_services(settings: ServerSettings, engine: Engine) -> Services:
         forget_withdrawn(engine, catalog.vault.shred, catalog.ended, _now())
 
     erase_derived()
-    erasures = Erasures(engine, Runs(engine), blobs, releases=ledger.manifests, dates=recalls.dates, clock=_now)
+    erasures = Erasures(
+        engine,
+        Runs(engine),
+        blobs,
+        releases=ledger.manifests,
+        dates=recalls.dates,
+        clock=_now,
+        memories=partial(account, engine),
+    )
 
     def erasure(receipt_id: UUID, contributor_id: str) -> SignedErasure | None:
         receipt = erasures.receipt(receipt_id, contributor_id)

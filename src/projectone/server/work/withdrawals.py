@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from projectone.contracts.erasures import ErasureReceipt, LearnedRelease
@@ -13,6 +14,7 @@ from projectone.server.corpus.exports import Export, Exports
 from projectone.server.corpus.recalls import Recalls
 from projectone.server.database import Engine
 from projectone.server.delivery.ledger import Ledger
+from projectone.server.memories.withdrawn import account
 from projectone.server.runs import Runs
 from projectone.server.settings import ServerSettings
 from projectone.storage.blobs import FileBlobs
@@ -40,7 +42,15 @@ def execute(
     runs, ledger, now = Runs(engine), Ledger(engine), datetime.now(UTC)
     recalls = Recalls(engine, runs, releases=ledger.manifests, retrain=timedelta(days=settings.retrain_days))
     recalls.mark()
-    erasures = Erasures(engine, runs, blobs, releases=ledger.manifests, dates=recalls.dates, clock=lambda: now)
+    erasures = Erasures(
+        engine,
+        runs,
+        blobs,
+        releases=ledger.manifests,
+        dates=recalls.dates,
+        clock=lambda: now,
+        memories=partial(account, engine),
+    )
     receipts = [item for item in erasures.receipts() if str(item.receipt_id).startswith(arguments.consent)]
     if arguments.consent and not receipts:
         raise DataError(

@@ -20,7 +20,13 @@ from projectone.server.database import METADATA, open_engine
 from projectone.server.keys import ConsentKeys, open_key_database
 from projectone.server.memories.hosted import HostedMemories
 from projectone.server.memories.routes import MemoryRoutes
-from projectone.server.memories.tables import HOSTED_MEMORIES, HOSTED_MEMORY_KEYS, HOSTED_MEMORY_LINKS, MEMORY_TENANTS
+from projectone.server.memories.tables import (
+    HOSTED_MEMORIES,
+    HOSTED_MEMORY_KEYS,
+    HOSTED_MEMORY_LINKS,
+    HOSTED_MEMORY_WITHDRAWALS,
+    MEMORY_TENANTS,
+)
 from projectone.server.memories.tenants import Tenants
 from projectone.server.replicas.app import create_app
 from projectone.server.replicas.asking import LocalModels
@@ -30,7 +36,14 @@ from projectone.storage.keyfiles import KeyFiles
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
 WIDTH = 64
-TABLES = [AUDIT_LOG, HOSTED_MEMORIES, HOSTED_MEMORY_KEYS, HOSTED_MEMORY_LINKS, MEMORY_TENANTS]
+TABLES = [
+    AUDIT_LOG,
+    HOSTED_MEMORIES,
+    HOSTED_MEMORY_KEYS,
+    HOSTED_MEMORY_LINKS,
+    HOSTED_MEMORY_WITHDRAWALS,
+    MEMORY_TENANTS,
+]
 ANNA, BERT, OTHER_ANNA = Owner("shop", "anna"), Owner("shop", "bert"), Owner("bank", "anna")
 EVERYBODY = (ANNA, BERT, OTHER_ANNA)
 

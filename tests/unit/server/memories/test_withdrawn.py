@@ -17,7 +17,7 @@ from projectone.server.database import reading
 from projectone.server.memories.client import HttpMemories
 from projectone.server.memories.rows import HostedRows, every_link
 from projectone.server.memories.tables import HOSTED_MEMORIES, HOSTED_MEMORY_LINKS
-from projectone.server.memories.withdrawn import forget_withdrawn
+from projectone.server.memories.withdrawn import account, forget_withdrawn
 
 LATER = NOW + DAY
 ENDED = {"person-anna": LATER}
@@ -50,9 +50,9 @@ def test_rows_and_key_go_at_once_vectors_with_the_next_sweep_and_others_stay(roo
     room.memories.link(BERT, "person-bert", NOW)
     (row,) = HostedRows(room.engine, ANNA).newest(1)
     key = HostedRows(room.engine, ANNA).key()
-    assert key is not None and row.sealed in content(room) and b"person-anna" in content(room)
+    assert key is not None and row.sealed in content(room) and b"annaperson-anna" in content(room)
     assert withdraw(room) == 1
-    assert row.sealed not in content(room) and b"person-anna" not in content(room)
+    assert row.sealed not in content(room) and b"annaperson-anna" not in content(room)
     assert key[0] in room.keys.destroyed()
     assert room.texts(ANNA) == room.found(ANNA, "green tea") == []
     assert room.texts(BERT) == room.texts(OTHER_ANNA) == ["green tea"]
@@ -60,6 +60,19 @@ def test_rows_and_key_go_at_once_vectors_with_the_next_sweep_and_others_stay(roo
     room.memories.sweep(LATER, ["shop", "bank"])
     assert room.store.count(ANNA) == 0 and room.store.count(BERT) == 1
     assert withdraw(room) == 0 and [link[0] for link in every_link(room.engine)] == [BERT]
+
+
+def test_the_receipt_of_the_last_consent_counts_what_went_with_it_and_says_what_has_not_gone(room: Room) -> None:
+    for owner in (ANNA, OTHER_ANNA):
+        room.memories.link(owner, "person-anna", NOW)
+    room.memories.remember(ANNA, "black tea", about(), NOW)
+    assert account(room.engine, "person-anna", LATER) == (0, False)
+    assert account(room.engine, "person-bert", LATER) == (0, True)
+    withdraw(room)
+    assert account(room.engine, "person-anna", LATER) == (3, True)  # of two products
+    assert account(room.engine, "person-anna", LATER + DAY) == (0, True)
+    room.memories.link(ANNA, "person-anna", LATER + DAY)  # she agreed again: that belongs to the next one
+    assert account(room.engine, "person-anna", LATER) == (3, True)
 
 
 def test_the_record_says_it_once_and_why(room: Room) -> None:

@@ -57,7 +57,13 @@ def test_rows_of_the_first_revision_are_kept_and_get_the_tables_that_came_since(
             connection.execute(text(f"DROP TABLE {name}"))
         connection.execute(text("DROP TABLE deleted_samples"))
         connection.execute(text("DROP TABLE intent_labels"))
-        for name in ("hosted_memories", "hosted_memory_keys", "memory_tenants", "hosted_memory_links"):
+        for name in (
+            "hosted_memories",
+            "hosted_memory_keys",
+            "memory_tenants",
+            "hosted_memory_links",
+            "hosted_memory_withdrawals",
+        ):
             connection.execute(text(f"DROP TABLE {name}"))
         connection.execute(text("ALTER TABLE hub_uploads DROP COLUMN uploaded_at_s"))
         connection.execute(text("ALTER TABLE devices DROP COLUMN revoked_because"))

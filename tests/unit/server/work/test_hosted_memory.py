@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import uuid
 from collections.abc import Callable
@@ -21,7 +22,9 @@ from projectone.assist.embeddings import HashingEmbedder
 from projectone.assist.memory import About
 from projectone.assist.protocols import Judgement
 from projectone.assist.vectors.protocol import Owner
+from projectone.contracts import endpoints
 from projectone.contracts.consent import ConsentReceipt
+from projectone.contracts.erasures import ErasureReceipt, SignedErasure
 from projectone.errors import ProjectOneError
 from projectone.server.api.app import create_app
 from projectone.server.cli import main
@@ -162,6 +165,18 @@ def test_a_products_token_shows_what_its_own_answers_cost_and_no_other_products(
     assert seen == {"shop": ["shop"], "bank": ["bank"], "all": ["bank", "office", "shop"]}
 
 
+def consents_of(person: Caller) -> tuple[uuid.UUID, uuid.UUID]:
+    """The one that was withdrawn first, and the last one."""
+    return person.intents_id, person.consent_id
+
+
+def receipt_of(person: Caller, consent_id: uuid.UUID) -> bytes:
+    """What the server signed of a withdrawal."""
+    answer = person.signed("GET", endpoints.erasure(consent_id))
+    assert answer.status_code == 200
+    return base64.b64decode(SignedErasure.from_bytes(answer.content).receipt)
+
+
 def test_the_last_consent_that_a_person_withdraws_takes_their_hosted_memories_along(
     settings: ServerSettings, run: Run
 ) -> None:
@@ -194,6 +209,8 @@ def test_the_last_consent_that_a_person_withdraws_takes_their_hosted_memories_al
             assert memories.count(ANNA, now) == 1 and on_disk(row.sealed)  # one consent is in force
             assert on_disk(vector.tobytes())
             assert person.withdraw().status_code == 200
+            told = [ErasureReceipt.from_bytes(receipt_of(person, consent)) for consent in consents_of(person)]
+        assert [(receipt.n_memories, receipt.is_complete) for receipt in told] == [(0, True), (1, True)]
         assert memories.count(ANNA, now) == 0 and not on_disk(row.sealed)
     assert run("memories", "sweep")["n_expired"] == 0
     assert not on_disk(vector.tobytes())
