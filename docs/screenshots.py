@@ -206,9 +206,11 @@ def _app(home: Path) -> Iterator[tuple[str, DeviceClient]]:
             server = uvicorn.Server(uvicorn.Config(pages, log_level="warning", lifespan="off", ws="none"))
             thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
             thread.start()
-            yield f"http://127.0.0.1:{port}", client
-            server.should_exit = True
-            thread.join()
+            try:
+                yield f"http://127.0.0.1:{port}", client
+            finally:  # or nobody sees what went wrong: the thread would keep the process
+                server.should_exit = True
+                thread.join()
 
 
 def _fill(client: DeviceClient) -> None:

@@ -18,6 +18,7 @@ from projectone.contracts.endpoints import LATEST_MODEL_INFO, RELEASES
 from projectone.contracts.releases import ReleaseNotes
 from projectone.contracts.rollouts import RolloutPlan, RolloutStage, RolloutState
 from projectone.device import conditions
+from projectone.device.adoption.offered import size_words
 from projectone.device.cli import main
 from projectone.device.conditions import Conditions
 
@@ -293,6 +294,14 @@ def test_who_switched_automatic_updates_off_is_told_that_it_waits_for_them(
     newer(server)
     run(capsys, "model", "--automatic", "off")
     assert "nothing comes by itself here" in run(capsys, "update", "--check")[1]["when"]
+
+
+@pytest.mark.parametrize(
+    ("n_bytes", "told"),
+    [(0, "0 kB"), (20, "1 kB"), (99_000, "99 kB"), (123_456, "0.1 MB"), (146_200_000, "146.2 MB"), (1.5e9, "1.5 GB")],
+)
+def test_a_size_is_never_told_as_nothing(n_bytes: float, told: str) -> None:
+    assert size_words(int(n_bytes)) == told
 
 
 def test_looking_asks_for_signed_words_alone(server: FakeServer, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,6 +6,7 @@ for as long as the server signs, so that no page shows as new what was stopped s
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal
@@ -121,8 +122,10 @@ def cost_words(cost: Cost) -> str:
     )
     if cost.has_to_fetch_base:
         what = "a base and an adapter for it; later ones come as adapters alone"
-    rest = f" of {_size(cost.all_bytes)}, the rest is here" if cost.missing_bytes < cost.all_bytes else ""
-    return f"{_size(cost.missing_bytes)} to fetch{rest}: {what}. It takes {_size(cost.disk_bytes)} on the disk."
+    rest = f" of {size_words(cost.all_bytes)}, the rest is here" if cost.missing_bytes < cost.all_bytes else ""
+    return (
+        f"{size_words(cost.missing_bytes)} to fetch{rest}: {what}. It takes {size_words(cost.disk_bytes)} on the disk."
+    )
 
 
 def when_words(found: Offered, *, is_automatic: bool, waits: tuple[str, ...], shown: Callable[[datetime], str]) -> str:
@@ -184,5 +187,8 @@ def _turn_words(offer: Offer, now: datetime, shown: Callable[[datetime], str]) -
     return "By the plan that was signed with it your turn could have come; the server has not let it go so far."
 
 
-def _size(n_bytes: int) -> str:
+def size_words(n_bytes: int) -> str:
+    """Megabytes; kilobytes where there is less than a tenth of one, gigabytes from a thousand on."""
+    if n_bytes < 1e5:
+        return f"{math.ceil(n_bytes / 1e3)} kB"
     return f"{n_bytes / 1e9:.1f} GB" if n_bytes >= 1e9 else f"{n_bytes / 1e6:.1f} MB"

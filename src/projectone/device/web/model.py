@@ -13,7 +13,7 @@ from starlette.routing import Route
 from projectone.contracts.versions import DEFAULT_FAMILY, Family
 from projectone.device.adoption import Adoption, KeptModel
 from projectone.device.adoption.news import news_of
-from projectone.device.adoption.offered import cost_words, offer_facts, offer_words
+from projectone.device.adoption.offered import cost_words, offer_facts, offer_words, size_words
 from projectone.device.adoption.offered import when_words as offer_when
 from projectone.device.client import DeviceClient
 from projectone.device.updater import UpdateReport
@@ -25,10 +25,10 @@ from projectone.device.web.moments import when_shown, when_words
 from projectone.errors import DataError
 
 _ROLES: Final[dict[str, str]] = {
-    "current": "In use",
-    "previous": "Kept to go back to",
-    "staged": "Waits for its trial",
-    "base": "What updates are built from",
+    "current": "in use",
+    "previous": "kept to go back to",
+    "staged": "waits for its trial",
+    "base": "what updates are built from",
 }
 _NOUNS: Final[dict[str, str]] = {"speech": "model", "intents": "classifier", "safety": "safety classifier"}
 _MOST_COMPARED: Final = 6
@@ -39,7 +39,7 @@ def routes(context: WebContext) -> list[Route]:
     client = context.client
 
     def page(request: Request) -> Response:
-        return context.page(request, "model", title="Model", when=when_shown, size=size_shown, **model_facts(client))
+        return context.page(request, "model", title="Model", when=when_shown, size=size_words, **model_facts(client))
 
     def show(request: Request) -> Response:
         return json_answer(_document(client))
@@ -133,13 +133,8 @@ def _offered(adoption: Adoption) -> dict[str, Any] | None:
 
 
 def _on_disk(client: DeviceClient) -> list[tuple[str, KeptModel]]:
-    names: dict[Family, str] = {"speech": "speech", "intents": "meanings"}
+    names: dict[Family, str] = {"speech": "Speech", "intents": "Meanings"}
     return [(name, model) for family, name in names.items() for model in client.adoptions[family].state().models]
-
-
-def size_shown(n_bytes: int) -> str:
-    """Megabytes, or gigabytes from a thousand of them on."""
-    return f"{n_bytes / 1e9:.1f} GB" if n_bytes >= 1e9 else f"{n_bytes / 1e6:.1f} MB"
 
 
 def _family(body: Mapping[str, Any]) -> Family:
