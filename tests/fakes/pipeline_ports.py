@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -32,6 +32,7 @@ from projectone.server.pipeline.ports import (
     Samples,
 )
 from projectone.server.work.copies import CopyFinder
+from projectone.waveform.fingerprint import Fingerprint, fingerprint_of
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
 
@@ -67,7 +68,7 @@ class World:
         base.mkdir(parents=True)
         (base / "model.safetensors").write_bytes(b"base")
         self.base_sha256 = ModelFolders(self.home / "models").keep_copy(base)
-        self.finder = CopyFinder(self._read_clip, lambda: self.golden_recordings)
+        self.finder = CopyFinder(self._hear, lambda: self.golden_recordings)
         self.wer = lambda sha256: 0.5 if sha256 == self.base_sha256 else 0.3
 
     def add(
@@ -178,6 +179,9 @@ class World:
     def _find_effect(self, run_id: str, node: str, name: str) -> dict[str, Any] | None:
         found = [result for key, result in self.effects.items() if key[:3] == (run_id, node, name)]
         return found[-1] if found else None
+
+    def _hear(self, sha256s: Iterable[str]) -> Iterator[Fingerprint | None]:
+        return (fingerprint_of(self.clips[sha256]) if sha256 in self.clips else None for sha256 in sha256s)
 
     def _read_clip(self, sha256: str) -> Samples:
         if sha256 not in self.clips:

@@ -2,23 +2,24 @@
 
 Fingerprints are kept in this process's memory alone, by the clip's digest, and only while a sample names the clip. They
 recognise a recording of a person, so they are that person's data; what is never written cannot outlive an erasure, lie
-in a backup or leave. Clips that are checked are heard on the way, in the processes that decode them.
+in a backup or leave. Clips that are checked are heard on the way, in the processes that decode them; others are asked
+about there, too: the process that holds keys decodes none.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-from projectone.errors import DataError, DigestMismatchError
 from projectone.server.corpus.duplicates import Copy, collapse, sounds_like_any
 from projectone.server.evaluation.golden import pcm_digest
 from projectone.server.pipeline.ports import PipelineSample
 from projectone.waveform.fingerprint import Fingerprint, at_speed, fingerprint_of
 
 Samples = npt.NDArray[np.float32]
+Hear = Callable[[Iterable[str]], Iterable[Fingerprint | None]]
 
 # Each catches what is up to 2 % faster or slower than itself, so together they reach from 6 % slower to 6 % faster.
 _GOLDEN_SPEEDS = (0.96, 1.0, 1.04)
@@ -28,12 +29,12 @@ class CopyFinder:
     """Hears each clip once, unless somebody else did.
 
     Args:
-        read_clip: A clip's digest to 16 kHz mono samples; raises DataError, DigestMismatchError.
+        hear: Digests of clips to what they sound like, in their order; None for one that cannot be heard.
         read_golden: The golden set's recordings; none where there is no set.
     """
 
-    def __init__(self, read_clip: Callable[[str], Samples], read_golden: Callable[[], Sequence[Samples]]) -> None:
-        self._read_clip = read_clip
+    def __init__(self, hear: Hear, read_golden: Callable[[], Sequence[Samples]]) -> None:
+        self._hear = hear
         self._read_golden = read_golden
         self._golden: dict[str, list[Fingerprint]] = {}
         self._known: dict[str, Fingerprint] = {}
@@ -47,7 +48,7 @@ class CopyFinder:
             samples: In the order in which they came.
             pause_point: Called for every clip that is heard; what it raises ends the search.
         """
-        heard, prints = self._hear(samples, pause_point)
+        heard, prints = self._heard(samples, pause_point)
         return collapse(heard, prints)
 
     def near_golden(
@@ -57,7 +58,7 @@ class CopyFinder:
         golden = self._golden_prints()
         if not golden:
             return frozenset()
-        heard, prints = self._hear(samples, pause_point)
+        heard, prints = self._heard(samples, pause_point)
         is_near = sounds_like_any(prints, golden)
         return frozenset(sample.sample_id for sample, is_one in zip(heard, is_near, strict=True) if is_one)
 
@@ -79,20 +80,15 @@ class CopyFinder:
         }
         return [known for prints in self._golden.values() for known in prints]
 
-    def _hear(
+    def _heard(
         self, samples: Sequence[PipelineSample], pause_point: Callable[[], None]
     ) -> tuple[list[PipelineSample], list[Fingerprint]]:
-        """The samples whose clips can be read, and their fingerprints."""
-        heard, prints = [], []
-        for sample in samples:
-            known = self._known.get(sample.clip_sha256)
-            if known is None:
-                pause_point()
-                try:
-                    known = fingerprint_of(self._read_clip(sample.clip_sha256))
-                except (DataError, DigestMismatchError):  # the node says so, where it looks at the sample itself
-                    continue
-                self._known[sample.clip_sha256] = known
-            heard.append(sample)
-            prints.append(known)
-        return heard, prints
+        """The samples whose clips can be heard, and their fingerprints; of the others the node says why."""
+        digests = dict.fromkeys(sample.clip_sha256 for sample in samples)
+        missing = [sha256 for sha256 in digests if sha256 not in self._known]
+        for sha256, fingerprint in zip(missing, self._hear(missing), strict=True):
+            pause_point()
+            if fingerprint is not None:
+                self._known[sha256] = fingerprint
+        heard = [sample for sample in samples if sample.clip_sha256 in self._known]
+        return heard, [self._known[sample.clip_sha256] for sample in heard]

@@ -30,6 +30,7 @@ from projectone.server.work.asking import ask_alone, send
 from projectone.server.work.look import Engine, Question
 from projectone.server.work.remembered import Remembered
 from projectone.server.work.sealed_pool import SealedPool
+from projectone.waveform.fingerprint import Fingerprint
 
 # A page of half-minute clips is 15 MB.
 _PAGE = 16
@@ -37,6 +38,7 @@ _PAGE = 16
 _REMEMBERED = 20_000
 # A defect of ours may meet several clips of one device; more of them are somebody's purpose.
 _MAX_FAILED = 3
+_ANY_TEXT = "a"  # said in any clip that is long enough
 _FAILED = Look(Findings(hold=(LOOK_FAILED,)))
 _NOT_LOOKED_AT = Look(Findings(hold=(NOT_LOOKED_AT,)))
 
@@ -104,6 +106,11 @@ class Looker:
                 yield from self._answer(waiting.popleft(), under_way)
         while waiting:
             yield from self._answer(waiting.popleft(), under_way)
+
+    def hear(self, clip_sha256s: Iterable[str]) -> Iterator[Fingerprint | None]:
+        """What clips sound like, in their order; None for one that cannot be read, holds no speech or was not heard."""
+        questions = (Question(sha256, _ANY_TEXT, wants_fingerprint=True) for sha256 in clip_sha256s)
+        return (answer.fingerprint for answer in self.look_at(questions))
 
     def forget_others(self, clip_sha256s: Iterable[str]) -> None:
         """Keep what is known of these clips alone; at what nobody could look, somebody may try again."""

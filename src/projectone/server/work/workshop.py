@@ -111,7 +111,10 @@ class Workshop:
         self.golden = GoldenSets(self.engine, self.catalog, settings.family)
         read = partial(read_samples, self.catalog, self.blobs)
         self.scores, self.canary = self._open_scores(golden, read)
-        self.copies = self._open_copies(read)
+        engine = None if settings.ray is None else RayEngine(settings.ray)
+        read_bytes = partial(read_clip, self.catalog, self.blobs)
+        self.looker = Looker(read_bytes, engine=engine, max_failed=settings.max_failed_looks)
+        self.copies = self._open_copies()
         self.line = ProgressLine(stream)
         self.gate = _gate(settings)
         self.senders = open_senders(
@@ -140,9 +143,6 @@ class Workshop:
         )
         open_ceremonies(settings.home, settings.keys_folder).begin()
         self.publisher = open_publisher(settings.home, settings.keys_folder, release_days=settings.release_days)
-        engine = None if settings.ray is None else RayEngine(settings.ray)
-        read_bytes = partial(read_clip, self.catalog, self.blobs)
-        self.looker = Looker(read_bytes, engine=engine, max_failed=settings.max_failed_looks)
         training = TrainingConfig(**settings.training)
         self.samples = self._open_samples(training)
         self.teacher = self._open_teacher(training)
@@ -170,7 +170,7 @@ class Workshop:
             Scores(reports, self.models, None, canary, is_secret=True),
         )
 
-    def _open_copies(self, read: Callable[[str], Samples]) -> CopyFinder:
+    def _open_copies(self) -> CopyFinder:
         scores, canary = self.scores, self.canary
         if isinstance(scores, IntentScores):
             # The secret texts too: they judge nothing if they are learned from.
@@ -179,7 +179,7 @@ class Workshop:
                 lambda samples: self._intents.readable(samples),
                 lambda: [text for one in golden if isinstance(one, IntentScores) for text in one.sentences()],
             )
-        return CopyFinder(read, lambda: [*scores.recordings(), *canary.recordings()])
+        return CopyFinder(self.looker.hear, lambda: [*scores.recordings(), *canary.recordings()])
 
     def _open_samples(self, training: TrainingConfig) -> RunSamples:
         settings = self.settings
