@@ -17,7 +17,7 @@ import mlx.nn as nn
 import numpy as np
 
 from projectone.speech import half_blocks
-from projectone.speech.half_blocks import Gradient, as_one, normed_product
+from projectone.speech.half_blocks import Gradient, as_one, normed_product, weights_of
 from projectone.speech.kernels import Floats
 from projectone.speech.layers import Linear
 
@@ -40,7 +40,6 @@ def add_cross_attention(
         linears: Query, key (which has no bias), value and out.
         n_head: Heads that share the state.
     """
-    query, key, value, out = linears
     batch, n_tokens, n_state = x.shape
     n_rows, width = batch * n_tokens, n_state // n_head
     scale = np.float32(1 / math.sqrt(width))
@@ -90,8 +89,7 @@ def add_cross_attention(
 
         return made, gradient
 
-    biased = (norm.weight, norm.bias, query.weight, query.bias, key.weight, value.weight, value.bias)
-    return as_one(forward)(x, audio, *biased, out.weight, out.bias)
+    return as_one(forward)(x, audio, *weights_of(norm, linears))
 
 
 def _narrow(rows: Floats, n_head: int) -> Floats:

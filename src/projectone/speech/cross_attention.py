@@ -15,7 +15,7 @@ import numpy as np
 
 from projectone.speech import half_blocks
 from projectone.speech.blocked_attention import attended_heads, attended_slopes, heads
-from projectone.speech.half_blocks import Gradient, as_one, normed_product
+from projectone.speech.half_blocks import Gradient, as_one, normed_product, weights_of
 from projectone.speech.kernels import Floats
 from projectone.speech.layers import Linear
 
@@ -38,7 +38,6 @@ def add_cross_attention(
         linears: Query, key (which has no bias), value and out.
         n_head: Heads that share the state.
     """
-    query, key, value, out = linears
     n_state = x.shape[-1]
     scale = np.float32(math.sqrt(n_head / n_state))
 
@@ -77,8 +76,7 @@ def add_cross_attention(
 
         return made, gradient
 
-    biased = (norm.weight, norm.bias, query.weight, query.bias, key.weight, value.weight, value.bias)
-    return as_one(forward)(x, audio, *biased, out.weight, out.bias)
+    return as_one(forward)(x, audio, *weights_of(norm, linears))
 
 
 def _sides(x: Floats, shape: tuple[int, ...], n_head: int) -> list[Floats]:

@@ -42,7 +42,6 @@ def add_attention(x: mx.array, norm: nn.LayerNorm, linears: Sequence[Linear], n_
         linears: Query, key (which has no bias), value and out.
         n_head: Heads that share the state.
     """
-    query, key, value, out = linears
     scale = np.float32(math.sqrt(n_head / x.shape[-1]))
 
     def forward(x: Floats, *weights: Floats) -> tuple[Floats, Gradient]:
@@ -82,8 +81,7 @@ def add_attention(x: mx.array, norm: nn.LayerNorm, linears: Sequence[Linear], n_
 
         return made, gradient
 
-    biased = (norm.weight, norm.bias, query.weight, query.bias, key.weight, value.weight, value.bias)
-    return as_one(forward)(x, *biased, out.weight, out.bias)
+    return as_one(forward)(x, *weights_of(norm, linears))
 
 
 def add_mlp(x: mx.array, norm: nn.LayerNorm, linears: Sequence[Linear]) -> mx.array:
@@ -121,6 +119,18 @@ def add_mlp(x: mx.array, norm: nn.LayerNorm, linears: Sequence[Linear]) -> mx.ar
         return made, gradient
 
     return as_one(forward)(x, norm.weight, norm.bias, first.weight, first.bias, second.weight, second.bias)
+
+
+def weights_of(norm: nn.LayerNorm, linears: Sequence[Linear]) -> list[mx.array]:
+    """What an attention is trained by, in the order in which its gradients are given.
+
+    Args:
+        norm: Before the attention.
+        linears: Query, key (which has no bias), value and out.
+    """
+    query, key, value, out = linears
+    into = [norm.weight, norm.bias, query.weight, query.bias, key.weight, value.weight, value.bias]
+    return [*into, out.weight, out.bias]
 
 
 def normed_product(

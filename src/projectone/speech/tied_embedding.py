@@ -2,7 +2,8 @@
 
 Its gradient has two parts. That of the end is as large as the embedding itself, 80 MB in whisper-tiny; that of the
 beginning has a few rows. Written plainly both are made in full and added; on a CPU the rows are added to the other
-where it lies, and the scores of all tokens turn into their slopes where they lie. Nobody else ever sees either array.
+where it lies, and the scores of all tokens turn into exponentials, and these into slopes, where they lie. Nobody else
+ever sees either array.
 """
 
 from __future__ import annotations
@@ -54,26 +55,27 @@ def next_token_nats(hidden: mx.array, weight: mx.array, targets: mx.array) -> mx
         return cross_entropy((hidden @ weight.T).astype(mx.float32), targets)
     wanted = np.asarray(targets)
     places = np.arange(wanted.size), wanted
-    # What the forward pass leaves for the gradient: the scores, and the logarithm of each row's sum of exponentials.
+    # What the forward pass leaves for the gradient: exponentials of the scores, and each row's sum of them.
     kept: list[tuple[mx.array, np.ndarray]] = []
 
     def values(hidden: mx.array, weight: mx.array) -> mx.array:
         made = hidden @ weight.T
-        scores, levels = np.asarray(made), np.empty(wanted.size, np.float32)
+        scores, (highest, sums) = np.asarray(made), np.empty((2, wanted.size), np.float32)
+        of_targets = scores[places]
         for row, numbers in enumerate(scores):
-            highest = numbers.max()
-            levels[row] = highest + np.log(np.exp(numbers - highest).sum())
-        kept.append((made, levels))
-        return mx.array(levels - scores[places])
+            highest[row] = numbers.max()
+            numbers -= highest[row]
+            np.exp(numbers, out=numbers)
+            sums[row] = numbers.sum()
+        kept.append((made, sums))
+        return mx.array(highest + np.log(sums) - of_targets)
 
     def gradient(primals: tuple[mx.array, mx.array], cotangent: mx.array, _nats: mx.array) -> tuple[mx.array, mx.array]:
-        made, levels = kept.pop()
-        scores, slopes = np.asarray(made), np.asarray(cotangent)
-        for row, level, slope in zip(scores, levels, slopes, strict=True):
-            row -= level
-            np.exp(row, out=row)
-            row *= slope
-        scores[places] -= slopes
+        made, sums = kept.pop()
+        shares, slopes = np.asarray(made), np.asarray(cotangent)
+        for row, share in zip(shares, slopes / sums, strict=True):
+            row *= share
+        shares[places] -= slopes
         # Not evaluated here: of an embedding that is frozen nobody asks the second.
         return made @ primals[1], made.T @ primals[0]
 

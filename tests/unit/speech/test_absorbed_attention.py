@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import ModuleType
+
 import mlx.core as mx
 import numpy as np
 import pytest
@@ -41,17 +43,18 @@ def _slopes(block: ResidualAttentionBlock, x: mx.array, audio: mx.array, weight:
     return {name: np.array(slope) for name, slope in made.items()}
 
 
-@pytest.mark.parametrize(("n_rows", "n_tokens", "n_positions"), [(3, 8, 20), (1, 1, 40), (2, 5, 9)])
-def test_values_and_every_gradient_are_those_of_the_plain_form(
-    block: ResidualAttentionBlock, n_rows: int, n_tokens: int, n_positions: int, monkeypatch: pytest.MonkeyPatch
+def _expect_the_plain_form(
+    block: ResidualAttentionBlock, form: ModuleType, shape: tuple[int, int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """That `form` takes texts and sounds of this shape, and gives what the plain form gives without it."""
+    n_rows, n_tokens, n_positions = shape
     x, weight = _normal(n_rows, n_tokens, N_STATE), _normal(n_rows, n_tokens, N_STATE) * 0.5
     audio = _normal(n_rows, n_positions, N_STATE)
     plain = _slopes(block, x, audio, weight)
     monkeypatch.setattr(half_blocks, "_SMALLEST_SIZE", 1)
     calls: list[int] = []
-    whole = absorbed_attention.add_cross_attention
-    monkeypatch.setattr(absorbed_attention, "add_cross_attention", lambda *given: (calls.append(1), whole(*given))[1])
+    whole = form.add_cross_attention
+    monkeypatch.setattr(form, "add_cross_attention", lambda *given: (calls.append(1), whole(*given))[1])
     ours = _slopes(block, x, audio, weight)
     assert calls
     assert ours.keys() == plain.keys()
@@ -60,29 +63,20 @@ def test_values_and_every_gradient_are_those_of_the_plain_form(
         np.testing.assert_allclose(ours[name], slope, atol=2e-5 * max(1.0, float(np.abs(slope).max())), err_msg=name)
 
 
-@pytest.mark.parametrize(("n_rows", "n_tokens", "n_positions"), [(3, 9, 20), (1, 30, 41), (2, 12, 5)])
+@pytest.mark.parametrize("shape", [(3, 8, 20), (1, 1, 40), (2, 5, 9)])
+def test_values_and_every_gradient_are_those_of_the_plain_form(
+    block: ResidualAttentionBlock, shape: tuple[int, int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _expect_the_plain_form(block, absorbed_attention, shape, monkeypatch)
+
+
+@pytest.mark.parametrize("shape", [(3, 9, 20), (1, 30, 41), (2, 12, 5)])
 @pytest.mark.parametrize("size", [7, 100, blocked_attention._BLOCK])
 def test_many_tokens_have_the_values_and_gradients_of_the_plain_form(
-    block: ResidualAttentionBlock,
-    n_rows: int,
-    n_tokens: int,
-    n_positions: int,
-    size: int,
-    monkeypatch: pytest.MonkeyPatch,
+    block: ResidualAttentionBlock, shape: tuple[int, int, int], size: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    x, weight = _normal(n_rows, n_tokens, N_STATE), _normal(n_rows, n_tokens, N_STATE) * 0.5
-    audio = _normal(n_rows, n_positions, N_STATE)
-    plain = _slopes(block, x, audio, weight)
-    monkeypatch.setattr(half_blocks, "_SMALLEST_SIZE", 1)
     monkeypatch.setattr(blocked_attention, "_BLOCK", size)
-    calls: list[int] = []
-    whole = cross_attention.add_cross_attention
-    monkeypatch.setattr(cross_attention, "add_cross_attention", lambda *given: (calls.append(1), whole(*given))[1])
-    ours = _slopes(block, x, audio, weight)
-    assert calls
-    assert ours.keys() == plain.keys()
-    for name, slope in plain.items():
-        np.testing.assert_allclose(ours[name], slope, atol=2e-5 * max(1.0, float(np.abs(slope).max())), err_msg=name)
+    _expect_the_plain_form(block, cross_attention, shape, monkeypatch)
 
 
 def test_scores_far_apart_overflow_nothing(block: ResidualAttentionBlock, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ from projectone.speech.blas import load_blas
 _ON_TORCH = ("torch", "transformers", "peft")
 # Raised with every change after which a step gives other last bits: in the sums of `speech` or of this package, in
 # their order, in what is drawn by chance. A run that was begun before is then not gone on with.
-ARITHMETIC: Final = 1
+ARITHMETIC: Final = 2
 
 Arithmetic = dict[str, str | int | None]
 
