@@ -152,10 +152,18 @@ class Adoption:
         """A recording that this model heard was corrected."""
         self._uses.count_correction(model_version)
 
-    def state(self) -> AdoptionState:
-        """Where this device stands; nothing is asked of the server."""
+    def conditions(self) -> Conditions:
+        """What the system says of itself now; programs of its own are asked for that, which takes a while."""
+        return self._look()
+
+    def state(self, seen: Conditions | None = None) -> AdoptionState:
+        """Where this device stands; nothing is asked of the server.
+
+        Args:
+            seen: What the system said a moment ago; it is asked if it is not given.
+        """
         installed = self._installed.state()
-        comparisons, waits = self._rows.newest(), self._waits_for(installed, self._look())
+        comparisons, waits = self._rows.newest(), self._waits_for(installed, seen or self._look())
         phase, words = self._busy_with() or at_rest(
             installed, waits, problem=self._problem, seen=self._seen(), noun=self._installed.noun, found=self.offered()
         )

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from projectone.contracts.versions import DEFAULT_FAMILY, Family
-from projectone.device.adoption import Adoption, KeptModel
+from projectone.device.adoption import Adoption, AdoptionState, KeptModel
 from projectone.device.adoption.news import news_of
 from projectone.device.adoption.offered import cost_words, offer_facts, offer_words, size_words
 from projectone.device.adoption.offered import when_words as offer_when
@@ -31,6 +31,7 @@ _ROLES: Final[dict[str, str]] = {
     "base": "what updates are built from",
 }
 _NOUNS: Final[dict[str, str]] = {"speech": "model", "intents": "classifier", "safety": "safety classifier"}
+_KINDS: Final[dict[str, str]] = {"speech": "Speech", "intents": "Meanings", "safety": "Safety"}
 _MOST_COMPARED: Final = 6
 
 
@@ -93,35 +94,35 @@ def routes(context: WebContext) -> list[Route]:
 
 def model_facts(client: DeviceClient) -> dict[str, Any]:
     """What the page shows."""
-    device, state, manifest = client.status(), client.adoption.state(), client.adoption.manifest()
+    seen = client.adoption.conditions()  # once: a page that asked for every line of it would come late
+    states = {family: adoption.state(seen) for family, adoption in client.adoptions.items()}
+    device, manifest, classifiers = client.status(), client.adoption.manifest(), client.adoptions["intents"]
     comparisons = client.adoption.comparisons()[:_MOST_COMPARED]
-    taught = client.adoptions["intents"].manifest()
+    taught = classifiers.manifest()
     return {
         "device": device,
-        "state": state,
+        "state": states[DEFAULT_FAMILY],
         "manifest": manifest,
         "news": news_of(manifest) if manifest else [],
-        "offered": _offered(client.adoption),
-        "offered_classifier": _offered(client.adoptions["intents"]),
+        "offered": _offered(client.adoption, states[DEFAULT_FAMILY]),
+        "offered_classifier": _offered(classifiers, states["intents"]),
         "comparisons": comparisons,
         "most_wrong": max(
             (max(item.wrong_before, item.wrong_after) / max(1, item.n_words) for item in comparisons), default=0
         ),
-        "models": [(model, f"{kind}: {_ROLES[model.role]}") for kind, model in _on_disk(client)],
-        "used_bytes": sum(adoption.state().used_bytes for adoption in client.adoptions.values()),
-        "classifier": client.adoptions["intents"].state(),
-        "classifier_before": next(
-            (item.version for item in client.adoptions["intents"].state().models if item.role == "previous"), None
-        ),
+        "models": [(model, f"{kind}: {_ROLES[model.role]}") for kind, model in _on_disk(states)],
+        "used_bytes": sum(state.used_bytes for state in states.values()),
+        "classifier": states["intents"],
+        "classifier_before": next((item.version for item in states["intents"].models if item.role == "previous"), None),
         "classifier_news": news_of(taught) if taught else [],
-        "meanings_compared": client.adoptions["intents"].comparisons()[:_MOST_COMPARED],
+        "meanings_compared": classifiers.comparisons()[:_MOST_COMPARED],
         "said": [(item.seq, json.dumps(item.counts.model_dump(), indent=2)) for item in client.health()],
     }
 
 
-def _offered(adoption: Adoption) -> dict[str, Any] | None:
+def _offered(adoption: Adoption, state: AdoptionState) -> dict[str, Any] | None:
     """A newer release that was looked at, as the page tells of it; None if there is none."""
-    found, state = adoption.offered(), adoption.state()
+    found = adoption.offered()
     if found is None:
         return None
     cost = found.offer.cost
@@ -132,9 +133,8 @@ def _offered(adoption: Adoption) -> dict[str, Any] | None:
     }
 
 
-def _on_disk(client: DeviceClient) -> list[tuple[str, KeptModel]]:
-    names: dict[Family, str] = {"speech": "Speech", "intents": "Meanings"}
-    return [(name, model) for family, name in names.items() for model in client.adoptions[family].state().models]
+def _on_disk(states: Mapping[Family, AdoptionState]) -> list[tuple[str, KeptModel]]:
+    return [(_KINDS[family], model) for family, state in states.items() for model in state.models]
 
 
 def _family(body: Mapping[str, Any]) -> Family:

@@ -193,6 +193,24 @@ def test_nothing_to_go_back_to_is_said(pages: Pages) -> None:
     assert status == 409 and "no earlier model" in problem["detail"]
 
 
+def test_the_page_asks_the_system_once(
+    pages: Pages, client: DeviceClient, server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each time, programs of the system are started: a page that asked for every line of it would come late."""
+    server.release(text_model("one"), version="1.0.0")
+    client.update()
+    asked: list[str] = []
+    for family, adoption in client.adoptions.items():
+
+        def look(name: str = family) -> Conditions:
+            asked.append(name)
+            return Conditions()
+
+        monkeypatch.setattr(adoption, "_look", look)
+    shown(pages)
+    assert asked == ["speech"]
+
+
 def test_updates_come_by_themselves_or_not(pages: Pages, client: DeviceClient) -> None:
     assert pages.get("/api/model")["is_automatic"] is True
     assert pages.ask("PUT", "/api/model/automatic", {"is_on": False})[1]["is_automatic"] is False
