@@ -20,6 +20,9 @@ from projectone.server.work.asking import ask_alone
 from projectone.server.work.hear import voice_of_clips
 from projectone.server.work.sealed_pool import SealedPool
 
+# As of looks: a defect of ours may meet several clips of one person.
+_MAX_FAILED = 3
+
 
 class Clip(Contributed, Protocol):
     """A sample whose sound can be read."""
@@ -35,11 +38,19 @@ class VoiceGroups:
     Args:
         read: A clip's digest to the bytes that were kept under it, checked.
         open_pool: Processes that hear clips.
+        max_failed: After so many clips of an account at which processes failed or ended, it says nothing.
     """
 
-    def __init__(self, read: Callable[[str], bytes], *, open_pool: Callable[[], SealedPool] = SealedPool) -> None:
+    def __init__(
+        self,
+        read: Callable[[str], bytes],
+        *,
+        open_pool: Callable[[], SealedPool] = SealedPool,
+        max_failed: int = _MAX_FAILED,
+    ) -> None:
         self._read = read
         self._open_pool = open_pool
+        self._max_failed = max_failed
 
     def among(self, new: Sequence[Clip], earlier: Sequence[Clip], limits: CapLimits) -> dict[str, str]:
         """Strangers to the name of the voice that they share with another one; who is alone is not there.
@@ -88,8 +99,19 @@ class VoiceGroups:
         contents = self._contents(samples)
         voice = _ask(pool, contents)
         if isinstance(voice, _Failed):
-            voice = _ask(pool, [content for content in contents if not isinstance(_ask(pool, [content]), _Failed)])
+            sound = self._sound_ones(pool, contents)
+            voice = _FAILED if sound is None else _ask(pool, sound)
         return person, None if isinstance(voice, _Failed) else voice
+
+    def _sound_ones(self, pool: SealedPool, contents: list[bytes]) -> list[bytes] | None:
+        """Those clips of an account at which no process fails; None once it has cost as many processes as it may."""
+        sound: list[bytes] = []
+        for place, content in enumerate(contents):
+            if place - len(sound) >= self._max_failed:
+                return None
+            if not isinstance(_ask(pool, [content]), _Failed):
+                sound.append(content)
+        return sound
 
     def _contents(self, samples: Sequence[Clip]) -> list[bytes]:
         """The longest clips: they say most. One that the disk does not give says nothing."""

@@ -378,4 +378,4 @@ def _voice_groups(settings: ServerSettings, read: Callable[[str], bytes]) -> Voi
         check_installed()
     except DigestMismatchError as error:
         raise SettingsError(f"PROJECTONE_SERVER_CAP_VOICES: on, but {error}; {HOW_TO_INSTALL}") from error
-    return VoiceGroups(read)
+    return VoiceGroups(read, max_failed=settings.max_failed_looks)

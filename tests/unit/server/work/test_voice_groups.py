@@ -121,7 +121,7 @@ class Mortal(SealedPool):
         super().__init__(1)
         self.poison = set(poison)
         self.error = error
-        self.n_most = 0
+        self.n_most = self.n_ended = 0
         self._n_under_way = 0
         self._has_ended = False
 
@@ -137,6 +137,7 @@ class Mortal(SealedPool):
         self.n_most = max(self.n_most, self._n_under_way)
         if self.poison & set(argument):
             self._has_ended = self.error is BrokenProcessPool
+            self.n_ended += 1
             future.set_exception(self.error("it ended"))
         else:
             future.set_result(function(argument))
@@ -193,6 +194,14 @@ def test_an_account_whose_clips_all_kill_has_no_voice(heard: list[bytes]) -> Non
     pool = Mortal(*killers)
     groups = VoiceGroups(clips.__getitem__, open_pool=lambda: pool).among(new, [], CapLimits())
     assert set(groups) == {f"person{number:02}" for number in range(1, 25)}
+
+
+@pytest.mark.parametrize(("max_failed", "n_ended"), [(1, 4), (2, 6), (9, 8)])
+def test_an_account_costs_so_many_processes_and_no_more(heard: list[bytes], max_failed: int, n_ended: int) -> None:
+    new, clips = strangers(25)
+    pool = Mortal(*[clips[sample.clip_sha256] for sample in new[:3]])
+    VoiceGroups(clips.__getitem__, open_pool=lambda: pool, max_failed=max_failed).among(new, [], CapLimits())
+    assert pool.n_ended == 1 + n_ended, "once and again all together, then each alone, twice"
 
 
 def test_so_many_accounts_are_under_way_and_no_more(heard: list[bytes]) -> None:
