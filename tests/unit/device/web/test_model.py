@@ -140,6 +140,7 @@ def test_a_classifier_is_looked_at_by_itself(pages: Pages, server: FakeServer) -
     assert pages.end(started)["result"]["words"] == "Classifier 2.0.0 is offered."
     page = shown(pages)
     assert "Of 200 sentences that are kept for testing it gets 5.0 % wrong." in page and "Bring it now" in page
+    assert "Look again" in page and "Look for a classifier" not in page
     assert pages.ask("POST", "/api/model/look", {"family": "nothing"})[0] == 400
 
 
