@@ -1,4 +1,4 @@
-"""A safety classifier from comments to a device, by the commands that docs/assist.md gives: there is no other way."""
+"""A safety classifier that a setting names, from comments to a device: taught, judged and refused by the commands."""
 
 from __future__ import annotations
 

@@ -20,10 +20,9 @@ from projectone.device.updater import UpdateReport
 from projectone.errors import SettingsError
 
 _NOUNS: Final[dict[str, str]] = {"speech": "model", "intents": "classifier", "safety": "safety classifier"}
-_OWN: Final[dict[str, str]] = {
+_OWN: Final[dict[str, str]] = {  # what new ones are compared on; of safety nobody says what is right
     "speech": "your recordings",
     "intents": "what you said you meant",
-    "safety": "texts of yours",
 }
 _DONE = ("updated", "current", "waiting", "halted", "staged")
 _MAX_WAIT_MIN = 7 * 24 * 60
@@ -168,11 +167,10 @@ def _one_model(family: Family, adoption: Adoption) -> Result:
         lines.insert(1, f"in use     since {state.since.astimezone():%Y-%m-%d %H:%M}")
     if manifest is not None:
         lines += ["", "What is new in it:", *(f"  {line}" for line in news_of(manifest))]
-    lines += (
-        ["", "What changed for you:"]
-        if comparisons
-        else ["", f"No new {_NOUNS[family]} was tried on {_OWN[family]} yet."]
-    )
+    if comparisons:
+        lines += ["", "What changed for you:"]
+    elif family in _OWN:
+        lines += ["", f"No new {_NOUNS[family]} was tried on {_OWN[family]} yet."]
     lines += [f"  {item.tried_at.astimezone():%Y-%m-%d}  {item.words}" for item in comparisons]
     return Result(facts, "\n".join(lines))
 
