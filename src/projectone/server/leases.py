@@ -25,6 +25,7 @@ LEASES = Table(
     Column("holder", String(160), nullable=False),
     Column("fence", Integer, nullable=False),
     Column("expires_at_s", Float, nullable=False),
+    Column("ttl_s", Float, nullable=False, server_default="0"),
 )
 
 # The database's clock, in Unix seconds: two hosts whose clocks differ still agree on when a lease ends.
@@ -33,8 +34,8 @@ _NOW_S = {
     "postgresql": "EXTRACT(EPOCH FROM clock_timestamp())",
 }
 _WATCH_INTERVAL_S = 0.1
-# An end farther away than that many of our lengths was not set by today's clock.
-_FAR_AHEAD = 10.0
+# What the database's clock may be moved by in the usual way of keeping it right.
+_CLOCK_TURNS_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class Leases:
             LeaseError: if somebody does.
         """
         row = LEASES.c
-        values = {"holder": holder, "expires_at_s": self._now_s + ttl_s}
+        values = {"holder": holder, "expires_at_s": self._now_s + ttl_s, "ttl_s": ttl_s}
         lapsed = update(LEASES).where(row.name == name, row.expires_at_s <= self._now_s)
         try:
             with writing(self._engine) as connection:
@@ -82,8 +83,9 @@ class Leases:
     ) -> Lease:
         """The lease, waiting out a holder that has stopped renewing it.
 
-        A clock that was set back would let a dead holder's lease go on for as long: one that nobody renews for a whole
-        length, by a clock that never jumps, ends then. Should its holder live after all, its token is stale.
+        A clock that was set back would let a dead holder's lease go on for as long: one that nobody renews for the
+        whole length its holder gave it, by a clock that never jumps, ends then. Should its holder live after all, its
+        token is stale.
 
         Args:
             name: Which lease.
@@ -94,19 +96,19 @@ class Leases:
         Raises:
             LeaseError: if the holder lives: its lease was renewed while we watched.
         """
-        first_seen, begun_s = self._expiry_of(name), time.monotonic()
+        (first_seen, length_s), begun_s = self._end_of(name), time.monotonic()
         has_told = False
         while True:
             try:
                 return self.take(name, holder, ttl_s=ttl_s)
             except LeaseError as error:
-                if self._expiry_of(name) != first_seen:
+                if self._end_of(name)[0] != first_seen:
                     raise
                 if not has_told:
                     on_wait(str(error))
                     has_told = True
-                if time.monotonic() - begun_s > ttl_s:
-                    self._end_if_far_ahead(name, first_seen, ttl_s)
+                if length_s and time.monotonic() - begun_s > length_s:
+                    self._end_if_set_back(name, first_seen)
             time.sleep(_WATCH_INTERVAL_S)
 
     def renew(self, lease: Lease) -> None:
@@ -172,13 +174,13 @@ class Leases:
             is_over.set()
             thread.join()
 
-    def _end_if_far_ahead(self, name: str, seen_expiry_s: float, ttl_s: float) -> None:
-        """End a lease that was not renewed since it was seen, and whose end no clock of today set."""
+    def _end_if_set_back(self, name: str, seen_expiry_s: float) -> None:
+        """End a lease that was not renewed since it was seen, and whose end is farther away than it was ever set."""
         row = LEASES.c
         is_the_same = (row.name == name, row.expires_at_s == seen_expiry_s)
-        is_far_ahead = row.expires_at_s > self._now_s + _FAR_AHEAD * ttl_s
+        is_set_back = row.expires_at_s > self._now_s + row.ttl_s + _CLOCK_TURNS_S
         with writing(self._engine) as connection:
-            connection.execute(update(LEASES).where(*is_the_same, is_far_ahead).values(expires_at_s=0.0))
+            connection.execute(update(LEASES).where(*is_the_same, is_set_back).values(expires_at_s=0.0))
 
     def _touch(self, connection: Connection, lease: Lease, *, expires_at_s: object) -> None:
         row = LEASES.c
@@ -186,7 +188,10 @@ class Leases:
         if connection.execute(ours.values(expires_at_s=expires_at_s)).rowcount == 0:
             raise LeaseError(f"lease {lease.name!r}: token {lease.fence} is stale; somebody else may be working")
 
-    def _expiry_of(self, name: str) -> float:
+    def _end_of(self, name: str) -> tuple[float, float]:
+        """When the lease ends, and how long it holds without a renewal; 0 where nobody knows."""
         with reading(self._engine) as connection:
-            expiry = connection.execute(select(LEASES.c.expires_at_s).where(LEASES.c.name == name)).scalar()
-        return float(expiry or 0.0)
+            row = connection.execute(
+                select(LEASES.c.expires_at_s, LEASES.c.ttl_s).where(LEASES.c.name == name)
+            ).one_or_none()
+        return (0.0, 0.0) if row is None else (float(row.expires_at_s), float(row.ttl_s))

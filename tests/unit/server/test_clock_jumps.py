@@ -161,6 +161,20 @@ def test_a_living_holder_is_not_robbed_when_the_clock_was_set_back_an_hour(engin
     leases.assert_held(lease)
 
 
+@pytest.mark.parametrize("jump_s", [0.0, -HOUR_S])
+def test_a_holder_that_renews_seldom_is_not_robbed_by_one_that_waits_with_a_shorter_lease(
+    engine: Engine, clock: Clock, jump_s: float
+) -> None:
+    leases = Leases(engine)
+    lease = leases.take("trainer", "alive", ttl_s=6.0)
+    clock.ahead_s = jump_s
+    with leases.heartbeat(lease) as is_lost:  # every two seconds
+        with pytest.raises(LeaseError, match="'alive'"):
+            leases.take_over("trainer", "next", ttl_s=0.1)
+        assert not is_lost.is_set()
+    leases.assert_held(lease)
+
+
 def test_a_quota_is_not_given_back_by_a_jump(monkeypatch: pytest.MonkeyPatch) -> None:
     window, wall = MovingWindow(1), time.time
     assert window.take("device") is None

@@ -15,9 +15,9 @@ from projectone.server.devices.operators import Operator, OperatorTokens
 IDLE: Final = timedelta(minutes=15)
 LONGEST: Final = timedelta(hours=8)
 STEPPED_UP_FOR: Final = timedelta(minutes=5)
-_CLOCK_TURNS = timedelta(seconds=10)
-"""By so much a clock that is kept right may go back; one that was set back ends what was timed by it."""
 """How long after showing the token again somebody may let samples into training."""
+_CLOCK_TURNS: Final = timedelta(seconds=10)
+"""By so much a clock that is kept right may go back; one that was set back ends what was timed by it."""
 
 ROLES: Final = frozenset({"reviewer", "admin"})
 _MAX_SESSIONS = 100

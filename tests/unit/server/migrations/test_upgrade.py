@@ -71,6 +71,7 @@ def test_rows_of_the_first_revision_are_kept_and_get_the_tables_that_came_since(
         connection.execute(text("ALTER TABLE samples DROP COLUMN words"))
         connection.execute(text("ALTER TABLE samples DROP COLUMN text_mac"))
         connection.execute(text("ALTER TABLE runs DROP COLUMN family"))
+        connection.execute(text("ALTER TABLE leases DROP COLUMN ttl_s"))
         connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
         connection.execute(text("INSERT INTO contributors VALUES ('ada', '2026-11-01')"))
     upgrade_database(engine)
