@@ -210,13 +210,14 @@ def _measure_frames(clip: _Clip, heard: Int) -> tuple[Float32, Float32, Float32]
         clip: The frames.
         heard: Which of them, shape (n,).
     """
-    # Of integers the scale is in the window, and so is the offset: of every sample it takes the same.
+    # Of integers the scale is in the window. The offset goes first: behind the window it would leave the roundings of
+    # products, which are all there is where nothing else is heard.
     scale = scale_of(clip.samples)
-    window = _WINDOW * scale
     frames = np.zeros((len(heard), _N_FFT), np.float32)  # a transform that has to pad them itself takes longer
     spoken = frames[:, :_FRAME]
-    np.multiply(_frames_of(clip.samples)[heard].astype(np.float32), window, out=spoken)
-    spoken -= np.float32(clip.offset) * _WINDOW
+    found = _frames_of(clip.samples)[heard].astype(np.float32)
+    np.subtract(found, np.float32(clip.offset) / scale, out=spoken)
+    spoken *= _WINDOW * scale
     spectrum = np.fft.rfft(frames, axis=1)[:, :_N_BINS]
     padded = np.zeros((len(heard), _HALF_SMOOTHING_BINS + _N_BINS), np.float32)
     power = padded[:, _HALF_SMOOTHING_BINS:]

@@ -67,6 +67,15 @@ def test_the_integers_of_a_file_and_floats_measure_the_same_and_an_offset_change
     assert judge_quality(of_file) == judge_quality(of_floats) == judge_quality(without)
 
 
+@pytest.mark.parametrize("amplitude", [1, 5])
+def test_a_large_offset_leaves_no_roundings_where_hardly_anything_else_is_heard(amplitude: int) -> None:
+    clicks = np.zeros(6_400, np.int16)
+    clicks[np.random.default_rng(amplitude).integers(0, 6_400, 12)] = amplitude
+    found, expected = (measure_quality(clicks + np.int16(offset)).voice for offset in (6_554, 0))
+    assert (found.tonality, found.movement_db) == pytest.approx((expected.tonality, expected.movement_db), rel=0.01)
+    assert found.voicing == pytest.approx(expected.voicing, abs=0.005)
+
+
 def test_the_loudest_integer_is_clipped_and_not_turned_round() -> None:
     assert measure_quality(np.full(16_000, -32_768, np.int16)).clipped_share == 1.0
 
