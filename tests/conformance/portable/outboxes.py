@@ -14,8 +14,8 @@ from tests.conformance.portable.topics import Case, Mistake, Topic, Value
 
 import projectone.device.outbox.line as outbox_line
 from projectone.contracts.consent import ConsentScope
-from projectone.device.outbox import Outbox, OutboxEntry
 from projectone.device.migrations import MIGRATIONS
+from projectone.device.outbox import Outbox, OutboxEntry
 from projectone.storage.database import Database
 
 _T0 = datetime(2026, 11, 22, 12, tzinfo=UTC)
