@@ -112,6 +112,10 @@ class DigestMismatchError(ArtifactError):
         self.actual = actual
 
 
+class GuardError(ArtifactError):
+    """The safety classifier cannot be read, so nothing that it would have read is let through. Never go on without."""
+
+
 class SignatureError(ArtifactError):
     """Nobody we trust signed these bytes. Refuse them and tell the operator."""
 

@@ -59,7 +59,8 @@ def answers(
     """
 
     def keep(generator: Generator) -> Generator:
-        return CachedGenerator(generator, KeptAnswers(database), clock=clock)
+        # An answer may have been kept before there was a safety classifier, or by leave of another one.
+        return CachedGenerator(generator, KeptAnswers(database), clock=clock, may_give=lambda text: not flags(text))
 
     def count(chain: FallbackGenerator) -> AccountedGenerator:
         return AccountedGenerator(chain, Accounts(database), clock=clock)

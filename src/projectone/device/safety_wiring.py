@@ -14,7 +14,7 @@ from projectone.device.in_use import MayGoOn
 from projectone.device.installed import Installed, Slot
 from projectone.device.memory import has_room_for
 from projectone.device.settings import DeviceSettings
-from projectone.errors import SettingsError
+from projectone.errors import ArtifactError, GuardError, SettingsError
 from projectone.storage.database import Database
 
 if TYPE_CHECKING:
@@ -77,7 +77,15 @@ def guard(database: Database, line: ModelLine) -> Guard:
         own = [item.text for item in asked.newest(_NEWEST)]
         return HarmlessTrial(own, OnTrial(slot.seq, slot.version, NOUN, may_go_on))
 
-    return Guard(line.installed, load_guard, begin_trial=begin, has_room=has_room_for, watch=line.uses, on_read=on_read)
+    return Guard(
+        line.installed,
+        load_guard,
+        begin_trial=begin,
+        was_any=line.uses.was_any,
+        has_room=has_room_for,
+        watch=line.uses,
+        on_read=on_read,
+    )
 
 
 def flags(settings: DeviceSettings) -> Callable[[str], bool] | None:
@@ -86,8 +94,8 @@ def flags(settings: DeviceSettings) -> Callable[[str], bool] | None:
     It is read when it is first asked.
 
     Raises:
-        SettingsError: if there is no classifier in the folder. One that cannot be read raises `ArtifactError` when it
-            is asked: nothing is answered unread.
+        SettingsError: if there is no classifier in the folder. One that cannot be read raises `GuardError` when it is
+            asked: nothing is answered unread.
     """
     folder = settings.safety_model
     if folder is None:
@@ -104,7 +112,10 @@ def flags(settings: DeviceSettings) -> Callable[[str], bool] | None:
                 # Imported where it is asked for: it loads a BLAS.
                 from projectone.assist.safety import load_safety
 
-                named = load_safety(folder, numerics=settings.numerics)
+                try:
+                    named = load_safety(folder, numerics=settings.numerics)
+                except (ArtifactError, OSError) as error:
+                    raise GuardError(f"PROJECTONE_SAFETY_MODEL: {error}") from error
         return named.flags(text)
 
     return flagged

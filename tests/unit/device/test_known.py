@@ -15,7 +15,7 @@ from projectone.assist.memory import About, Recalled, Remembered
 from projectone.assist.policies import PolicyMatch
 from projectone.device.answers.known import Knowledge, Known
 from projectone.device.cli import main
-from projectone.errors import ArtifactError
+from projectone.errors import ArtifactError, GuardError
 
 SAID_AT = datetime(2026, 1, 5, 12, tzinfo=UTC)
 
@@ -60,6 +60,14 @@ def test_a_damaged_set_of_policies_stops_no_answer() -> None:
 
     found = Known(first=broken, recall=lambda text, k: [], newest=lambda n: [], terms=tuple).bearing_on("x")
     assert found == Knowledge()
+
+
+def test_a_safety_classifier_that_cannot_be_read_is_no_damage_to_pass_over() -> None:
+    def unread(text: str) -> Choice | None:
+        raise GuardError("damaged")
+
+    with pytest.raises(GuardError):
+        Known(first=unread, recall=lambda text, k: [], newest=lambda n: [], terms=tuple).bearing_on("x")
 
 
 def test_whom_one_spoke_about_is_hidden_like_ones_own_words() -> None:

@@ -174,6 +174,7 @@ class Answers:
         Raises:
             DataError: if it is no text, or a parameter makes no sense.
             SettingsError: if a setting of answers is wrong.
+            GuardError: if the question is to be read by a safety classifier that cannot be read.
         """
         answer = self._chain.generator.generate(self._request(text, parameters))
         self._on_answer(answer)

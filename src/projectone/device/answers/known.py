@@ -8,7 +8,7 @@ from typing import Final
 
 from projectone.assist.first_turn import Choice
 from projectone.assist.memory import Recalled, Remembered
-from projectone.errors import ArtifactError, DataError, StorageError
+from projectone.errors import ArtifactError, DataError, GuardError, StorageError
 
 _NEAR: Final = 0.5
 _N_RECALLED: Final = 5
@@ -54,9 +54,15 @@ class Known:
         self._terms = terms
 
     def bearing_on(self, text: str) -> Knowledge:
-        """A policy before a memory: it was approved. An earlier question is no answer."""
+        """A policy before a memory: it was approved. An earlier question is no answer.
+
+        Raises:
+            GuardError: if the safety classifier cannot be read. That is no damage to pass over.
+        """
         try:
             choice = self._first(text)
+        except GuardError:
+            raise
         except (ArtifactError, StorageError):  # a damaged set is told where policies are looked at
             choice = None
         if choice is not None and choice.policy is not None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from projectone.device.assistant.engine import GuardEngine
 from projectone.device.in_use import InUse, MayGoOn, ModelTrial, Watch
 from projectone.device.installed import Installed, Outcome, Slot
-from projectone.errors import LeaseError
+from projectone.errors import ArtifactError, GuardError, LeaseError, StorageError
 
 GuardTrial = ModelTrial[str, bool]
 """What a new safety classifier must get through: texts, and whether each raises its alarm."""
@@ -27,6 +27,7 @@ class Guard:
         load: Callable[[Path], GuardEngine],
         *,
         begin_trial: Callable[[Slot, MayGoOn], GuardTrial],
+        was_any: Callable[[], bool] = lambda: False,
         has_room: Callable[[Path], bool] = lambda folder: True,
         watch: Watch | None = None,
         on_read: Callable[[str, float, bool], object] = lambda version, took_s, is_flagged: None,
@@ -38,6 +39,7 @@ class Guard:
             installed: The safety classifiers on this device.
             load: Makes an engine from a classifier's folder.
             begin_trial: What a new one must get through.
+            was_any: Whether one was ever in use here, also where nothing of it is left in `installed`.
             has_room: Whether there is memory for the one in a folder beside the one that is loaded.
             watch: Told of what happens to the one in use.
             on_read: Told of each text that was read: by which version, in how many seconds, and whether it warned.
@@ -45,6 +47,7 @@ class Guard:
             timer: Seconds, from anywhere.
         """
         self._installed = installed
+        self._was_any = was_any
         self._on_read = on_read
         self._timer = timer
         self._in_use: InUse[GuardEngine, str, bool] = InUse(
@@ -58,26 +61,41 @@ class Guard:
         )
 
     def is_here(self) -> bool:
-        """Whether there is a safety classifier to read texts with; one that is damaged is one, too."""
+        """Whether texts are to be read here: one is installed, or one was, and is damaged or gone.
+
+        A device that once had one never goes on without by itself.
+
+        Raises:
+            GuardError: if what is installed cannot be told.
+        """
+        try:
+            return self._is_here()
+        except StorageError as error:
+            raise GuardError(str(error)) from error
+
+    def _is_here(self) -> bool:
         state = self._installed.state()
         if state.current is None and state.trial is not None:
             with contextlib.suppress(LeaseError), self._installed.changing():
                 self.try_new_model()
             state = self._installed.state()
-        return state.current is not None
+        return state.current is not None or state.floor > 0 or self._was_any()
 
     def flags(self, text: str) -> bool:
         """Whether a text raises the alarm; where no safety classifier was ever installed, none does.
 
         Raises:
-            ArtifactError: if one is installed and cannot be read: nothing is let through unread.
+            GuardError: if one was installed and cannot be read: nothing is let through unread.
         """
         if not self.is_here():
             return False
-        with self._in_use.engine() as held, held.turn:
-            began = self._timer()
-            is_flagged = held.engine.flags(text)
-            took_s, version = self._timer() - began, held.version
+        try:
+            with self._in_use.engine() as held, held.turn:
+                began = self._timer()
+                is_flagged = held.engine.flags(text)
+                took_s, version = self._timer() - began, held.version
+        except (ArtifactError, StorageError) as error:
+            raise GuardError(str(error)) from error
         self._on_read(version, took_s, is_flagged)
         return is_flagged
 

@@ -153,6 +153,10 @@ class ModelUses:
         )
         return _use(rows[0]) if rows else None
 
+    def was_any(self) -> bool:
+        """Whether a model of the family was ever in use here, also where its files are gone."""
+        return bool(self._database.query("SELECT 1 FROM model_uses WHERE family = ? LIMIT 1", (self._family,)))
+
     def complaint(self) -> str | None:
         """What speaks against the model in use, strongly enough to go back; None if nothing does."""
         state = self._installed.state()

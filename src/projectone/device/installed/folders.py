@@ -277,7 +277,8 @@ class Installed:
                 return state.current
             damages.append(f"{self.noun} {state.current.version} is damaged ({damage})")
             state = self._fall_back(state.current)
-        problem = "; ".join(damages) or f"no {self.noun} is installed yet"
+        none = f"no {self.noun} is installed yet" if not state.floor else f"no whole {self.noun} is left on this device"
+        problem = "; ".join(damages) or none
         raise ArtifactError(f"{problem}: run `projectone update`")
 
     def roll_back(self, reason: str = USER_WENT_BACK) -> Slot:

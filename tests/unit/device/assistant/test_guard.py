@@ -21,7 +21,7 @@ from projectone.device.acceptance.outcome import OnTrial
 from projectone.device.client import DeviceClient
 from projectone.device.settings import DeviceSettings
 from projectone.device.wiring import open_client
-from projectone.errors import ArtifactError
+from projectone.errors import ArtifactError, GuardError
 
 LINE = line_of("safety", "stable")
 FINE, RUDE = "play some song", "set the alarm wake"
@@ -121,7 +121,9 @@ def test_a_damaged_one_gives_way_to_the_one_before_and_without_one_nothing_is_le
                 assert flags(again, RUDE)
                 assert again.adoptions["safety"].state().version == "1.0.0"
             else:
-                with pytest.raises(ArtifactError, match="is damaged"):
+                with pytest.raises(GuardError, match="is damaged"):
+                    flags(again, RUDE)
+                with pytest.raises(GuardError, match="no whole safety classifier is left"):
                     flags(again, RUDE)
 
 

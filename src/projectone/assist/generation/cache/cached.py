@@ -29,7 +29,9 @@ class CachedGenerator(WrappingGenerator):
 
     The key is made of owner, model version, system text, prompt, length, temperature, seed, and the version of the
     words around them. A near answer has the same key but for the prompt, whose content must be the same (`content_of`).
-    What was kept costs nothing and says that it was kept. A failing store is no reason to fail: then it is asked.
+    What was kept costs nothing and says that it was kept; it is read again before it is given, since what reads answers
+    may have come after it. One that may not be given is asked for anew. A failing store is no reason to fail: then it
+    is asked.
 
     Args:
         inner: Who is asked.
@@ -37,6 +39,7 @@ class CachedGenerator(WrappingGenerator):
         clock: Now, for the time that an answer is kept.
         wording: Version of whatever else shapes an answer, such as templates around the prompt.
         is_near_allowed: Whether a question that says the same is enough.
+        may_give: Whether a text that was kept may be given now; what it raises is raised.
     """
 
     def __init__(
@@ -47,19 +50,21 @@ class CachedGenerator(WrappingGenerator):
         clock: Callable[[], datetime],
         wording: str = "",
         is_near_allowed: bool = True,
+        may_give: Callable[[str], bool] = lambda text: True,
     ) -> None:
         super().__init__(inner)
         self._kept = kept
         self._clock = clock
         self._wording = wording
         self._is_near_allowed = is_near_allowed
+        self._may_give = may_give
 
     def _around(self, request: GenerationRequest, ask: Ask) -> Iterator[Event]:
         """What was kept in one piece, or the other one's pieces; kept only when they are whole."""
         begun_s = time.monotonic()
         key, content_key = self._keys(request)
         found = self._look(request, key, content_key)
-        if found is not None:
+        if found is not None and self._may_give(found.text):
             yield found.text
             yield replace(found, took_s=time.monotonic() - begun_s)
             return
