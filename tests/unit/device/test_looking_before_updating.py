@@ -234,6 +234,21 @@ def test_a_hint_that_there_is_nothing_new_does_not_hold_back_what_was_seen(
     assert run(capsys, "update")[1]["to_version"] == "1.1.0"
 
 
+def test_a_look_at_one_family_does_not_prolong_what_a_hint_about_another_holds_back(
+    server: FakeServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("projectone.device.updater.updater._LOOK_ANYWAY", timedelta(minutes=20))  # a day, made short
+    run(capsys, "update")
+    begun, old = datetime.now(UTC), server.latest
+    newer(server)
+    server.latest = old
+    for minutes in (10, 25):
+        monkeypatch.setattr("projectone.device.wiring._now", lambda now=begun + timedelta(minutes=minutes): now)
+        run(capsys, "update", "--check", "--family", "intents")
+        facts = run(capsys, "update", "--family", "speech")[1]
+        assert facts["status"] == ("current" if minutes == 10 else "updated")  # the control: until then it is believed
+
+
 def test_what_nobody_signed_is_not_shown(server: FakeServer, capsys: pytest.CaptureFixture[str]) -> None:
     run(capsys, "update")
     newer(server)

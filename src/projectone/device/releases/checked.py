@@ -54,14 +54,16 @@ class SignedReleases:
         self._trust = trust
         self._transport = transport
         self._clock = clock
+        # By line: what was signed of one family says nothing of how long a hint about another is believed.
+        self._checked = folder / f"checked.{trust.channel}"
         self._expected = folder / f"expected.{trust.channel}"
 
     def is_looked_at(self, within: timedelta) -> bool:
-        """Whether the metadata was fetched and found good in this time, and nothing that it told of is expected."""
+        """Whether the metadata was found good for this line in this time, and nothing that it told of is expected."""
         if self._expected.exists():
             return False
         try:
-            then = datetime.fromisoformat((self._folder / "checked").read_text())
+            then = datetime.fromisoformat(self._checked.read_text())
             return timedelta(0) <= self._clock() - then < within
         except (OSError, ValueError, TypeError):  # TypeError: a time without its zone
             return False
@@ -112,7 +114,7 @@ class SignedReleases:
                 yield TrustedReleases(client, self._trust)
             finally:  # the library renames without a flush: after a power cut the memory of versions could be gone
                 sync_tree(self._folder)
-        write_atomically(self._folder / "checked", self._clock().isoformat().encode())
+        write_atomically(self._checked, self._clock().isoformat().encode())
 
 
 class TrustedReleases:
