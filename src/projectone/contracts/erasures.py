@@ -57,7 +57,8 @@ class ErasureReceipt(Contract):
         issued_at: When this was found out; a later receipt may know of more replaced releases.
         n_samples: Samples whose words and sound are gone.
         n_memories: Memories that products keep of this person here, where a product said whose they are, and that went
-            with this consent because it was the last one.
+            with this consent because it was the last one. Where there are none the field is not there: apps of before
+            it read the receipt.
         dataset_sha256s: Every sealed dataset that named one of them.
         snapshots: The signed manifests of those datasets, each with the one re-issued without the samples.
         is_complete: Whether sound, datasets and those memories are gone, every snapshot is re-issued, and no training
@@ -74,7 +75,7 @@ class ErasureReceipt(Contract):
     withdrawn_at: Moment
     issued_at: Moment
     n_samples: int = Field(ge=0)
-    n_memories: int = Field(default=0, ge=0)
+    n_memories: int = Field(default=0, ge=0, exclude_if=lambda n_memories: n_memories == 0)
     dataset_sha256s: tuple[Sha256, ...] = ()
     snapshots: tuple[ReissuedSnapshot, ...] = ()
     is_complete: bool

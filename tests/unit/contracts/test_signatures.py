@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.fakes.releases import a_manifest
 
+from projectone.contracts.base import canonical_json
 from projectone.contracts.erasures import ErasureReceipt, SignedErasure
 from projectone.contracts.releases import ReleaseFile, ReleaseManifest
 from projectone.contracts.signatures import (
@@ -136,6 +137,17 @@ def test_an_erasure_receipt_is_read_by_whoever_knows_the_key() -> None:
     assert verify_erasure(TRUSTED, sign_erasure(KEY, RECEIPT)) == RECEIPT
     with pytest.raises(SignatureError, match="signed by"):
         verify_erasure({}, sign_erasure(KEY, RECEIPT))
+
+
+def test_an_app_of_before_memories_were_counted_reads_a_receipt_that_has_none() -> None:
+    signed = sign_erasure(KEY, RECEIPT)
+    assert "n_memories" not in json.loads(base64.b64decode(signed.receipt))
+    known = set(ErasureReceipt.model_fields) - {"n_memories"}  # to an app of before, any other field is a stranger
+    assert set(json.loads(base64.b64decode(signed.receipt))) == known
+    counted = RECEIPT.model_copy(update={"n_memories": 2})
+    assert verify_erasure(TRUSTED, sign_erasure(KEY, counted)) == counted
+    spelt_out = json.loads(RECEIPT.to_bytes()) | {"n_memories": 0}  # as a server may have written it
+    assert ErasureReceipt.from_bytes(canonical_json(spelt_out)) == RECEIPT
 
 
 def test_every_flipped_bit_of_an_erasure_receipt_is_noticed() -> None:
