@@ -44,8 +44,8 @@ class Offered(Contract):
 
     @property
     def is_newer(self) -> bool:
-        """Whether there is something to be told of: a release that is not in use."""
-        return self.offer.release is not None and self.offer.status != "current"
+        """Whether there is something to be told of: a release that is not in use, damaged or not."""
+        return self.offer.release is not None and self.offer.status != "current" and not self.offer.is_repair
 
 
 class LastLook:
@@ -72,7 +72,10 @@ class LastLook:
         self._database.execute("DELETE FROM adoption_facts WHERE name = ?", (self._name,))
 
     def standing(self, state: InstallState) -> Offered | None:
-        """A release that is newer than the model in use and could be taken; one that is here and waits comes first."""
+        """A release that could be taken; one that is here and waits comes first.
+
+        It is newer than the model in use, or that one itself where its files are damaged.
+        """
         if state.trial is not None:
             return self._staged(state)
         rows = self._database.query("SELECT value FROM adoption_facts WHERE name = ?", (self._name,))
@@ -84,8 +87,15 @@ class LastLook:
             return None
         seq = found.offer.release.seq
         is_fresh = timedelta(0) <= self._clock() - found.looked_at < _KEPT_FOR
-        is_ahead = state.current is None or state.current.seq < seq
-        return found if is_fresh and is_ahead and state.why_set_aside(seq) is None else None
+        if not is_fresh or state.why_set_aside(seq) is not None:
+            return None
+        return found if self._is_missing(state, seq) else None
+
+    def _is_missing(self, state: InstallState, seq: int) -> bool:
+        """Whether a release would better what is in use. Files are read only where one of its number was offered."""
+        if state.current is None or state.current.seq < seq:
+            return True
+        return state.current.seq == seq and self._installed.damage(state.current) is not None
 
     def _staged(self, state: InstallState) -> Offered | None:
         if state.trial is None:
@@ -103,7 +113,7 @@ def offer_words(found: Offered, noun: str = "model") -> str:
     offer, name = found.offer, f"{noun.capitalize()} {found.version}"
     reason = printable(offer.reason or "")
     return {
-        "offered": f"{name} is offered.",
+        "offered": f"{name} is damaged on this disk, and offered anew." if offer.is_repair else f"{name} is offered.",
         "here": f"{name} is here and waits for its trial.",
         "current": f"{name} is the newest there is.",
         "waiting": f"{name} goes out in stages, and it is not your turn yet (stage {offer.percent or 0:g} %).",
@@ -163,6 +173,7 @@ def offer_facts(found: Offered) -> dict[str, Any]:
     return {
         "status": offer.status,
         "is_offered": offer.status in ("offered", "here"),
+        "is_repair": offer.is_repair,
         "from_version": offer.from_version,
         "to_version": found.version,
         "seq": release.seq if release else None,

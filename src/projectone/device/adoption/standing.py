@@ -8,7 +8,7 @@ from typing import Literal
 
 from projectone.contracts.rollouts import SeenTurn
 from projectone.device.acceptance import Comparison
-from projectone.device.adoption.offered import Offered
+from projectone.device.adoption.offered import Offered, offer_words
 from projectone.device.installed import USER_WENT_BACK, Installed, InstallState, Slot
 
 Phase = Literal[
@@ -114,6 +114,8 @@ def at_rest(
         return "staged", f"{name} {state.trial.version} is here and waits for its trial{why}."
     if problem is not None:
         return "problem", f"{problem}. {name} {version} works on."
+    if found is not None and found.offer.is_repair:
+        return "offered", offer_words(found, noun)
     if offered is not None:
         return "offered", f"{name} {offered} is offered. {name} {version} works on until you take it."
     newer = [item for item in state.set_aside if item.seq > state.current.seq]

@@ -52,6 +52,7 @@ class Offer(Contract):
         cost: What it takes; None for what is here, or is not to be had.
         percent: How far it has gone, of all devices; None where it does not go out in stages.
         not_before: The first moment at which the signed plan lets this device have it, if its turn has not come.
+        is_repair: It is the model in use, whose files here are damaged.
     """
 
     status: OfferStatus
@@ -61,6 +62,7 @@ class Offer(Contract):
     cost: Cost | None = None
     percent: float | None = None
     not_before: Moment | None = None
+    is_repair: bool = False
 
 
 def cost_of(release: NotedRelease, installed: Installed, room: Room, missing_bytes: Callable[[Wanted], int]) -> Cost:

@@ -230,6 +230,7 @@ class Updater:
             cost=cost_of(release, self._installed, self._room, self._missing_bytes) if has_cost else None,
             percent=None if turn is None or release.rollout is None else turn.percent,
             not_before=not_before if status == "waiting" else None,
+            is_repair=status == "offered" and state.current is not None and state.current.seq == release.seq,
         )
 
     def _judge(

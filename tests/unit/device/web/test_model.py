@@ -102,6 +102,25 @@ def test_a_model_that_waits_for_its_trial_is_shown_with_what_is_new_in_it(
     assert "Not just now: you are using this machine." in page
 
 
+def test_a_model_whose_files_are_damaged_is_brought_anew_from_the_page(
+    pages: Pages, client: DeviceClient, server: FakeServer
+) -> None:
+    server.release(text_model("one"), version="1.0.0", notes=NOTES)
+    client.update()
+    assert pages.do("/api/model/look")["result"]["is_shown"] is False  # the control: it is whole
+    current = client._rooms.lines["speech"].installed.state().current
+    assert current is not None
+    folder = client._rooms.lines["speech"].installed.path_of(current)
+    next(path for path in folder.iterdir() if path.name != "manifest.json").write_bytes(b"x")
+    found = pages.do("/api/model/look")["result"]
+    assert (found["words"], found["is_shown"]) == ("Model 1.0.0 is damaged on this disk, and offered anew.", True)
+    page = shown(pages)
+    assert "Model 1.0.0 is damaged on this disk, and offered anew." in page and "Bring it anew" in page
+    assert "Its files here are not as they were signed." in page and "until you take it" not in page
+    assert pages.do("/api/model/update")["result"]["words"] == "Model 1.0.0 is in use."
+    assert "damaged" not in shown(pages) and "Bring it anew" not in shown(pages)
+
+
 def test_what_goes_out_in_stages_is_shown_with_the_way_to_take_it_early(
     pages: Pages, client: DeviceClient, server: FakeServer
 ) -> None:
