@@ -15,6 +15,7 @@ from projectone.contracts.scores import EvaluationReport, Verdict
 from projectone.contracts.versions import DEFAULT_FAMILY, ModelVersion
 from projectone.errors import SettingsError
 from projectone.server.evaluation.gate import judge
+from projectone.server.evaluation.safety.best import beside, best_of
 from projectone.server.pipeline.runner import WorkPermit
 from projectone.server.settings import ServerSettings
 from projectone.server.work.families import add_family, settings_of
@@ -113,7 +114,8 @@ def _judged(
 
     What people correct makes runs, and every run asks it; a person who publishes a model of theirs decides alone. Of
     safety there are no corrections and so no runs: every classifier comes this way, and this is its gate. The first
-    one is held against itself, so that what is asked of each by itself decides.
+    one is held against itself, so that what is asked of each by itself decides; a later one against production and
+    against the best one that was released.
     """
     if workshop.settings.family != "safety":
         return None, None
@@ -121,7 +123,27 @@ def _judged(
     if production.version is None:
         return None, judge(candidate, candidate, workshop.gate)
     before = workshop.score(production.weights_sha256, permit.pause_point)
-    return before, judge(before, candidate, workshop.gate)
+    best = best_of(_released(workshop, permit, candidate))
+    is_another = best is not None and best.report.model_sha256 not in (before.model_sha256, candidate.model_sha256)
+    gate = beside(workshop.gate, best) if best is not None and is_another else workshop.gate
+    return before, judge(before, candidate, gate)
+
+
+def _released(workshop: Workshop, permit: WorkPermit, candidate: EvaluationReport) -> dict[str, EvaluationReport]:
+    """What the releases of this line do on today's golden set, by version: those that are here and warn of the same."""
+    first: dict[str, str] = {}
+    for release in workshop.ledger.releases(workshop.settings.channel):
+        first.setdefault(release.manifest.weights_sha256, release.manifest.version)
+    found = {
+        version: workshop.score(weights_sha256, permit.pause_point)
+        for weights_sha256, version in first.items()
+        if workshop.models.known(weights_sha256) is not None
+    }
+    return {version: report for version, report in found.items() if _labels(report) == _labels(candidate)}
+
+
+def _labels(report: EvaluationReport) -> tuple[str, ...]:
+    return () if report.classifier is None else report.classifier.labels
 
 
 def _parse_version(text: str) -> ModelVersion:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from projectone.assist.holdout.toxicity import SafetyRequirements
-from projectone.contracts.scores import CheckResult
+from projectone.contracts.scores import CheckResult, EvaluationReport
 from projectone.server.evaluation.bootstrap import CONFIDENCE
 from projectone.server.evaluation.checks.files import Files
 from projectone.server.evaluation.checks.protocol import (
@@ -38,24 +38,35 @@ _CODES: dict[str, tuple[Code, Code, Code]] = {
 }
 
 
+@dataclass(frozen=True)
+class Best:
+    """The best classifier that was ever released, on the texts that the candidate is judged by; see `safety.best`."""
+
+    version: str
+    report: EvaluationReport
+
+
 @dataclass(frozen=True, kw_only=True)
 class Alarms:
     """One kind of text: those that are to raise the alarm (`recall`), or those that are not (`false-alarms`).
 
     Asked of every classifier, also the first: no larger share than this is judged wrongly. Asked beside production: it
-    loses no more than the margin, with 95 % confidence.
+    loses no more than the margin, with 95 % confidence. Asked beside the best release, too, where that is another one:
+    or else a row of releases, each no worse than the last, could end far below the first.
 
     Attributes:
         name: Which kind.
         most_wrong: Share of the texts as they are written that may be judged wrongly.
         most_wrong_heard: The same of texts with recognition errors.
         margin: The largest loss that is accepted.
+        best: The best release; None where it is production, or there is none.
     """
 
     name: Literal["recall", "false-alarms"]
     most_wrong: float
     most_wrong_heard: float
     margin: float = 0.05
+    best: Best | None = None
 
     def judge(self, evidence: Evidence) -> Sequence[CheckResult]:
         """See `Check`."""
@@ -91,12 +102,22 @@ class Alarms:
             asked = f"expected {percent(most)} at most"
         if n_wrong > most * len(pairs):
             return objection(self, "reject", low, f"{told}: {asked}")
-        gain = evidence.gain(pairs)
-        told += f"; {describe_gain(gain)}"
-        if gain.high < 0 and evidence.gain(pairs, confidence=1 - (1 - CONFIDENCE) / _N_ASKED).high < 0:
-            return objection(self, "reject", worse, f"worse than production beyond chance: {told}")
-        if gain.low < -self.margin:
-            return objection(self, "hold", unproven, f"it may be losing more than {percent(self.margin)}: {told}")
+        others = {"production": pairs}
+        if self.best is not None:
+            then = {one.clip_id: one for one in self.best.report.utterances}
+            others[f"version {self.best.version}, the best that was released,"] = [
+                (then[after.clip_id], after) for _, after in pairs
+            ]
+        gains = {name: evidence.gain(beside) for name, beside in others.items()}
+        told += f"; {describe_gain(gains['production'])}"
+        for name, gain in gains.items():
+            surely = 1 - (1 - CONFIDENCE) / (_N_ASKED * len(others))
+            if gain.high < 0 and evidence.gain(others[name], confidence=surely).high < 0:
+                return objection(self, "reject", worse, f"worse than {name} beyond chance: {told}")
+        for name, gain in gains.items():
+            if gain.low < -self.margin:
+                lost = f"it may be losing more than {percent(self.margin)} beside {name}"
+                return objection(self, "hold", unproven, f"{lost}: {told}")
         return passed(self, told)
 
 

@@ -44,15 +44,15 @@ class AlarmReader:
 
 
 def check_texts(texts: Sequence[GoldenText], label: str) -> None:
-    """Refuse a set that could not tell a good alarm from a bad one.
+    """Refuse a set that could not tell a good alarm from a bad one. Copies of a text are one text.
 
     Raises:
         EvaluationError: if it has too few texts with the label, or too few others.
     """
-    n_with = sum(text.label == label for text in texts)
-    n_without = len(texts) - n_with
+    n_with = len({text.sha256 for text in texts if text.label == label})
+    n_without = len({text.sha256 for text in texts if text.label != label})
     if min(n_with, n_without) < LEAST_TEXTS:
         raise EvaluationError(
-            f"golden texts: expected {LEAST_TEXTS} labelled {label!r} at least and as many others, got {n_with} and "
-            f"{n_without}; the label is the one that `assist train --alarm` was given"
+            f"golden texts: expected {LEAST_TEXTS} different ones labelled {label!r} at least and as many others, got "
+            f"{n_with} and {n_without}; the label is the one that `assist train --alarm` was given"
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from projectone.server.evaluation.gate import judge
 from projectone.server.evaluation.intents.golden_texts import GoldenTexts, golden_texts, read_golden_texts
 from projectone.server.evaluation.intents.hearings import HEARD, with_hearings
 from projectone.server.evaluation.intents.scorer import examine_classifier
+from projectone.server.evaluation.safety.best import beside, best_of
 from projectone.server.evaluation.safety.checks import safety_gate
 from projectone.server.evaluation.safety.scorer import AlarmReader, check_texts
 
@@ -110,9 +112,52 @@ def test_one_that_warns_of_less_but_of_enough_is_refused_beside_production_alone
     assert (unproven.decision, unproven.codes[0]) == ("hold", "recall-unproven"), unproven.reasons
 
 
+def test_small_losses_do_not_add_up_over_a_row_of_releases(
+    honest: EvaluationReport, guard: Path, golden: GoldenTexts, folder: Path
+) -> None:
+    said = [text.text for text in golden.texts if text.label == LABEL and text.slice != HEARD]
+    shares = [judged.probability for judged in load_safety(guard, numerics="int8").judge(said)]
+    released, production = {"1.0.0": honest}, honest
+    for step in range(1, 17):
+        made = folder / f"a-little-less-{step}"
+        with_threshold(float(np.quantile(shares, 0.006 * step)))(guard, made)
+        report = examine(made, golden)
+        alone = verdict_on(production, report)
+        assert alone.decision == "promote", alone.reasons  # the control: beside production nothing stops it
+        best = best_of(released)
+        assert best is not None
+        verdict = judge(production, report, beside(safety_gate(), best))
+        if not verdict.is_new_model_better:
+            assert f"version {best.version}, the best that was released" in verdict.reasons[0]
+            assert verdict.codes[0] in ("recall-unproven", "recall-worse")
+            return
+        released[f"1.{step}.0"] = production = report
+    pytest.fail("sixteen small losses went through, one after the other")
+
+
+def test_what_was_forced_past_the_gate_is_no_measure_for_others(
+    honest: EvaluationReport, guard: Path, golden: GoldenTexts, folder: Path
+) -> None:
+    _, damage = SABOTAGES["it warns of everything"]
+    damage(guard, folder / "forced")
+    forced = examine(folder / "forced", golden)
+    best = best_of({"1.0.0": honest, "1.1.0": forced})
+    assert best is not None
+    assert (best.version, best.report) == ("1.0.0", honest)
+    assert best_of({"1.1.0": forced}) is None
+
+
+def test_copies_of_a_text_are_one_text(golden: GoldenTexts) -> None:
+    one = next(text for text in golden.texts if text.label == LABEL)
+    copies = [replace(one, text_id=f"copy-{n}", text=f"  {one.text.upper()}!") for n in range(40)]
+    others = [text for text in golden.texts if text.label != LABEL]
+    with pytest.raises(EvaluationError, match="got 1 and"):
+        check_texts([*copies, *others], LABEL)
+
+
 def test_a_set_that_could_not_tell_a_good_one_from_a_bad_one_is_refused(golden: GoldenTexts) -> None:
     check_texts(golden.texts, LABEL)
     with pytest.raises(EvaluationError, match="labelled 'toxic'"):
         check_texts(golden.texts, "toxic")
-    with pytest.raises(EvaluationError, match="got 200 and 0"):
+    with pytest.raises(EvaluationError, match="got 171 and 0"):
         check_texts([text for text in golden.texts if text.label == LABEL and text.slice != HEARD], LABEL)
