@@ -70,7 +70,7 @@ def main() -> None:
     if arguments.measure_memory is not None:
         print(json.dumps({"peak_mb": peak_of_looking(arguments.measure_memory)}))
         return
-    n_runs, n_uploads, n_minutes = (1, 12, 12) if arguments.quick else (5, 400, 60)
+    n_runs, n_uploads, n_minutes = (1, 12, 12) if arguments.quick else (5, 400, 120)
     left_out: dict[str, str] = {}
     uploads, cpu_ms, validation = {}, {}, {}
     with tempfile.TemporaryDirectory() as folder:

@@ -237,7 +237,8 @@ def _measure_frames(clip: _Clip, heard: Int) -> tuple[Float32, Float32, Float32]
 def _frames_of(samples: npt.NDArray[np.float32 | np.int16]) -> npt.NDArray[np.float32 | np.int16]:
     """Every frame of a clip where it lies, shape (n_frames, 640)."""
     n_frames, step = len(samples) // _HOP - 1, samples.strides[0]
-    return np.lib.stride_tricks.as_strided(samples, (n_frames, _FRAME), (_HOP * step, step), writeable=False)
+    # What `as_strided` does, without the ten microseconds that it takes to begin.
+    return np.ndarray((n_frames, _FRAME), samples.dtype, samples, 0, (_HOP * step, step))
 
 
 def _smooth(padded: Float32) -> Float32:

@@ -99,8 +99,3 @@ def hold_second_voice(found: Findings, samples: npt.NDArray[np.float32], network
     second = networks.second_voice(samples)
     doubts = (MANY_SPEAKERS,) if second >= 1.0 else ()
     return replace(found, hold=(*found.hold, *doubts), measures={**found.measures, "second_voice": round(second, 4)})
-
-
-def look_at_page(page: Page) -> list[Look]:
-    """What an engine is asked at once."""
-    return [look(content, question) for question, content in page]

@@ -32,8 +32,9 @@ from projectone.server.work.remembered import Remembered
 from projectone.server.work.sealed_pool import SealedPool
 from projectone.waveform.fingerprint import Fingerprint
 
-# A page of half-minute clips is 15 MB.
-_PAGE = 16
+# Clips in a page: fewer would wait more often for a process to be told. Of half-minute ones so many bytes are 16.
+_PAGE = 32
+_PAGE_BYTES = 15 << 20
 # Under half a kilobyte each.
 _REMEMBERED = 20_000
 # A defect of ours may meet several clips of one device; more of them are somebody's purpose.
@@ -100,8 +101,9 @@ class Looker:
         """
         waiting: deque[_Asked] = deque()
         under_way: set[Question] = set()
-        for page in _pages(zip(questions, repeat(None) if givers is None else givers, strict=False)):
-            waiting.append(self._ask(page, under_way))
+        given = zip(questions, repeat(None) if givers is None else givers, strict=False)
+        while (page := self._ask(given, under_way)).given:
+            waiting.append(page)
             if len(waiting) > self.engine.n_pages:
                 yield from self._answer(waiting.popleft(), under_way)
         while waiting:
@@ -122,11 +124,14 @@ class Looker:
         """End what the engine started."""
         self.engine.close()
 
-    def _ask(self, page: list[_Given], under_way: set[Question]) -> _Asked:
-        """Send what is not known yet to a process."""
+    def _ask(self, given: Iterator[_Given], under_way: set[Question]) -> _Asked:
+        """Take a page, and send what is not known yet to a process."""
+        page: list[_Given] = []
         contents: list[tuple[Question, bytes]] = []
         answers: dict[Question, Look] = {}
-        for question, giver in page:
+        n_bytes = 0
+        for question, giver in islice(given, _PAGE):
+            page.append((question, giver))
             if (known := self._recall(question)) is not None:
                 answers[question] = known
             elif question not in under_way and not self._is_given_up(giver):
@@ -136,6 +141,9 @@ class Looker:
                 else:
                     contents.append((question, found))
                     under_way.add(question)
+                    n_bytes += len(found)
+            if n_bytes > _PAGE_BYTES:
+                break
         self.n_decoded += len(contents)
         asked = [question for question, _ in contents]
         return _Asked(page, answers, asked, self._submit(contents) if contents else None)
@@ -204,9 +212,3 @@ class Looker:
             return Look(Findings(error.reason))
         except DigestMismatchError:
             return Look(Findings("clip-damaged"))
-
-
-def _pages(given: Iterable[_Given]) -> Iterator[list[_Given]]:
-    source = iter(given)
-    while page := list(islice(source, _PAGE)):
-        yield page

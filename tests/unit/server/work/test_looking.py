@@ -9,6 +9,7 @@ from concurrent.futures.process import BrokenProcessPool
 import numpy as np
 import pytest
 from tests.fakes.caller import a_clip
+from tests.fakes.looking_here import LooksHere, look_at_page
 from tests.hostile.audio_families import speechlike
 
 from projectone.contracts.base import sha256_hex
@@ -17,8 +18,8 @@ from projectone.server.corpus.validation import Findings, check_sample
 from projectone.server.evaluation.golden import sound_key, to_pcm16
 from projectone.server.pipeline.ports import Look
 from projectone.server.work import look as looks
-from projectone.server.work import looking
-from projectone.server.work.look import Page, Question, look, look_at_page
+from projectone.server.work import looking, sealed_pool
+from projectone.server.work.look import Page, Question, look
 from projectone.server.work.looking import Looker
 from projectone.server.work.sealed_pool import SealedPool
 from projectone.waveform.fingerprint import fingerprint_of
@@ -312,19 +313,6 @@ def test_a_handful_of_clips_has_a_sealed_process_too(store: Store) -> None:
 
 
 def test_no_more_questions_are_taken_than_answers_are_under_way(store: Store) -> None:
-    class Here:
-        """An engine without processes: done when submitted."""
-
-        n_pages = 2
-
-        def submit(self, page: Page) -> Future[list[Look]]:
-            future: Future[list[Look]] = Future()
-            future.set_result(look_at_page(page))
-            return future
-
-        def close(self) -> None:
-            pass
-
     n_taken = 0
 
     def many() -> Iterator[Question]:
@@ -333,9 +321,25 @@ def test_no_more_questions_are_taken_than_answers_are_under_way(store: Store) ->
             n_taken += 1
             yield store.add(a_clip(seed % 30, duration_s=0.12), text=f"word {seed}")
 
-    with Looker(store.read, engine=Here()) as looker:
+    with Looker(store.read, engine=LooksHere()) as looker:
         ahead = []
         for n_given, _ in enumerate(looker.look_at(many()), start=1):
             ahead.append(n_taken - n_given)
     assert n_given == n_taken == 400
-    assert max(ahead) <= 64
+    assert max(ahead) <= (LooksHere.n_pages + 1) * looking._PAGE
+
+
+def test_a_page_of_long_clips_fits_into_what_a_process_shares() -> None:
+    clip_bytes = sealed_pool._SLOT_BYTES // 16
+    sizes: list[int] = []
+
+    class Counting(LooksHere):
+        def submit(self, page: Page) -> Future[list[Look]]:
+            sizes.append(sum(len(content) for _, content in page))
+            return super().submit(page)
+
+    asked = [Question(sha256_hex(bytes([number])), "seven") for number in range(40)]
+    with Looker(lambda sha256: bytes(clip_bytes), engine=Counting()) as looker:
+        assert [answer.findings.discard for answer in looker.look_at(asked)] == ["wav-not-riff"] * 40
+    assert sizes == [16 * clip_bytes, 16 * clip_bytes, 8 * clip_bytes]
+    assert max(sizes) <= sealed_pool._SLOT_BYTES

@@ -13,12 +13,13 @@ from pathlib import Path
 
 import pytest
 from tests.fakes.caller import a_clip
+from tests.fakes.looking_here import look_at_page
 
 from projectone.contracts.base import sha256_hex
 from projectone.server.pipeline.ports import Look
 from projectone.server.work import sealed_pool
 from projectone.server.work.asking import send
-from projectone.server.work.look import Page, Question, look_at_page
+from projectone.server.work.look import Page, Question
 from projectone.server.work.looking import Looker
 from projectone.server.work.sealed_pool import SealedPool, SharedMemory, warm_up
 
