@@ -5,8 +5,11 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -16,9 +19,11 @@ from tests.unit.device.web.pages import Pages
 
 from projectone.contracts import endpoints
 from projectone.contracts.signatures import CHECKPOINT
+from projectone.contracts.uploads import Problem
 from projectone.device.cli.commands import COMMANDS
 from projectone.device.client import DeviceClient
 from projectone.device.releases.history import HistoryAccount, ServerHistory
+from projectone.device.transport import Transport
 from projectone.device.trust import Trust
 from projectone.device.web.model import _document
 
@@ -174,6 +179,76 @@ def test_a_server_that_shows_its_log_no_more_is_said_to_show_it_no_more(device: 
     assert (account.kind, account.shown_at, account.n_entries) == ("unshown", shown_at, 5)
 
 
+@contextmanager
+def portal(status: int, body: bytes) -> Iterator[Transport]:
+    """Somebody before the server who answers everything alike."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.send_header("Location", "http://login.example/")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
+        threading.Thread(target=running.serve_forever, daemon=True).start()
+        transport = Transport(f"http://127.0.0.1:{running.server_port}", lambda **request: {}, sleep=lambda s: None)
+        yield transport
+        transport.close()
+        running.shutdown()
+
+
+PAGE = b"<html>Log in to use this network.</html>"
+REFUSED = Problem(title="no", status=404, reason="audit-unknown", detail="nothing is shown").to_bytes()
+
+
+@pytest.mark.parametrize("is_first", [True, False], ids=["nothing-seen", "seen"])
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        *((200, body) for body in (PAGE, b"", b"x" * 2**21)),
+        *((status, PAGE) for status in (302, 307, 403, 404, 502)),
+        *((status, body) for status in (407, 511) for body in (b"", PAGE, REFUSED)),
+    ],
+)
+def test_a_network_that_wants_a_login_first_changes_nothing(
+    device: Device, status: int, body: bytes, is_first: bool
+) -> None:
+    if not is_first:
+        device.grow(5)
+        device.look()
+    had = device.file.read_bytes() if device.file.exists() else None
+    before, whole = device.history.account(), device.history._transport
+    with portal(status, body) as device.history._transport:
+        assert device.look() == before
+    assert (device.file.read_bytes() if device.file.exists() else None) == had
+    device.history._transport = whole
+    device.grow(1)
+    assert device.look().kind == "grown", "the next time it is asked again"
+
+
+@pytest.mark.parametrize(("status", "body"), [(404, REFUSED), (410, REFUSED), (200, b"{}")])
+def test_control_what_the_server_itself_says_instead_is_told(device: Device, status: int, body: bytes) -> None:
+    device.grow(5)
+    device.look()
+    with portal(status, body) as device.history._transport:
+        assert device.look().kind == "unshown"
+
+
+def test_a_server_that_was_put_back_from_a_backup_is_named_among_what_it_can_be(device: Device) -> None:
+    device.grow(13)
+    device.look()
+    device.server.log.entries = device.server.log.entries[:9]
+    device.grow(1)
+    account = device.look()
+    assert account.kind == "rewritten"
+    assert "put back from an older backup" in account.advice and "Keep that file" in account.advice
+
+
 def test_it_is_asked_once_an_hour_and_without_a_name(device: Device) -> None:
     device.grow(3)
     device.look()
@@ -231,4 +306,5 @@ def test_the_page_says_in_plain_words_what_was_shown_and_what_to_do(
     log.sign(NOW)
     rewritten = read()
     assert "The server's audit log was written anew." in rewritten and "Keep that file" in rewritten
+    assert "put back from an older backup lost history, too" in rewritten
     assert str(client._rooms.history._file) in rewritten

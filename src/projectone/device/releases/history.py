@@ -8,10 +8,12 @@ that is missing proves nothing, so of a longer log it is said since when nothing
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -27,6 +29,7 @@ _ASK_EVERY: Final = timedelta(hours=1)
 _FILE: Final = "history.json"
 # The first ones say what was done; more of them would say no more.
 _MOST_KEPT: Final = 8
+_IN_BETWEEN: Final = (HTTPStatus.PROXY_AUTHENTICATION_REQUIRED, HTTPStatus.NETWORK_AUTHENTICATION_REQUIRED)
 
 Kind = Literal["none", "grown", "unshown", "rewritten"]
 
@@ -102,8 +105,9 @@ class HistoryAccount:
         if self.kind == "rewritten":
             return (
                 "Keep that file: it holds both, each signed by the server itself, and shows it to anybody. Ask whoever "
-                "runs the server what happened. Until you know, you can take your consents back: then nothing leaves. "
-                "The model here works on."
+                "runs the server what happened: one that was put back from an older backup lost history, too, and "
+                "looks the same from here; then they can name the day of the backup. Until you know, "
+                "you can take your consents back: then nothing leaves. The model here works on."
             )
         if self.kind == "unshown":
             return (
@@ -153,7 +157,8 @@ class ServerHistory:
     def look(self) -> None:
         """Ask, if that was not done in the last hour, and keep what was found.
 
-        A server out of reach changes nothing, nor does a disk that refuses: what was sent before this was sent.
+        A server out of reach changes nothing, nor does somebody before it who wants a login or a proxy's word, nor a
+        disk that refuses: what was sent before this was sent.
         """
         now, kept = self._clock(), self._kept()
         is_asked = kept is not None and timedelta(0) <= now - kept.asked_at < _ASK_EVERY
@@ -163,16 +168,19 @@ class ServerHistory:
         first = kept.newest.checkpoint.n_entries if kept.newest else 0
         try:
             answer = self._transport.call("GET", endpoints.AUDIT_CONSISTENCY, query=f"first={first}", is_signed=False)
-            found = _compared(kept, *self._opened(answer.body))
         except RefusedError as error:  # nothing was signed yet, or it is not shown any more
-            found = kept.model_copy(update={"problem": None if kept.newest is None else str(error)})
-        except TransportError:
+            if _is_of_the_server(error):
+                self._keep(kept.model_copy(update={"problem": None if kept.newest is None else str(error)}))
             return
+        except (TransportError, ContractError):  # nobody there; a redirect, or a page without end
+            return
+        if not _is_json(answer.body):
+            return
+        try:
+            found = _compared(kept, *self._opened(answer.body))
         except ProjectOneError as error:  # signed by nobody we trust, or no checkpoint
             found = kept.model_copy(update={"problem": str(error)})
-        with suppress(OSError, StorageError):
-            make_folder(self._file.parent)
-            write_atomically(self._file, found.to_bytes())
+        self._keep(found)
 
     def account(self) -> HistoryAccount:
         """What can be said of it; nothing is asked for that."""
@@ -191,6 +199,11 @@ class ServerHistory:
             evidence=self._file if kept.rewrites or kept.unproven else None,
         )
 
+    def _keep(self, found: _Kept) -> None:
+        with suppress(OSError, StorageError):
+            make_folder(self._file.parent)
+            write_atomically(self._file, found.to_bytes())
+
     def _opened(self, body: bytes) -> tuple[_Seen, list[bytes]]:
         proven = ProvenCheckpoint.from_bytes(body)
         return _Seen(signed=proven.newest, checkpoint=self._read(proven.newest)), [*map(bytes.fromhex, proven.path)]
@@ -200,6 +213,19 @@ class ServerHistory:
             return _Kept.from_bytes(self._file.read_bytes())
         except (OSError, ContractError):  # what is damaged or cannot be read says nothing
             return None
+
+
+def _is_of_the_server(refusal: RefusedError) -> bool:
+    """Whether a no is the server's own: not that of a network that wants a login, nor a page of a proxy."""
+    return refusal.status not in _IN_BETWEEN and not refusal.reason.startswith("http-")
+
+
+def _is_json(body: bytes) -> bool:
+    try:
+        json.loads(body)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _compared(kept: _Kept, shown: _Seen, path: list[bytes]) -> _Kept:
