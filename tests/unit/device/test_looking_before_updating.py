@@ -15,7 +15,7 @@ from tests.fakes.release_server import FakeServer, Release
 
 from projectone.contracts.blind_signatures import rsa_key_text
 from projectone.contracts.endpoints import LATEST_MODEL_INFO, RELEASES
-from projectone.contracts.releases import ReleaseNotes
+from projectone.contracts.releases import ReleaseNotes, line_of
 from projectone.contracts.rollouts import RolloutPlan, RolloutStage, RolloutState
 from projectone.device import conditions
 from projectone.device.adoption.offered import size_words
@@ -326,3 +326,34 @@ def test_looking_asks_for_signed_words_alone(server: FakeServer, capsys: pytest.
     run(capsys, "update", "--check", "--family", "speech")
     paths = [path for _, path in server.requests]
     assert paths and all(path.startswith("/tuf/") for path in paths) and LATEST_MODEL_INFO not in paths
+
+
+@pytest.mark.parametrize("min_runtime", ["0.1.0", "99.0.0"])
+def test_what_one_family_has_is_offered_whatever_another_says(
+    server: FakeServer, capsys: pytest.CaptureFixture[str], min_runtime: str
+) -> None:
+    run(capsys, "update")
+    server.release(
+        text_model("x"), seq=1, version="1.0.0", channel=line_of("intents", "stable"), min_runtime=min_runtime
+    )
+    is_for_us = min_runtime == "0.1.0"
+    code, facts = run(capsys, "update", "--check")
+    assert (code, facts["status"], facts["is_offered"]) == (0 if is_for_us else 1, "current", is_for_us)
+    newer(server)
+    code, facts = run(capsys, "update", "--check")
+    assert (code, facts["status"], facts["is_offered"]) == (0, "offered", True)
+
+
+def test_a_newer_one_is_told_before_one_that_waits_for_its_trial(
+    server: FakeServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(capsys, "update")
+    newer(server)
+    monkeypatch.setattr(conditions, "look", lambda: Conditions(is_quiet=True, is_away=False, is_on_mains=True))
+    run(capsys, "update", "--when-idle", "--max-wait", 0)
+    assert run(capsys, "update", "--status")[1]["phase"] == "staged"
+    newer(server, seq=3, version="1.2.0")
+    assert run(capsys, "update", "--check")[1]["to_version"] == "1.2.0"
+    told = run(capsys, "update", "--status")[1]
+    assert told["phase"] == "offered"
+    assert told["words"] == "Model 1.2.0 is offered, newer than 1.1.0, which waits for its trial."

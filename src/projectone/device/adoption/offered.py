@@ -72,12 +72,17 @@ class LastLook:
         self._database.execute("DELETE FROM adoption_facts WHERE name = ?", (self._name,))
 
     def standing(self, state: InstallState) -> Offered | None:
-        """A release that could be taken; one that is here and waits comes first.
+        """A release that could be taken: one that was looked at, or an older one that is here and waits.
 
         It is newer than the model in use, or that one itself where its files are damaged.
         """
-        if state.trial is not None:
-            return self._staged(state)
+        found = self._looked_at(state)
+        looked_at = found and found.offer.release
+        if looked_at and (state.trial is None or looked_at.seq > state.trial.seq):
+            return found
+        return self._staged(state)
+
+    def _looked_at(self, state: InstallState) -> Offered | None:
         rows = self._database.query("SELECT value FROM adoption_facts WHERE name = ?", (self._name,))
         try:
             found = Offered.from_bytes(rows[0]["value"].encode()) if rows else None

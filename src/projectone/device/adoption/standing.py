@@ -109,6 +109,8 @@ def at_rest(
         told = "" if offered is None else f" {name} {offered} is offered."
         return "none", f"There is no {noun} on this device yet.{told}"
     version = state.current.version
+    if state.trial is not None and offered is not None:
+        return "offered", f"{name} {offered} is offered, newer than {state.trial.version}, which waits for its trial."
     if state.trial is not None:
         why = f", because {waits[0]}" if waits else ""
         return "staged", f"{name} {state.trial.version} is here and waits for its trial{why}."

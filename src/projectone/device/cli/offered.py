@@ -43,10 +43,11 @@ def checked(
     }
     promised = [result for result in said.values() if result.facts["status"] != "no-release"]
     facts: dict[str, Any] = {family: result.facts for family, result in results.items()}
+    is_any_offered = any(result.facts["is_offered"] for result in results.values())
     return Result(
-        {**next(iter(facts.values())), "families": facts},
+        {**next(iter(facts.values())), "is_offered": is_any_offered, "families": facts},
         "\n\n".join(result.text for result in said.values()),
-        is_done=bool(promised) and all(result.is_done for result in promised),
+        is_done=is_any_offered or (bool(promised) and all(result.is_done for result in promised)),
     )
 
 
