@@ -32,8 +32,8 @@ from drift_signals import Measured, measure_signals, read_signals
 
 from projectone.contracts import quality
 from projectone.contracts.quality import draw_answer, weeks_before
-from projectone.contracts.questions import HISTOGRAMS_OF, N_BINS, OUTCOMES, Histogram, family_asked
-from projectone.contracts.versions import DEFAULT_FAMILY, FAMILIES, Family
+from projectone.contracts.questions import ASKED_FAMILIES, HISTOGRAMS_OF, N_BINS, OUTCOMES, Histogram, family_asked
+from projectone.contracts.versions import DEFAULT_FAMILY, Family
 from projectone.device.quality.measures import measure_week
 from projectone.server.monitoring import two_samples
 from projectone.server.monitoring.drift import DriftLimits, Watched, watch
@@ -104,7 +104,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="no table, only the last line")
     parser.add_argument("--devices", type=int, action="append", help="reporting devices (default: 300, 700 and 2000)")
     parser.add_argument("--runs", type=int, default=10, help="of each kind (default: %(default)s)")
-    parser.add_argument("--family", choices=FAMILIES, default=DEFAULT_FAMILY, help="of the models (%(default)s)")
+    parser.add_argument("--family", choices=ASKED_FAMILIES, default=DEFAULT_FAMILY, help="of the models (%(default)s)")
     parser.add_argument("--classifier", type=Path, help="what `projectone-server assist train` wrote of CLINC150")
     parser.add_argument("--signals", type=Path, help="kept there (default: in out/, by family)")
     parser.add_argument("--attack", action="store_true", help="only what a report gives away")
@@ -163,7 +163,7 @@ def populations(signals: Sequence[Measured]) -> dict[str, Population]:
 
 def a_fleet(n_devices: int, n_speakers: int, seed: int, *, family: Family = DEFAULT_FAMILY) -> Fleet:
     source = random.Random(seed)
-    asked = 1.0 if family == DEFAULT_FAMILY else 1 / len(FAMILIES)
+    asked = 1.0 if family == DEFAULT_FAMILY else 1 / len(ASKED_FAMILIES)
     return Fleet([source.randrange(n_speakers) for _ in range(n_devices)], source, asked)
 
 

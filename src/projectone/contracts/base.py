@@ -51,7 +51,12 @@ _FIELD = re.compile(r"^(\w+): (.*)")
 
 
 def _describe_fields(schema: dict[str, Any], kind: type[BaseModel]) -> None:
-    """What the docstring says under "Attributes" stands with each field, where readers of a JSON Schema look."""
+    """What the docstring says under "Attributes" stands with each field, where readers of a JSON Schema look.
+
+    A field that is left out where it says nothing has no default there: by that others know not to write it.
+    """
+    for left_out in [name for name, field in kind.model_fields.items() if field.exclude_if is not None]:
+        schema["properties"][left_out].pop("default", None)
     text, _, attributes = inspect.cleandoc(kind.__doc__ or "").partition("\n\nAttributes:\n")
     schema["description"] = text
     name = ""

@@ -66,6 +66,7 @@ function objectText(schema, value, all) {
   require(schema.additionalProperties !== false || Object.keys(value).every((name) => name in properties));
   require((schema.required ?? []).every((name) => name in value));
   const written = Object.keys(properties)
+    .filter((name) => name in value || "default" in properties[name])
     .sort()
     .map((name) => {
       const given = name in value ? value[name] : properties[name].default;
