@@ -135,7 +135,8 @@ def test_a_scrub_reads_sentences_and_finds_damage(backend: Backend, ask: Ask, ad
     assert ask("scrub") == {"n_blobs": 1, "damaged": [], "missing": [], "changed": []}
     (blob,) = [path for path in (backend.home / "blobs").rglob("*") if path.is_file()]
     blob.chmod(0o600)
-    blob.write_bytes(blob.read_bytes()[:-1] + b"\0")
+    sealed = blob.read_bytes()
+    blob.write_bytes(sealed[:-1] + bytes([sealed[-1] ^ 1]))
     assert len(ask("scrub", code=1)["damaged"]) == 1
     assert ask("show", only_id(ask))["clip"]["state"] == "damaged"
 
