@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection as Connection  # this and the next: handed on by rooms that own no table
+from sqlalchemy import Connection as Connection  # this and the next two: handed on by rooms that own no table
 from sqlalchemy import Engine as Engine
-from sqlalchemy import MetaData, create_engine, event, text
+from sqlalchemy import MetaData as MetaData
+from sqlalchemy import create_engine, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 

@@ -2,6 +2,6 @@
 
 from projectone.server.keys.consents import ConsentKeys, KeyCounts, SealingKey
 from projectone.server.keys.memory import REMEMBERED_S
-from projectone.server.keys.tables import open_key_database
+from projectone.server.keys.tables import KEY_TABLES, open_key_database
 
-__all__ = ["REMEMBERED_S", "ConsentKeys", "KeyCounts", "SealingKey", "open_key_database"]
+__all__ = ["KEY_TABLES", "REMEMBERED_S", "ConsentKeys", "KeyCounts", "SealingKey", "open_key_database"]

@@ -8,10 +8,10 @@ from sqlalchemy import Boolean, Column, DateTime, Engine, LargeBinary, MetaData,
 
 from projectone.server.database import WRITER_OF_KEYS, open_engine, writing
 
-_TABLES = MetaData()
+KEY_TABLES = MetaData()
 MASTER_KEYS = Table(
     "master_keys",
-    _TABLES,
+    KEY_TABLES,
     Column("master_id", String(64), primary_key=True),
     Column("created_at", DateTime(timezone=True), nullable=False),
     Column("is_current", Boolean, nullable=False),
@@ -20,7 +20,7 @@ MASTER_KEYS = Table(
 # without key and `destroyed_at`: everything under the consent expired or was taken back, and what comes gets another.
 CONSENT_KEYS = Table(
     "consent_keys",
-    _TABLES,
+    KEY_TABLES,
     Column("receipt_id", Uuid, primary_key=True),
     Column("public_key", LargeBinary),
     Column("mac_key", LargeBinary),
@@ -31,7 +31,7 @@ CONSENT_KEYS = Table(
 # What people took back one by one: rows restored from before are emptied again.
 DELETIONS = Table(
     "noted_deletions",
-    _TABLES,
+    KEY_TABLES,
     Column("sample_id", Uuid, primary_key=True),
     Column("contributor_id", String(96), primary_key=True),
     Column("deleted_at", DateTime(timezone=True), nullable=False),
@@ -48,5 +48,5 @@ def open_key_database(url: str) -> Engine:
     if engine.dialect.name == "sqlite" and engine.url.database:
         Path(engine.url.database).touch(mode=0o600)
     with writing(engine) as connection:
-        _TABLES.create_all(connection)
+        KEY_TABLES.create_all(connection)
     return engine

@@ -12,13 +12,14 @@ from typing import Any
 from projectone.contracts.consent import BACKUPS_DAYS, KEY_BACKUPS_DAYS
 from projectone.errors import SettingsError
 from projectone.server.audit import AuditLog
-from projectone.server.database import copy_database, open_engine
+from projectone.server.database import open_engine
 from projectone.server.home import require_home
 from projectone.server.keys import open_key_database
 from projectone.server.migrations.upgrade import upgrade_database
 from projectone.server.replicas.costs import COSTS
 from projectone.server.settings import ServerSettings
 from projectone.server.work.backup_files import KEYS, ROWS, BackupManifest, copy_file, files_below, write_manifest
+from projectone.server.work.backup_rows import save_keys, save_rows
 from projectone.storage.files import building_directory
 
 SUMMARY = (
@@ -76,7 +77,7 @@ def make_backup(
     copied last: what was withdrawn meanwhile has no key in the copy, and a restore takes its rows out.
 
     Raises:
-        SettingsError: if the folders are not apart, or a database is not SQLite.
+        SettingsError: if the folders are not apart.
         StorageError: if one exists or the disk refused.
     """
     folder, keys_folder = folder.resolve(), keys_folder.resolve()
@@ -90,10 +91,6 @@ def make_backup(
             raise SettingsError(f"backup: expected a folder apart from {str(other)!r}, got {str(one)!r}")
     engine, keys_engine = open_engine(settings.database_url), open_key_database(settings.keys_database_url)
     try:
-        if {engine.dialect.name, keys_engine.dialect.name} != {"sqlite"}:
-            raise SettingsError(
-                "backup: expected SQLite databases; copy PostgreSQL with pg_dump, folders with your tools"
-            )
         upgrade_database(engine)
         backup_id = f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
         with building_directory(keys_folder) as keys, building_directory(folder) as home:
@@ -101,11 +98,11 @@ def make_backup(
             keys.chmod(0o700)
             _copy_new(settings.home, home, without=_LEFT_OUT)
             checkpoint = AuditLog(engine).checkpoint(now)
-            copy_database(engine, home / ROWS)
+            save_rows(engine, home / ROWS)
             _copy_new(settings.home, home, without=_LEFT_OUT)
             # Twice, as a rotation may be under way: what the copied rows are wrapped with is in one of the two.
             _copy_new(settings.keys_folder, keys, without=(KEYS,))
-            copy_database(keys_engine, keys / KEYS)
+            save_keys(keys_engine, keys / KEYS)
             _copy_new(settings.keys_folder, keys, without=(KEYS,))
             common: dict[str, Any] = {"backup_id": backup_id, "made_at": now, "checkpoint": checkpoint}
             made = write_manifest(home, half="home", **common), write_manifest(keys, half="keys", **common)

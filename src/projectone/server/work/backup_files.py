@@ -43,6 +43,10 @@ class BackupManifest(Contract):
     files: tuple[BackupFile, ...]
     checkpoint: AuditCheckpoint
 
+    def sha256_of(self, path: str) -> str:
+        """What this file must be; one of `files`."""
+        return next(file.sha256 for file in self.files if file.path == path)
+
 
 def files_below(folder: Path, *, without: Collection[str] = ()) -> Iterator[str]:
     """Paths of files below a folder, relative to it; not below top entries of these names, nor what is being written.

@@ -14,14 +14,18 @@ from projectone.server.audit import AuditLog, record
 from projectone.server.corpus.derived import Derived
 from projectone.server.corpus.history import Histories
 from projectone.server.corpus.retention import keep_withdrawals, sweep
-from projectone.server.database import open_engine, writing
+from projectone.server.database import MetaData, open_engine, writing
 from projectone.server.delivery.ledger import Ledger
 from projectone.server.delivery.signing import load_signer
 from projectone.server.home import RELEASE_KEY, open_catalog, open_keys
+from projectone.server.keys import KEY_TABLES, open_key_database
+from projectone.server.migrations.tables import all_tables
 from projectone.server.migrations.upgrade import upgrade_database
+from projectone.server.row_copies import require_no_rows
 from projectone.server.runs import Runs
 from projectone.server.settings import ServerSettings
 from projectone.server.work.backup_files import KEYS, ROWS, BackupManifest, copy_file, read_backup
+from projectone.server.work.backup_rows import load_keys, load_rows
 from projectone.server.work.checkpoints import ERASED_LIST, ErasedList, kept_checkpoints
 from projectone.storage.blobs import FileBlobs
 from projectone.storage.files import fsync_folder, make_folder, sync_tree
@@ -99,13 +103,12 @@ def restore(
         StorageError: if the backup or the restored home is not whole.
     """
     manifest = read_backup(folder, "home")
-    rows = settings.home / ROWS
-    _require_room(settings, rows, keys_folder)
+    _require_room(settings, keys_folder)
     if keys_folder is not None:
         keys = read_backup(keys_folder, "keys")
         if keys.backup_id != manifest.backup_id:
             raise SettingsError(f"--keys: expected the keys of backup {manifest.backup_id}, got {keys.backup_id}")
-        _copy(keys, keys_folder, settings.keys_folder, last=KEYS)
+        _bring_keys(settings, keys, keys_folder)
         keys_now = open_keys(settings, can_open=True)
         try:
             keys_now.prove()  # before anything else is there: the passphrase may be missing
@@ -115,18 +118,20 @@ def restore(
         make_folder(settings.home, mode=0o700)
         settings.home.chmod(0o700)
         # The rows come last: a restore that was cut off has none, and is begun again.
-        _copy(manifest, folder, settings.home, last=ROWS)
+        _bring_rows(settings, manifest, folder)
     except OSError as error:
         raise StorageError(f"{settings.home}: could not be restored: {error}") from error
     known = _read_erased(erased or settings.checkpoints / ERASED_LIST, is_required=erased is not None)
     return _settle(settings, manifest, known, now)
 
 
-def _require_room(settings: ServerSettings, rows: Path, keys_folder: Path | None) -> None:
-    if settings.database_url != f"sqlite:///{rows}":
-        raise SettingsError("restore: expected the rows at their own place, HOME/projectone.sqlite; unset DATABASE_URL")
+def _require_room(settings: ServerSettings, keys_folder: Path | None) -> None:
+    rows, keys = settings.home / ROWS, settings.keys_folder / KEYS
+    _require_place("DATABASE_URL", settings.database_url, rows, all_tables())
     if rows.exists():
         raise SettingsError(f"{str(rows)!r} exists: move the old home away first, so that nothing of it is lost")
+    if keys_folder is not None:
+        _require_place("KEYS_DATABASE_URL", settings.keys_database_url, keys, KEY_TABLES)
     has_keys = (settings.keys_folder / RELEASE_KEY).is_file()
     if keys_folder is None and not has_keys:
         raise SettingsError("--keys: there are none at this home; give the half of the backup that holds them")
@@ -134,15 +139,56 @@ def _require_room(settings: ServerSettings, rows: Path, keys_folder: Path | None
         raise SettingsError(f"{str(settings.keys_folder)!r} holds keys: leave --keys out, or move them away first")
 
 
-def _copy(manifest: BackupManifest, source: Path, target: Path, *, last: str) -> None:
+def _require_place(name: str, url: str, file: Path, tables: MetaData) -> None:
+    """The file that belongs there, or a PostgreSQL without rows."""
+    if url == f"sqlite:///{file}":
+        return
+    engine = open_engine(url)
+    try:
+        if engine.dialect.name == "sqlite":
+            raise SettingsError(f"restore: expected the rows at their own place, {str(file)!r}; unset {name}")
+        require_no_rows(engine, tables)
+    finally:
+        engine.dispose()
+
+
+def _bring_keys(settings: ServerSettings, manifest: BackupManifest, source: Path) -> None:
+    """The release key comes last: a home that has it has all keys."""
+    if settings.keys_database_url == f"sqlite:///{settings.keys_folder / KEYS}":
+        _copy(manifest, source, settings.keys_folder, last=RELEASE_KEY)
+        return
+    engine = open_key_database(settings.keys_database_url)
+    try:
+        require_no_rows(engine, KEY_TABLES)
+        make_folder(settings.keys_folder, mode=0o700)
+        load_keys(source / KEYS, manifest.sha256_of(KEYS), engine, settings.keys_folder)
+    finally:
+        engine.dispose()
+    _copy(manifest, source, settings.keys_folder, last=RELEASE_KEY, without=KEYS)
+
+
+def _bring_rows(settings: ServerSettings, manifest: BackupManifest, source: Path) -> None:
+    if settings.database_url == f"sqlite:///{settings.home / ROWS}":
+        _copy(manifest, source, settings.home, last=ROWS)
+        return
+    _copy(manifest, source, settings.home, without=ROWS)
+    engine = open_engine(settings.database_url)
+    try:
+        load_rows(source / ROWS, manifest.sha256_of(ROWS), engine, settings.home)
+    finally:
+        engine.dispose()
+
+
+def _copy(
+    manifest: BackupManifest, source: Path, target: Path, *, last: str | None = None, without: str | None = None
+) -> None:
     make_folder(target, mode=0o700)
     target.chmod(0o700)
-    for file in sorted(manifest.files, key=lambda file: file.path == last):
+    files = [file for file in manifest.files if file.path != without]
+    for file in sorted(files, key=lambda file: file.path == last):
         if file.path == last:
             sync_tree(target)
         copy_file(source / file.path, target / file.path, expected_sha256=file.sha256)
-    with (target / last).open("rb+") as stream:
-        stream.flush()
     sync_tree(target)
     fsync_folder(target.parent)
 
