@@ -23,6 +23,7 @@ from projectone.errors import DataError, StorageError
 from projectone.server.audit import record
 from projectone.server.corpus.dataset_rows import tainted_datasets
 from projectone.server.corpus.duplicates import SUPERSEDED
+from projectone.server.corpus.lapses import lapses
 from projectone.server.corpus.tables import (
     CLEAR_WORDS,
     CONSENTS,
@@ -84,12 +85,17 @@ class Consents:
             return [receipt_of_row(row) for row in connection.execute(select(CONSENTS))]
 
     def ended(self) -> dict[str, datetime]:
-        """Of everybody who agreed to something and now to nothing any more: when the last consent was withdrawn."""
-        last = func.max(CONSENTS.c.withdrawn_at)
-        query = select(CONSENTS.c.contributor_id, last).group_by(CONSENTS.c.contributor_id)
+        """Of everybody who once had agreed to nothing any more: when the last consent was withdrawn, the last time.
+
+        Whoever agreed again since is among them: what goes with a last consent may still have to go.
+        """
+        n, n_withdrawn = func.count(), func.count(CONSENTS.c.withdrawn_at)
+        query = select(CONSENTS.c.contributor_id, func.max(CONSENTS.c.withdrawn_at), n, n_withdrawn)
         with reading(self._engine) as connection:
-            found = connection.execute(query.having(func.count() == func.count(CONSENTS.c.withdrawn_at)))
-            return {contributor_id: utc(withdrawn_at) for contributor_id, withdrawn_at in found}
+            rows = connection.execute(query.group_by(CONSENTS.c.contributor_id).having(n_withdrawn > 0)).all()
+            again = [contributor_id for contributor_id, _, n_all, n_ended in rows if n_all > n_ended]
+            since = {person: utc(last) for person, last, n_all, n_ended in rows if n_all == n_ended}
+            return since | {person: moments[-1] for person, moments in lapses(connection, again).items()}
 
     def forget_freed(self) -> None:
         """Leave no old page of what was just sealed or emptied in SQLite's write-ahead log."""

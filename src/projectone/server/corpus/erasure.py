@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Engine, func, select
 from projectone.contracts.erasures import ErasureReceipt, LearnedRelease, ReissuedSnapshot
 from projectone.contracts.releases import ReleaseManifest
 from projectone.errors import DataError
+from projectone.server.corpus.lapses import lapses
 from projectone.server.corpus.snapshots import SNAPSHOTS
 from projectone.server.corpus.tables import CONSENTS, DOOMED, SAMPLES, SEALED, batches, receipt_of_row, utc
 from projectone.server.database import reading
@@ -85,6 +86,7 @@ class Erasures:
             snapshots = _snapshots(connection, datasets)
             in_force = (CONSENTS.c.contributor_id == contributor_id, CONSENTS.c.withdrawn_at.is_(None))
             is_last = connection.execute(select(CONSENTS.c.receipt_id).where(*in_force).limit(1)).first() is None
+            is_last = is_last or consent.withdrawn_at in lapses(connection, [contributor_id]).get(contributor_id, [])
         if consent.withdrawn_at is None:
             raise DataError("consent-in-force", f"consent {receipt_id}: is in force, so nothing was erased")
         learned = self._runs.made_from(datasets)

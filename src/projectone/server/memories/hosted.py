@@ -161,21 +161,25 @@ class HostedMemories:
 
         Killed in between, the next sweep goes on from there; nothing is found from the first moment on.
         """
-        return self._forget(owner, now, by=by, unlinks=True)
+        return self._forget(owner, now, by=by)
 
-    def _forget(self, owner: Owner, now: datetime, *, by: str = SERVER, unlinks: bool = False) -> int:
-        """As `forget`; one that was begun before keeps a link that is younger."""
+    def _forget(self, owner: Owner, now: datetime, *, by: str = SERVER, begun: UUID | None = None) -> int:
+        """As `forget`, or finish what was begun with this key; that keeps a link, and what another key has sealed."""
         rows = HostedRows(self._engine, owner)
         is_emptied = (key := rows.key()) is not None and key[1]  # by a withdrawal, which is on the record
-        key_id, n_forgotten = rows.begin_forgetting(unlinks=unlinks), rows.n_alive()
+        key_id, n_forgotten = rows.begin_forgetting(begun=begun), rows.n_alive()
+        if key_id is None and begun is not None:
+            return 0
         if key_id is not None:
             self._keys.destroy([key_id])
         self._vectors.forget(owner)
         if key_id is not None:
             with writing(self._engine) as connection:
-                rows.end_forgetting(connection, key_id, now.timestamp())
-                if n_forgotten or not is_emptied:
+                is_ended_here = rows.end_forgetting(connection, key_id, now.timestamp())
+                if is_ended_here and (n_forgotten or not is_emptied):
                     record(connection, "memories-forgotten", owner.key, by=by, now=now, memories=n_forgotten)
+            if not is_ended_here:
+                rows.unmark()  # somebody was quicker: what was remembered since is there, but not its vectors
             forget_freed_pages(self._engine)
         return n_forgotten
 
@@ -198,7 +202,7 @@ class HostedMemories:
         for owner in owners_with_work(self._engine, keeps, now_s, embedded_by=self._embedded_by):
             rows = HostedRows(self._engine, owner)
             if (key := rows.key()) is not None and key[1]:
-                self._forget(owner, now)
+                self._forget(owner, now, begun=key[0])
             n_expired += rows.empty_expired(self._keeps(owner.tenant), now_s)
             if gone := rows.gone():
                 n_removed += self._vectors.drop(gone, owner)
@@ -244,7 +248,7 @@ class HostedMemories:
             if not key[1]:
                 with contextlib.suppress(KeyDestroyedError):  # forgotten, and then an older database was restored
                     return key[0], self._keys.for_sealing(key[0]).public_key
-            self._forget(owner, now)
+            self._forget(owner, now, begun=key[0])
         raise StorageError("memory: its owner is being forgotten; send it again later")
 
     def _open(self, owner: Owner, rows: Sequence[SealedRow]) -> list[Remembered]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from uuid import UUID, uuid4
 
 from sqlalchemy import (
@@ -52,6 +52,14 @@ class SealedRow:
     kept_s: float
     expires_s: float | None
     embedded_by: str | None = None
+
+
+class Link(NamedTuple):
+    """Whose consents an owner gave, as a product said, and since when (Unix seconds)."""
+
+    owner: Owner
+    contributor_id: str
+    linked_s: float
 
 
 class HostedRows:
@@ -161,40 +169,71 @@ class HostedRows:
             ids = list(connection.execute(query.limit(10 * _AT_ONCE)).scalars())
         return self.empty(ids, now_s)
 
-    def begin_forgetting(self, *, unlinks: bool) -> UUID | None:
+    def begin_forgetting(self, *, begun: UUID | None = None) -> UUID | None:
         """Nothing more is kept or found with the owner's key from now on; gives its id, None if there is none.
 
         Args:
-            unlinks: Whether the link goes too: with the owner's own word, not where one begun before is finished.
+            begun: The key of one that was begun before; None with the owner's own word, with which the link goes too.
+                Nothing happens where the owner has another key by now: what is sealed with that came afterwards.
         """
+        which = self._key if begun is None else and_(self._key, _KEY.key_id == begun)
         with writing(self._engine) as connection:
-            found = connection.execute(select(_KEY.key_id).where(self._key).with_for_update()).scalar_one_or_none()
-            connection.execute(update(HOSTED_MEMORY_KEYS).where(self._key).values(is_forgotten=True))
-            if unlinks:
-                self.unlink(connection)
+            found = connection.execute(select(_KEY.key_id).where(which).with_for_update()).scalar_one_or_none()
+            connection.execute(update(HOSTED_MEMORY_KEYS).where(which).values(is_forgotten=True))
+            if begun is None:
+                connection.execute(delete(HOSTED_MEMORY_LINKS).where(self._link))
         return found
 
-    def end_forgetting(self, connection: Connection, key_id: UUID, now_s: float) -> None:
-        """Empty every row and let go of the key's id, in the caller's transaction."""
-        self.empty_all(connection, now_s)
-        connection.execute(delete(HOSTED_MEMORY_KEYS).where(self._key, _KEY.key_id == key_id))
+    def begin_withdrawal(self, link: Link, withdrawn_at: datetime) -> tuple[bool, UUID | None]:
+        """As `begin_forgetting`, with the last consent of whoever is linked; how many go is noted.
 
-    def empty_all(self, connection: Connection, now_s: float) -> int:
-        """Empty every row, in the caller's transaction; gives how many there were."""
-        change = update(HOSTED_MEMORIES).where(self._alive).values(**_EMPTY, gone_s=now_s)
-        return int(connection.execute(change).rowcount)
+        Gives whether the link is still the one that was seen. If not, somebody else has ended it.
+        """
+        with writing(self._engine) as connection:
+            if connection.execute(select(_LINK.linked_s).where(self._is(link))).one_or_none() is None:
+                return False, None
+            key = connection.execute(select(HOSTED_MEMORY_KEYS).where(self._key).with_for_update()).one_or_none()
+            if key is None:
+                return True, None
+            if not key.is_forgotten:
+                n_alive = connection.execute(select(func.count()).select_from(HOSTED_MEMORIES).where(self._alive))
+                _note_withdrawal(connection, link.contributor_id, withdrawn_at, n_alive.scalar_one())
+                connection.execute(update(HOSTED_MEMORY_KEYS).where(self._key).values(is_forgotten=True))
+            return True, key.key_id
 
-    def unlink(self, connection: Connection) -> bool:
-        """Nobody's consents are the owner's any more, in the caller's transaction; gives whether anybody's were."""
-        return connection.execute(delete(HOSTED_MEMORY_LINKS).where(self._link)).rowcount > 0
+    def end_withdrawal(self, connection: Connection, link: Link, key_id: UUID | None, now_s: float) -> int | None:
+        """Empty every row and let go of the link, in the caller's transaction; gives how many rows there were.
+
+        None if somebody else has ended it. Where the owner has another key by now, its rows stay and so does the link,
+        which counts for withdrawals from now on.
+        """
+        key = connection.execute(select(_KEY.key_id).where(self._key)).scalar_one_or_none()
+        if key not in (None, key_id):
+            connection.execute(update(HOSTED_MEMORY_LINKS).where(self._is(link)).values(linked_s=now_s))
+            return None
+        if connection.execute(delete(HOSTED_MEMORY_LINKS).where(self._is(link))).rowcount == 0:
+            return None
+        return self._empty_all(connection, now_s)
+
+    def end_forgetting(self, connection: Connection, key_id: UUID, now_s: float) -> bool:
+        """Let go of the key's id and empty every row, in the caller's transaction; False if somebody else has."""
+        if connection.execute(delete(HOSTED_MEMORY_KEYS).where(self._key, _KEY.key_id == key_id)).rowcount == 0:
+            return False
+        self._empty_all(connection, now_s)
+        return True
 
     def link(self, contributor_id: str | None, now_s: float) -> None:
-        """Note whose consents the owner gave; None lets go of it. The same again keeps its first moment."""
+        """Note whose consents the owner gave; None lets go of it.
+
+        The same again keeps its first moment, but not while the owner is being forgotten: then it is for what comes.
+        """
         known = select(_LINK.linked_s).where(self._link, _LINK.contributor_id == contributor_id)
+        going = select(_KEY.key_id).where(self._key, _KEY.is_forgotten)
         with writing(self._engine) as connection:
-            if contributor_id is not None and connection.execute(known).one_or_none() is not None:
+            is_known = contributor_id is not None and connection.execute(known).one_or_none() is not None
+            if is_known and connection.execute(going).one_or_none() is None:
                 return
-            self.unlink(connection)
+            connection.execute(delete(HOSTED_MEMORY_LINKS).where(self._link))
             if contributor_id is not None:
                 values = {**self._names, "contributor_id": contributor_id, "linked_s": now_s}
                 connection.execute(insert(HOSTED_MEMORY_LINKS).values(**values))
@@ -209,6 +248,13 @@ class HostedRows:
         """Delete the rows that are empty for so long."""
         with writing(self._engine) as connection:
             connection.execute(delete(HOSTED_MEMORIES).where(self._theirs, _ROW.gone_s <= before_s))
+
+    def _is(self, link: Link) -> ColumnElement[bool]:
+        return and_(self._link, _LINK.contributor_id == link.contributor_id, _LINK.linked_s == link.linked_s)
+
+    def _empty_all(self, connection: Connection, now_s: float) -> int:
+        change = update(HOSTED_MEMORIES).where(self._alive).values(**_EMPTY, gone_s=now_s)
+        return int(connection.execute(change).rowcount)
 
     def _empty(self, which: ColumnElement[bool], now_s: float) -> int:
         with writing(self._engine) as connection:
@@ -258,15 +304,14 @@ def every_owner(engine: Engine, tenant: str | None = None) -> list[Owner]:
         return [Owner(*names) for names in rows]
 
 
-def every_link(engine: Engine) -> list[tuple[Owner, str, float]]:
+def every_link(engine: Engine) -> list[Link]:
     """Whose consents are whose, as products said, and since when."""
     with reading(engine) as connection:
         found = connection.execute(select(HOSTED_MEMORY_LINKS).order_by(_LINK.tenant, _LINK.person))
-        return [(Owner(row.tenant, row.person), row.contributor_id, row.linked_s) for row in found]
+        return [Link(Owner(row.tenant, row.person), row.contributor_id, row.linked_s) for row in found]
 
 
-def note_withdrawal(connection: Connection, contributor_id: str, withdrawn_at: datetime, n_memories: int) -> None:
-    """Note how many memories went with a person's last consent, in the caller's transaction."""
+def _note_withdrawal(connection: Connection, contributor_id: str, withdrawn_at: datetime, n_memories: int) -> None:
     values = {"contributor_id": contributor_id, "withdrawn_at": withdrawn_at, "n_memories": n_memories}
     connection.execute(insert(HOSTED_MEMORY_WITHDRAWALS).values(entry_id=uuid4(), **values))
 

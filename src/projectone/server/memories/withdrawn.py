@@ -10,11 +10,10 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from projectone.assist.vectors.protocol import Owner
 from projectone.errors import StorageError
 from projectone.server.audit import record
 from projectone.server.database import Engine, forget_freed_pages, writing
-from projectone.server.memories.rows import HostedRows, every_link, note_withdrawal, withdrawals_of
+from projectone.server.memories.rows import HostedRows, Link, every_link, withdrawals_of
 
 
 def forget_withdrawn(
@@ -28,7 +27,8 @@ def forget_withdrawn(
     Args:
         engine: The server's database.
         destroy: Destroys keys, for good.
-        ended: Of contributors with no consent in force any more: since when.
+        ended: Of contributors who had no consent in force at some moment: the last such moment. Whoever agreed again
+            since is among them: what was promised at the withdrawal may still be owed.
         now: The time.
 
     Raises:
@@ -38,11 +38,12 @@ def forget_withdrawn(
         return 0
     since, n_people = ended(), 0
     refused: StorageError | None = None
-    for owner, contributor_id, linked_s in links:
-        if contributor_id not in since or since[contributor_id].timestamp() < linked_s:
+    for link in links:
+        withdrawn_at = since.get(link.contributor_id)
+        if withdrawn_at is None or withdrawn_at.timestamp() < link.linked_s:
             continue
         try:
-            n_people += _forget(engine, owner, (contributor_id, since[contributor_id]), destroy, now)
+            n_people += _forget(engine, link, withdrawn_at, destroy, now)
         except StorageError as error:  # one refused key keeps nobody else's
             refused = error
     if n_people:
@@ -63,20 +64,24 @@ def account(engine: Engine, contributor_id: str, withdrawn_at: datetime) -> tupl
 
 def _forget(
     engine: Engine,
-    owner: Owner,
-    whose: tuple[str, datetime],
+    link: Link,
+    withdrawn_at: datetime,
     destroy: Callable[[Sequence[UUID]], int],
     now: datetime,
 ) -> bool:
-    """Whether it was done here: of two at the same time one ends it, and puts it on record."""
-    rows = HostedRows(engine, owner)
-    key_id = rows.begin_forgetting(unlinks=False)  # killed from here on, the link says what is left to do
-    if key_id is not None:
+    """Whether it was done here: of two at the same time one ends it, and puts it on record.
+
+    The other may be late: she agreed again meanwhile, and her products remember and link anew. None of that goes.
+    """
+    rows = HostedRows(engine, link.owner)
+    is_linked, key_id = rows.begin_withdrawal(link, withdrawn_at)
+    if not is_linked:
+        return False
+    if key_id is not None:  # killed from here on, the link says what is left to do
         destroy([key_id])
     with writing(engine) as connection:
-        if not rows.unlink(connection):
+        n_forgotten = rows.end_withdrawal(connection, link, key_id, now.timestamp())
+        if n_forgotten is None:
             return False
-        n_forgotten = rows.empty_all(connection, now.timestamp())
-        note_withdrawal(connection, *whose, n_forgotten)
-        record(connection, "memories-forgotten", owner.key, now=now, memories=n_forgotten, reason="withdrawn")
+        record(connection, "memories-forgotten", link.owner.key, now=now, memories=n_forgotten, reason="withdrawn")
     return True

@@ -102,6 +102,61 @@ def test_of_two_withdrawals_at_the_same_time_one_is_on_record(room: Room) -> Non
     assert sum("memories-forgotten" in entry for entry in entries) == 1
 
 
+def test_of_two_at_the_same_time_the_late_one_takes_nothing_of_who_agreed_again_meanwhile(room: Room) -> None:
+    room.memories.link(ANNA, "person-anna", NOW)
+
+    def agree_again() -> dict[str, datetime]:
+        """What the late one reads is from before all this."""
+        assert withdraw(room) == 1
+        room.memories.link(ANNA, "person-anna", LATER + DAY)
+        room.memories.remember(ANNA, "black tea", about(at=LATER + DAY), LATER + DAY)
+        return ENDED
+
+    assert forget_withdrawn(room.engine, room.keys.destroy, agree_again, LATER + DAY) == 0
+    room.now = LATER + DAY
+    assert room.texts(ANNA) == room.found(ANNA, "black tea") == ["black tea"]
+    assert [link.linked_s for link in every_link(room.engine)] == [(LATER + DAY).timestamp()]
+    assert withdraw(room, {"person-anna": LATER + 2 * DAY}, LATER + 2 * DAY) == 1 and room.texts(ANNA) == []
+
+
+@pytest.mark.parametrize("links_first", [True, False])
+def test_what_a_product_remembers_and_links_while_the_key_is_destroyed_stays(room: Room, links_first: bool) -> None:
+    room.memories.link(ANNA, "person-anna", NOW)
+
+    def while_it_goes(keys: Sequence[UUID]) -> int:
+        n_destroyed = room.keys.destroy(keys)
+        if links_first:
+            room.memories.link(ANNA, "person-anna", LATER + DAY)
+        room.memories.remember(ANNA, "black tea", about(at=LATER + DAY), LATER + DAY)
+        room.memories.link(ANNA, "person-anna", LATER + DAY)
+        return n_destroyed
+
+    forget_withdrawn(room.engine, while_it_goes, lambda: ENDED, LATER + DAY)
+    assert room.texts(ANNA) == ["black tea"] and account(room.engine, "person-anna", LATER) == (1, True)
+    assert [link[:2] for link in every_link(room.engine)] == [(ANNA, "person-anna")]
+    assert withdraw(room) == 0, "that withdrawal is done with"
+    assert withdraw(room, {"person-anna": LATER + 2 * DAY}, LATER + 2 * DAY) == 1 and room.texts(ANNA) == []
+
+
+def test_of_two_sweeps_the_late_one_takes_nothing_that_was_remembered_since(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room.memories.link(ANNA, "person-anna", NOW)
+    withdraw(room)
+    key_of = HostedRows.key
+
+    def key_of_before(rows: HostedRows) -> tuple[UUID, bool] | None:
+        """Read, and then the other one ends it and a product goes on."""
+        found = key_of(rows)
+        monkeypatch.setattr(HostedRows, "key", key_of)
+        room.memories.remember(ANNA, "black tea", about(at=LATER), LATER)
+        return found
+
+    monkeypatch.setattr(HostedRows, "key", key_of_before)
+    room.memories.sweep(LATER, ["shop"])
+    assert room.texts(ANNA) == room.found(ANNA, "black tea") == ["black tea"]
+
+
 @pytest.mark.parametrize("ended", [{}, {"person-bert": LATER}, {"person-anna": NOW - DAY}])
 def test_who_still_agrees_or_came_back_before_the_link_keeps_theirs(room: Room, ended: Mapping[str, datetime]) -> None:
     room.memories.link(ANNA, "person-anna", NOW)

@@ -245,3 +245,44 @@ def test_the_worker_lets_go_of_what_no_process_that_answers_a_withdrawal_could(
         run("work", "--once")
         assert memories.count(ANNA, now) == (0 if is_withdrawn else 1)
         assert len(every_link(engine)) == (0 if is_withdrawn else 1)
+
+
+@pytest.mark.parametrize("agreed_before", [False, True])
+def test_who_agrees_again_before_the_memories_went_is_still_promised_that_they_go(
+    settings: ServerSettings, agreed_before: bool
+) -> None:
+    """The process that took the last consent back ended before it came to them. Who agreed before lost no last one."""
+    now = datetime.now(UTC)
+    remember(settings, "green tea", said=now)
+    with (
+        hosted_memory._rows(settings) as engine,
+        hosted_memory._keys(settings) as keys,
+        hosted_memory._memories(settings, engine, keys) as memories,
+    ):
+        memories.link(ANNA, "person-ada", now)
+        catalog, blobs = Catalog(engine, Vault(keys)), FileBlobs(settings.home / "blobs")
+        # The device's clock is an hour ahead: the order in which they came is what counts.
+        first, again = (consent_of("person-ada", now + timedelta(hours=1)) for _ in range(2))
+        catalog.grant(first, now)
+        if agreed_before:
+            catalog.grant(again, now)
+        later = now + timedelta(seconds=1)
+        assert withdraw(catalog, blobs, first.receipt_id, contributor_id="person-ada", now=later)
+        catalog.grant(again, later + timedelta(seconds=1))
+        services = api_services(settings, engine)  # the next start
+        assert memories.count(ANNA, now) == (1 if agreed_before else 0)
+        told = services.erasure(first.receipt_id, "person-ada")
+        assert told is not None
+        receipt = ErasureReceipt.from_bytes(base64.b64decode(told.receipt))
+        assert (receipt.n_memories, receipt.is_complete) == ((0 if agreed_before else 1), True)
+
+
+def consent_of(contributor_id: str, granted_at: datetime) -> ConsentReceipt:
+    return ConsentReceipt(
+        receipt_id=uuid.uuid4(),
+        contributor_id=contributor_id,
+        scope="corrections",
+        text_version=1,
+        method="demo",
+        granted_at=granted_at,
+    )
