@@ -111,7 +111,8 @@ def test_while_another_process_sends_and_updates_all_else_goes_on(
     assert {name for name, (code, _) in found.items() if code} == REFUSED_WHILE_BUSY
     for name in REFUSED_WHILE_BUSY:
         assert found[name][0] == 2
-        assert "another process is doing this now; try again when it is done" in found[name][1]
+        assert "try again when it is done" in found[name][1]
+    assert "by the app in the browser, a timer or another command; it goes on by itself" in found["update"][1]
     assert main(["sync"]) == main(["update"]) == 0
 
 

@@ -302,7 +302,7 @@ def test_a_model_that_fails_its_trial_is_dropped_and_not_tried_again(tmp_path: P
 
 def test_a_second_updater_is_refused_politely(tmp_path: Path, server: FakeServer) -> None:
     server.release(text_model("new"))
-    with Installed(tmp_path / "models").changing(), pytest.raises(LeaseError, match="another process"):
+    with Installed(tmp_path / "models").changing(), pytest.raises(LeaseError, match="try again when it is done"):
         update(tmp_path, server)
     assert update(tmp_path, server).status == "updated"
 

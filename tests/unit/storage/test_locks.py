@@ -39,6 +39,31 @@ def test_the_second_is_refused_and_the_kernel_lets_go_of_a_killed_holder(tmp_pat
             pass
 
 
+def test_one_that_waits_a_while_comes_after_the_holder_or_is_refused_in_the_words_that_were_given(
+    tmp_path: Path,
+) -> None:
+    path, is_free = tmp_path / "x.lock", threading.Event()
+
+    def hold() -> None:
+        with exclusive_lock(path, what="first"):
+            is_held.set()
+            is_free.wait()
+
+    is_held = threading.Event()
+    holder = threading.Thread(target=hold)
+    holder.start()
+    is_held.wait()
+    with (
+        pytest.raises(LeaseError, match=r"^looking: wait$"),
+        exclusive_lock(path, what="looking", wait_s=0.05, busy="wait"),
+    ):
+        pass
+    threading.Timer(0.1, is_free.set).start()
+    with exclusive_lock(path, what="looking", wait_s=30.0):
+        assert is_free.is_set()
+    holder.join()
+
+
 def test_one_that_waits_comes_after_the_holder(tmp_path: Path) -> None:
     order: list[str] = []
 

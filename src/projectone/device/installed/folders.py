@@ -9,7 +9,7 @@ import stat
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from projectone.contracts.base import sha256_hex
 from projectone.contracts.releases import NotedRelease, ReleaseManifest, ReleaseUpdate
@@ -30,6 +30,10 @@ from projectone.storage.files import building_directory, sweep_temporary, write_
 from projectone.storage.locks import exclusive_lock
 
 T = TypeVar("T")
+_BUSY: Final = (
+    "one is fetched, tried or changed already, by the app in the browser, a timer or another command; "
+    "it goes on by itself: try again when it is done"
+)
 
 
 @dataclass(frozen=True)
@@ -79,7 +83,7 @@ class Installed:
         Raises:
             LeaseError: if another process has it.
         """
-        with exclusive_lock(self.folder / "update.lock", what=f"updating the {self.noun}"):
+        with exclusive_lock(self.folder / "update.lock", what=f"updating the {self.noun}", busy=_BUSY):
             yield
 
     def path_of(self, slot: Slot) -> Path:

@@ -11,7 +11,7 @@ import contextlib
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from projectone.contracts.base import canonical_json
 from projectone.contracts.releases import (
@@ -32,6 +32,13 @@ from projectone.storage.locks import exclusive_lock
 
 if TYPE_CHECKING:
     from projectone.device.releases.client import MetadataClient
+
+# Whoever else looks, at whichever family, is soon done: a few kilobytes. A network that hangs takes longer.
+_WAIT_S: Final = 30.0
+_BUSY: Final = (
+    "another window, command or timer has been asking the server all this while, so the network is slow or hangs; "
+    "what it finds is shown by `projectone update --status` and the page Model, else try again in a minute"
+)
 
 
 class SignedReleases:
@@ -85,7 +92,7 @@ class SignedReleases:
 
     @contextlib.contextmanager
     def current(self) -> Iterator[TrustedReleases]:
-        """What the server says now, verified.
+        """What the server says now, verified. Who looks at this moment is waited for; then it is asked anew.
 
         Raises:
             SettingsError: if no root was given, or it is none.
@@ -95,7 +102,7 @@ class SignedReleases:
             RollbackError: if it is older than what it said before.
             ArtifactError: if bytes are not those that were promised.
             ContractError: if it is no such metadata.
-            LeaseError: if another process looks now.
+            LeaseError: if another process looks, and does not come to an end.
             StorageError: if the disk refused.
         """
         if not self._root:
@@ -106,7 +113,7 @@ class SignedReleases:
         from projectone.device.releases.client import MetadataClient
 
         metadata = self._folder / "metadata"
-        with exclusive_lock(self._folder / "lock", what="looking for releases"):
+        with exclusive_lock(self._folder / "lock", what="looking for releases", wait_s=_WAIT_S, busy=_BUSY):
             make_folder(metadata)
             client = MetadataClient(metadata, self._root, self._transport, now=self._clock())
             try:
@@ -114,7 +121,7 @@ class SignedReleases:
                 yield TrustedReleases(client, self._trust)
             finally:  # the library renames without a flush: after a power cut the memory of versions could be gone
                 sync_tree(self._folder)
-        write_atomically(self._checked, self._clock().isoformat().encode())
+            write_atomically(self._checked, self._clock().isoformat().encode())
 
 
 class TrustedReleases:

@@ -61,6 +61,10 @@ class UpdateReport:
     received_bytes: int = 0
 
 
+def _in_use(state: InstallState) -> str | None:
+    return state.current.version if state.current else None
+
+
 def _no_news(version: str | None) -> UpdateReport:
     if version is None:
         return UpdateReport("no-release", None, None, _NOTHING_YET)
@@ -151,7 +155,7 @@ class Updater:
         """
         with self._installed.changing():
             state = self._installed.state()
-            from_version = state.current.version if state.current else None
+            from_version = _in_use(state)
             is_quiet = state.trial is None and not is_again  # a model that waits may have been stopped meanwhile
             if is_quiet and self._releases.is_looked_at(within=_LOOK_ANYWAY) and not self._has_news(state):
                 return _no_news(from_version)
@@ -190,21 +194,20 @@ class Updater:
             is_early: As if it were wanted before this device's turn.
 
         Raises:
-            LeaseError: if another process looks now.
+            LeaseError: if another process looks, and does not come to an end.
             SignatureError, RollbackError, ExpiredReleaseError, ArtifactError: if what the server says must not be
                 believed.
             TransportError: if the server could not be reached.
             StorageError: if the disk refused.
         """
-        state = self._installed.state()
-        from_version = state.current.version if state.current else None
         try:
             with self._releases.current() as trusted:
+                state = self._installed.state()  # only now: who was waited for may have brought a model
                 release, share = trusted.release(floor=state.floor), trusted.rollout()
         except AppTooOldError as error:
-            return Offer(status="unsupported", from_version=from_version, reason=str(error))
+            return Offer(status="unsupported", from_version=_in_use(self._installed.state()), reason=str(error))
         if release is None:
-            return Offer(status="no-release", from_version=from_version, reason=_NOTHING_YET)
+            return Offer(status="no-release", from_version=_in_use(state), reason=_NOTHING_YET)
         offer = self._offer(state, release, share, is_again=is_again, is_early=is_early)
         # A hint that there is nothing new must not hold back what was just seen.
         self._releases.expect(offer.status != "current")
@@ -224,7 +227,7 @@ class Updater:
         has_cost = status in ("offered", "waiting", "set-aside")
         return Offer(
             status=status,
-            from_version=state.current.version if state.current else None,
+            from_version=_in_use(state),
             release=release,
             reason=unmet.reason if unmet else None,
             cost=cost_of(release, self._installed, self._room, self._missing_bytes) if has_cost else None,
@@ -260,7 +263,7 @@ class Updater:
         # Without a model there is nothing to wait with; one of this number that is here and damaged is repaired.
         cannot_wait = current is None or current.seq == release.seq or is_retired
         turn, not_before = turn_of(is_early or cannot_wait)
-        return _not_yet(current.version if current else None, release, turn), turn, not_before
+        return _not_yet(_in_use(state), release, turn), turn, not_before
 
     def _missing_bytes(self, wanted: Wanted) -> int:
         return Download(self._transport, self._staging, wanted).missing_bytes()
@@ -289,8 +292,7 @@ class Updater:
         return self._installed.damage(state.current) is not None
 
     def _needs_nothing(self, state: InstallState, manifest: ReleaseManifest, *, is_again: bool) -> UpdateReport | None:
-        current = state.current
-        from_version = current.version if current else None
+        current, from_version = state.current, _in_use(state)
         if current is not None and current.seq == manifest.seq and self._installed.damage(current) is None:
             return UpdateReport("current", from_version, from_version)
         reason = state.why_set_aside(manifest.seq)
