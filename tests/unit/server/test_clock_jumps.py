@@ -12,6 +12,7 @@ from typing import cast
 
 import pytest
 from sqlalchemy import Engine, event, insert, select
+from tests.conformance.vector_stores import postgresql_server
 
 from projectone.errors import LeaseError
 from projectone.server.api.quotas import MovingWindow
@@ -36,29 +37,93 @@ PLACES = (
 class Clock:
     """The clock of a database, ahead of the machine's by what a test says."""
 
-    def __init__(self) -> None:
-        self.ahead_s = 0.0
+    def __init__(self, show: Callable[[float], None] = lambda ahead_s: None) -> None:
+        self._ahead_s = 0.0
+        self._show = show
+
+    @property
+    def ahead_s(self) -> float:
+        return self._ahead_s
+
+    @ahead_s.setter
+    def ahead_s(self, seconds: float) -> None:
+        self._ahead_s = seconds
+        self._show(seconds)
 
     def julian_day(self, _: str) -> float:
         return (time.time() + self.ahead_s) / 86400.0 + 2440587.5
 
 
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def engine(tmp_path: Path, clock: Clock) -> Iterator[Engine]:
-    engine = open_engine(f"sqlite:///{tmp_path / 'rows.sqlite'}")
+@contextlib.contextmanager
+def on_sqlite(folder: Path) -> Iterator[tuple[Engine, Clock]]:
+    engine, clock = open_engine(f"sqlite:///{folder / 'rows.sqlite'}"), Clock()
 
     def use_the_clock(connection: sqlite3.Connection, _: object) -> None:
         connection.create_function("julianday", 1, clock.julian_day)
 
     event.listen(engine, "connect", use_the_clock)
-    METADATA.create_all(engine, tables=[LEASES, EFFECTS])
-    yield engine
+    yield engine, clock
     engine.dispose()
+
+
+@contextlib.contextmanager
+def on_postgresql(url: str) -> Iterator[tuple[Engine, Clock]]:
+    """Its `clock_timestamp` is found before the system's. How far it is ahead is in a sequence, which no transaction
+    holds back: it jumps for everybody at once, in the midst of what they do.
+    """
+    import psycopg
+
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("ALTER DATABASE postgres SET search_path = public, pg_catalog")
+        connection.execute("CREATE SEQUENCE IF NOT EXISTS ahead_ms MINVALUE -1000000000000 START 0")
+        connection.execute(
+            "CREATE OR REPLACE FUNCTION public.clock_timestamp() RETURNS timestamptz VOLATILE LANGUAGE sql AS $$ "
+            "SELECT pg_catalog.clock_timestamp() + (SELECT last_value FROM ahead_ms) * interval '1 millisecond' $$"
+        )
+        clock = Clock(lambda ahead_s: void(connection.execute("SELECT setval('ahead_ms', %s)", (int(1000 * ahead_s),))))
+        clock.ahead_s = 0.0
+        engine = open_engine(url.replace("postgresql:", "postgresql+psycopg:", 1))
+        METADATA.drop_all(engine, tables=[LEASES, EFFECTS])
+        yield engine, clock
+        engine.dispose()
+
+
+def void(_: object) -> None:
+    """What is done for its effect."""
+
+
+@pytest.fixture(scope="module")
+def postgresql_url() -> Iterator[str]:
+    pytest.importorskip("psycopg")
+    with postgresql_server() as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Engine, Clock]]:
+    is_file = request.param == "sqlite"
+    with on_sqlite(tmp_path) if is_file else on_postgresql(request.getfixturevalue("postgresql_url")) as found:
+        METADATA.create_all(found[0], tables=[LEASES, EFFECTS])
+        yield found
+
+
+@pytest.fixture
+def engine(database: tuple[Engine, Clock]) -> Engine:
+    return database[0]
+
+
+@pytest.fixture
+def clock(database: tuple[Engine, Clock]) -> Clock:
+    return database[1]
+
+
+def test_the_clock_of_the_database_is_the_one_that_jumps(engine: Engine, clock: Clock) -> None:
+    leases = Leases(engine)
+    leases.take("trainer", "first", ttl_s=HOUR_S - 60)
+    with pytest.raises(LeaseError):
+        leases.take("trainer", "second", ttl_s=TTL_S)
+    clock.ahead_s = HOUR_S
+    assert leases.take("trainer", "second", ttl_s=TTL_S).fence == 2
 
 
 class Story:
