@@ -242,15 +242,15 @@ def interpolate_on_dev(
     judge = DevJudge(ExampleBuilder(checkpoint, language="en"), material.held_back, material.general, config)
     opening = dict(tree_flatten(checkpoint.model.parameters()))
     tuned = dict(tree_flatten(load_checkpoint(folder / "tuned").model.parameters()))
-    before = judge(opening)
+    before, score = judge(opening), judge(tuned)
     points = [AlphaPoint(0.0, before.wer, before.general_wer)]
 
-    def on_judged(alpha: float, score: DevScore) -> None:
-        points.append(AlphaPoint(alpha, score.wer, score.general_wer))
+    def on_judged(alpha: float, found: DevScore) -> None:
+        points.append(AlphaPoint(alpha, found.wer, found.general_wer))
 
     alpha, weights, _ = choose_alpha(
         opening,
-        Best(step=0, score=judge(tuned), weights=tuned),
+        Best(step=0, score=score, weights=tuned, lowest=score),
         judge,
         config.alphas,
         cost=cost_since(before),

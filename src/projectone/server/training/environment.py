@@ -15,15 +15,15 @@ from projectone.server.training.config import EngineName
 from projectone.speech.blas import load_blas
 
 _ON_TORCH = ("torch", "transformers", "peft")
-# Raised with every change after which a step gives other last bits: in the sums of `speech` or of this package, in
-# their order, in what is drawn by chance. A run that was begun before is then not gone on with.
-ARITHMETIC: Final = 2
+# Raised with every change after which a run ends with other bits: in the sums of `speech` or of this package, in their
+# order, in what is drawn by chance, in which weights are kept. A run that was begun before is then not gone on with.
+ARITHMETIC: Final = 3
 
 Arithmetic = dict[str, str | int | None]
 
 
 def arithmetic(engine: EngineName = "mlx") -> Arithmetic:
-    """What decides the last bits of a step besides what it is given: the version of our sums, and of the libraries.
+    """What decides the last bits of a run besides what it is given: the version of our sums, and of the libraries.
 
     Not the machine: one run may be shared by several, and the bits are promised on each alone.
     """

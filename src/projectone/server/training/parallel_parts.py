@@ -97,7 +97,7 @@ class SharedJudge:
 
     def __call__(self, trained: Tensors) -> DevScore:
         """Its score, in all processes."""
-        return DevScore(**self._group.decide(lambda: asdict(self._judge(trained))))
+        return DevScore.from_json(self._group.decide(lambda: asdict(self._judge(trained))))
 
 
 class SharedStates:
@@ -123,15 +123,14 @@ class SharedStates:
         weights, first, second = (self._group.tensors(part) for part in parts)
         if found is not None:
             return found
-        best = facts["best"]
         return TrainingState(
             step=facts["step"],
             weights=weights,
             moments=(first, second),
             n_rollbacks=facts["n_rollbacks"],
             elapsed_s=facts["elapsed_s"],
-            before=DevScore(**facts["before"]) if facts["before"] else None,
-            best=Best(step=best["step"], score=DevScore(**best["score"]), weights={}) if best else None,
+            before=DevScore.from_json(facts["before"]) if facts["before"] else None,
+            best=_best_of(facts["best"]) if facts["best"] else None,
         )
 
     def save(self, state: TrainingState) -> None:
@@ -167,5 +166,11 @@ def _facts(state: TrainingState) -> dict[str, Any]:
         "n_rollbacks": state.n_rollbacks,
         "elapsed_s": state.elapsed_s,
         "before": asdict(state.before) if state.before else None,
-        "best": {"step": state.best.step, "score": asdict(state.best.score)} if state.best else None,
+        "best": asdict(replace(state.best, weights={})) if state.best else None,
     }
+
+
+def _best_of(facts: dict[str, Any]) -> Best:
+    """The best weights of a run, without the weights."""
+    score, lowest = (DevScore.from_json(facts[name]) for name in ("score", "lowest"))
+    return Best(step=facts["step"], score=score, weights={}, lowest=lowest)

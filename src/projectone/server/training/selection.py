@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from statistics import NormalDist, stdev
 
 import mlx.core as mx
 from mlx.utils import tree_unflatten
@@ -20,6 +23,7 @@ from projectone.speech.normalize import normalize_text
 from projectone.speech.wer import word_errors
 
 _DECODE_BATCH = 16
+_Z95 = NormalDist().inv_cdf(0.975)
 _SMALLEST_SHARE = 1 / 16  # below it float16 rounds most of the change away
 
 
@@ -50,14 +54,19 @@ class DevJudge:
     def __call__(self, weights: Tensors) -> DevScore:
         """Word error rates of generated text and the loss, with these weights."""
         self._model.update(tree_unflatten(list(weights.items())))
+        own, n_words = self._word_errors(self._held_back)
         return DevScore(
-            wer=self._word_error_rate(self._held_back),
-            general_wer=self._word_error_rate(self._general) if self._general else None,
+            wer=_rate(own, n_words),
+            general_wer=_rate(*self._word_errors(self._general)) if self._general else None,
             loss=self._loss(),
+            errors=tuple(own),
+            n_words=n_words,
         )
 
-    def _word_error_rate(self, examples: Sequence[Example]) -> float:
-        n_errors, n_words = 0, 0
+    def _word_errors(self, examples: Sequence[Example]) -> tuple[list[int], int]:
+        """Wrong words of each example, and words in all of them."""
+        found: list[int] = []
+        n_words = 0
         for start in range(0, len(examples), _DECODE_BATCH):
             batch = examples[start : start + _DECODE_BATCH]
             n_mels, n_frames = self._checkpoint.dims.n_mels, self._checkpoint.features.n_frames
@@ -67,12 +76,12 @@ class DevJudge:
             options = DecodingOptions(language=self._language, max_new_tokens=limit)
             for example, result in zip(batch, decode(self._checkpoint, mx.array(mels), options), strict=True):
                 counts = word_errors(normalize_text(example.clip.text), normalize_text(result.text))
-                n_errors += counts.errors
+                found.append(counts.errors)
                 n_words += counts.n_reference
-        return n_errors / max(1, n_words)
+        return found, n_words
 
     def _loss(self) -> float:
-        """Nats per token at short context: cheap, and it only decides ties."""
+        """Nats per token at short context: cheap, and for people to watch."""
         total, n_tokens = 0.0, 0
         for start in range(0, len(self._held_back), _DECODE_BATCH):
             indices = tuple(range(start, min(start + _DECODE_BATCH, len(self._held_back))))
@@ -83,12 +92,12 @@ class DevJudge:
         return total / n_tokens
 
 
-def cost_since(before: DevScore) -> Callable[[DevScore], float]:
-    """What a score costs in a run that began with `before`: its error, and in full what general speech lost."""
+def cost_since(before: DevScore | None) -> Callable[[DevScore], float]:
+    """What a score costs: its error, and in full what general speech lost since `before`, where that was judged."""
 
     def cost(score: DevScore) -> float:
         lost = 0.0
-        if score.general_wer is not None and before.general_wer is not None:
+        if before is not None and score.general_wer is not None and before.general_wer is not None:
             lost = max(0.0, score.general_wer - before.general_wer)
         return score.wer + lost
 
@@ -106,10 +115,33 @@ def forgets_at_most(limit: float, before: DevScore) -> Callable[[DevScore], bool
     return is_allowed
 
 
-def better_than(before: DevScore) -> Callable[[DevScore, DevScore], bool]:
-    """Compares two scores of a run that began with `before`: by cost, and where that is equal by loss."""
+def latest_unless_worse(before: DevScore | None) -> Callable[[Best, Best], Best]:
+    """Prefers the later weights of a run that began with `before`, unless they cost more than chance can explain.
+
+    A run holds back some thirty clips: a word or two often decide which of its checkpoints has the lowest rate there,
+    and that one is then often an early one. The learning rate falls to nothing towards the end, so the last weights
+    are the most settled. They are compared with the lowest cost so far, not with the weights they follow: many small
+    steps down must not add up. Measured in ADR 40.
+    """
     cost = cost_since(before)
-    return lambda first, second: (cost(first), first.loss) < (cost(second), second.loss)
+
+    def prefer(kept: Best, later: Best) -> Best:
+        lowest = min(kept.lowest, later.score, key=cost)
+        return replace(kept if _is_worse(later.score, lowest, cost) else later, lowest=lowest)
+
+    return prefer
+
+
+def by_chance(first: DevScore, second: DevScore) -> float:
+    """Half the 95 % interval of the difference of two word error rates: one score's minus the other's, clip by clip.
+
+    The paired interval of a mean over clips, by its standard error; 0 where a score has no clips.
+    """
+    n = len(first.errors)
+    if n < 2 or len(second.errors) != n or not first.n_words:
+        return 0.0
+    differences = [a - b for a, b in zip(first.errors, second.errors, strict=True)]
+    return _Z95 * stdev(differences) * math.sqrt(n) / first.n_words
 
 
 def choose_alpha(
@@ -122,11 +154,13 @@ def choose_alpha(
     on_judged: Callable[[float, DevScore], None],
     is_allowed: Callable[[DevScore], bool] = lambda score: True,
 ) -> tuple[float, Tensors, DevScore]:
-    """The allowed share of the fine-tuned weights that costs least on the held-back clips, its weights and its score.
+    """How far to go from the base to the fine-tuned weights: the share, its weights and its score.
 
-    Of shares that cost the same the smallest is taken: held-back clips are few and from the same people, and what
-    stays nearer to the base forgets less and does better on people it has never heard. If none of the shares is
-    allowed the smallest is halved until one is; if that does not help either, the one that costs least is taken.
+    Where general speech is watched, the allowed share that costs least, and of equal ones the smallest: what is watched
+    is little, and what stays nearer to the base forgets less of what is not. Where none is, there is nothing to weigh
+    against what was learned: the largest share that costs no more than the one that costs least by more than chance
+    explains (ADR 40). If none of the shares is allowed the smallest is halved until one is; if that does not help
+    either, the same is done with those that are not.
 
     Args:
         base: Weights before training.
@@ -137,22 +171,27 @@ def choose_alpha(
         on_judged: Told of every share and its score.
         is_allowed: What a score must keep, whatever it gains.
     """
-    chosen: tuple[float, Tensors, DevScore] | None = None
+    tried: dict[float, DevScore] = {}
     shares = sorted(alphas)
     while shares:
         alpha = shares.pop()
-        weights = interpolate(base, best.weights, alpha)
-        score = best.score if alpha == 1 else judge(weights)
-        on_judged(alpha, score)
-        if chosen is None or _rank(score, cost, is_allowed) <= _rank(chosen[2], cost, is_allowed):
-            chosen = (alpha, weights, score)
-        if not shares and not is_allowed(chosen[2]) and alpha / 2 >= _SMALLEST_SHARE:
+        tried[alpha] = best.score if alpha == 1 else judge(interpolate(base, best.weights, alpha))
+        on_judged(alpha, tried[alpha])
+        if not shares and not any(map(is_allowed, tried.values())) and alpha / 2 >= _SMALLEST_SHARE:
             shares.append(alpha / 2)
-    assert chosen is not None
-    return chosen
+    worth = {alpha: score for alpha, score in tried.items() if is_allowed(score)} or tried
+    lowest = min(worth.values(), key=cost)
+    if lowest.general_wer is None:
+        alpha = max(alpha for alpha, score in worth.items() if not _is_worse(score, lowest, cost))
+    else:
+        alpha = min(alpha for alpha, score in worth.items() if cost(score) == cost(lowest))
+    return alpha, interpolate(base, best.weights, alpha), worth[alpha]
 
 
-def _rank(
-    score: DevScore, cost: Callable[[DevScore], float], is_allowed: Callable[[DevScore], bool]
-) -> tuple[bool, float]:
-    return not is_allowed(score), cost(score)
+def _rate(errors: Sequence[int], n_words: int) -> float:
+    return sum(errors) / max(1, n_words)
+
+
+def _is_worse(score: DevScore, lowest: DevScore, cost: Callable[[DevScore], float]) -> bool:
+    """Whether it costs more by so much that chance does not explain it."""
+    return cost(score) - cost(lowest) > by_chance(score, lowest)

@@ -18,7 +18,7 @@ import re
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import mlx.core as mx
 
@@ -42,21 +42,38 @@ class DevScore:
     Attributes:
         wer: Word error rate of generated text.
         general_wer: The same on general speech, if any was given.
-        loss: Nats per token; decides between equal error rates.
+        loss: Nats per token; people watch it, nothing is chosen by it.
+        errors: Wrong words of each held-back clip, in an order that is the same all through a run.
+        n_words: In all of these clips.
     """
 
     wer: float
     general_wer: float | None
     loss: float
+    errors: tuple[int, ...] = ()
+    n_words: int = 0
+
+    @classmethod
+    def from_json(cls, facts: dict[str, Any]) -> Self:
+        """What `dataclasses.asdict` made of one and JSON kept."""
+        return cls(**{**facts, "errors": tuple(facts["errors"])})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Best:
-    """The best weights so far, and where in the run they were."""
+    """The weights to keep so far, and where in the run they were.
+
+    Attributes:
+        step: After which they were judged.
+        score: Of these weights.
+        weights: All that is trained.
+        lowest: The score that costs least so far: theirs, or one from which chance may tell them apart.
+    """
 
     step: int
     score: DevScore
     weights: Tensors
+    lowest: DevScore
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,7 +203,7 @@ class StateFolder:
             moments=(parts["first"], parts["second"]),
             n_rollbacks=int(facts["n_rollbacks"]),
             elapsed_s=float(facts["elapsed_s"]),
-            before=_score(facts["before"]),
+            before=DevScore.from_json(facts["before"]) if facts["before"] else None,
             best=self._read_best(facts["best"]),
         )
 
@@ -207,11 +224,9 @@ class StateFolder:
     def _read_best(self, facts: dict[str, Any] | None) -> Best | None:
         if facts is None:
             return None
-        score = _score(facts["score"])
-        if score is None:
-            raise ValueError("the best state has no score")
         weights = _read_tensors(self._folder / facts["folder"], facts["sha256"])
-        return Best(step=int(facts["step"]), score=score, weights=weights)
+        score, lowest = (DevScore.from_json(facts[name]) for name in ("score", "lowest"))
+        return Best(step=int(facts["step"]), score=score, weights=weights, lowest=lowest)
 
     def _save_best(self, best: Best, n_rollbacks: int) -> dict[str, Any]:
         path = self._folder / f"best-r{n_rollbacks}-s{best.step:06d}"
@@ -219,7 +234,8 @@ class StateFolder:
             with building_directory(path) as building:
                 _write_tensors(building, best.weights)
         digest = digest_of(path / TENSORS)
-        return {"folder": path.name, "sha256": digest, "step": best.step, "score": asdict(best.score)}
+        scores = {"score": asdict(best.score), "lowest": asdict(best.lowest)}
+        return {"folder": path.name, "sha256": digest, "step": best.step, **scores}
 
     def _found(self, *kinds: str) -> list[Path]:
         """Checkpoints, the newest first: more returns mean later, whatever the step."""
@@ -263,7 +279,3 @@ def _read_tensors(folder: Path, digest: str) -> Tensors:
     loaded = dict(mx.load(str(folder / TENSORS), format="safetensors").items())
     mx.eval(loaded)  # reading is lazy, and the file may be pruned later
     return loaded
-
-
-def _score(facts: dict[str, Any] | None) -> DevScore | None:
-    return DevScore(**facts) if facts else None

@@ -47,7 +47,7 @@ class LoopParts:
             the length of the gradients. These three may be arrays of any library: the loop passes them on.
         batch_of: The batch of a step, by its number.
         judge: Decodes the held-back clips with some weights; None if nothing was held back.
-        is_better: Whether the first score is better than the second.
+        prefer: Of the weights to keep so far and those just judged, which to keep from now on.
         save: Makes a state durable.
         pause: The same for a state at which the run was stopped: one that `load` never gives.
         load: Gives the last state that was saved.
@@ -61,7 +61,7 @@ class LoopParts:
     update: Update
     batch_of: Callable[[int], Batch]
     judge: Callable[[Tensors], DevScore] | None
-    is_better: Callable[[DevScore, DevScore], bool]
+    prefer: Callable[[Best, Best], Best]
     save: Callable[[TrainingState], None]
     pause: Callable[[TrainingState], None]
     load: Callable[[], TrainingState]
@@ -160,6 +160,6 @@ def _judge(state: TrainingState, parts: LoopParts) -> TrainingState:
     begun = parts.clock()
     score = parts.judge(state.weights)
     parts.on_judged(state.step, score)
-    if state.best is None or parts.is_better(score, state.best.score):
-        state = replace(state, best=Best(step=state.step, score=score, weights=state.weights))
-    return replace(state, elapsed_s=state.elapsed_s + parts.clock() - begun)
+    judged = Best(step=state.step, score=score, weights=state.weights, lowest=score)
+    best = parts.prefer(state.best, judged) if state.best else judged
+    return replace(state, best=best, elapsed_s=state.elapsed_s + parts.clock() - begun)

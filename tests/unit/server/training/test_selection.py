@@ -1,10 +1,17 @@
+import functools
 from collections.abc import Callable
 
 import mlx.core as mx
 import pytest
 
 from projectone.server.training.interpolation import interpolate
-from projectone.server.training.selection import better_than, choose_alpha, cost_since, forgets_at_most
+from projectone.server.training.selection import (
+    by_chance,
+    choose_alpha,
+    cost_since,
+    forgets_at_most,
+    latest_unless_worse,
+)
 from projectone.server.training.state import Best, DevScore
 
 
@@ -12,17 +19,62 @@ def score(wer: float, *, general: float | None = None, loss: float = 1.0) -> Dev
     return DevScore(wer=wer, general_wer=general, loss=loss)
 
 
-def test_the_lower_error_wins_and_the_loss_decides_ties() -> None:
-    is_better = better_than(score(0.5))
-    assert is_better(score(0.2, loss=9), score(0.3, loss=1))
-    assert is_better(score(0.2, loss=1), score(0.2, loss=2))
-    assert not is_better(score(0.2, loss=1), score(0.2, loss=1))
+def of_clips(*errors: int, n_words: int = 100) -> DevScore:
+    """A score with these wrong words, clip by clip."""
+    return DevScore(wer=sum(errors) / n_words, general_wer=None, loss=1.0, errors=errors, n_words=n_words)
+
+
+def kept_of(*scores: DevScore, before: DevScore | None = None) -> Best:
+    """What is kept of weights that were judged one after another, named by their turn."""
+    prefer = latest_unless_worse(before)
+    judged = [Best(step=turn, score=one, weights={}, lowest=one) for turn, one in enumerate(scores)]
+    return functools.reduce(prefer, judged)
+
+
+NONE_WRONG = (0,) * 30
+ONE_WRONG = (1, *NONE_WRONG[1:])
+MANY_WRONG = (*(1,) * 8, *NONE_WRONG[8:])
+
+
+def test_a_word_or_two_do_not_make_earlier_weights_the_better_ones() -> None:
+    early, late = of_clips(*NONE_WRONG), of_clips(*ONE_WRONG)
+    kept = kept_of(early, late)
+    assert (kept.step, kept.lowest) == (1, early)
+
+
+def test_later_weights_that_are_worse_beyond_chance_are_not_kept() -> None:
+    early, late = of_clips(*NONE_WRONG), of_clips(*MANY_WRONG)
+    kept = kept_of(early, late)
+    assert (kept.step, kept.score, kept.lowest) == (0, early, early)
+
+
+def test_many_small_steps_down_do_not_add_up() -> None:
+    worse_and_worse = [of_clips(*(1,) * n, *NONE_WRONG[n:]) for n in range(12)]
+    assert kept_of(*worse_and_worse).step == 3, "a fourth word that all agree on is beyond chance"
+
+
+def test_without_clips_to_compare_the_lower_error_is_kept() -> None:
+    assert kept_of(score(0.2), score(0.3)).step == 0
+    assert kept_of(score(0.3), score(0.3)).step == 1
+    assert by_chance(score(0.2), of_clips(1, 2)) == 0
+
+
+def test_what_chance_explains_is_the_paired_interval() -> None:
+    first, second = of_clips(2, 0, 1, 0, n_words=20), of_clips(0, 1, 1, 0, n_words=20)
+    # By hand: differences 2, -1, 0, 0; mean 0.25, variance (1.75**2 + 1.25**2 + 2 * 0.25**2) / 3 = 1.58333.
+    assert by_chance(first, second) == pytest.approx(1.959964 * (1.58333**0.5) * 2 / 20, rel=1e-5)
+    assert by_chance(first, first) == 0
 
 
 def test_what_is_forgotten_counts_in_full_and_what_is_gained_elsewhere_does_not() -> None:
-    is_better = better_than(score(0.5, general=0.1))
-    assert is_better(score(0.3, general=0.1), score(0.2, general=0.3))
-    assert not is_better(score(0.3, general=0.0), score(0.2, general=0.1))
+    before = score(0.5, general=0.1)
+    assert kept_of(score(0.3, general=0.1), score(0.2, general=0.3), before=before).step == 0
+    assert kept_of(score(0.2, general=0.1), score(0.3, general=0.0), before=before).step == 0
+
+
+def tuned(found: DevScore) -> Best:
+    """Weights at 1, with this score."""
+    return Best(step=9, score=found, weights={"w": mx.array([1.0])}, lowest=found)
 
 
 def test_weights_are_mixed_tensor_by_tensor() -> None:
@@ -37,7 +89,7 @@ def test_weights_are_mixed_tensor_by_tensor() -> None:
 
 @pytest.mark.parametrize(("ideal", "expected"), [(0.5, 0.5), (1.0, 1.0), (0.8, 0.75)])
 def test_the_share_that_does_best_is_taken(ideal: float, expected: float) -> None:
-    base, best = {"w": mx.array([0.0])}, Best(step=9, score=score(abs(1 - ideal)), weights={"w": mx.array([1.0])})
+    base, best = {"w": mx.array([0.0])}, tuned(score(abs(1 - ideal)))
     tried: list[float] = []
     alpha, weights, found = choose_alpha(
         base,
@@ -53,14 +105,32 @@ def test_the_share_that_does_best_is_taken(ideal: float, expected: float) -> Non
     assert sorted(tried) == [0.5, 0.75, 1.0]
 
 
-def test_of_equal_shares_the_one_nearest_to_the_base_is_taken() -> None:
-    base, best = {"w": mx.array([0.0])}, Best(step=9, score=score(0.1), weights={"w": mx.array([1.0])})
+@pytest.mark.parametrize(("whole", "half", "expected"), [(ONE_WRONG, NONE_WRONG, 1.0), (MANY_WRONG, NONE_WRONG, 0.5)])
+def test_where_nothing_is_watched_all_that_was_learned_is_kept_unless_less_is_better_beyond_chance(
+    whole: tuple[int, ...], half: tuple[int, ...], expected: float
+) -> None:
+    alpha, weights, found = choose_alpha(
+        {"w": mx.array([0.0])},
+        tuned(of_clips(*whole)),
+        lambda _: of_clips(*half),
+        (0.5, 1.0),
+        cost=cost_since(None),
+        on_judged=lambda *_: None,
+    )
+    assert (alpha, weights["w"].item(), found.errors) == (expected, expected, whole if expected == 1 else half)
 
+
+def test_where_general_speech_is_watched_of_equal_shares_the_one_nearest_to_the_base_is_taken() -> None:
     def judge(weights: dict[str, mx.array]) -> DevScore:
-        return score(0.1 if weights["w"].item() > 0.6 else 0.2, loss=9.0)
+        return score(0.1 if weights["w"].item() > 0.6 else 0.2, general=0.1, loss=9.0)
 
     alpha, _, _ = choose_alpha(
-        base, best, judge, (0.5, 0.75, 1.0), cost=cost_since(score(1.0)), on_judged=lambda *_: None
+        {"w": mx.array([0.0])},
+        tuned(score(0.1, general=0.1)),
+        judge,
+        (0.5, 0.75, 1.0),
+        cost=cost_since(score(1.0, general=0.1)),
+        on_judged=lambda *_: None,
     )
     assert alpha == 0.75
 
@@ -77,7 +147,7 @@ def swept(general_at: Callable[[float], float], *, limit: float = 0.01) -> tuple
     tried: list[float] = []
     alpha, _, _ = choose_alpha(
         base,
-        Best(step=9, score=judge({"w": mx.array([1.0])}), weights={"w": mx.array([1.0])}),
+        tuned(judge({"w": mx.array([1.0])})),
         judge,
         (0.5, 0.75, 1.0),
         cost=cost_since(before),

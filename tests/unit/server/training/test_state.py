@@ -8,12 +8,14 @@ from projectone.errors import StorageError, TrainingError
 from projectone.server.training.adamw import AdamW
 from projectone.server.training.state import Best, DevScore, StateFolder, TrainingState
 
-SCORE = DevScore(wer=0.25, general_wer=None, loss=1.5)
+SCORE = DevScore(wer=0.25, general_wer=None, loss=1.5, errors=(1, 0), n_words=4)
+LOWEST = DevScore(wer=0.0, general_wer=None, loss=1.75, errors=(0, 0), n_words=4)
 
 
 def state(step: int, *, n_rollbacks: int = 0, best_step: int | None = None) -> TrainingState:
     weights = {"a.weight": mx.full((3, 2), step + 0.1), "b": mx.arange(4) / 3}
-    best = Best(step=best_step, score=SCORE, weights={"a.weight": mx.ones((3, 2))}) if best_step is not None else None
+    ones = {"a.weight": mx.ones((3, 2))}
+    best = None if best_step is None else Best(step=best_step, score=SCORE, weights=ones, lowest=LOWEST)
     return TrainingState(
         step=step, weights=weights, moments=AdamW().zeros(weights), n_rollbacks=n_rollbacks, before=SCORE, best=best
     )
@@ -29,7 +31,7 @@ def test_what_was_saved_comes_back_bit_for_bit(tmp_path: Path) -> None:
         assert mx.array_equal(read.weights[name], weight)
         assert mx.array_equal(read.moments[1][name], saved.moments[1][name])
     assert read.best is not None
-    assert (read.best.step, read.best.score) == (5, SCORE)
+    assert (read.best.step, read.best.score, read.best.lowest) == (5, SCORE, LOWEST)
     assert mx.array_equal(read.best.weights["a.weight"], mx.ones((3, 2)))
 
 

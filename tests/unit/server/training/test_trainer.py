@@ -56,7 +56,7 @@ class Watched:
             update=update,
             batch_of=lambda step: BATCH,
             judge=judge,
-            is_better=lambda first, second: first.wer < second.wer,
+            prefer=lambda kept, later: min(kept, later, key=lambda best: best.score.wer),
             save=self.saved.append,
             pause=self.paused.append,
             load=lambda: self.saved[-1],

@@ -73,12 +73,12 @@ class Reporter:
     def judged(self, step: int, score: DevScore) -> None:
         """The held-back clips were decoded."""
         self._dev_wer = score.wer
-        self._log.write(f"{self._prefix}judged", step=step, **dataclasses.asdict(score))
+        self._log.write(f"{self._prefix}judged", step=step, **_rates(score))
         self.phase("judge", step)
 
     def rounded(self, units: int, score: DevScore | None, *, is_taken: bool) -> None:
         """The changes were rounded to whole steps."""
-        scores = dataclasses.asdict(score) if score is not None else {}
+        scores = _rates(score) if score is not None else {}
         self._log.write("rounded", update_step=units * UNIT, is_taken=is_taken, **scores)
 
     def rollback(self, failed: int, back_to: int, reason: str) -> None:
@@ -87,7 +87,7 @@ class Reporter:
 
     def alpha(self, alpha: float, score: DevScore) -> None:
         """A share of the fine-tuned weights was tried."""
-        self._log.write("alpha", alpha=alpha, **dataclasses.asdict(score))
+        self._log.write("alpha", alpha=alpha, **_rates(score))
 
     def finished(self, result: TrainingResult) -> None:
         """The model is on disk."""
@@ -113,3 +113,7 @@ class Reporter:
                 speed=sum(audio_s for _, audio_s in self._pace) / spent_s if spent_s else None,
             )
         )
+
+
+def _rates(score: DevScore) -> dict[str, float | None]:
+    return {"wer": score.wer, "general_wer": score.general_wer, "loss": score.loss}

@@ -37,7 +37,13 @@ from projectone.server.training.memory import keep_freed_memory
 from projectone.server.training.parallel import ProcessGroup
 from projectone.server.training.parallel_parts import SharedGradients, SharedJudge, SharedStates, share_of
 from projectone.server.training.rounding import LARGEST_LOSS
-from projectone.server.training.selection import DevJudge, better_than, choose_alpha, cost_since, forgets_at_most
+from projectone.server.training.selection import (
+    DevJudge,
+    choose_alpha,
+    cost_since,
+    forgets_at_most,
+    latest_unless_worse,
+)
 from projectone.server.training.sequence_guard import SequenceOutcome
 from projectone.server.training.state import DevScore, StateFolder, TrainingState
 from projectone.server.training.trainer import LoopParts, train
@@ -146,15 +152,13 @@ class _Run:
     def execute(self, folder: SharedStates, opening: TrainingState | None, out: Path) -> TrainingResult:
         """Begin, or go on from `opening`; train, choose, save."""
         state = self._opening_state(folder, opening)
-        before = state.before
-        is_better = better_than(before) if before else lambda first, second: first.loss < second.loss
         steps, judge = self._steps, self._shared_judge()
         parts = LoopParts(
             loss_and_gradients=SharedGradients(steps.loss_and_gradients, self._group),
             update=steps.update,
             batch_of=self._batch_of,
             judge=judge and (lambda trained: judge(steps.put_down(trained))),
-            is_better=is_better,
+            prefer=latest_unless_worse(state.before),
             save=lambda state: folder.save(with_tensors(state, steps.put_down)),
             pause=lambda state: folder.pause(with_tensors(state, steps.put_down)),
             load=lambda: with_tensors(_expect(folder.latest(is_saved=True)), steps.taken_up),

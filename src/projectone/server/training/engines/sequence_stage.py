@@ -29,7 +29,7 @@ from projectone.server.training.lessons import Lessons
 from projectone.server.training.log import TrainingLog
 from projectone.server.training.loss import Batch
 from projectone.server.training.material import Material
-from projectone.server.training.selection import better_than
+from projectone.server.training.selection import latest_unless_worse
 from projectone.server.training.sequence_guard import SequenceGuard, SequenceOutcome, reasons_against
 from projectone.server.training.sequence_loss import (
     Hypothesis,
@@ -163,7 +163,7 @@ class SequenceStage:
             update=ClippedAdamW(AdamW(weight_decay=config.weight_decay), config.clip_norm),
             batch_of=self._lessons.batch,
             judge=judge,
-            is_better=better_than(first),
+            prefer=latest_unless_worse(first),
             save=lambda state: folder.save(with_tensors(state, put_down)),
             pause=lambda state: folder.pause(with_tensors(state, put_down)),
             load=lambda: _expect(folder.latest(is_saved=True)),
