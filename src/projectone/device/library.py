@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from typing import Literal
 from uuid import UUID
 
@@ -64,7 +65,12 @@ class Library:
         self._read_clip = read_clip
 
     def search(
-        self, words: str = "", limit: int = 50, is_wanted: Callable[[Recording], bool] | None = None
+        self,
+        words: str = "",
+        limit: int = 50,
+        is_wanted: Callable[[Recording], bool] | None = None,
+        *,
+        skip: int = 0,
     ) -> list[Recording]:
         """The last recordings in which all of these words are heard or were said, newest first.
 
@@ -72,18 +78,22 @@ class Library:
             words: With blanks between them, parts of words too; none finds everything.
             limit: How many at most.
             is_wanted: What else must hold of each; asked of those alone that have the words.
+            skip: Without so many of the newest that are found.
         """
         wanted = words.casefold().split()
         if not wanted and is_wanted is None:
-            return self._recordings.newest(limit)
-        found = []
-        for recording in self._recordings.newest(_EVERY):
-            text = f"{recording.text}\n{recording.corrected_text or ''}".casefold()
-            if all(word in text for word in wanted) and (is_wanted is None or is_wanted(recording)):
-                found.append(recording)
-                if len(found) == limit:
-                    break
-        return found
+            return self._recordings.newest(limit, skip=skip)
+
+        def has_words(text: str) -> bool:
+            folded = text.casefold()
+            return all(word in folded for word in wanted)
+
+        found = (item for item in self._recordings.with_text(has_words) if is_wanted is None or is_wanted(item))
+        return list(islice(found, skip, skip + limit))
+
+    def n_recordings(self) -> int:
+        """How many there are."""
+        return self._recordings.counts()["recordings"]
 
     def sound(self, recording_id: str) -> bytes:
         """The WAV of a recording: 16 kHz, mono, 16 bits.

@@ -30,6 +30,10 @@ def test_recordings_are_found_by_what_was_heard_and_by_what_was_said(rooms: Room
     assert [item.text for item in library.search("me nine")] == ["call me at nine"]
     assert library.search("%") == []
     assert len(library.search("a", limit=1)) == 1
+    assert [item.text for item in library.search("a", skip=1)] == ["Grüße an Ana"]
+    assert [item.text for item in library.search(skip=1)] == ["Grüße an Ana"]
+    assert library.search(skip=2) == library.search("a", skip=2) == []
+    assert library.n_recordings() == 2
 
 
 def test_the_fate_of_a_recording_follows_what_the_person_allows(rooms: Rooms, library: Library) -> None:

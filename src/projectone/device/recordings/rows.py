@@ -7,6 +7,7 @@ software) was left behind when it was taken in. Its owner alone removes it.
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import cast
 
@@ -20,6 +21,11 @@ from projectone.storage.sqlite import Row
 
 _SHORTEST_PREFIX = 4
 LAST = "last"
+_NEWEST_FIRST = "ORDER BY r.recorded_at DESC, r.rowid DESC"
+_CORRECTED = (
+    "(SELECT d.text FROM data_points d WHERE d.recording_id = r.recording_id"
+    " AND d.kind = 'correction' AND d.is_superseded = 0)"
+)
 
 
 class Recordings:
@@ -94,7 +100,7 @@ class Recordings:
             DataError: if there is none, or more than one.
         """
         if recording_id == LAST:
-            found = self._select("1 ORDER BY r.recorded_at DESC, r.rowid DESC LIMIT 1", ())
+            found = self._select(f"1 {_NEWEST_FIRST} LIMIT 1", ())
         elif len(recording_id) >= _SHORTEST_PREFIX and set(recording_id) <= set("0123456789abcdef-"):
             found = self._select("r.recording_id GLOB ? LIMIT 2", (f"{recording_id}*",))
         else:
@@ -109,15 +115,25 @@ class Recordings:
         found = self._select("r.recorded_at = ? LIMIT 1", (moment.isoformat(),))
         return found[0] if found else None
 
-    def newest(self, limit: int = 50) -> list[Recording]:
-        """The last recordings, newest first."""
-        return self._select("1 ORDER BY r.recorded_at DESC, r.rowid DESC LIMIT ?", (limit,))
+    def newest(self, limit: int = 50, *, skip: int = 0) -> list[Recording]:
+        """The last recordings, newest first; without the `skip` newest of them."""
+        return self._select(f"1 {_NEWEST_FIRST} LIMIT ? OFFSET ?", (limit, skip))
+
+    def with_text(self, is_wanted: Callable[[str], bool]) -> Iterator[Recording]:
+        """Every recording of whose text this holds, newest first: what was heard, and what was said in a line below it.
+
+        The others are not read whole: the times of words are most of a row.
+        """
+        rows = self._database.query(
+            f"SELECT r.recording_id, r.text, {_CORRECTED} AS corrected FROM recordings r WHERE 1 {_NEWEST_FIRST}"
+        )
+        for row in rows:
+            if is_wanted(f"{row['text']}\n{row['corrected'] or ''}"):
+                yield from self._select("r.recording_id = ?", (row["recording_id"],))  # none: deleted meanwhile
 
     def _select(self, condition: str, parameters: tuple[object, ...]) -> list[Recording]:
         rows = self._database.query(
-            "SELECT r.*, (SELECT d.text FROM data_points d WHERE d.recording_id = r.recording_id"
-            f" AND d.kind = 'correction' AND d.is_superseded = 0) AS corrected FROM recordings r WHERE {condition}",
-            parameters,
+            f"SELECT r.*, {_CORRECTED} AS corrected FROM recordings r WHERE {condition}", parameters
         )
         return [
             Recording(

@@ -38,6 +38,11 @@ def listed(pages: TestClient, query: str) -> list[str]:
     return re.findall(r'<span class="said">([^<]*)</span>', pages.get(f"/recordings{query}").text)
 
 
+def links(page: str) -> dict[str, str]:
+    """Where the pages before and after are."""
+    return {label: href for href, label in re.findall(r'<a class="button" href="([^"]*)" rel="[a-z]+">(\w+)</a>', page)}
+
+
 @pytest.mark.parametrize(
     ("query", "texts"),
     [
@@ -57,10 +62,37 @@ def test_recordings_are_found(pages: TestClient, query: str, texts: list[str]) -
 
 
 def test_a_filter_finds_what_lies_far_behind_the_newest(pages: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("projectone.device.web.shelf._LISTED", 1)
+    monkeypatch.setattr("projectone.device.web.shelf._ON_A_PAGE", 1)
     assert listed(pages, "") == ["good &lt;night&gt;"]
     assert listed(pages, "?show=unsure") == ["pay the bill"]
-    assert "These are the newest 1." in pages.get("/recordings?show=unsure").text
+    assert listed(pages, "?words=bill") == ["pay the bill"]
+
+
+def test_a_long_list_comes_page_by_page_the_newest_first(pages: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("projectone.device.web.shelf._ON_A_PAGE", 2)
+    first, second = pages.get("/recordings").text, pages.get("/recordings?skip=2").text
+    assert listed(pages, "") == ["good &lt;night&gt;", "call Ana at nine"]
+    assert listed(pages, "?skip=2") == ["pay the bill"]
+    assert links(first) == {"Earlier": "/recordings?skip=2#found"}
+    assert links(second) == {"Later": "/recordings#found"}
+    assert "Recordings 1 to 2 of 3</p>" in first and "Recordings 3 to 3 of 3</p>" in second
+    assert "<title>Recordings · " in first and "<title>Recordings from number 3 on · " in second
+    assert listed(pages, "?skip=99") == listed(pages, "?skip=nonsense") == listed(pages, "")
+
+
+def test_what_was_looked_for_goes_along_from_page_to_page(pages: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("projectone.device.web.shelf._ON_A_PAGE", 1)
+    page = pages.get("/recordings?words=at+a&show=corrected").text
+    assert links(page) == {}  # the control: one page holds what was found
+    page = pages.get("/recordings?words=l").text
+    assert links(page) == {"Earlier": "/recordings?words=l&amp;skip=1#found"}
+    assert "Recordings 1 to 1, and there are more</p>" in page
+    assert listed(pages, "?words=l&skip=1") == ["pay the bill"]
+
+
+def test_who_has_few_recordings_sees_no_pages(pages: TestClient) -> None:
+    page = pages.get("/recordings").text
+    assert links(page) == {} and "3 recordings</p>" in page
 
 
 def test_what_was_looked_for_stands_in_the_form_again(pages: TestClient) -> None:
