@@ -32,6 +32,7 @@ _ROLES: Final[dict[str, str]] = {
 }
 _NOUNS: Final[dict[str, str]] = {"speech": "model", "intents": "classifier", "safety": "safety classifier"}
 _KINDS: Final[dict[str, str]] = {"speech": "Speech", "intents": "Meanings", "safety": "Safety"}
+_BESIDES: Final[tuple[Family, ...]] = ("intents", "safety")
 _MOST_COMPARED: Final = 6
 
 
@@ -96,27 +97,35 @@ def model_facts(client: DeviceClient) -> dict[str, Any]:
     """What the page shows."""
     seen = client.adoption.conditions()  # once: a page that asked for every line of it would come late
     states = {family: adoption.state(seen) for family, adoption in client.adoptions.items()}
-    device, manifest, classifiers = client.status(), client.adoption.manifest(), client.adoptions["intents"]
+    device, manifest = client.status(), client.adoption.manifest()
     comparisons = client.adoption.comparisons()[:_MOST_COMPARED]
-    taught = classifiers.manifest()
     return {
         "device": device,
         "state": states[DEFAULT_FAMILY],
         "manifest": manifest,
         "news": news_of(manifest) if manifest else [],
         "offered": _offered(client.adoption, states[DEFAULT_FAMILY]),
-        "offered_classifier": _offered(classifiers, states["intents"]),
         "comparisons": comparisons,
         "most_wrong": max(
             (max(item.wrong_before, item.wrong_after) / max(1, item.n_words) for item in comparisons), default=0
         ),
         "models": [(model, f"{kind}: {_ROLES[model.role]}") for kind, model in _on_disk(states)],
         "used_bytes": sum(state.used_bytes for state in states.values()),
-        "classifier": states["intents"],
-        "classifier_before": next((item.version for item in states["intents"].models if item.role == "previous"), None),
-        "classifier_news": news_of(taught) if taught else [],
-        "meanings_compared": classifiers.comparisons()[:_MOST_COMPARED],
+        "classifiers": {family: _classifier(client.adoptions[family], states[family], family) for family in _BESIDES},
         "said": [(item.seq, json.dumps(item.counts.model_dump(), indent=2)) for item in client.health()],
+    }
+
+
+def _classifier(adoption: Adoption, state: AdoptionState, family: Family) -> dict[str, Any]:
+    """What the page says of the small models beside the one that hears."""
+    manifest = adoption.manifest()
+    return {
+        "noun": _NOUNS[family],
+        "state": state,
+        "before": next((item.version for item in state.models if item.role == "previous"), None),
+        "news": news_of(manifest) if manifest else [],
+        "compared": adoption.comparisons()[:1],
+        "offered": _offered(adoption, state),
     }
 
 
@@ -166,6 +175,10 @@ def update_words(report: UpdateReport, family: Family = DEFAULT_FAMILY) -> str:
     }[report.status]
 
 
+def _state_document(state: AdoptionState) -> dict[str, Any]:
+    return {"version": state.version, "words": state.words}
+
+
 def _document(client: DeviceClient) -> dict[str, Any]:
     device, state, manifest = client.status(), client.adoption.state(), client.adoption.manifest()
     found = client.adoption.offered()
@@ -189,5 +202,5 @@ def _document(client: DeviceClient) -> dict[str, Any]:
         ],
         "set_aside": [item.model_dump() for item in device.set_aside],
         "comparisons": [item.facts() for item in client.adoption.comparisons()],
-        "intents": {"version": device.intents_version, "words": client.adoptions["intents"].state().words},
+        **{family: _state_document(client.adoptions[family].state()) for family in _BESIDES},
     }

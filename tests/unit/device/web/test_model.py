@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from tests.unit.device.web.pages import Pages
 
 from projectone.contracts.releases import ReleaseNotes
 from projectone.contracts.rollouts import RolloutPlan, RolloutStage
+from projectone.contracts.versions import Family
+from projectone.device.adoption import AdoptionState
 from projectone.device.client import DeviceClient
 from projectone.device.conditions import Conditions
 from projectone.device.settings import DeviceSettings
@@ -161,6 +164,42 @@ def test_a_classifier_is_looked_at_by_itself(pages: Pages, server: FakeServer) -
     assert "Of 200 sentences that are kept for testing it gets 5.0 % wrong." in page and "Bring it now" in page
     assert "Look again" in page and "Look for a classifier" not in page
     assert pages.ask("POST", "/api/model/look", {"family": "nothing"})[0] == 400
+
+
+def test_the_page_says_which_safety_classifier_is_here_and_brings_a_newer_one(
+    pages: Pages, client: DeviceClient, server: FakeServer
+) -> None:
+    assert "No safety classifier yet" in shown(pages) and "Look for a safety classifier" in shown(pages)
+    assert pages.get("/api/model")["safety"]["version"] is None
+    notes = NOTES.model_copy(update={"after": None, "n_wrong_before": None})
+    server.release(text_model("guard"), channel="stable.safety", version="3.0.0", notes=notes)
+    started = pages.ask("POST", "/api/model/look", {"family": "safety"})[1]
+    assert pages.end(started)["result"]["words"] == "Safety classifier 3.0.0 is offered."
+    section = re.findall(r'id="classifier-(intents|safety)">(.*?)</section>', shown(pages))
+    offered = {family: "3.0.0" in text and "Bring it now" in text for family, text in section}
+    assert offered == {"intents": False, "safety": True}
+
+
+def test_the_version_of_each_classifier_in_use_stands_on_the_page(
+    pages: Pages, client: DeviceClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used: dict[Family, str] = {"intents": "2.1.0", "safety": "3.2.1"}
+    for family, version in used.items():
+        found = replace(client.adoptions[family].state(), version=version, since=datetime.now(UTC))
+
+        def state(seen: Conditions | None = None, *, found: AdoptionState = found) -> AdoptionState:
+            return found
+
+        monkeypatch.setattr(client.adoptions[family], "state", state)
+    page = shown(pages)
+    assert "Classifier 2.1.0</h3>" in page and "Safety classifier 3.2.1</h3>" in page
+    assert {family: pages.get("/api/model")[family]["version"] for family in used} == used
+
+
+def test_it_says_that_newer_ones_are_fetched_unasked_and_what_happens_if_they_are_not(pages: Pages) -> None:
+    page = shown(pages)
+    assert "fetched without asking you first" in page
+    assert "Switched off, nothing is fetched before you have seen it here and taken it." in page
 
 
 def test_what_a_new_model_changed_is_drawn_and_said(pages: Pages, client: DeviceClient, server: FakeServer) -> None:

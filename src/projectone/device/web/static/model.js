@@ -34,7 +34,7 @@ async function early({ words, ...body }) {
   if (isSure) await bring({ ...body, is_early: true });
 }
 
-const where = (family) => (family ? "#classifier" : ".now");
+const where = (family) => (family ? `#classifier-${family}` : ".now");
 
 /** Fetch and try; shows what came of it, and gives it. */
 async function bring(body) {
@@ -101,7 +101,7 @@ listen(
 
     async back({ dataset }) {
       const isSure = await confirmDialog({
-        title: `Go back to ${dataset.family ? "classifier" : "model"} ${dataset.to}?`,
+        title: `Go back to ${dataset.noun ?? "model"} ${dataset.to}?`,
         body: [`${dataset.now} is set aside and does not come back by itself. You can go forward to it again.`, "Your recordings and corrections stay as they are."],
         yes: `Use ${dataset.to}`,
         no: `Stay with ${dataset.now}`,
@@ -109,7 +109,7 @@ listen(
       if (!isSure) return;
       const { version } = await sendJson("POST", "/api/model/back", dataset.family ? { family: dataset.family } : {});
       await refresh("#model");
-      outcome("good", `${version} is in use again.`, dataset.family ? "#classifier" : ".now");
+      outcome("good", `${version} is in use again.`, where(dataset.family));
     },
 
     automatic: (input) =>
