@@ -195,3 +195,59 @@ def test_one_is_taught_judged_released_in_stages_and_read_by_devices_and_bad_one
         again = device("early")
         assert kind_of_answer(again, WARNED) == "unsafe"
         assert again.adoptions["safety"].state().version == "1.1.0"
+
+
+def one_less(guard: Path, texts: list[str]) -> float:
+    """A threshold from which on one of these texts that it warns of raises the alarm no longer."""
+    found = load_safety(guard, numerics="int8")
+    probabilities = sorted(judged.probability for judged in found.judge(texts) if judged.is_flagged)
+    assert probabilities[0] < probabilities[1]
+    return (probabilities[0] + probabilities[1]) / 2
+
+
+def test_one_that_the_gate_holds_waits_for_a_person_who_approves_or_vetoes_it_as_any_model(
+    home: TrainerHome,
+    guard: Path,
+    server: Command,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    few = golden_comments(30)
+    monkeypatch.setenv("PROJECTONE_SERVER_SAFETY_GOLDEN", str(write_lines(tmp_path / "few.jsonl", few)))
+    publish(server, guard, "1.0.0")
+    # Thirty texts cannot show that one less of them is no loss.
+    threshold = one_less(guard, [text for text, label in few if label == LABEL])
+    with_threshold(threshold)(guard, tmp_path / "doubted")
+    held = publish(server, tmp_path / "doubted", "1.1.0", code=1)
+    assert (held["seq"], held["state"], held["verdict"]["decision"]) == (None, "waiting", "hold")
+    assert publish(server, tmp_path / "doubted", "1.1.0", code=1)["run_id"] == held["run_id"]  # asked once
+    words = ["publish", *FAMILY, "--model", str(tmp_path / "doubted"), "--version", "1.1.0"]
+    assert main(words) == 1
+    assert f"projectone-server work approve {held['run_id']} --by NAME" in capsys.readouterr().out
+    (waiting,) = server("work", "waiting")["waiting"]
+    assert (waiting["run_id"], waiting["decision"]) == (held["run_id"], "hold")
+    assert waiting["reasons"] == held["verdict"]["reasons"]
+    report = server("work", "report", held["run_id"], "--out", str(tmp_path / "report.html"))
+    assert report["is_complete"]
+    assert report["wording"]["rate"] == "alarm error rate"
+    assert "alarm error rate" in (tmp_path / "report.html").read_text()
+
+    server("work", "veto", held["run_id"], "--by", "ada", "--note", "the one that it misses is the worst")
+    (run,) = server("work", "--once")["runs"]
+    assert (run["state"], server("registry", "list", *FAMILY)["models"][0]["version"]) == ("quarantined", "1.0.0")
+
+    again = publish(server, tmp_path / "doubted", "1.1.0", code=1)
+    assert again["run_id"] != held["run_id"]
+    server("work", "approve", again["run_id"], "--by", "ada", "--note", "read all thirty")
+    (run,) = server("work", "--once")["runs"]
+    assert (run["state"], run["version"]) == ("succeeded", "1.1.0")
+    names = {model["version"]: model["aliases"] for model in server("registry", "list", *FAMILY)["models"]}
+    assert names["1.1.0"] == ["production"]
+    assert publish(server, tmp_path / "doubted", "1.1.0")["seq"] == 2  # again, nothing changes
+
+    # The control: where nobody is to be asked it stays inside, held against the best one of before.
+    monkeypatch.setenv("PROJECTONE_SERVER_APPROVAL", "never")
+    left = publish(server, tmp_path / "doubted", "1.2.0", code=1)
+    assert (left["verdict"]["decision"], "run_id" in left) == ("hold", False)
+    assert server("work", "waiting") == {"waiting": []}

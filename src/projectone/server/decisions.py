@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from projectone.server.corpus.manifests import ManifestRow, read_manifest
 from projectone.server.database import Engine
 from projectone.server.delivery.ledger import Ledger
 from projectone.server.delivery.signing import load_signer
-from projectone.server.evaluation.checks.protocol import INTENT_WORDS, SPEECH_WORDS
+from projectone.server.evaluation.checks.protocol import INTENT_WORDS, SAFETY_WORDS, SPEECH_WORDS, Wording
 from projectone.server.evaluation.decision import (
     Decision,
     TierDecision,
@@ -34,6 +34,8 @@ from projectone.storage.blobs import FileBlobs
 # Where the trainer keeps what it judged.
 _EVALUATION, _VERDICT = "model_evaluation", "verdict"
 _DEPLOYMENT, _TIER = "deploy_model", "tier-"
+_PLACES: Mapping[Family, str] = {"safety": "safety"}  # below the folder of evaluations
+_WORDS: Mapping[Family, Wording] = {"speech": SPEECH_WORDS, "intents": INTENT_WORDS, "safety": SAFETY_WORDS}
 _ALL_RUNS = 1_000_000
 _MEDIA_TYPES = {".wav": "audio/wav", ".flac": "audio/flac"}
 
@@ -112,7 +114,7 @@ class DecisionReader:
         if judged is None:
             raise DataError("not-judged", f"run {run.run_id}: is {run.state}, and no model of it was judged")
         names = (judged["production_sha256"], judged["candidate_sha256"])
-        reports = self._reports(*names)
+        reports = self._reports(self._home / "evaluations" / _PLACES.get(run.family, ""), *names)
         versions = {item.manifest.weights_sha256: item.manifest.version for item in self._ledger.releases()}
         better, worse, n_same = (
             ((), (), 0) if reports is None else compare_clips(*reports, self._references(reports[0]))
@@ -128,10 +130,10 @@ class DecisionReader:
             better=better,
             worse=worse,
             n_same=n_same,
-            facts=() if reports is None else compare_facts(*reports),
+            facts=() if reports is None else compare_facts(*reports, _WORDS[run.family]),
             is_complete=reports is not None,
             tiers=self._read_tiers(run),
-            wording=INTENT_WORDS if run.family == "intents" else SPEECH_WORDS,
+            wording=_WORDS[run.family],
         )
 
     def _read_tiers(self, run: RunRow) -> tuple[TierDecision, ...]:
@@ -162,9 +164,9 @@ class DecisionReader:
             raise DataError("clip-unknown", f"golden clip {clip_id!r}: there is none of this name that may be heard")
         return Sound(read_clip(self._catalog, FileBlobs(self._home / "blobs"), lent[clip_id][1]), "audio/wav")
 
-    def _reports(self, *names: str) -> tuple[EvaluationReport, EvaluationReport] | None:
+    def _reports(self, kept: Path, *names: str) -> tuple[EvaluationReport, EvaluationReport] | None:
         """Both reports on the same set, the newest that there are; None if a withdrawal took them."""
-        folders = sorted((self._home / "evaluations").glob("*"), key=lambda path: -path.stat().st_mtime)
+        folders = sorted(kept.glob("*"), key=lambda path: -path.stat().st_mtime)
         for folder in folders:
             found = [_read(folder / f"{name}.json") for name in names]
             if found[0] is not None and found[1] is not None:

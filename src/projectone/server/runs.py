@@ -17,7 +17,7 @@ from projectone.errors import StorageError
 from projectone.server.database import METADATA, reading, writing
 
 RunState = Literal["requested", "running", "waiting", "succeeded", "quarantined", "failed", "no-data", "no-train"]
-Trigger = Literal["on-demand", "threshold", "schedule", "withdrawal"]
+Trigger = Literal["on-demand", "threshold", "schedule", "withdrawal", "proposal"]
 Guard = Callable[[Connection], None]
 """Refuses the transaction it is called in, if the lease is stale."""
 _LOOKUP_BATCH = 500
@@ -106,7 +106,9 @@ class Runs:
     def request(self, trigger: Trigger, family: Family = DEFAULT_FAMILY) -> RunRow:
         """Ask for a run of a family. A request that still waits is given again: asking twice trains once."""
         with writing(self._engine) as connection:
-            asked = select(RUNS).where(RUNS.c.state == "requested", RUNS.c.family == family)
+            asked = select(RUNS).where(
+                RUNS.c.state == "requested", RUNS.c.family == family, RUNS.c.trigger != "proposal"
+            )
             waiting = asked.order_by(RUNS.c.number).limit(1)
             row = connection.execute(waiting).mappings().first()
             if row is None:
@@ -115,6 +117,25 @@ class Runs:
                 connection.execute(insert(RUNS).values(**values, family=family, requested_at_s=asked_at_s))
                 row = connection.execute(waiting).mappings().one()
         return _run_row(dict(row))
+
+    def propose(self, candidate_sha256: str, version: str, family: Family) -> RunRow:
+        """Ask for a run that begins with a model which a person made: it is judged, and trains nothing.
+
+        The same model under the same version that was not decided about yet is given again.
+        """
+        row = RUNS.c
+        with writing(self._engine) as connection:
+            is_same = (row.trigger == "proposal", row.candidate_sha256 == candidate_sha256, row.version == version)
+            is_open = row.state.in_(("requested", "running", "waiting"))
+            open_one = select(RUNS).where(*is_same, is_open, row.family == family).limit(1)
+            found = connection.execute(open_one).mappings().first()
+            if found is None:
+                values = {"run_id": str(uuid.uuid4()), "state": "requested", "trigger": "proposal", "attempts": 0}
+                model = {"candidate_sha256": candidate_sha256, "version": version, "family": family}
+                times = {"requested_at_s": self._clock().timestamp()}
+                connection.execute(insert(RUNS).values(**values, **model, **times))
+                found = connection.execute(open_one).mappings().one()
+        return _run_row(dict(found))
 
     def get(self, run_id: str) -> RunRow:
         """One run.

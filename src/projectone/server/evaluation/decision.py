@@ -187,10 +187,12 @@ def compare_slices(production: EvaluationReport, candidate: EvaluationReport) ->
     return tuple(_slice(name, pairs) for name, pairs in groups if pairs)
 
 
-def compare_facts(production: EvaluationReport, candidate: EvaluationReport) -> tuple[tuple[str, str, str], ...]:
+def compare_facts(
+    production: EvaluationReport, candidate: EvaluationReport, wording: Wording = SPEECH_WORDS
+) -> tuple[tuple[str, str, str], ...]:
     """What was tried and measured beside error rates: a name, production's figure, the candidate's."""
     if production.classifier is not None or candidate.classifier is not None:
-        return _facts_of_classifiers(production, candidate)
+        return _facts_of_classifiers(production, candidate, wording)
     rows = [_fact("character error rate", production, candidate, lambda report: f"{100 * report.cer.value:.1f} %")]
     if production.probes and candidate.probes:
         name = f"words on {len(candidate.probes)} sounds without speech"
@@ -208,11 +210,11 @@ def compare_facts(production: EvaluationReport, candidate: EvaluationReport) -> 
 
 
 def _facts_of_classifiers(
-    production: EvaluationReport, candidate: EvaluationReport
+    production: EvaluationReport, candidate: EvaluationReport, wording: Wording
 ) -> tuple[tuple[str, str, str], ...]:
     rows = [
         _fact("labels", production, candidate, lambda report: _told(report, lambda one: str(len(one.labels)))),
-        _fact("none of these, called so", production, candidate, lambda report: _told(report, _refused)),
+        _fact(wording.outside, production, candidate, lambda report: _told(report, _refused)),
         _fact("threshold", production, candidate, lambda report: _told(report, lambda one: f"{one.threshold:.3f}")),
         _fact("computed in", production, candidate, lambda report: report.numerics),
     ]

@@ -6,6 +6,7 @@ by its digest, the release row is unique for the run. So a repeated node ends wh
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from projectone.contracts.scores import Verdict
@@ -48,10 +49,10 @@ def deploy(state: TrainingGraphState, ports: Ports) -> TrainingGraphState:
         DEPLOYMENT,
         "version",
         {"model": model_sha256},
-        lambda: _next_version(ports, judged["production_sha256"]),
+        lambda: _next_version(ports, judged["production_sha256"], state.get("proposed_version")),
     )["version"]
     sealed = read_sealed(run_id, ports)
-    if sealed is None:
+    if sealed is None and "proposed_version" not in state:
         raise StageError("deployment: expected the list of sealed samples in the run's folder, found none")
     deployment = Deployment(
         run_id=run_id,
@@ -61,14 +62,19 @@ def deploy(state: TrainingGraphState, ports: Ports) -> TrainingGraphState:
         verdict=verdict,
         report=ports.score(model_sha256),
         production_report=ports.score(judged["production_sha256"]),
-        dataset_sha256=state["processed_data_path"],
-        n_clips=sealed.n_items,
-        n_new_clips=len(sealed.new),
-        audio_s=sealed.audio_s,
     )
+    if sealed is not None:
+        deployment = replace(
+            deployment,
+            dataset_sha256=state["processed_data_path"],
+            n_clips=sealed.n_items,
+            n_new_clips=len(sealed.new),
+            audio_s=sealed.audio_s,
+        )
     seq = hand_out(deployment, ports)
     ports.check()
-    ports.mark(sealed.new, "used", None, run_id)
+    if sealed is not None:
+        ports.mark(sealed.new, "used", None, run_id)
     ports.record(run_id, {"version": version})
     ports.notify(_announcement(deployment, seq, ports.rate))
     return {"deployment_status": f"deployed {version}"}
@@ -85,20 +91,24 @@ def hand_out(deployment: Deployment, ports: Ports) -> int:
     return ports.release(deployment, registered, {**package, "tiers": tiers})
 
 
-def _next_version(ports: Ports, judged_sha256: str) -> dict[str, Any]:
+def _next_version(ports: Ports, judged_sha256: str, proposed: str | None) -> dict[str, Any]:
     production = ports.production()
     if production.weights_sha256 != judged_sha256:
         raise StageError(
             f"deployment: the candidate was judged against {judged_sha256}, production is {production.weights_sha256}"
         )
     if production.version is None:
-        return {"version": "1.0.0"}
-    return {"version": str(ModelVersion.parse(production.version).successor())}
+        return {"version": proposed or "1.0.0"}
+    current = ModelVersion.parse(production.version)
+    if proposed is not None and ModelVersion.parse(proposed) <= current:
+        raise StageError(f"deployment: it was proposed as version {proposed}, and {current} is released by now")
+    return {"version": proposed or str(current.successor())}
 
 
 def _announcement(deployment: Deployment, seq: int, rate: str) -> Message:
     verdict, report = deployment.verdict, deployment.report
-    lines = [f"Version {deployment.version} is released (number {seq}), trained on {deployment.n_clips} samples."]
+    taught = "" if deployment.dataset_sha256 is None else f", trained on {deployment.n_clips} samples"
+    lines = [f"Version {deployment.version} is released (number {seq}){taught}."]
     if verdict is not None and report is not None:
         lines.append(
             f"Golden {rate} {report.wer.value:.1%}; better by {verdict.gain:.1%} "

@@ -5,6 +5,7 @@
                  to gain (no-train): END                             ask first:  human_approval -> one of these
                                                                      otherwise:  quarantine_and_notify -> END
 
+A model that a person made and proposes begins at its evaluation: nothing was ingested or trained for it.
 A stage that fails leads to quarantine from wherever it is. If production changed while a person was asked, approval
 leads back to evaluation.
 """
@@ -60,7 +61,7 @@ def build_graph(ports: Ports, checkpointer: BaseCheckpointSaver[Any]) -> Trainin
         (QUARANTINE, quarantine),
     ):
         builder.add_node(name, _bind(name, node, ports))
-    builder.add_edge(START, INGESTION)
+    builder.add_conditional_edges(START, _first, [INGESTION, EVALUATION])
     builder.add_conditional_edges(INGESTION, _after_ingestion, [FINE_TUNING, QUARANTINE, END])
     builder.add_conditional_edges(FINE_TUNING, _after_fine_tuning, [EVALUATION, QUARANTINE])
     builder.add_conditional_edges(EVALUATION, _after_evaluation, [APPROVAL, DEPLOYMENT, QUARANTINE])
@@ -82,6 +83,10 @@ def _bind(name: str, node: Node, ports: Ports) -> BoundNode:
             return {"error_message": f"{name}: {error}"}
 
     return act
+
+
+def _first(state: TrainingGraphState) -> str:
+    return EVALUATION if "proposed_version" in state else INGESTION
 
 
 def _after_ingestion(state: TrainingGraphState) -> str:

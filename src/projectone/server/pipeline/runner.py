@@ -132,8 +132,7 @@ class Trainer:
             # Not `saved.next`: it is empty too after a kill between a node's writes and the checkpoint that holds them.
             if "deployment_status" in saved.values:
                 return cast(TrainingGraphState, saved.values)
-            first: TrainingGraphState = {"run_id": run.run_id, "graph_version": GRAPH_VERSION}
-            given: TrainingGraphState | Command[str] | None = first if saved.created_at is None else None
+            given: TrainingGraphState | Command[str] | None = _first(run, ports) if saved.created_at is None else None
             while True:
                 if saved.interrupts:
                     given = _answer_to(saved.interrupts[0].value, ports)
@@ -186,6 +185,19 @@ class Trainer:
             check=lambda: self._leases.assert_held(lease),
             pause_point=pause_point,
         )
+
+
+def _first(run: RunRow, ports: Ports) -> TrainingGraphState:
+    """What a run begins with: nothing yet, or the model that a person proposes."""
+    state: TrainingGraphState = {"run_id": run.run_id, "graph_version": GRAPH_VERSION}
+    if run.trigger == "proposal":
+        assert run.candidate_sha256 is not None and run.version is not None  # of a row that is written whole
+        state |= {
+            "base_model_version": ports.base(),
+            "new_model_path": run.candidate_sha256,
+            "proposed_version": run.version,
+        }
+    return state
 
 
 def _answer_to(subject_sha256: str, ports: Ports) -> Command[str] | None:

@@ -37,6 +37,7 @@ class TrainingGraphState(TypedDict, total=False):
         approval_sha256: Digest of the question that this answers.
         n_judged_again: How often production changed while the run waited for a person.
         deployment_status: ``"deployed 1.2.0"``, ``"quarantined"``, ``"no-data"``, ``"no-train"`` or ``"withdrawn"``.
+        proposed_version: What the model is to be called that a person made and the run began with.
         error_message: Why a stage failed, if one did.
     """
 
@@ -54,6 +55,7 @@ class TrainingGraphState(TypedDict, total=False):
     approval_sha256: str
     n_judged_again: int
     deployment_status: str
+    proposed_version: str
     error_message: str
 
 

@@ -27,13 +27,13 @@ def refuse_backdoor(
 ) -> Verdict:
     """The verdict with what the scan found in it; a promotion becomes a `hold` if there is a trigger.
 
-    A model that stays inside anyhow is not scanned. Samples that a person accepted for this reason are not held again,
-    and a trigger of nothing but such samples is none.
+    A model that stays inside anyhow is not scanned, nor is one that learned from no batch. Samples that a
+    person accepted for this reason are not held again, and a trigger of nothing but such samples is none.
 
     Raises:
         EvaluationError: if a model could not be heard.
     """
-    if ports.scan is None or not verdict.is_new_model_better:
+    if ports.scan is None or not verdict.is_new_model_better or "processed_data_path" not in state:
         return verdict
     run_id, scan = state["run_id"], ports.scan
     entries = ports.read_dataset(state["processed_data_path"])

@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import socket
+from collections.abc import Mapping
 from threading import Event
 from typing import Any
 
@@ -14,20 +15,20 @@ from projectone.assist.safety import load_safety
 from projectone.contracts.scores import EvaluationReport, Verdict
 from projectone.contracts.versions import DEFAULT_FAMILY, ModelVersion
 from projectone.errors import SettingsError
-from projectone.server.evaluation.gate import judge
-from projectone.server.evaluation.safety.best import beside, best_of
+from projectone.server.delivery.ledger import Release
 from projectone.server.pipeline.runner import WorkPermit
 from projectone.server.settings import ServerSettings
 from projectone.server.work.families import add_family, settings_of
 from projectone.server.work.references import resolve_model
-from projectone.server.work.run_ports import open_trainer
+from projectone.server.work.run_ports import is_asked, open_trainer
+from projectone.server.work.safety_verdicts import judge_safety
 from projectone.server.work.unchanged import release_unchanged, run_id_of
 from projectone.server.work.worker import LEASE_TTL_S
 from projectone.server.work.workshop import Workshop
 
 SUMMARY = (
     "Score a model on the golden set, register it on the Hub, package it and release it to devices. A safety "
-    "classifier has to pass the gate first: exit code 1 if it does not."
+    "classifier has to pass the gate first: exit code 1 if it does not; one that the gate holds waits for a person."
 )
 EXAMPLES = """\
   projectone-server publish --model starter --version 1.0.0
@@ -61,16 +62,36 @@ def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
     if arguments.json:
         print(json.dumps(release))
     elif release["seq"] is None:
-        reasons = "\n".join(f"  {reason}" for reason in release["verdict"]["reasons"])
-        print(f"version {version} is not released: the gate says {release['verdict']['decision']!r}\n{reasons}")
+        print(_unreleased(release))
     else:
         forms = "" if not settings.tiers else f" as {', '.join(release['tiers'])}"
         print(f"version {release['version']} is released on {settings.channel!r} (number {release['seq']}){forms}")
     return 0 if release["seq"] is not None else EXIT_REFUSED
 
 
+def _unreleased(told: Mapping[str, Any]) -> str:
+    """Why nothing went out, and what a person can do now."""
+    run_id, decision = told.get("run_id"), told["verdict"]["decision"]
+    first = f"version {told['version']} is not released: the gate says {decision!r}"
+    reasons = [f"  {reason}" for reason in told["verdict"]["reasons"]]
+    if run_id is not None:
+        then = [
+            "A person decides now, as about a trained model:",
+            f"  Read:    projectone-server work report {run_id} --out report.html",
+            f"  Approve: projectone-server work approve {run_id} --by NAME    the worker then releases it",
+            f"  Veto:    projectone-server work veto {run_id} --by NAME --note WHY",
+        ]
+    elif decision == "hold":
+        then = ["Nobody is asked (PROJECTONE_SERVER_APPROVAL=never). A golden set with more texts shows more."]
+    else:
+        then = [
+            "What is refused nobody can approve: teach another one, or leave a question out of the gate by its name."
+        ]
+    return "\n".join([first, *reasons, *then])
+
+
 def publish(workshop: Workshop, permit: WorkPermit, reference: str, version: ModelVersion) -> dict[str, Any]:
-    """Release one model as it is; `seq` is None where the gate refused it.
+    """Release one model as it is; `seq` is None where the gate refused it, or leaves it to a person.
 
     Raises:
         SettingsError: if production has that version or a later one.
@@ -84,27 +105,47 @@ def publish(workshop: Workshop, permit: WorkPermit, reference: str, version: Mod
         load_safety(folder)
     weights_sha256 = workshop.models.keep_copy(folder)
     production = workshop.production()
-    is_new = workshop.ledger.find(run_id_of(weights_sha256, version)) is None
+    known = _find(workshop, weights_sha256, version)
+    is_new = known is None and workshop.ledger.find(run_id_of(weights_sha256, version)) is None
     if is_new and production.version is not None:
         current = ModelVersion.parse(production.version)
         if version <= current:
             raise SettingsError(f"version: expected one after {current}, which is in production, got {version}")
     before, verdict = _judged(workshop, permit, weights_sha256) if is_new else (None, None)
+    if verdict is not None and is_asked(verdict.decision, workshop.settings):
+        return _ask(workshop, permit, weights_sha256, version)
     if verdict is not None and not verdict.is_new_model_better:
         return {"version": str(version), "seq": None, "verdict": verdict.model_dump(mode="json")}
-    release = release_unchanged(workshop, permit, weights_sha256, version, verdict=verdict, production_report=before)
+    release = known or release_unchanged(
+        workshop, permit, weights_sha256, version, verdict=verdict, production_report=before
+    )
     workshop.outbox.flush(workshop.senders)  # such as why a tier was left out: whoever publishes is there to read it
+    return _told(release, verdict)
+
+
+def _told(release: Release, verdict: Verdict | None) -> dict[str, Any]:
     return {
-        "version": str(version),
+        "version": release.manifest.version,
         "seq": release.manifest.seq,
         "channel": release.manifest.channel,
         "tiers": list(release.tiers),
         "repo_id": release.manifest.repo_id,
         "commit": release.manifest.commit,
-        "weights_sha256": weights_sha256,
+        "weights_sha256": release.manifest.weights_sha256,
         "package_sha256": release.manifest.package_sha256,
         **({} if verdict is None else {"verdict": verdict.model_dump(mode="json")}),
     }
+
+
+def _find(workshop: Workshop, weights_sha256: str, version: ModelVersion) -> Release | None:
+    """The release of this model under this version: by this command, or by a run in which a person approved it."""
+    published = workshop.ledger.find(run_id_of(weights_sha256, version))
+    if published is not None:
+        return None  # what it did is repeated, so that what a crash left undone is done
+    for release in workshop.ledger.releases(workshop.settings.channel):
+        if (release.manifest.weights_sha256, release.manifest.version) == (weights_sha256, str(version)):
+            return release
+    return None
 
 
 def _judged(
@@ -113,37 +154,24 @@ def _judged(
     """What production does on the golden set, and the gate's verdict, where nobody else has asked the gate.
 
     What people correct makes runs, and every run asks it; a person who publishes a model of theirs decides alone. Of
-    safety there are no corrections and so no runs: every classifier comes this way, and this is its gate. The first
-    one is held against itself, so that what is asked of each by itself decides; a later one against production and
-    against the best one that was released.
+    safety there are no corrections and so no runs: every classifier comes this way, and this is its gate.
     """
     if workshop.settings.family != "safety":
         return None, None
     candidate, production = workshop.score(weights_sha256, permit.pause_point), workshop.production()
     if production.version is None:
-        return None, judge(candidate, candidate, workshop.gate)
+        return None, judge_safety(workshop, candidate, candidate, permit.pause_point)
     before = workshop.score(production.weights_sha256, permit.pause_point)
-    best = best_of(_released(workshop, permit, candidate))
-    is_another = best is not None and best.report.model_sha256 not in (before.model_sha256, candidate.model_sha256)
-    gate = beside(workshop.gate, best) if best is not None and is_another else workshop.gate
-    return before, judge(before, candidate, gate)
+    return before, judge_safety(workshop, before, candidate, permit.pause_point)
 
 
-def _released(workshop: Workshop, permit: WorkPermit, candidate: EvaluationReport) -> dict[str, EvaluationReport]:
-    """What the releases of this line do on today's golden set, by version: those that are here and warn of the same."""
-    first: dict[str, str] = {}
-    for release in workshop.ledger.releases(workshop.settings.channel):
-        first.setdefault(release.manifest.weights_sha256, release.manifest.version)
-    found = {
-        version: workshop.score(weights_sha256, permit.pause_point)
-        for weights_sha256, version in first.items()
-        if workshop.models.known(weights_sha256) is not None
-    }
-    return {version: report for version, report in found.items() if _labels(report) == _labels(candidate)}
-
-
-def _labels(report: EvaluationReport) -> tuple[str, ...]:
-    return () if report.classifier is None else report.classifier.labels
+def _ask(workshop: Workshop, permit: WorkPermit, weights_sha256: str, version: ModelVersion) -> dict[str, Any]:
+    """Leave the decision to a person: a run that begins at its evaluation, and waits as every run does."""
+    run = workshop.runs.propose(weights_sha256, str(version), workshop.settings.family)
+    if run.state != "waiting":
+        run = open_trainer(workshop, Event()).work_on(run, permit)
+    workshop.outbox.flush(workshop.senders)
+    return {"version": str(version), "seq": None, "verdict": run.verdict, "run_id": run.run_id, "state": run.state}
 
 
 def _parse_version(text: str) -> ModelVersion:

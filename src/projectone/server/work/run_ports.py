@@ -11,7 +11,7 @@ from threading import Event
 from typing import Any
 
 from projectone.contracts.evidence import Recall
-from projectone.contracts.scores import EvaluationReport
+from projectone.contracts.scores import EvaluationReport, Verdict
 from projectone.errors import WithdrawnError
 from projectone.server.corpus.collapsed import Collapsed
 from projectone.server.corpus.duplicates import Copy
@@ -28,10 +28,12 @@ from projectone.server.pipeline.runner import Trainer, WorkPermit
 from projectone.server.pipeline.state import DEPLOYMENT
 from projectone.server.pipeline.tiers import effect_of
 from projectone.server.runs import Effects
+from projectone.server.settings import ServerSettings
 from projectone.server.work.intent_samples import IntentSamples
 from projectone.server.work.intent_scores import IntentScores
 from projectone.server.work.listening import Listener
 from projectone.server.work.reading import Reader
+from projectone.server.work.safety_verdicts import judge_safety
 from projectone.server.work.workshop import Workshop
 from projectone.speech.checkpoint import load_checkpoint
 
@@ -39,6 +41,11 @@ from projectone.speech.checkpoint import load_checkpoint
 _ASKED: Mapping[str, Collection[str]] = {"never": (), "holds": ("hold",), "always": ("hold", "promote")}
 # A row is a flush to the disk: nobody reads it faster than this.
 _ROW_INTERVAL_S = 1.0
+
+
+def is_asked(decision: str, settings: ServerSettings) -> bool:
+    """Whether a person decides about a model with this verdict."""
+    return decision in _ASKED[settings.approval]
 
 
 def open_trainer(shop: Workshop, should_stop: Event, *, ports: Callable[[WorkPermit], Ports] | None = None) -> Trainer:
@@ -93,9 +100,9 @@ class _RunPorts:
             base=shop.base,
             train=shop.teacher.train,
             score=lambda sha256: shop.score(sha256, permit.pause_point),
-            judge=partial(judge, config=shop.gate),
+            judge=self._judge,
             canary=self._score_canary,
-            asks_person=lambda decision: decision in _ASKED[settings.approval],
+            asks_person=lambda decision: is_asked(decision, settings),
             ask=lambda question: shop.approvals.ask(
                 question, lifetime=timedelta(days=settings.approval_days), guard=permit.guard
             ),
@@ -145,6 +152,11 @@ class _RunPorts:
     def _show_tier(self, tier: str, n_done: int, n_clips: int) -> None:
         self._shop.line.show(f"scoring the tier {tier}: {n_done} of {n_clips}", is_last=n_done == n_clips)
         self._permit.pause_point()
+
+    def _judge(self, production: EvaluationReport, candidate: EvaluationReport) -> Verdict:
+        if self._shop.settings.family == "safety":
+            return judge_safety(self._shop, production, candidate, self._permit.pause_point)
+        return judge(production, candidate, self._shop.gate)
 
     def _score_canary(self, weights_sha256: str) -> EvaluationReport | None:
         shop = self._shop

@@ -100,5 +100,6 @@ def _line(run: RunRow) -> str:
     if run.state == "waiting":
         return "waiting      for a person: projectone-server work waiting"
     if run.state == "succeeded":
-        return f"succeeded    version {run.version}, {run.n_items} samples ({run.n_new} new)"
+        taught = "" if run.n_items is None else f", {run.n_items} samples ({run.n_new} new)"
+        return f"succeeded    version {run.version}{taught}"
     return printable(f"{run.state:12} {run.reason or ''}".rstrip())

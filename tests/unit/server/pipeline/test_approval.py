@@ -320,3 +320,51 @@ def test_control_without_the_comparison_a_swapped_judgement_is_released(
     monkeypatch.setattr(approval, "is_answer_to", lambda question, answer: True)
     assert office.work().state == "succeeded"
     assert len(office.world.released) == 1
+
+
+def propose(office: Office, version: str) -> None:
+    """A model that a person made, in the place of the run that would have trained one."""
+    made = office.world.home / "made"
+    made.mkdir()
+    (made / "model.safetensors").write_bytes(b"made by a person")
+    sha256 = ModelFolders(office.world.home / "models").keep_copy(made)
+    office.run_id = office.runs.propose(sha256, version, "safety").run_id
+
+
+def test_a_model_that_a_person_proposes_is_judged_and_waits_as_a_trained_one_does(office: Office) -> None:
+    propose(office, "1.4.0")
+    assert office.work().state == "waiting"
+    assert office.world.nodes == [EVALUATION, APPROVAL]
+    office.answer("approved")
+    assert office.work().state == "succeeded"
+    (released,) = office.world.released
+    assert (released.version, released.dataset_sha256, released.n_clips) == ("1.4.0", None, 0)
+    assert office.world.marks == {}  # it learned from nobody's samples: they go on waiting
+    assert "trained on" not in office.world.messages[f"{office.run_id}-deployed"].body
+
+
+def test_a_proposed_model_that_is_vetoed_is_set_aside_and_nobodys_samples_with_it(office: Office) -> None:
+    propose(office, "1.4.0")
+    office.work()
+    office.answer("vetoed", note="it misses the worst")
+    assert office.work().state == "quarantined"
+    assert (office.world.released, office.world.marks) == ([], {})
+
+
+def test_a_proposed_model_takes_no_step_back_behind_what_was_released_while_it_waited(office: Office) -> None:
+    propose(office, "1.4.0")
+    office.work()
+    office.release_another()
+    office.answer("judge-again")
+    assert office.work().state == "waiting"
+    office.answer("approved")
+    row = office.work()
+    assert (row.state, office.world.released) == ("quarantined", [])
+    assert "proposed as version 1.4.0, and 3.0.0 is released by now" in str(office.world.row["reason"])
+
+
+def test_the_same_proposal_is_one_run_until_it_is_decided(office: Office) -> None:
+    first = office.runs.propose("a" * 64, "1.4.0", "safety")
+    assert office.runs.propose("a" * 64, "1.4.0", "safety").run_id == first.run_id
+    assert office.runs.propose("a" * 64, "1.5.0", "safety").run_id != first.run_id
+    assert office.runs.request("on-demand", "safety").trigger == "on-demand"  # asks for another run, not for this one

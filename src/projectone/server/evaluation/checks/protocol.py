@@ -61,12 +61,14 @@ class Wording:
         items: What it is counted on.
         people: Who is behind these; empty where that is not known.
         promoted: What a candidate that meets no objection is.
+        outside: What a classifier does rightly with a text that has none of its labels.
     """
 
     rate: str = "word error rate"
     items: str = "clips"
     people: str = "speakers"
     promoted: str = "better overall, beyond chance"
+    outside: str = "none of these, called so"
 
 
 SPEECH_WORDS = Wording()
@@ -76,6 +78,7 @@ SAFETY_WORDS = Wording(
     items="texts",
     people="",
     promoted="it warns of enough, of little else, and of both no worse than production",
+    outside="others, not warned of",
 )
 
 
