@@ -24,7 +24,7 @@ CANARY_LIMIT = 0.02
 Samples = npt.NDArray[np.float32]
 Pcm16 = npt.NDArray[np.int16]
 
-_KEY_STEP = 16
+_KEY_STEP = 64
 
 
 class GoldenRow(Protocol):
@@ -114,7 +114,7 @@ def to_pcm16(samples: Samples) -> Pcm16:
 
 
 def sound_key(pcm: Pcm16) -> str:
-    """SHA-256 of the length and every 16th sample: the same sound has the same key, at a tenth of a digest's cost.
+    """SHA-256 of the length and every 64th sample: the same sound has the same key, at a thirtieth of a digest's cost.
 
     A clip of the same length that differs only between those samples has it, too, so a key finds copies and proves
     nothing: what is kept or signed goes by `pcm_digest`.
