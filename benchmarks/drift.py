@@ -8,7 +8,10 @@ say every week what a device would say of them, drawn by its own code; the serve
     python benchmarks/drift.py --attack          only what a report gives away, beside clipped counts
     python benchmarks/drift.py --family intents --classifier out/intents     sentences of CLINC150 under a classifier
 
-Devices of the family intents have a model of speech, too, so that half of their weeks are about that.
+    python benchmarks/drift.py --family safety --classifier out/safety       comments and sentences under its alarm
+
+Devices of the family intents have a model of speech, too, so that half of their weeks are about that; those of the
+family safety have both others, so that a third of their weeks are about it.
 """
 
 from __future__ import annotations
@@ -28,24 +31,27 @@ from unittest.mock import patch
 
 import numpy as np
 from drift_intents import measure_intents
+from drift_safety import measure_safety
 from drift_signals import Measured, measure_signals, read_signals
 
 from projectone.contracts import quality
 from projectone.contracts.quality import draw_answer, weeks_before
 from projectone.contracts.questions import ASKED_FAMILIES, HISTOGRAMS_OF, N_BINS, OUTCOMES, Histogram, family_asked
 from projectone.contracts.versions import DEFAULT_FAMILY, Family
-from projectone.device.quality.measures import measure_week
+from projectone.device.quality.measures import measure_warnings, measure_week
 from projectone.server.monitoring import two_samples
 from projectone.server.monitoring.drift import DriftLimits, Watched, watch
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-_FILES = {"speech": "drift-signals.jsonl", "intents": "drift-intents.jsonl"}
+_FILES = {"speech": "drift-signals.jsonl", "intents": "drift-intents.jsonl", "safety": "drift-safety.jsonl"}
+_MODELS_THERE: Mapping[Family, int] = {"speech": 1, "intents": 2, "safety": 3}
 FIRST_WEEK = "2026-W02"
 STABLE_WEEKS = 200
 PLANTED_AT = 12
 FOLLOWED_WEEKS = 26
 RECORDINGS_A_WEEK = 10
 _CAP = 20
+_OF_A_WEEK: tuple[Histogram, ...] = ("corrected", "warned")
 CORRECTIONS = ("another", "should-be-none", "should-be-one")
 
 Answers = dict[Histogram, tuple[int, ...]]
@@ -83,9 +89,18 @@ class Fleet:
                 continue
             pools = harmed if harmed is not None and device < share * len(self.speakers) else people
             histogram, pool = self.source.choice(questions), pools[speaker % len(pools)]
-            counts = self._corrected(pool) if histogram == "corrected" else pool[histogram]
+            counts = self._whole_week(histogram, pool) if histogram in _OF_A_WEEK else pool[histogram]
             found[histogram][draw_answer(counts, self.source)] += 1
         return {histogram: tuple(counts) for histogram, counts in found.items()}
+
+    def _whole_week(self, histogram: Histogram, pool: Pool) -> tuple[int, ...]:
+        return self._corrected(pool) if histogram == "corrected" else self._warned(pool)
+
+    def _warned(self, pool: Pool) -> tuple[int, ...]:
+        """What a week says of its warnings: of one to nineteen texts, as often warned of as this person's."""
+        n_texts, share = self.source.randint(1, 2 * RECORDINGS_A_WEEK - 1), pool["alarm"][1] / sum(pool["alarm"])
+        n_warned = sum(self.source.random() < share for _ in range(n_texts))
+        return measure_warnings((n_texts - n_warned, n_warned))["warned"]
 
     def _corrected(self, pool: Pool) -> tuple[int, ...]:
         """What a week says of its corrections: of one to nineteen sentences, as often corrected as this person's."""
@@ -105,7 +120,7 @@ def main() -> None:
     parser.add_argument("--devices", type=int, action="append", help="reporting devices (default: 300, 700 and 2000)")
     parser.add_argument("--runs", type=int, default=10, help="of each kind (default: %(default)s)")
     parser.add_argument("--family", choices=ASKED_FAMILIES, default=DEFAULT_FAMILY, help="of the models (%(default)s)")
-    parser.add_argument("--classifier", type=Path, help="what `projectone-server assist train` wrote of CLINC150")
+    parser.add_argument("--classifier", type=Path, help="what `assist train` wrote of CLINC150 or of comments")
     parser.add_argument("--signals", type=Path, help="kept there (default: in out/, by family)")
     parser.add_argument("--attack", action="store_true", help="only what a report gives away")
     arguments = parser.parse_args()
@@ -118,9 +133,10 @@ def main() -> None:
         if arguments.family == "speech":
             measure_signals(REPOSITORY / "models" / "starter", data, file, n_speakers=few, say=say)
         elif arguments.classifier is None:
-            parser.error("--family intents needs --classifier, or --signals of an earlier run")
+            parser.error(f"--family {arguments.family} needs --classifier, or --signals of an earlier run")
         else:
-            measure_intents(arguments.classifier, data, file, n_people=few, say=say)
+            measure_by = {"intents": measure_intents, "safety": measure_safety}[arguments.family]
+            measure_by(arguments.classifier, data, file, n_people=few, say=say)
     signals = read_signals(file)
     n_runs = 2 if arguments.quick else arguments.runs
     sizes = arguments.devices or ([700] if arguments.quick else [300, 700, 2000])
@@ -163,8 +179,8 @@ def populations(signals: Sequence[Measured]) -> dict[str, Population]:
 
 def a_fleet(n_devices: int, n_speakers: int, seed: int, *, family: Family = DEFAULT_FAMILY) -> Fleet:
     source = random.Random(seed)
-    asked = 1.0 if family == DEFAULT_FAMILY else 1 / len(ASKED_FAMILIES)
-    return Fleet([source.randrange(n_speakers) for _ in range(n_devices)], source, asked)
+    devices = [source.randrange(n_speakers) for _ in range(n_devices)]
+    return Fleet(devices, source, 1 / _MODELS_THERE[family])
 
 
 def fleet_figures(
@@ -279,6 +295,8 @@ def _counts(pool: Pool, chance: np.random.Generator) -> dict[Histogram, list[int
         found[histogram] = [min(_CAP, int(count)) for count in np.bincount(drawn, minlength=N_BINS)]
     if "corrected" in pool:
         found["corrected"] = list(measure_week(found["outcome"])["corrected"])
+    if "warned" in pool:
+        found["warned"] = list(measure_warnings(found["alarm"])["warned"])
     return found
 
 

@@ -16,6 +16,7 @@ from projectone.server.monitoring.quality import QUALITY_CELLS
 Shares = Mapping[Histogram, Sequence[float]]
 USUAL: Shares = {name: (0.05, 0.1, 0.3, 0.3, 0.15, 0.05, 0.03, 0.02) for name in HISTOGRAMS_OF["speech"]}
 USUAL_INTENTS: Shares = {name: USUAL["duration"] for name in HISTOGRAMS_OF["intents"]}
+USUAL_SAFETY: Shares = {name: USUAL["duration"] for name in HISTOGRAMS_OF["safety"]}
 
 
 def moved(*names: Histogram, usual: Shares = USUAL) -> Shares:

@@ -181,6 +181,28 @@ CONSENT_WORDS: tuple[ConsentText, ...] = (
         ),
     ),
     ConsentText(
+        scope="quality",
+        version=4,
+        since=date(2026, 11, 22),
+        text=(
+            "Once a week, let this device answer one question about how well its models do here. The question is "
+            "drawn. Of what was heard: how sure the model was, how much its text repeated itself, whether it found "
+            "speech, how long a recording was, how far speech stood out from noise, how many words I corrected, or how "
+            "long it took. Of what was understood, where a small model for that is installed: how well a sentence "
+            "fitted, how sure the model was, in which of eight parts of all sentences it lay, whether I corrected what "
+            "was understood, how many of the week's sentences I corrected, why a first reply was chosen, who "
+            "answered, or how long it took. Of what was read for safety, where a small model for that is installed: "
+            "whether it warned of a text, of how many of the week's texts it warned, how likely a text was harmful to "
+            "it, or how long it took. The answer is one of eight classes, for one recording, sentence or text of that "
+            "week, which is drawn too, or for all of them together. A coin decides whether the true class is sent or "
+            "any of the eight, so nobody can know which it was. The week, the model's version and size and "
+            "this app's version go with it; no sound, no text, no name and no device. While I allow this, recordings, "
+            "sentences and texts are counted in these classes on this device, for eight weeks. You can withdraw at any "
+            "time: what was counted is then deleted here. What was sent bears nothing by which it could be found "
+            "again, so it stays in the sums."
+        ),
+    ),
+    ConsentText(
         scope="intents",
         version=1,
         since=date(2026, 11, 22),

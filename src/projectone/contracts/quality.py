@@ -64,7 +64,7 @@ class QualityReport(Contract):
     model_version: Name
     tier: Name
     app_version: str = Field(pattern=r"^\d{1,4}\.\d{1,4}\.\d{1,4}$")
-    edges_version: Literal[1, 2, 3] = 1
+    edges_version: Literal[1, 2, 3, 4] = 1
     histogram: Histogram
     answer: int = Field(ge=0, lt=N_BINS)
     nonce: Sha256

@@ -18,13 +18,14 @@ SpeechHistogram = Literal[
 IntentHistogram = Literal[
     "fit", "probability", "sketch", "outcome", "corrected", "first_reply", "answered", "judging_time"
 ]
-Histogram = Literal[SpeechHistogram, IntentHistogram]
+SafetyHistogram = Literal["alarm", "warned", "alarm_probability", "reading_time"]
+Histogram = Literal[SpeechHistogram, IntentHistogram, SafetyHistogram]
 """What is counted."""
 
 HISTOGRAMS_OF: Final[Mapping[Family, tuple[Histogram, ...]]] = {
     "speech": get_args(SpeechHistogram),
     "intents": get_args(IntentHistogram),
-    "safety": (),
+    "safety": get_args(SafetyHistogram),
 }
 """The questions about each family's models. A family's rate of false alarms is shared out over its own."""
 
@@ -46,6 +47,9 @@ EDGES: Final[Mapping[Histogram, tuple[float, ...]]] = {
     "probability": (0.2, 0.4, 0.6, 0.8, 0.9, 0.97, 0.995),
     "judging_time": (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.1),
     "corrected": (0.01, 0.04, 0.08, 0.12, 0.2, 0.35, 0.6),
+    "alarm_probability": (0.02, 0.05, 0.1, 0.2, 0.4, 0.7, 0.9),
+    "reading_time": (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.1),
+    "warned": (0.01, 0.04, 0.08, 0.12, 0.2, 0.35, 0.6),
 }
 """Where one class ends and the next begins (it holds its lower edge); of questions whose classes are not named.
 
@@ -54,7 +58,9 @@ so that ordinary speech falls into several classes and the ends are left for wha
 Whisper's own limits. Nats per token; characters per compressed byte; a probability; seconds; decibels between loud and
 quiet frames; changed words per word; seconds of computing per second of sound. Those about classifiers were chosen in
 the same way, from 2,400 sentences of CLINC150 under a classifier of its intents. A cosine; a probability; seconds. A
-week in which ten sentences were understood and one was corrected lies in the fourth class of `corrected`.
+week in which ten sentences were understood and one was corrected lies in the fourth class of `corrected`. Those about
+safety classifiers: from 400 comments of a toxicity set and 400 sentences of CLINC150 under a classifier of toxicity; a
+week in which one of ten texts raised the alarm lies in the fourth class of `warned`.
 """
 
 _DRAWN: Final = "only by the coin"
@@ -91,6 +97,7 @@ CLASS_NAMES: Final[Mapping[Histogram, tuple[str, ...]]] = {
         "template, unfit answer",
         "template, not allowed",
     ),
+    "alarm": ("not warned of", "warned of", _DRAWN, _DRAWN, _DRAWN, _DRAWN, _DRAWN, _DRAWN),
 }
 """The classes of questions that have no numbers, where there is an order the better first."""
 
@@ -119,6 +126,10 @@ TITLES: Final[Mapping[Histogram, str]] = {
     "first_reply": "why a first reply was chosen",
     "answered": "who answered, and why not others",
     "judging_time": "how long understanding took",
+    "alarm": "whether a text was warned of",
+    "warned": "how much of a week was warned of",
+    "alarm_probability": "how likely a text was harmful to the classifier",
+    "reading_time": "how long reading for safety took",
 }
 UNITS: Final[Mapping[Histogram, str]] = {
     "log_probability": "nats per token",
@@ -136,6 +147,10 @@ UNITS: Final[Mapping[Histogram, str]] = {
     "first_reply": "",
     "answered": "",
     "judging_time": "s",
+    "alarm": "",
+    "warned": "warnings per text",
+    "alarm_probability": "probability",
+    "reading_time": "s",
 }
 """Empty where classes have names."""
 
@@ -155,6 +170,10 @@ WORSE: Final[Mapping[Histogram, int]] = {
     "first_reply": 1,
     "answered": 0,
     "judging_time": 1,
+    "alarm": 1,
+    "warned": 1,
+    "alarm_probability": 1,
+    "reading_time": 1,
 }
 """On which side a model is worse: lower (-1) or higher (1) classes; 0 where what comes decides, and no model."""
 
@@ -167,10 +186,15 @@ def family_asked(histogram: Histogram) -> Family:
     return next(family for family in FAMILIES if histogram in HISTOGRAMS_OF[family])
 
 
-def edges_version(histogram: Histogram) -> Literal[1, 2, 3]:
-    """The version with which a question came: 2 added those about classifiers, 3 `corrected`; none changed another."""
+def edges_version(histogram: Histogram) -> Literal[1, 2, 3, 4]:
+    """The version with which a question came; none changed another.
+
+    2 added those about classifiers, 3 `corrected`, 4 those about safety classifiers.
+    """
     if histogram in HISTOGRAMS_OF["speech"]:
         return 1
+    if histogram in HISTOGRAMS_OF["safety"]:
+        return 4
     return 3 if histogram == "corrected" else 2
 
 

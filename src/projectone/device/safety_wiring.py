@@ -13,12 +13,13 @@ from projectone.device.assistant import AskedRows, Guard, load_guard
 from projectone.device.in_use import MayGoOn
 from projectone.device.installed import Installed, Slot
 from projectone.device.memory import has_room_for
+from projectone.device.quality import Quality
 from projectone.device.settings import DeviceSettings
 from projectone.errors import ArtifactError, GuardError, SettingsError
 from projectone.storage.database import Database
 
 if TYPE_CHECKING:
-    from projectone.assist.safety import SafetyGuard
+    from projectone.assist.safety import SafetyGuard, SafetyJudgement
 
 NOUN = "safety classifier"
 # What a second is to a recording, this is to a text that is read: as for intents.
@@ -51,27 +52,30 @@ class Safety(NamedTuple):
     is_guarded: Callable[[], bool]
 
 
-def safety(settings: DeviceSettings, database: Database, line: ModelLine) -> Safety:
+def safety(settings: DeviceSettings, database: Database, line: ModelLine, quality: Quality) -> Safety:
     """Everything that reads texts here.
+
+    One that a setting names is counted nowhere: no release is behind it.
 
     Raises:
         SettingsError: if a setting names a folder without a classifier.
     """
-    installed, named = guard(database, line), flags(settings)
+    installed, named = guard(database, line, quality), flags(settings)
     if named is not None:
         return Safety(installed, named, lambda: True)
     return Safety(installed, installed.flags, installed.is_here)
 
 
-def guard(database: Database, line: ModelLine) -> Guard:
+def guard(database: Database, line: ModelLine, quality: Quality) -> Guard:
     """What reads texts with the safety classifier that is installed."""
     asked = AskedRows(database)
 
-    def on_read(version: str, took_s: float, is_flagged: bool) -> None:
+    def on_read(version: str, took_s: float, judgement: SafetyJudgement) -> None:
         # What is counted of speech as a transcript without words is a warning here: one that warns far more often than
         # the one before is gone back from, and a release of which many devices say so is stopped.
-        line.windows.count_heard(_TEXT_S, took_s, is_flagged)
-        line.uses.count_heard(version, is_empty=is_flagged)
+        line.windows.count_heard(_TEXT_S, took_s, judgement.is_flagged)
+        line.uses.count_heard(version, is_empty=judgement.is_flagged)
+        quality.count_read(version, took_s, judgement)
 
     def begin(slot: Slot, may_go_on: MayGoOn) -> HarmlessTrial:
         own = [item.text for item in asked.newest(_NEWEST)]

@@ -84,7 +84,7 @@ def open_client(settings: DeviceSettings) -> DeviceClient:
     quality = _quality(database, consent, transport, keys, lines, settings)
     understanding = Understanding(quality, lambda: _version_of(lines["intents"].installed))
     memory = memory_wiring.remembering(database, settings.memory_keep, vocabulary.active, _now)
-    guard, flags, is_guarded = safety_wiring.safety(settings, database, lines["safety"])
+    guard, flags, is_guarded = safety_wiring.safety(settings, database, lines["safety"], quality)
     keep = partial(_keep, transcriber, recordings, quality, vocabulary, memory)
     offers = Offers(recordings, outbox, consent, contributor_id=keys.contributor_id, language=settings.language)
     corrections = _corrections(database, recordings, outbox, consent, offers, vocabulary, keys)

@@ -153,6 +153,7 @@ WEEKLY = Topic(
         _report("another question", histogram="real_time"),
         _report("about a classifier", channel="stable.intents", edges_version=2, histogram="sketch", answer=6),
         _report("a week's corrections", channel="stable.intents", edges_version=3, histogram="corrected", answer=3),
+        _report("a week's warnings", channel="stable.safety", edges_version=4, histogram="warned", answer=1),
         _report("another nonce", nonce="0e" * 32),
     ),
     mistakes=(

@@ -12,14 +12,16 @@ from tests.conftest import REPOSITORY
 
 from projectone.contracts.questions import HISTOGRAMS_OF
 
+SCRIPTS = ("drift", "drift_signals", "drift_intents", "drift_safety")
+
 
 @pytest.fixture
 def script(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     monkeypatch.syspath_prepend(str(REPOSITORY / "benchmarks"))
-    for name in ("drift", "drift_signals", "drift_intents"):
+    for name in SCRIPTS:
         monkeypatch.delitem(sys.modules, name, raising=False)
     yield importlib.import_module("drift")
-    for name in ("drift", "drift_signals", "drift_intents"):
+    for name in SCRIPTS:
         sys.modules.pop(name, None)
 
 
@@ -59,6 +61,21 @@ def test_people_who_ask_a_classifier_are_asked_about_it_in_half_of_their_weeks(s
     assert 380 <= sum(map(sum, week.values())) <= 520
     harmed = people["the hosted server is down"]
     assert script.planted(fleet, people["none"], harmed, 1.0) == (1, "answered")
+
+
+def test_people_whose_texts_are_read_are_asked_about_it_in_a_third_of_their_weeks(script: Any) -> None:
+    rows = [
+        script.Measured(harm, "ada", {"alarm": alarm, "alarm_probability": 3, "reading_time": 3})
+        for harm, alarms in (("none", (0, 0, 0, 0, 0, 0, 0, 0, 0, 1)), ("it warns of most", (0, 1, 1, 1)))
+        for alarm in alarms
+    ]
+    people = script.populations(rows)
+    fleet = script.a_fleet(1200, 1, 1, family="safety")
+    week = fleet.week(people["none"])
+    assert set(week) == set(HISTOGRAMS_OF["safety"])
+    assert 320 <= sum(map(sum, week.values())) <= 480
+    assert script.planted(fleet, people["none"], people["it warns of most"], 1.0) == (1, "warned")
+    assert script.planted(script.a_fleet(300, 1, 1, family="safety"), people["none"], people["none"], 1.0) is None
 
 
 def test_harms_leave_the_time_of_a_sentence_alone_and_the_server_down_shows_in_who_answered(script: Any) -> None:

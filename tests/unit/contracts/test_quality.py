@@ -70,8 +70,8 @@ def test_every_histogram_has_eight_classes_in_words(histogram: Histogram) -> Non
 
 
 def test_each_family_has_questions_of_its_own() -> None:
-    assert {family: len(names) for family, names in HISTOGRAMS_OF.items()} == {"speech": 7, "intents": 8, "safety": 0}
-    assert len(set(HISTOGRAMS)) == len(HISTOGRAMS) == 15
+    assert {family: len(names) for family, names in HISTOGRAMS_OF.items()} == {"speech": 7, "intents": 8, "safety": 4}
+    assert len(set(HISTOGRAMS)) == len(HISTOGRAMS) == 19
     assert {family_asked(name) for name in HISTOGRAMS_OF["intents"]} == {"intents"}
     assert max(map(len, (OUTCOMES, REPLIES, ANSWERERS))) <= N_BINS
 
@@ -102,8 +102,11 @@ def test_a_question_keeps_the_version_it_came_with() -> None:
     assert {name: edges_version(name) for name in HISTOGRAMS_OF["intents"] if edges_version(name) != 2} == {
         "corrected": 3
     }
+    assert {edges_version(name) for name in HISTOGRAMS_OF["safety"]} == {4}
     asked = INTENTS.model_copy(update={"edges_version": 3, "histogram": "corrected"})
     assert QualityReport.from_bytes(asked.to_bytes()) == asked
+    read = INTENTS.model_copy(update={"channel": "stable.safety", "edges_version": 4, "histogram": "warned"})
+    assert QualityReport.from_bytes(read.to_bytes()) == read
 
 
 def test_no_week_makes_an_answer_more_than_nine_times_likelier_than_another_week_does() -> None:

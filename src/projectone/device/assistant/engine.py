@@ -11,7 +11,7 @@ from projectone.errors import SettingsError
 if TYPE_CHECKING:
     from projectone.assist.classifiers import EncoderClassifier
     from projectone.assist.protocols import Judgement
-    from projectone.assist.safety import SafetyGuard
+    from projectone.assist.safety import SafetyGuard, SafetyJudgement
 
 
 class IntentEngine:
@@ -46,8 +46,12 @@ class GuardEngine:
 
     def flags(self, text: str) -> bool:
         """Whether a text raises the alarm."""
+        return self.judge(text).is_flagged
+
+    def judge(self, text: str) -> SafetyJudgement:
+        """The same, with the probability that it is what is warned of."""
         assert self._guard is not None, "a closed engine is never used"
-        return self._guard.flags(text)
+        return self._guard.judge([text])[0]
 
     def close(self) -> None:
         """Let go of the memory."""

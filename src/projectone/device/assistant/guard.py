@@ -6,11 +6,15 @@ import contextlib
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from projectone.device.assistant.engine import GuardEngine
 from projectone.device.in_use import InUse, MayGoOn, ModelTrial, Watch
 from projectone.device.installed import Installed, Outcome, Slot
 from projectone.errors import ArtifactError, GuardError, LeaseError, StorageError
+
+if TYPE_CHECKING:
+    from projectone.assist.safety import SafetyJudgement
 
 GuardTrial = ModelTrial[str, bool]
 """What a new safety classifier must get through: texts, and whether each raises its alarm."""
@@ -30,7 +34,7 @@ class Guard:
         was_any: Callable[[], bool] = lambda: False,
         has_room: Callable[[Path], bool] = lambda folder: True,
         watch: Watch | None = None,
-        on_read: Callable[[str, float, bool], object] = lambda version, took_s, is_flagged: None,
+        on_read: Callable[[str, float, SafetyJudgement], object] = lambda version, took_s, judgement: None,
         timer: Callable[[], float] = time.perf_counter,
     ) -> None:
         """Join what is needed.
@@ -42,7 +46,7 @@ class Guard:
             was_any: Whether one was ever in use here, also where nothing of it is left in `installed`.
             has_room: Whether there is memory for the one in a folder beside the one that is loaded.
             watch: Told of what happens to the one in use.
-            on_read: Told of each text that was read: by which version, in how many seconds, and whether it warned.
+            on_read: Told of each text that was read: by which version, in how many seconds, and what it thought.
                 Nothing of the text.
             timer: Seconds, from anywhere.
         """
@@ -92,12 +96,12 @@ class Guard:
         try:
             with self._in_use.engine() as held, held.turn:
                 began = self._timer()
-                is_flagged = held.engine.flags(text)
+                judgement = held.engine.judge(text)
                 took_s, version = self._timer() - began, held.version
         except (ArtifactError, StorageError) as error:
             raise GuardError(str(error)) from error
-        self._on_read(version, took_s, is_flagged)
-        return is_flagged
+        self._on_read(version, took_s, judgement)
+        return judgement.is_flagged
 
     def try_new_model(self, may_go_on: MayGoOn = lambda: True) -> Outcome[object] | None:
         """Load the one on trial, exercise it, and use it from now on; see `InUse.try_new_model`."""

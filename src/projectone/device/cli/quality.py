@@ -5,14 +5,18 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Mapping
+from typing import Final
 
 from projectone.contracts.consent import CONSENT_TEXTS
 from projectone.contracts.questions import CLASS_NAMES, EDGES, TITLES, UNITS, class_names
+from projectone.contracts.versions import Family
 from projectone.device.cli.results import Command, Result
 from projectone.device.client import DeviceClient
 from projectone.device.quality import Payload, WeekCounts
 from projectone.errors import ConsentError
 
+_NAMED: Final[Mapping[Family, str]] = {"speech": "model", "intents": "classifier", "safety": "safety classifier"}
 _BAR = 24
 _SHOWN_WEEKS = 2
 
@@ -76,7 +80,7 @@ def _words() -> str:
 
 
 def _week_lines(counted: WeekCounts) -> list[str]:
-    named = "classifier" if counted.family == "intents" else "model"
+    named = _NAMED[counted.family]
     lines = [f"week {counted.week}, {named} {counted.model_version}: counted here, and never sent as it is"]
     for histogram, counts in counted.counts.items():
         if not any(counts):

@@ -14,7 +14,7 @@ from typing import Final, cast
 from projectone.contracts.quality import week_of, weeks_before
 from projectone.contracts.questions import HISTOGRAMS_OF, N_BINS, Histogram, family_asked
 from projectone.contracts.versions import Family
-from projectone.device.quality.measures import Bins, measure_week
+from projectone.device.quality.measures import Bins, measure_warnings, measure_week
 from projectone.storage.database import Database
 from projectone.storage.sqlite import Row
 
@@ -159,6 +159,8 @@ class Counts:
 def _all_counts(family: Family, counts: Mapping[Histogram, Sequence[int]]) -> dict[Histogram, tuple[int, ...]]:
     """What was counted, and what a week says as a whole, which no row holds."""
     found = {name: tuple(counts[name]) for name in HISTOGRAMS_OF[family]}
+    if family == "safety":
+        return found | measure_warnings(found["alarm"])
     return found | measure_week(found["outcome"]) if family == "intents" else found
 
 

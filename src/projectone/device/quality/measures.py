@@ -46,6 +46,32 @@ def measure_correction(heard: str, corrected: str, distance: Callable[[str, str]
     return {"edit_rate": bin_of("edit_rate", min(1.0, distance(corrected, heard)))}
 
 
+def measure_reading(is_flagged: bool, probability: float, took_s: float) -> Bins:
+    """The classes of one text that a safety classifier read.
+
+    Args:
+        is_flagged: Whether it raised the alarm.
+        probability: That it is harmful, as the classifier sees it.
+        took_s: How long that took.
+    """
+    return {
+        "alarm": int(is_flagged),
+        "alarm_probability": bin_of("alarm_probability", probability),
+        "reading_time": bin_of("reading_time", took_s),
+    }
+
+
+def measure_warnings(alarms: Sequence[int]) -> dict[Histogram, tuple[int, ...]]:
+    """What a whole week says at once: how many of its texts were warned of, as a count of one in one class.
+
+    Args:
+        alarms: Texts that were not warned of, and those that were. A week in which nothing was read says nothing.
+    """
+    n_read, n_warned = sum(alarms), alarms[1]
+    class_ = None if not n_read else bin_of("warned", n_warned / n_read)
+    return {"warned": tuple(int(place == class_) for place in range(N_BINS))}
+
+
 def measure_week(outcomes: Sequence[int]) -> dict[Histogram, tuple[int, ...]]:
     """What a whole week says at once: how many of its sentences were corrected, as a count of one in one class.
 

@@ -12,7 +12,7 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -35,16 +35,19 @@ from projectone.contracts.versions import DEFAULT_FAMILY, Family
 from projectone.device.consent import ConsentLedger, ConsentMethod
 from projectone.device.heard import Heard
 from projectone.device.quality.counts import Counts, Draft, WeekCounts
-from projectone.device.quality.measures import Bins, measure, measure_correction
+from projectone.device.quality.measures import Bins, measure, measure_correction, measure_reading
 from projectone.device.transport import Transport
 from projectone.errors import ArtifactError, ConsentError, ContractError, RefusedError, SettingsError, TransportError
+
+if TYPE_CHECKING:
+    from projectone.assist.safety import SafetyJudgement
 
 _JSON: Final = "application/json"
 SOONEST: Final = timedelta(hours=1)
 LATEST: Final = timedelta(hours=36)
 """A report waits this long at least, and at most, for its moment: the request for its ticket bears our name."""
 
-_EACH: Final[Mapping[Family, Histogram]] = {"speech": "duration", "intents": "outcome"}
+_EACH: Final[Mapping[Family, Histogram]] = {"speech": "duration", "intents": "outcome", "safety": "alarm"}
 """In which histogram everything is counted: which of two models was used more."""
 
 WordDistance = Callable[[str, str], float]
@@ -136,6 +139,10 @@ class Quality:
     def count_correction(self, heard: str, corrected: str, *, model_version: str) -> None:
         """Count how much of what a model heard was corrected."""
         self.count(lambda: measure_correction(heard, corrected, self._word_distance()), lambda: model_version)
+
+    def count_read(self, version: str, took_s: float, judgement: SafetyJudgement) -> None:
+        """Count a text that a safety classifier of this version read in so many seconds."""
+        self.count(lambda: measure_reading(judgement.is_flagged, judgement.probability, took_s), lambda: version)
 
     def count(self, measured: Callable[[], Bins], version: Callable[[], str | None]) -> None:
         """Count what is measured under a model's version; without consent it is not even measured.

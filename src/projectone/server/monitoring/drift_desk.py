@@ -14,7 +14,7 @@ from projectone.server.database import Engine
 from projectone.server.monitoring.drift import Drift, DriftLimits, Watched, watch
 from projectone.server.monitoring.quality import Answers, Group, QualityCells
 
-NAMED: Final[Mapping[Family, str]] = {"speech": "model", "intents": "classifier"}
+NAMED: Final[Mapping[Family, str]] = {"speech": "model", "intents": "classifier", "safety": "safety classifier"}
 """What people call a model of each family."""
 
 

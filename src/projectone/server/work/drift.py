@@ -28,7 +28,7 @@ SUMMARY = (
 )
 EXAMPLES = """\
   projectone-server drift                          every model: what moved, since when, and how sure that is
-  projectone-server drift --family intents         classifiers alone
+  projectone-server drift --family intents         classifiers alone; --family safety: safety classifiers
   projectone-server drift --model 1.4.0 --groups   by size and app version, none smaller than twenty devices
   projectone-server drift --pictures out           a picture (SVG) of every histogram, before and now
   projectone-server drift --json"""
@@ -40,7 +40,7 @@ _FamilyGroup = tuple[Family, Group]
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("--family", choices=ASKED_FAMILIES, help="only models of speech, or classifiers of intents")
+    parser.add_argument("--family", choices=ASKED_FAMILIES, help="of speech, of intents, or of safety alone")
     parser.add_argument("--model", metavar="VERSION", help="only this one")
     parser.add_argument("--groups", action="store_true", help="also what is behind it, by size and app version")
     parser.add_argument("--pictures", type=Path, metavar="FOLDER", help="write a picture of every histogram there")

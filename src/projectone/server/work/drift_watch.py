@@ -31,8 +31,9 @@ PICTURES: Final = "drift"
 _SUBJECT: Final[Mapping[Family, str]] = {
     "speech": "Model {} hears differently",
     "intents": "Classifier {} understands differently",
+    "safety": "Safety classifier {} warns differently",
 }
-_OPTION: Final[Mapping[Family, str]] = {"speech": "", "intents": " --family intents"}
+_OPTION: Final[Mapping[Family, str]] = {"speech": "", "intents": " --family intents", "safety": " --family safety"}
 
 
 class DriftWatch:

@@ -148,6 +148,25 @@ def test_the_one_that_a_setting_names_goes_before_the_one_that_was_released(
         assert not flags(client, FINE)
 
 
+def test_what_it_warns_of_is_counted_in_classes_where_that_is_allowed_and_nowhere_else(
+    client: DeviceClient, server: FakeServer, good: dict[str, bytes]
+) -> None:
+    server.release(good, channel=LINE)
+    client.update(family="safety")
+    flags(client, RUDE)
+    assert client.quality.histograms() == []  # the control: nobody agreed
+    client.quality.switch(is_on=True, method="cli")
+    for text in (RUDE, FINE, FINE):
+        flags(client, text)
+    (counted,) = client.quality.histograms()
+    assert (counted.family, counted.model_version) == ("safety", "1.0.0")
+    assert counted.counts["alarm"][:2] == (2, 1)
+    assert sum(counted.counts["alarm_probability"]) == sum(counted.counts["reading_time"]) == 3
+    assert counted.counts["warned"] == (0, 0, 0, 0, 0, 1, 0, 0)  # one of three
+    kept = b"".join(path.read_bytes() for path in client._rooms.home.glob("device.sqlite*"))
+    assert b"quality_counts" in kept and RUDE.encode() not in kept
+
+
 def test_what_was_warned_of_before_speaks_against_no_other_one() -> None:
     release = OnTrial(2, "1.1.0", "safety classifier", lambda: True)
     own = ["you fool"] * 3

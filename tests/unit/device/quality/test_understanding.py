@@ -13,6 +13,7 @@ from tests.unit.device.quality.test_quality import SOUND, SPOKEN, Site, key, sit
 from projectone.assist.first_turn import Choice, Kind
 from projectone.assist.generation.protocol import REASONS, Answer, Attempt
 from projectone.assist.protocols import Judgement
+from projectone.assist.safety import SafetyJudgement
 from projectone.contracts.questions import ANSWERERS, HISTOGRAMS_OF, N_BINS, OUTCOMES, REPLIES
 from projectone.device.quality import Understanding
 from projectone.device.quality.measures import measure_week
@@ -174,3 +175,40 @@ def test_whether_a_classifier_was_asked_does_not_decide_whether_its_questions_ar
     assert len({item.answer for item in silent}) == N_BINS  # any class: silence tells nothing
     # Without a classifier nobody is asked about one.
     assert {item.channel for item in drawn(site, 10, [("speech", "1.2.0")], is_asked=False)} == {"stable"}
+
+
+def read(is_flagged: bool, probability: float) -> SafetyJudgement:
+    return SafetyJudgement(is_flagged, probability)
+
+
+def test_a_text_that_was_read_for_safety_is_counted_and_a_week_says_how_many_were_warned_of(site: Site) -> None:  # noqa: F811
+    for is_flagged, probability in ((True, 0.95), (False, 0.03), *[(False, 0.3)] * 8):
+        site.quality.count_read("3.0.0", 0.005, read(is_flagged, probability))
+    (safety,) = site.quality.histograms()
+    assert (safety.family, safety.model_version) == ("safety", "3.0.0")
+    assert safety.counts["alarm"] == (9, 1, 0, 0, 0, 0, 0, 0)
+    assert safety.counts["alarm_probability"] == (0, 1, 0, 0, 8, 0, 0, 1)
+    assert safety.counts["reading_time"] == (0, 0, 0, 10, 0, 0, 0, 0)
+    assert safety.counts["warned"] == (0, 0, 0, 1, 0, 0, 0, 0)  # one of ten
+    site.quality.switch(is_on=False, method="cli")
+    assert site.rows == 0
+    site.quality.count_read("3.0.0", 0.005, cast(SafetyJudgement, None))  # without consent it is not even looked at
+    assert site.rows == 0
+
+
+def test_a_week_of_three_kinds_of_models_still_says_one_thing(site: Site) -> None:  # noqa: F811
+    installed = {"speech": "1.2.0", "intents": "2.0.0", "safety": "3.0.0"}
+    object.__setattr__(site.quality._sender, "installed", lambda: installed)
+    reports = []
+    for _ in range(90):
+        site.quality.count_read("3.0.0", 0.005, read(is_flagged=True, probability=0.95))
+        site.next_week()
+        payload = site.quality.payload()
+        assert payload is not None
+        reports.append(payload.report)
+    n = Counter(item.channel for item in reports)
+    assert set(n) == {"stable", "stable.intents", "stable.safety"}
+    assert 15 <= n["stable.safety"] <= 45  # 30, and 3.4 standard deviations
+    ours = [item for item in reports if item.channel == "stable.safety"]
+    assert {(item.model_version, item.edges_version, item.tier) for item in ours} == {("3.0.0", 4, "float16")}
+    assert {item.histogram for item in ours} == set(HISTOGRAMS_OF["safety"])

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine
-from tests.fakes.quality_weeks import USUAL, USUAL_INTENTS, fill, moved
+from tests.fakes.quality_weeks import USUAL, USUAL_INTENTS, USUAL_SAFETY, fill, moved
 from tests.unit.server.console.test_console import HOST, Console
 
 from projectone.server.cli import main
@@ -87,6 +87,24 @@ def test_classifiers_are_watched_beside_speech_models_of_the_same_version(tmp_pa
     assert "kept from before: " in message.body and "rollout rollback --family intents" in message.body
     words = "".join(ET.parse(tmp_path / "drift" / "stable.intents-1.2.0-answered.svg").getroot().itertext())
     assert "a model" in words and "elsewhere" in words
+
+
+def test_a_safety_classifier_that_warns_differently_is_told_of_with_its_picture(tmp_path: Path, engine: Engine) -> None:
+    fill(engine, [USUAL_SAFETY] * 6 + [moved("warned", usual=USUAL_SAFETY)] * 2, NOW, line="stable.safety")
+    messages: list[Message] = []
+    desk = DriftDesk(engine, channel="stable", clock=lambda: NOW)
+    DriftWatch(
+        desk,
+        WeeklyTickets(engine, TicketKeys(tmp_path / "tickets")),
+        channel="stable",
+        pictures=tmp_path / "drift",
+        notify=messages.append,
+        clock=lambda: NOW,
+    ).look()
+    (message,) = messages
+    assert message.subject == "Safety classifier 1.2.0 warns differently: how much of a week was warned of"
+    assert "under 0.01 warnings per text" in message.body and "rollout rollback --family safety" in message.body
+    assert (tmp_path / "drift" / "stable.safety-1.2.0-warned.svg").is_file()
 
 
 def test_the_command_says_what_moved_and_ends_with_one(
