@@ -1,4 +1,7 @@
-"""Takes a picture of every page of the app, light and dark, narrow and wide: `python docs/screenshots.py FOLDER`.
+"""Takes pictures of every page of the app, light and dark, narrow and wide: `python docs/screenshots.py FOLDER`.
+
+Of each the first screen, and the whole page where it is longer (`-whole`); dialogs, the classifier on *Ask*, a newer
+model on offer, a long list; and every page of a device on which nothing was done yet (`empty-`).
 
 The device is the real one, in a home that is made for this; its recordings are people from the folder of real speech
 (PROJECTONE_DATA, as in the tests). What was heard in them is written down here, with words that a model could have
@@ -13,6 +16,7 @@ import contextlib
 import json
 import os
 import random
+import socket
 import statistics
 import sys
 import tempfile
@@ -31,9 +35,11 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPOSITORY))
 
+from tests.fakes.device_intents import files_of, tiny_intents  # noqa: E402
 from tests.fakes.device_rooms import TextEngine, text_model  # noqa: E402
 from tests.fakes.release_server import ENROLMENT_CODE, FakeServer, running  # noqa: E402
 
+from projectone.contracts.releases import ReleaseNotes, line_of  # noqa: E402
 from projectone.device import clips, wiring  # noqa: E402
 from projectone.device.client import DeviceClient  # noqa: E402
 from projectone.device.heard import Word  # noqa: E402
@@ -43,6 +49,13 @@ from projectone.device.web.serving import listening  # noqa: E402
 from projectone.waveform.resample import to_16k_mono  # noqa: E402
 from projectone.waveform.wav import encode_wav  # noqa: E402
 
+# A page, and the button that opens a dialog on it.
+DIALOGS = {
+    "recording-delete": ("/recordings/last", "Delete this recording"),
+    "model-back": ("/model", "Go back to 1.0.0"),
+    "ask-forget": ("/ask", "Forget all"),
+    "privacy-erase": ("/privacy", "Delete all I sent"),
+}
 DATA = Path(os.environ.get("PROJECTONE_DATA", REPOSITORY.parent / "shared" / "data"))
 CHROMIUM = "/usr/bin/chromium"
 TOKEN = "pictures"
@@ -60,6 +73,10 @@ HEARD = (
 )  # fmt: skip
 CORRECTED = {2: "Printing, in the only sense with which we are at present concerned, differs from most, if not from "
              "all, the arts and crafts represented in the Exhibition"}  # fmt: skip
+OLDER = ("call me at nine", "the train leaves from the second platform", "no", "water the plants on Sunday")
+N_OLDER = 60
+ASKED = ("play some music", "is it warm outside", "play the song about the warm rain")
+NOTES = ReleaseNotes(after="1.0.0", n_samples=40, n_new_samples=12, n_words=200, n_wrong=10, n_wrong_before=30)
 PLACES = ("/donate", "/privacy", "/ask", "/model", "/vocabulary", "/memory", "/quality")
 _PAINTS = 7
 _WATCH = """window.shift = 0; new PerformanceObserver((list) => {
@@ -70,6 +87,7 @@ FOR_DOCS = {
     "recording-changed-light-wide": "app-correct",
     "recording-changed-dark-narrow": "app-correct-narrow",
     "privacy-light-wide": "app-privacy",
+    "model-light-wide": "app-model",
 }
 
 
@@ -98,6 +116,9 @@ def main() -> None:
                 _measure_paints(browser, origin)
             else:
                 _take_all(browser, origin, client, arguments.folder)
+                _take_allowed(browser, origin, client, arguments.folder)
+                with _empty_app(Path(scratch)) as empty:
+                    _take_empty(browser, empty, arguments.folder)
             browser.close()
     if arguments.docs:
         for name, where in FOR_DOCS.items():
@@ -123,7 +144,7 @@ def _measure_paints(browser: Browser, origin: str) -> None:
 
 
 def _take_all(browser: Browser, origin: str, client: DeviceClient, folder: Path) -> None:
-    first = client.recordings()[-1].recording_id
+    first = client.recordings(len(HEARD))[-1].recording_id
     pages = {
         "record": "/",
         "recordings": "/recordings",
@@ -145,9 +166,43 @@ def _take_all(browser: Browser, origin: str, client: DeviceClient, folder: Path)
                 _take(page, folder / f"{name}-{scheme}-{width}.png")
             _change_words(page, origin + pages["recording"])
             _take(page, folder / f"recording-changed-{scheme}-{width}.png")
+            for name, (path, button) in DIALOGS.items():
+                page.goto(origin + path)
+                page.get_by_role("button", name=button).first.click()
+                _take(page, folder / f"{name}-{scheme}-{width}.png", is_whole=False)
+            if width == "narrow":
+                page.goto(origin + "/model")
+                page.get_by_role("button", name="More").click()
+                _take(page, folder / f"more-{scheme}-{width}.png", is_whole=False)
             _speak(page, origin)
-            _take(page, folder / f"record-speaking-{scheme}-{width}.png", is_settled=False)
+            _take(page, folder / f"record-speaking-{scheme}-{width}.png", is_settled=False, is_whole=False)
             page.context.close()
+
+
+def _take_allowed(browser: Browser, origin: str, client: DeviceClient, folder: Path) -> None:
+    """What there is to see where everything is allowed: a sentence to read, and exactly what was sent."""
+    client.grant("voice_donation", "web")
+    client.grant("intents", "web")
+    client.quality.switch(is_on=True, method="web")
+    client.report_health(is_on=True)
+    for scheme in ("light", "dark"):
+        for width, size in WIDTHS.items():
+            page = _window(browser, origin, scheme, size)
+            page.goto(origin + "/donate")
+            _take(page, folder / f"donate-reading-{scheme}-{width}.png")
+            page.goto(origin + "/privacy")
+            page.get_by_role("button", name="Exactly what was sent").first.click()
+            _take(page, folder / f"privacy-allowed-{scheme}-{width}.png")
+            page.context.close()
+
+
+def _take_empty(browser: Browser, origin: str, folder: Path) -> None:
+    for scheme, width in (("light", "wide"), ("dark", "narrow")):
+        page = _window(browser, origin, scheme, WIDTHS[width])
+        for path in ("/", "/recordings", *PLACES):
+            page.goto(origin + path)
+            _take(page, folder / f"empty-{path.strip('/') or 'record'}-{scheme}-{width}.png")
+        page.context.close()
 
 
 def _window(browser: Browser, origin: str, scheme: str, size: tuple[int, int]) -> Page:
@@ -179,10 +234,18 @@ def _speak(page: Page, origin: str) -> None:
     expect(page.locator("#time")).to_have_text("0:04", timeout=30_000)
 
 
-def _take(page: Page, path: Path, *, is_settled: bool = True) -> None:
+def _take(page: Page, path: Path, *, is_settled: bool = True, is_whole: bool = True) -> None:
     if is_settled:
         page.wait_for_load_state("networkidle")
     page.screenshot(path=path, animations="disabled")
+    if is_whole and page.evaluate("document.documentElement.scrollHeight > innerHeight"):
+        size = page.viewport_size
+        assert size is not None
+        # A window as high as the page: what is fixed to its foot would else stand in the middle of the picture.
+        height = page.evaluate("document.documentElement.scrollHeight")
+        page.set_viewport_size({"width": size["width"], "height": height})
+        page.screenshot(path=path.with_name(f"{path.stem}-whole.png"), animations="disabled")
+        page.set_viewport_size(size)
 
 
 @contextlib.contextmanager
@@ -197,20 +260,58 @@ def _app(home: Path) -> Iterator[tuple[str, DeviceClient]]:
             release_keys=(backend.public_key,),
             release_root=backend.root,
         )
-        port = listener.getsockname()[1]
         with wiring.open_client(settings) as client:
             backend.release(text_model(SAID))
             client.update()
             _fill(client)
-            pages = create_app(client, port=port, token=TOKEN, renew=lambda: TOKEN)
-            server = uvicorn.Server(uvicorn.Config(pages, log_level="warning", lifespan="off", ws="none"))
-            thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-            thread.start()
-            try:
-                yield f"http://127.0.0.1:{port}", client
-            finally:  # or nobody sees what went wrong: the thread would keep the process
-                server.should_exit = True
-                thread.join()
+            backend.release(files_of(tiny_intents(home / "intents")), channel=line_of("intents", "stable"))
+            client.update(family="intents")
+            _ask(client)
+            _offer(backend, client)
+            with _served(client, listener) as origin:
+                yield origin, client
+
+
+@contextlib.contextmanager
+def _empty_app(home: Path) -> Iterator[str]:
+    """The app of somebody who has done nothing yet, and has no server."""
+    with (
+        listening(0) as listener,
+        wiring.open_client(DeviceSettings(home=home / "empty")) as client,
+        _served(client, listener) as origin,
+    ):
+        yield origin
+
+
+@contextlib.contextmanager
+def _served(client: DeviceClient, listener: socket.socket) -> Iterator[str]:
+    port = listener.getsockname()[1]
+    pages = create_app(client, port=port, token=TOKEN, renew=lambda: TOKEN)
+    server = uvicorn.Server(uvicorn.Config(pages, log_level="warning", lifespan="off", ws="none"))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:  # or nobody sees what went wrong: the thread would keep the process
+        server.should_exit = True
+        thread.join()
+
+
+def _ask(client: DeviceClient) -> None:
+    """Sentences that were asked, one of them corrected."""
+    asked = [client.assist.understand(text).asked for text in ASKED]
+    client.assist.correct(asked[-1].ask_id, "music")
+
+
+def _offer(backend: FakeServer, client: DeviceClient) -> None:
+    """A model that was tried on what was corrected, another one on offer; a safety classifier on offer, too."""
+    backend.release(text_model(SAID, padding=10), seq=2, version="1.1.0", notes=NOTES)
+    client.update()
+    newest = NOTES.model_copy(update={"after": "1.1.0", "n_wrong": 8, "n_wrong_before": 10})
+    backend.release(text_model(SAID, padding=4_000), seq=3, version="1.2.0", notes=newest)
+    backend.release(text_model("guard"), channel=line_of("safety", "stable"), version="1.0.0")
+    for family in ("speech", "safety"):
+        client.adoptions[family].look_for_newer()
 
 
 def _fill(client: DeviceClient) -> None:
@@ -234,6 +335,13 @@ def _fill(client: DeviceClient) -> None:
         )
         if number in CORRECTED:
             client.correct(kept.recording_id, CORRECTED[number])
+    for number in range(N_OLDER):
+        client._rooms.recordings.add(
+            clip,
+            text=OLDER[number % len(OLDER)],
+            model_version="1.0.0",
+            recorded_at=now - timedelta(days=3, hours=5 * number),
+        )
     client.sync()
     client.vocabulary.add("Gregson")
 

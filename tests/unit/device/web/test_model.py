@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from tests.fakes.device_intents import files_of, tiny_intents
 from tests.fakes.device_rooms import text_model, tone
 from tests.fakes.release_server import FakeServer
 from tests.unit.device.web.pages import Pages
@@ -194,6 +195,17 @@ def test_the_version_of_each_classifier_in_use_stands_on_the_page(
     page = shown(pages)
     assert "Classifier 2.1.0</h3>" in page and "Safety classifier 3.2.1</h3>" in page
     assert {family: pages.get("/api/model")[family]["version"] for family in used} == used
+
+
+def test_the_size_of_the_model_that_hears_is_not_joined_with_that_of_a_classifier(
+    pages: Pages, client: DeviceClient, server: FakeServer, tmp_path: Path
+) -> None:
+    server.release(text_model("one"), version="1.0.0")
+    server.release(files_of(tiny_intents(tmp_path / "made")), channel="stable.intents", version="2.0.0")
+    client.update()
+    assert client.update(family="intents").status == "updated"
+    page = shown(pages)
+    assert page.count("on this disk.") == 1 and "Meanings: in use" in page
 
 
 def test_it_says_that_newer_ones_are_fetched_unasked_and_what_happens_if_they_are_not(pages: Pages) -> None:

@@ -160,8 +160,8 @@ listen(
       const n = Number(dataset.n);
       const isSure = await confirmDialog({
         title: n === 1 ? "Delete what you sent?" : `Delete all ${n} that you sent?`,
-        body: ["They count no more, here or there. What you allowed stays allowed: switch a purpose off if nothing more should leave.", "This cannot be undone."],
-        yes: "Delete all",
+        body: [`${n === 1 ? "It counts" : "They count"} no more, here or there. What you allowed stays allowed: switch a purpose off if nothing more should leave.`, "This cannot be undone."],
+        yes: n === 1 ? "Delete" : "Delete all",
         no: "Keep",
         isDangerous: true,
       });
