@@ -42,6 +42,7 @@ class DeviceClient:
         self.vocabulary = rooms.vocabulary
         self.donating = rooms.donating
         self.assist = rooms.assist
+        self.harmless = rooms.harmless
         self.memory = rooms.memory
         self.replies = rooms.replies
         self.answers = rooms.answers

@@ -6,7 +6,7 @@ from projectone.device.acceptance import M010_TRIALS, TRIALS_BY_FAMILY
 from projectone.device.answers import ANSWERS_ACCOUNTS as M022_ANSWERS_ACCOUNTS
 from projectone.device.answers import ANSWERS_KEPT as M021_ANSWERS_KEPT
 from projectone.device.answers import ANSWERS_SENT as M020_ANSWERS
-from projectone.device.assistant import M016_ASKED
+from projectone.device.assistant import M016_ASKED, M024_HARMLESS
 from projectone.device.consent import M002_CONSENT, M004_ERASURES, M005_PEOPLE
 from projectone.device.health import M007_HEALTH, M011_VERDICTS, WINDOWS_BY_FAMILY
 from projectone.device.health.after import M014_USES, USES_BY_FAMILY
@@ -44,4 +44,5 @@ MIGRATIONS = (
     M021_ANSWERS_KEPT,
     M022_ANSWERS_ACCOUNTS,
     M023_MEANINGS,
+    M024_HARMLESS,
 )

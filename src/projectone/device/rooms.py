@@ -12,7 +12,7 @@ from projectone.contracts.uses import SampleUses, SignedUses
 from projectone.contracts.versions import Family
 from projectone.device.adoption import Adoption, ModelLine
 from projectone.device.answers import Answers
-from projectone.device.assistant import Assistant, Guard
+from projectone.device.assistant import Assistant, Guard, Harmless
 from projectone.device.consent import ConsentLedger
 from projectone.device.corrections import Corrections
 from projectone.device.donating import Donating
@@ -65,6 +65,7 @@ class DeviceRooms:
     donating: Donating
     assist: Assistant
     guard: Guard
+    harmless: Harmless
     memory: Remembering
     replies: Replies
     answers: Answers

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from projectone.device.acceptance import HarmlessTrial, OnTrial
 from projectone.device.adoption import ModelLine
-from projectone.device.assistant import AskedRows, Guard, load_guard
+from projectone.device.assistant import AskedRows, Guard, Harmless, load_guard
 from projectone.device.in_use import MayGoOn
 from projectone.device.installed import Installed, Slot
 from projectone.device.memory import has_room_for
@@ -45,14 +46,18 @@ class Safety(NamedTuple):
         guard: With what is installed; it is closed at the end.
         flags: Whether a text raises the alarm: of the classifier that a setting names, else of the installed one.
         is_guarded: Whether there is one just now.
+        harmless: The same of what this device's person asks, less what they said is harmless.
     """
 
     guard: Guard
     flags: Callable[[str], bool]
     is_guarded: Callable[[], bool]
+    harmless: Harmless
 
 
-def safety(settings: DeviceSettings, database: Database, line: ModelLine, quality: Quality) -> Safety:
+def safety(
+    settings: DeviceSettings, database: Database, line: ModelLine, quality: Quality, clock: Callable[[], datetime]
+) -> Safety:
     """Everything that reads texts here.
 
     One that a setting names is counted nowhere: no release is behind it.
@@ -62,8 +67,8 @@ def safety(settings: DeviceSettings, database: Database, line: ModelLine, qualit
     """
     installed, named = guard(database, line, quality), flags(settings)
     if named is not None:
-        return Safety(installed, named, lambda: True)
-    return Safety(installed, installed.flags, installed.is_here)
+        return Safety(installed, named, lambda: True, Harmless(database, named, clock=clock))
+    return Safety(installed, installed.flags, installed.is_here, Harmless(database, installed.flags, clock=clock))
 
 
 def guard(database: Database, line: ModelLine, quality: Quality) -> Guard:

@@ -75,8 +75,7 @@ def open_client(settings: DeviceSettings) -> DeviceClient:
     database = Database(settings.home / "device.sqlite", MIGRATIONS)
     recordings = Recordings(database, FileBlobs(settings.home / "audio"))
     recordings.sweep_audio()
-    consent = ConsentLedger(database)
-    outbox = Outbox(database)
+    consent, outbox = ConsentLedger(database), Outbox(database)
     vocabulary = Vocabulary(database, clock=_now)
     lines = _lines(settings, database, transport, keys)
     acceptance = model_wiring.acceptance(lines["speech"].rows, recordings, outbox, settings.language, read_clip, _now)
@@ -84,14 +83,14 @@ def open_client(settings: DeviceSettings) -> DeviceClient:
     quality = _quality(database, consent, transport, keys, lines, settings)
     understanding = Understanding(quality, lambda: _version_of(lines["intents"].installed))
     memory = memory_wiring.remembering(database, settings.memory_keep, vocabulary.active, _now)
-    guard, flags, is_guarded = safety_wiring.safety(settings, database, lines["safety"], quality)
+    guard, flags, is_guarded, harmless = safety_wiring.safety(settings, database, lines["safety"], quality, _now)
     keep = partial(_keep, transcriber, recordings, quality, vocabulary, memory)
     offers = Offers(recordings, outbox, consent, contributor_id=keys.contributor_id, language=settings.language)
     corrections = _corrections(database, recordings, outbox, consent, offers, vocabulary, keys)
     assist = intent_wiring.assistant(database, lines["intents"], recordings, outbox, offers, understanding, _now)
     sent = Sent(database, recordings, outbox, forget_traces=memory.tidy)
     sheet, policies, erasure = partial(trust.read, SCRIPTS), partial(trust.read, POLICIES), partial(trust.read, ERASURE)
-    replies = memory_wiring.replies(settings.home, transport, policies, memory, flags, understanding, _now)
+    replies = memory_wiring.replies(settings.home, transport, policies, memory, harmless.flags, understanding, _now)
     known = Known(first=replies.first, recall=memory.recall, newest=memory.newest, terms=vocabulary.active)
     return DeviceClient(
         DeviceRooms(
@@ -126,6 +125,7 @@ def open_client(settings: DeviceSettings) -> DeviceClient:
             ),
             assist=assist,
             guard=guard,
+            harmless=harmless,
             memory=memory,
             replies=replies,
             answers=answer_wiring.answers(settings, database, consent, known, flags, is_guarded, understanding, _now),

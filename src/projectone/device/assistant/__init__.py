@@ -5,6 +5,7 @@ asked       what was asked and what was answered, as rows
 correcting  what the person says they meant
 assistant   asks the classifier in use, whichever that is
 guard       the same for the safety classifier: whether it warns of a text
+harmless    what its person said is harmless all the same
 """
 
 from __future__ import annotations
@@ -14,14 +15,17 @@ from projectone.device.assistant.assistant import Assistant, Understood
 from projectone.device.assistant.correcting import Meanings
 from projectone.device.assistant.engine import GuardEngine, IntentEngine, load_guard, load_intents
 from projectone.device.assistant.guard import Guard
+from projectone.device.assistant.harmless import M024_HARMLESS, Harmless
 
 __all__ = [
     "M016_ASKED",
+    "M024_HARMLESS",
     "Asked",
     "AskedRows",
     "Assistant",
     "Guard",
     "GuardEngine",
+    "Harmless",
     "IntentEngine",
     "Meanings",
     "Understood",

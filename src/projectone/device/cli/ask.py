@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from projectone.contracts.texts import printable
 from projectone.device.assistant import Asked, Understood
+from projectone.device.cli.harmless import first_answer
 from projectone.device.cli.results import Command, Result, kept_result, undone_result
 from projectone.device.client import DeviceClient
 from projectone.errors import SettingsError, UsageError
@@ -73,7 +73,7 @@ def _answered(client: DeviceClient, found: Understood) -> Result:
     understood, choice = asked_result(found), client.replies.to(found.asked)
     if choice is None:
         return understood
-    text = f"{printable(choice.text)}\n  {printable(choice.reason)}\n{understood.text}"
+    text = "\n".join([*first_answer(choice), understood.text])
     return Result({**understood.facts, "reply": choice.facts()}, text)
 
 

@@ -10,6 +10,7 @@ from projectone.device.cli.consents import CONSENT
 from projectone.device.cli.cues import CUES, SOUND
 from projectone.device.cli.donations import DONATE
 from projectone.device.cli.editor import edited, require_terminal
+from projectone.device.cli.harmless import HARMLESS
 from projectone.device.cli.health import HEALTH, turn_shown
 from projectone.device.cli.memory import MEMORY
 from projectone.device.cli.model import MODEL, UPDATE
@@ -134,6 +135,7 @@ COMMANDS: dict[str, Command] = {
     "vocabulary": VOCABULARY,
     "memory": MEMORY,
     "policies": POLICIES,
+    "harmless": HARMLESS,
     "donate": DONATE,
     "sent": SENT,
     "undo": UNDO,

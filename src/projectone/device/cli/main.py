@@ -32,6 +32,7 @@ SUMMARIES: dict[str, str] = {
     "vocabulary": "see and change the names and words that this device minds",
     "memory": "see, search and forget what this device remembers, or switch it on and off",
     "policies": "see what this device may answer, and which policy a text falls under",
+    "harmless": "have answered what the safety classifier warned of and you know to be harmless",
     "donate": "read a sentence aloud from which the model learns most",
     "sent": "list what left this device",
     "undo": "take one correction or donation back, also from the server",

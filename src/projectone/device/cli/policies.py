@@ -7,6 +7,7 @@ from pathlib import Path
 
 from projectone.contracts.policies import PolicySet
 from projectone.contracts.texts import printable
+from projectone.device.cli.harmless import first_answer
 from projectone.device.cli.results import Command, Result
 from projectone.device.client import DeviceClient
 from projectone.errors import UsageError
@@ -43,7 +44,7 @@ def _checked(client: DeviceClient, text: str) -> Result:
         problem = "no policies are here: projectone policies update"
         return Result({"reply": None}, problem, is_done=False, problem=problem)
     facts = {"reply": choice.facts(), "nearest": closest.facts() if closest else None}
-    return Result(facts, f"{printable(choice.text)}\n  {printable(choice.reason)}")
+    return Result(facts, "\n".join(first_answer(choice)))
 
 
 def _set_result(approved: PolicySet | None) -> Result:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -18,10 +19,12 @@ from projectone.assist.embeddings import SentenceEmbedder
 from projectone.contracts.releases import line_of
 from projectone.device.acceptance.harmless import PLAIN, HarmlessTrial
 from projectone.device.acceptance.outcome import OnTrial
+from projectone.device.cli.harmless import HARMLESS
+from projectone.device.cli.results import Result
 from projectone.device.client import DeviceClient
 from projectone.device.settings import DeviceSettings
 from projectone.device.wiring import open_client
-from projectone.errors import ArtifactError, GuardError
+from projectone.errors import ArtifactError, DataError, GuardError, UsageError
 
 LINE = line_of("safety", "stable")
 FINE, RUDE = "play some song", "set the alarm wake"
@@ -165,6 +168,91 @@ def test_what_it_warns_of_is_counted_in_classes_where_that_is_allowed_and_nowher
     assert counted.counts["warned"] == (0, 0, 0, 0, 0, 1, 0, 0)  # one of three
     kept = b"".join(path.read_bytes() for path in client._rooms.home.glob("device.sqlite*"))
     assert b"quality_counts" in kept and RUDE.encode() not in kept
+
+
+def asks(client: DeviceClient, text: str) -> bool:
+    """Whether the first answer to a text is kept back."""
+    flagged = client.replies._flags
+    assert flagged is not None
+    return flagged(text)
+
+
+def test_what_its_person_says_is_harmless_is_warned_of_no_longer_where_they_ask_it_and_nowhere_else(
+    client: DeviceClient, settings: DeviceSettings, server: FakeServer, tmp_path: Path
+) -> None:
+    server.release(tiny_guard(tmp_path / "strict", threshold=0.1), channel=LINE)
+    client.update(family="safety")
+    assert asks(client, RUDE)
+    client.harmless.say(RUDE)
+    assert not asks(client, RUDE)
+    assert not asks(client, f"  {RUDE.upper()} ")
+    # The controls: other words are warned of as before, and so is what a model answers with these.
+    assert asks(client, "set the wake alarm")
+    assert flags(client, RUDE)
+    assert [item.text for item in client.harmless.listed()] == [RUDE]
+    with open_client(settings) as again:
+        assert not asks(again, RUDE)
+    client.harmless.take_back(RUDE)
+    assert (asks(client, RUDE), client.harmless.listed()) == (True, [])
+
+
+def test_what_is_not_warned_of_is_not_kept_and_what_was_not_said_is_not_taken_back(
+    client: DeviceClient, server: FakeServer, good: dict[str, bytes]
+) -> None:
+    server.release(good, channel=LINE)
+    client.update(family="safety")
+    with pytest.raises(DataError, match="does not warn of it"):
+        client.harmless.say(FINE)
+    with pytest.raises(DataError, match="nobody said"):
+        client.harmless.take_back(RUDE)
+
+
+def test_a_text_that_was_said_to_be_harmless_is_not_let_through_unread_and_its_warning_counts(
+    client: DeviceClient, server: FakeServer, good: dict[str, bytes]
+) -> None:
+    server.release(good, channel=LINE)
+    client.update(family="safety")
+    client.harmless.say(RUDE)
+    client.quality.switch(is_on=True, method="cli")
+    assert not asks(client, RUDE)
+    (counted,) = client.quality.histograms()
+    assert counted.counts["alarm"][:2] == (0, 1)  # whoever releases it shall know how often it warns
+    installed = client._rooms.lines["safety"].installed
+    slot = installed.state().current
+    assert slot is not None
+    (installed.path_of(slot) / CLASSIFIER).write_text("{}")
+    client._rooms.guard.close()
+    with pytest.raises(GuardError):
+        asks(client, RUDE)
+
+
+def test_the_terminal_says_it_lists_it_and_takes_it_back(
+    client: DeviceClient, server: FakeServer, good: dict[str, bytes]
+) -> None:
+    server.release(good, channel=LINE)
+    client.update(family="safety")
+
+    def say(*words: str) -> Result:
+        parser = argparse.ArgumentParser()
+        HARMLESS.add_arguments(parser)
+        return HARMLESS.execute(client, parser.parse_args(words))
+
+    assert say().facts == {"harmless": []}
+    assert [item["text"] for item in say("say", RUDE).facts["harmless"]] == [RUDE]
+    assert "on this device alone" in say("say", RUDE).text
+    assert say("take-back", RUDE).facts == {"harmless": []}
+    with pytest.raises(UsageError, match="expected a TEXT"):
+        say("say")
+
+
+def test_nothing_of_what_was_said_to_be_harmless_leaves(
+    client: DeviceClient, server: FakeServer, good: dict[str, bytes]
+) -> None:
+    server.release(good, channel=LINE)
+    client.update(family="safety")
+    client.harmless.say(RUDE)
+    client.sync()
+    assert not any(client._rooms.outbox.counts().values())
 
 
 def test_what_was_warned_of_before_speaks_against_no_other_one() -> None:
