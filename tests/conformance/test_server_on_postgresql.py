@@ -30,6 +30,7 @@ FLOWS = (
     "tests/unit/server/work/test_withdrawals.py::test_a_withdrawal_after_a_release_names_snapshots_models_and_dates",
     "tests/unit/server/memories/test_withdrawn.py",
     "tests/unit/server/work/test_hosted_memory.py::test_the_last_consent_that_a_person_withdraws_takes_their_hosted_memories_along",
+    "tests/unit/server/work/test_hosted_memory.py::test_who_agrees_again_before_the_memories_went_is_still_promised_that_they_go",
     "tests/unit/server/work/test_hosted_memory.py::test_the_worker_lets_go_of_what_no_process_that_answers_a_withdrawal_could",
 )
 
