@@ -19,7 +19,7 @@ from projectone.device.web.answers import json_answer
 from projectone.device.web.context import WebContext
 from projectone.errors import DataError
 
-MOST_SHOWN: Final = 200
+MOST_SHOWN: Final = 30
 """On one page of the list."""
 
 _PLACES: Final[dict[Whereabouts, tuple[str, str, str]]] = {
