@@ -55,15 +55,18 @@ class DevJudge:
         """Word error rates of generated text and the loss, with these weights."""
         self._model.update(tree_unflatten(list(weights.items())))
         own, n_words = self._word_errors(self._held_back)
+        general, n_general_words = self._word_errors(self._general)
         return DevScore(
-            wer=_rate(own, n_words),
-            general_wer=_rate(*self._word_errors(self._general)) if self._general else None,
+            wer=sum(own) / max(1, n_words),
+            general_wer=sum(general) / max(1, n_general_words) if self._general else None,
             loss=self._loss(),
-            errors=tuple(own),
+            errors=own,
             n_words=n_words,
+            general_errors=general,
+            n_general_words=n_general_words,
         )
 
-    def _word_errors(self, examples: Sequence[Example]) -> tuple[list[int], int]:
+    def _word_errors(self, examples: Sequence[Example]) -> tuple[tuple[int, ...], int]:
         """Wrong words of each example, and words in all of them."""
         found: list[int] = []
         n_words = 0
@@ -78,7 +81,7 @@ class DevJudge:
                 counts = word_errors(normalize_text(example.clip.text), normalize_text(result.text))
                 found.append(counts.errors)
                 n_words += counts.n_reference
-        return found, n_words
+        return tuple(found), n_words
 
     def _loss(self) -> float:
         """Nats per token at short context: cheap, and for people to watch."""
@@ -116,32 +119,47 @@ def forgets_at_most(limit: float, before: DevScore) -> Callable[[DevScore], bool
 
 
 def latest_unless_worse(before: DevScore | None) -> Callable[[Best, Best], Best]:
-    """Prefers the later weights of a run that began with `before`, unless they cost more than chance can explain.
+    """Prefers the later weights of a run that began with `before`, unless they are worse by more than chance explains.
 
     A run holds back some thirty clips: a word or two often decide which of its checkpoints has the lowest rate there,
     and that one is then often an early one. The learning rate falls to nothing towards the end, so the last weights
-    are the most settled. They are compared with the lowest cost so far, not with the weights they follow: many small
-    steps down must not add up. Measured in ADR 40.
+    are the most settled. They are compared with those that cost least so far, not with the weights they follow: many
+    small steps down must not add up. The own clips and general speech are asked each for itself: what chance may do to
+    the one excuses no loss of the other. Measured in ADR 40.
     """
     cost = cost_since(before)
 
     def prefer(kept: Best, later: Best) -> Best:
         lowest = min(kept.lowest, later.score, key=cost)
-        return replace(kept if _is_worse(later.score, lowest, cost) else later, lowest=lowest)
+        return replace(kept if is_worse(later.score, lowest) else later, lowest=lowest)
 
     return prefer
 
 
-def by_chance(first: DevScore, second: DevScore) -> float:
-    """Half the 95 % interval of the difference of two word error rates: one score's minus the other's, clip by clip.
+def is_worse(score: DevScore, other: DevScore) -> bool:
+    """Whether its own error, or its error on general speech, is higher by more than chance explains."""
+    if score.wer - other.wer > by_chance(score.errors, other.errors, score.n_words):
+        return True
+    if score.general_wer is None or other.general_wer is None:
+        return False
+    chance = by_chance(score.general_errors, other.general_errors, score.n_general_words)
+    return score.general_wer - other.general_wer > chance
 
-    The paired interval of a mean over clips, by its standard error; 0 where a score has no clips.
+
+def by_chance(first: Sequence[int], second: Sequence[int], n_words: int) -> float:
+    """Half the 95 % interval of the difference of two word error rates: one's minus the other's, clip by clip.
+
+    The paired interval of a mean over clips, by its standard error; 0 where there are no clips to compare.
+
+    Args:
+        first: Wrong words of each clip.
+        second: The same of the same clips.
+        n_words: In all of them.
     """
-    n = len(first.errors)
-    if n < 2 or len(second.errors) != n or not first.n_words:
+    n = len(first)
+    if n < 2 or len(second) != n or not n_words:
         return 0.0
-    differences = [a - b for a, b in zip(first.errors, second.errors, strict=True)]
-    return _Z95 * stdev(differences) * math.sqrt(n) / first.n_words
+    return _Z95 * stdev(a - b for a, b in zip(first, second, strict=True)) * math.sqrt(n) / n_words
 
 
 def choose_alpha(
@@ -182,16 +200,7 @@ def choose_alpha(
     worth = {alpha: score for alpha, score in tried.items() if is_allowed(score)} or tried
     lowest = min(worth.values(), key=cost)
     if lowest.general_wer is None:
-        alpha = max(alpha for alpha, score in worth.items() if not _is_worse(score, lowest, cost))
+        alpha = max(alpha for alpha, score in worth.items() if not is_worse(score, lowest))
     else:
         alpha = min(alpha for alpha, score in worth.items() if cost(score) == cost(lowest))
     return alpha, interpolate(base, best.weights, alpha), worth[alpha]
-
-
-def _rate(errors: Sequence[int], n_words: int) -> float:
-    return sum(errors) / max(1, n_words)
-
-
-def _is_worse(score: DevScore, lowest: DevScore, cost: Callable[[DevScore], float]) -> bool:
-    """Whether it costs more by so much that chance does not explain it."""
-    return cost(score) - cost(lowest) > by_chance(score, lowest)

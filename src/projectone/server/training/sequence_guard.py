@@ -111,16 +111,18 @@ class SequenceGuard:
         return sum(len(normalize_text(said.text).split()) for said in heard)
 
 
-def reasons_against(before: Measured, after: Measured, *, max_forgetting: float) -> list[str]:
+def reasons_against(before: Measured, after: Measured, *, max_forgetting: float, by_chance: float) -> list[str]:
     """Why weights that were `before` should not become `after`; nothing if they may.
 
     Args:
         before: Of cross-entropy.
         after: Of the second stage.
         max_forgetting: What may be lost on general speech (a fraction of its words).
+        by_chance: What chance explains of a loss on the held-back clips (a fraction of their words): the checkpoint
+            was kept by the same measure.
     """
     reasons: list[str] = []
-    if after.wer > before.wer:
+    if after.wer > before.wer + by_chance:
         reasons.append(f"held-back clips: {after.wer:.2%} wrong words, {before.wer:.2%} before")
     general, was = after.general_wer, before.general_wer
     if general is not None and was is not None and general > was + max_forgetting:

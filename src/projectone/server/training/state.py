@@ -45,6 +45,8 @@ class DevScore:
         loss: Nats per token; people watch it, nothing is chosen by it.
         errors: Wrong words of each held-back clip, in an order that is the same all through a run.
         n_words: In all of these clips.
+        general_errors: As `errors`, of general speech.
+        n_general_words: In all of these.
     """
 
     wer: float
@@ -52,11 +54,13 @@ class DevScore:
     loss: float
     errors: tuple[int, ...] = ()
     n_words: int = 0
+    general_errors: tuple[int, ...] = ()
+    n_general_words: int = 0
 
     @classmethod
     def from_json(cls, facts: dict[str, Any]) -> Self:
         """What `dataclasses.asdict` made of one and JSON kept."""
-        return cls(**{**facts, "errors": tuple(facts["errors"])})
+        return cls(**{**facts, **{name: tuple(facts[name]) for name in ("errors", "general_errors")}})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -62,19 +62,23 @@ def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
     if arguments.json:
         print(json.dumps(release))
     elif release["seq"] is None:
-        print(_unreleased(release))
+        print(why_unreleased(release))
     else:
         forms = "" if not settings.tiers else f" as {', '.join(release['tiers'])}"
         print(f"version {release['version']} is released on {settings.channel!r} (number {release['seq']}){forms}")
     return 0 if release["seq"] is not None else EXIT_REFUSED
 
 
-def _unreleased(told: Mapping[str, Any]) -> str:
+def why_unreleased(told: Mapping[str, Any]) -> str:
     """Why nothing went out, and what a person can do now."""
-    run_id, decision = told.get("run_id"), told["verdict"]["decision"]
+    run_id, verdict = told.get("run_id"), told["verdict"] or {"decision": None, "reasons": []}
+    decision = verdict["decision"]
     first = f"version {told['version']} is not released: the gate says {decision!r}"
-    reasons = [f"  {reason}" for reason in told["verdict"]["reasons"]]
-    if run_id is not None:
+    reasons = [f"  {reason}" for reason in verdict["reasons"]]
+    if run_id is not None and told["state"] != "waiting":
+        first = f"version {told['version']} is not released: run {run_id} ended as {told['state']!r}, {told['reason']}"
+        then = [f"  Read:    projectone-server work report {run_id} --out report.html", "Then publish it again."]
+    elif run_id is not None:
         then = [
             "A person decides now, as about a trained model:",
             f"  Read:    projectone-server work report {run_id} --out report.html",
@@ -171,7 +175,8 @@ def _ask(workshop: Workshop, permit: WorkPermit, weights_sha256: str, version: M
     if run.state != "waiting":
         run = open_trainer(workshop, Event()).work_on(run, permit)
     workshop.outbox.flush(workshop.senders)
-    return {"version": str(version), "seq": None, "verdict": run.verdict, "run_id": run.run_id, "state": run.state}
+    told = {"verdict": run.verdict, "run_id": run.run_id, "state": run.state, "reason": run.reason}
+    return {"version": str(version), "seq": None, **told}
 
 
 def _parse_version(text: str) -> ModelVersion:

@@ -19,9 +19,17 @@ def score(wer: float, *, general: float | None = None, loss: float = 1.0) -> Dev
     return DevScore(wer=wer, general_wer=general, loss=loss)
 
 
-def of_clips(*errors: int, n_words: int = 100) -> DevScore:
-    """A score with these wrong words, clip by clip."""
-    return DevScore(wer=sum(errors) / n_words, general_wer=None, loss=1.0, errors=errors, n_words=n_words)
+def of_clips(*errors: int, general: tuple[int, ...] = ()) -> DevScore:
+    """A score with these wrong words of a hundred, clip by clip; the same of general speech."""
+    return DevScore(
+        wer=sum(errors) / 100,
+        general_wer=sum(general) / 100 if general else None,
+        loss=1.0,
+        errors=errors,
+        n_words=100,
+        general_errors=general,
+        n_general_words=100,
+    )
 
 
 def kept_of(*scores: DevScore, before: DevScore | None = None) -> Best:
@@ -56,14 +64,28 @@ def test_many_small_steps_down_do_not_add_up() -> None:
 def test_without_clips_to_compare_the_lower_error_is_kept() -> None:
     assert kept_of(score(0.2), score(0.3)).step == 0
     assert kept_of(score(0.3), score(0.3)).step == 1
-    assert by_chance(score(0.2), of_clips(1, 2)) == 0
+    assert by_chance((), (1, 2), 100) == by_chance((1,), (2,), 100) == by_chance((0, 0), (0, 0), 0) == 0
 
 
 def test_what_chance_explains_is_the_paired_interval() -> None:
-    first, second = of_clips(2, 0, 1, 0, n_words=20), of_clips(0, 1, 1, 0, n_words=20)
+    first, second = (2, 0, 1, 0), (0, 1, 1, 0)
     # By hand: differences 2, -1, 0, 0; mean 0.25, variance (1.75**2 + 1.25**2 + 2 * 0.25**2) / 3 = 1.58333.
-    assert by_chance(first, second) == pytest.approx(1.959964 * (1.58333**0.5) * 2 / 20, rel=1e-5)
-    assert by_chance(first, first) == 0
+    assert by_chance(first, second, 20) == pytest.approx(1.959964 * (1.58333**0.5) * 2 / 20, rel=1e-5)
+    assert by_chance(first, first, 20) == 0
+
+
+def test_what_chance_may_do_to_the_own_clips_excuses_no_loss_of_general_speech() -> None:
+    before = of_clips(*MANY_WRONG, general=NONE_WRONG)
+    early = of_clips(*MANY_WRONG, general=NONE_WRONG)
+    six_wrong = (*(1,) * 6, *NONE_WRONG[6:])
+    late = of_clips(*reversed(MANY_WRONG), general=six_wrong)
+    assert by_chance(late.errors, early.errors, 100) > 0.06, "as many own words may be chance"
+    assert kept_of(early, late, before=before).step == 0
+
+
+def test_one_general_word_does_not_make_earlier_weights_the_better_ones() -> None:
+    early, late = of_clips(*ONE_WRONG, general=NONE_WRONG), of_clips(*ONE_WRONG, general=ONE_WRONG)
+    assert kept_of(early, late, before=early).step == 1
 
 
 def test_what_is_forgotten_counts_in_full_and_what_is_gained_elsewhere_does_not() -> None:

@@ -23,10 +23,10 @@ BEFORE = Measured(wer=0.2, general_wer=0.1, length_ratio=0.98, silence_words=0.2
 
 
 def test_weights_that_lose_nothing_may_be_taken() -> None:
-    assert reasons_against(BEFORE, BEFORE, max_forgetting=0.01) == []
+    assert reasons_against(BEFORE, BEFORE, max_forgetting=0.01, by_chance=0.0) == []
     # Words that were missing are written now: the text is longer than before, and not longer than the truth.
     better = replace(BEFORE, wer=0.15, length_ratio=1.0, silence_words=0.0)
-    assert reasons_against(BEFORE, better, max_forgetting=0.01) == []
+    assert reasons_against(BEFORE, better, max_forgetting=0.01, by_chance=0.0) == []
 
 
 @pytest.mark.parametrize(
@@ -39,18 +39,18 @@ def test_weights_that_lose_nothing_may_be_taken() -> None:
     ],
 )
 def test_each_loss_is_named_with_its_numbers(change: dict[str, float], words: str) -> None:
-    assert reasons_against(BEFORE, replace(BEFORE, **change), max_forgetting=0.01) == [words]
+    assert reasons_against(BEFORE, replace(BEFORE, **change), max_forgetting=0.01, by_chance=0.0) == [words]
 
 
 def test_what_was_too_long_already_must_not_grow() -> None:
     long = replace(BEFORE, length_ratio=1.3)
-    assert reasons_against(long, replace(long, length_ratio=1.31), max_forgetting=0.01) == []
-    assert len(reasons_against(long, replace(long, length_ratio=1.4), max_forgetting=0.01)) == 1
+    assert reasons_against(long, replace(long, length_ratio=1.31), max_forgetting=0.01, by_chance=0.0) == []
+    assert len(reasons_against(long, replace(long, length_ratio=1.4), max_forgetting=0.01, by_chance=0.0)) == 1
 
 
 def test_without_general_speech_to_watch_nothing_is_said_of_it() -> None:
     blind = replace(BEFORE, general_wer=None)
-    assert reasons_against(blind, replace(blind, wer=0.1), max_forgetting=0.0) == []
+    assert reasons_against(blind, replace(blind, wer=0.1), max_forgetting=0.0, by_chance=0.0) == []
 
 
 def babbling(weights: Tensors, word: int, eot: int) -> Tensors:
@@ -81,14 +81,20 @@ def test_a_model_that_babbles_is_measured_and_refused() -> None:
     # One word after the other, as many as the context has room for.
     assert loud.length_ratio > 3
     assert loud.silence_words > 3
-    reasons = reasons_against(silent, loud, max_forgetting=0.01)
+    reasons = reasons_against(silent, loud, max_forgetting=0.01, by_chance=0.0)
     assert [reason.split(":")[0] for reason in reasons] == ["longer texts", "words where nobody speaks"]
     assert silent == guard(babbling(weights, eot, eot), score)  # nothing of the last weights is left
 
 
+def test_words_that_chance_explains_are_no_loss() -> None:
+    more = replace(BEFORE, wer=BEFORE.wer + 0.03)
+    assert reasons_against(BEFORE, more, max_forgetting=0.01, by_chance=0.03) == []
+    assert len(reasons_against(BEFORE, more, max_forgetting=0.01, by_chance=0.029)) == 1
+
+
 def test_one_word_in_all_the_silence_is_chance() -> None:
     one_more = replace(BEFORE, silence_words=BEFORE.silence_words + 1 / N_NEGATIVES)
-    assert reasons_against(BEFORE, one_more, max_forgetting=0.01) == []
+    assert reasons_against(BEFORE, one_more, max_forgetting=0.01, by_chance=0.0) == []
 
 
 def test_an_outcome_comes_back_from_its_note() -> None:

@@ -61,7 +61,7 @@ def test_a_stage_with_nothing_against_it_gives_the_model_its_weights(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # What the guard finds in so few clips is chance, so that its word is put into its mouth here.
-    monkeypatch.setattr(sequence_stage, "reasons_against", lambda before, after, *, max_forgetting: [])
+    monkeypatch.setattr(sequence_stage, "reasons_against", lambda before, after, **limits: [])
     config = replace(QUICK, method=method, sequence=kind, alphas=(1.0,))
     plain = trained(base, tmp_path / "plain", replace(config, sequence="off"))
     result = trained(base, tmp_path / "stage", config)

@@ -14,7 +14,7 @@ from projectone.contracts.versions import ModelVersion
 from projectone.errors import ArtifactError
 from projectone.server.pipeline.models import ModelFolders
 from projectone.server.settings import ServerSettings
-from projectone.server.work.publish import publish
+from projectone.server.work.publish import publish, why_unreleased
 
 
 def test_a_classifier_that_was_edited_beside_its_weights_is_not_published(tmp_path: Path) -> None:
@@ -27,3 +27,13 @@ def test_a_classifier_that_was_edited_beside_its_weights_is_not_published(tmp_pa
     workshop: Any = SimpleNamespace(settings=settings, models=models)
     with pytest.raises(ArtifactError, match="not the one that these weights were written with"):
         publish(workshop, cast(Any, None), str(folder), ModelVersion.parse("9.0.0"))
+
+
+@pytest.mark.parametrize("verdict", [None, {"decision": "hold", "reasons": ["too few texts"]}])
+def test_of_a_proposal_that_was_given_up_nobody_is_asked(verdict: dict[str, Any] | None) -> None:
+    told = {"version": "1.1.0", "seq": None, "run_id": "r1", "verdict": verdict, "reason": "three attempts"}
+    given_up = why_unreleased({**told, "state": "failed"})
+    assert "run r1 ended as 'failed', three attempts" in given_up
+    assert "approve" not in given_up
+    if verdict is not None:
+        assert "work approve r1" in why_unreleased({**told, "state": "waiting"})

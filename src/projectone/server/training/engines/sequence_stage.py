@@ -29,7 +29,7 @@ from projectone.server.training.lessons import Lessons
 from projectone.server.training.log import TrainingLog
 from projectone.server.training.loss import Batch
 from projectone.server.training.material import Material
-from projectone.server.training.selection import latest_unless_worse
+from projectone.server.training.selection import by_chance, latest_unless_worse
 from projectone.server.training.sequence_guard import SequenceGuard, SequenceOutcome, reasons_against
 from projectone.server.training.sequence_loss import (
     Hypothesis,
@@ -137,11 +137,12 @@ class SequenceStage:
         if ended.best is None:
             return ended, replace(plain, reason="it was never judged", n_steps=ended.step)
         after = guard(ended.best.weights, ended.best.score)
-        reasons = reasons_against(before, after, max_forgetting=config.max_forgetting)
+        chance = by_chance(ended.best.score.errors, best.score.errors, best.score.n_words)
+        reasons = reasons_against(before, after, max_forgetting=config.max_forgetting, by_chance=chance)
         return ended, replace(
             plain,
             is_kept=not reasons,
-            reason="; ".join(reasons) or "no more wrong words, no longer texts, no more words in silence",
+            reason="; ".join(reasons) or "no more words lost than by chance, no longer texts, no more words in silence",
             n_steps=ended.step,
             best_step=ended.best.step,
             after=after,
