@@ -12,9 +12,10 @@ Changes of weights in whisper-tiny's shapes and spread:
     thousandth  all weights by a thousandth of themselves
     decoder     the decoder's alone, by a thousandth
 
-    python benchmarks/update.py [--quick] [--json] [--base MODEL --new MODEL]
+    python benchmarks/update.py [--quick] [--json] [--only CHANGE ...] [--base MODEL --new MODEL]
 
---quick: a tenth of the weights. --base and --new: folders of two real models instead, such as the demo's.
+--quick: a tenth of the weights. --only: these changes alone; bsdiff takes minutes for each. --base and --new: folders of
+two real models instead, such as the demo's.
 """
 
 from __future__ import annotations
@@ -51,6 +52,7 @@ from projectone.storage.files import digest_of
 
 TINY = ModelDimensions(80, 1500, 384, 6, 4, 51865, 448, 384, 6, 4)
 QUICK = ModelDimensions(80, 1500, 128, 2, 4, 20000, 448, 128, 2, 4)
+CHANGES = ("adapter", "finetune", "unrounded", "thousandth", "decoder")
 _CHUNK = 64 * 1024
 _SPREAD = 0.02
 _FINE_TUNE = 2.1e-3  # rms of the change that the demo's training makes
@@ -88,6 +90,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="a tenth of the weights")
     parser.add_argument("--json", action="store_true", help="no table, only the last line")
+    parser.add_argument("--only", choices=CHANGES, nargs="+", default=CHANGES, metavar="CHANGE", help="of the changes")
     parser.add_argument("--base", type=Path, help="folder of a real model")
     parser.add_argument("--new", type=Path, help="folder of what was made of it")
     arguments = parser.parse_args(argv)
@@ -96,7 +99,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         if arguments.base and arguments.new:
             rows = measure_pair(Path(folder), arguments.base, arguments.new)
         else:
-            rows = measure(Path(folder), dims, rank=2 if arguments.quick else 8)
+            rows = measure(Path(folder), dims, arguments.only, rank=2 if arguments.quick else 8)
     if not arguments.json:
         print(table_of(rows))
     print(json.dumps(summary_of(rows, dims)))
@@ -126,8 +129,8 @@ def summary_of(rows: Sequence[dict[str, Any]], dims: ModelDimensions) -> dict[st
     }
 
 
-def measure(folder: Path, dims: ModelDimensions, *, rank: int) -> list[dict[str, Any]]:
-    """Every way over every change; shares are of the whole file, seconds are CPU seconds."""
+def measure(folder: Path, dims: ModelDimensions, wanted: Sequence[str], *, rank: int) -> list[dict[str, Any]]:
+    """Every way over every change that is wanted; shares are of the whole file, seconds are CPU seconds."""
     random = np.random.default_rng(0)
     base = {
         name: (random.standard_normal(shape, np.float32) * _SPREAD).astype(np.float16)
@@ -136,6 +139,8 @@ def measure(folder: Path, dims: ModelDimensions, *, rank: int) -> list[dict[str,
     old = _saved(folder / "old.safetensors", base)
     rows = []
     for name, change in changes(base, rank):
+        if name not in wanted:
+            continue
         new = _saved(folder / "new.safetensors", change.tensors)
         rows += measure_ways(folder, name, old, new, change.factors)
     return rows
