@@ -14,7 +14,7 @@ Changes of weights in whisper-tiny's shapes and spread:
 
     python benchmarks/update.py [--quick] [--json] [--only CHANGE ...] [--base MODEL --new MODEL]
 
---quick: a tenth of the weights. --only: these changes alone; bsdiff takes minutes for each. --base and --new: folders of
+--quick: a tenth of the weights. --only: these changes; bsdiff takes minutes for each. --base and --new: folders of
 two real models instead, such as the demo's.
 """
 
