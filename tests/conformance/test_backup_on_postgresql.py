@@ -16,19 +16,21 @@ from sqlalchemy import Table, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.pool import Pool
 from tests.conformance.vector_stores import postgresql_server
-from tests.unit.server.work.test_backup import N_ALL, N_EACH, N_PEOPLE, NOW, send, sentences, served
+from tests.unit.server.work.test_backup import N_ALL, N_EACH, N_PEOPLE, NOW, pull_the_plug, send, sentences, served
 
 from projectone.errors import SettingsError, StorageError
 from projectone.server import row_copies
 from projectone.server.audit import AuditLog
 from projectone.server.corpus.tables import SAMPLES
-from projectone.server.database import open_engine, reading
-from projectone.server.home import open_catalog
+from projectone.server.database import open_engine, reading, writing
+from projectone.server.home import open_catalog, require_home
+from projectone.server.hubd.tables import OBJECTS, REPOS, UPLOADS
 from projectone.server.keys import KEY_TABLES, open_key_database
 from projectone.server.migrations.tables import all_tables
 from projectone.server.runs import Runs
 from projectone.server.serve.initialise import initialise, with_secrets
 from projectone.server.settings import ServerSettings
+from projectone.server.work import restore as restoring
 from projectone.server.work.backup import make_backup
 from projectone.server.work.backup_files import read_backup
 from projectone.server.work.checkpoints import publish_checkpoint
@@ -299,3 +301,60 @@ def test_nothing_is_written_over_and_what_failed_half_way_is_begun_again(
     assert not any(rows_of(settings)[name] for name in ("contributors", "consents", "samples")), "all rows, or none"
     done = restore(settings, site.folder, None, now=NOW)
     assert (done.n_samples, done.n_unreadable_texts) == (N_PEOPLE * N_ALL, 0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cut", ["_copy", "_bring_rows", "_settle"])
+def test_a_restore_that_is_killed_goes_on_and_no_server_starts_before(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cut: str
+) -> None:
+    """After the rows of keys and before their files, after the keys, and after the rows."""
+    settings, _ = site.restored(tmp_path / "first")
+    withdraw_all_of_person0(settings)
+    publish_checkpoint(settings, NOW)
+    settings = site.new(tmp_path / "home")
+    with monkeypatch.context() as killed:
+        killed.setattr(restoring, cut, pull_the_plug)
+        with pytest.raises(KeyboardInterrupt):
+            erased = tmp_path / "first" / "checkpoints" / "erased.list"
+            restore(settings, site.folder, site.keys, erased=erased, now=NOW)
+    if cut == "_settle":
+        assert "sentence 0" in sentences(settings), "control: here the person is back"
+    with pytest.raises(SettingsError, match="restore` once more"):
+        require_home(settings)
+    with pytest.raises(SettingsError, match="where the restore began"):
+        restore(site.new(tmp_path / "home"), site.folder, site.keys, now=NOW)
+    done = restore(settings, site.folder, site.keys, now=NOW)
+    assert (done.n_samples, done.n_unreadable_texts) == (N_ALL * (N_PEOPLE - 1), 0)
+    assert sentences(settings) == {f"sentence {number}" for number in range(1, N_PEOPLE)}
+    require_home(settings)
+
+
+@pytest.mark.slow
+def test_a_file_of_a_model_over_two_gibibytes_has_its_row_and_is_carried_over(site: Site, tmp_path: Path) -> None:
+    settings, _ = site.restored(tmp_path / "home")
+    engine = open_engine(settings.database_url)
+    with writing(engine) as connection:
+        repo = {"kind": "model", "namespace": "me", "name": "big", "private": True, "writes": 0, "created_at_s": 0.0}
+        (repo_id,) = connection.execute(REPOS.insert().values(repo).returning(REPOS.c.id)).one()
+        size = {"repo_id": repo_id, "size_bytes": 3_100_000_000}
+        connection.execute(OBJECTS.insert().values(oid="0" * 40, kind="blob", **size))
+        connection.execute(UPLOADS.insert().values(sha256="0" * 64, uploaded_at_s=0.0, **size))
+    engine.dispose()
+    make_backup(settings, tmp_path / "backup", tmp_path / "safe", now=NOW)
+    file = ServerSettings.from_env({"PROJECTONE_SERVER_HOME": str(tmp_path / "file")})
+    again = site.new(tmp_path / "again")
+    for place in (file, again):
+        restore(place, tmp_path / "backup", tmp_path / "safe", now=NOW)
+        assert rows_of(place) == rows_of(settings)
+
+
+@pytest.mark.slow
+def test_no_password_of_a_database_stands_in_an_error(site: Site, tmp_path: Path) -> None:
+    url = make_url(site.settings.database_url).update_query_dict({"password": "hunter2"})
+    full = replace(
+        site.settings, home=tmp_path / "none", database_url=url.set(password="hunter3").render_as_string(False)
+    )
+    with pytest.raises(SettingsError, match="expected a database without rows") as caught:
+        restore(full, site.folder, site.keys, now=NOW)
+    assert "hunter" not in str(caught.value)

@@ -12,7 +12,7 @@ from sqlalchemy import Connection as Connection  # this and the next two: handed
 from sqlalchemy import Engine as Engine
 from sqlalchemy import MetaData as MetaData
 from sqlalchemy import create_engine, event, text
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from projectone.errors import SettingsError, StorageError
@@ -143,9 +143,11 @@ def copy_database(engine: Engine, target: Path) -> None:
         raise StorageError(f"database: could not be copied: {error}") from error
 
 
-def describe_database(url: str) -> str:
-    """The URL without its password, for logs and reports."""
-    return make_url(url).render_as_string(hide_password=True)
+def describe_database(url: str | URL) -> str:
+    """The URL without its passwords, for logs and reports: libpq takes them in the query, too."""
+    place = make_url(url)
+    query = {name: "***" if "pass" in name.lower() else value for name, value in place.query.items()}
+    return place.set(query=query).render_as_string(hide_password=True)
 
 
 def _pool_of(url: str) -> dict[str, int]:

@@ -12,6 +12,9 @@ from projectone.server.settings import ServerSettings
 
 RELEASE_KEY = "release.key"
 
+RESTORING = "restoring.json"
+"""Below the home: a restore has begun and not ended. What people withdrew may be back until it has."""
+
 NEWEST_CHECKPOINT = "checkpoint.json"
 """Below the home: what was last signed of the audit log, written by the worker and handed out by the API."""
 
@@ -25,8 +28,9 @@ def require_home(settings: ServerSettings) -> None:
 
     Raises:
         SettingsError: if `init` never ran for this home, or its release key is gone: devices trust no other one, so
-            nothing but `init` makes a key.
+            nothing but `init` makes a key; or if a restore was cut off here.
     """
+    require_settled(settings)
     if not settings.keys_folder.is_dir():
         raise SettingsError(
             f"no server at {str(settings.home)!r}: run `projectone-server init`, or set PROJECTONE_SERVER_HOME"
@@ -35,6 +39,19 @@ def require_home(settings: ServerSettings) -> None:
         raise SettingsError(
             f"{str(settings.keys_folder / RELEASE_KEY)!r}: expected the release key; restore it from the backup. "
             "`projectone-server init` makes a new one, which devices trust once they are told its public half"
+        )
+
+
+def require_settled(settings: ServerSettings) -> None:
+    """Refuse a home whose restore was cut off: people who withdrew may be back in it.
+
+    Raises:
+        SettingsError: saying how to go on.
+    """
+    if (settings.home / RESTORING).exists():
+        raise SettingsError(
+            f"{str(settings.home)!r}: a restore was cut off before what people withdrew was erased again: run the same "
+            "`projectone-server restore` once more, it goes on; until then nothing may open this home"
         )
 
 

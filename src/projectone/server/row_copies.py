@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from sqlalchemy import Column, Connection, DateTime, Engine, Integer, MetaData, Table, func, insert, inspect, select
 
 from projectone.errors import SettingsError
-from projectone.server.database import reading, writing
+from projectone.server.database import describe_database, reading, writing
 
 _N_ROWS = 1000
 
@@ -36,15 +36,27 @@ def require_no_rows(engine: Engine, tables: MetaData) -> None:
         _require_no_rows(connection, tables)
 
 
+def has_rows(engine: Engine, tables: MetaData) -> bool:
+    """Whether any of these tables holds a row; errors of the database as `require_no_rows`."""
+    with reading(engine) as connection:
+        return _first_with_rows(connection, tables) is not None
+
+
 def _require_no_rows(connection: Connection, tables: MetaData) -> None:
+    if (name := _first_with_rows(connection, tables)) is not None:
+        place = describe_database(connection.engine.url)
+        raise SettingsError(
+            f"{place}: expected a database without rows, got one with {name!r}: rename it, so that nothing of it is "
+            "lost, and make an empty one in its place"
+        )
+
+
+def _first_with_rows(connection: Connection, tables: MetaData) -> str | None:
     there = set(inspect(connection).get_table_names())
     for table in tables.sorted_tables:
         if table.name in there and connection.execute(select(func.count()).select_from(table)).scalar_one():
-            place = connection.engine.url.render_as_string()
-            raise SettingsError(
-                f"{place}: expected a database without rows, got one with {table.name!r}: rename it, so that nothing "
-                "of it is lost, and make an empty one in its place"
-            )
+            return table.name
+    return None
 
 
 def _carry_table(rows: Connection, target: Connection, table: Table) -> None:

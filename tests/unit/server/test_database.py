@@ -108,3 +108,5 @@ def test_a_url_that_makes_no_sense_is_explained_without_its_password() -> None:
         open_engine("mysql://u:secret@host/db")
     assert "secret" not in str(caught.value)
     assert "secret" not in describe_database("postgresql://u:secret@host/db")
+    shown = describe_database("postgresql://host/db?user=u&password=secret&sslpassword=secret&host=/run")
+    assert "secret" not in shown and "user=u" in shown

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from sqlalchemy import Boolean, Column, Float, ForeignKey, Integer, LargeBinary, String, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, Float, ForeignKey, Integer, LargeBinary, String, Table, Text
 
 from projectone.server.database import METADATA
 
 MAIN = "refs/heads/main"
 _LOOKUP_BATCH = 500  # SQLite accepts 32,766 variables; a smaller statement is planned faster
+# Of whole models: over 2 GiB. SQLite's integers are long enough.
+_SIZE = BigInteger().with_variant(Integer, "sqlite")
 
 TOKENS = Table(
     "hub_tokens",
@@ -56,7 +58,7 @@ OBJECTS = Table(
     Column("oid", String(40), primary_key=True),
     Column("kind", String(8), nullable=False),
     Column("body", LargeBinary),  # trees and commits; the bytes of files lie in the blob store
-    Column("size_bytes", Integer),
+    Column("size_bytes", _SIZE),
     Column("pool_sha256", String(64)),
     Column("lfs_sha256", String(64)),
 )
@@ -65,7 +67,7 @@ UPLOADS = Table(
     METADATA,
     Column("repo_id", ForeignKey("hub_repos.id", ondelete="CASCADE"), primary_key=True),
     Column("sha256", String(64), primary_key=True),
-    Column("size_bytes", Integer, nullable=False),
+    Column("size_bytes", _SIZE, nullable=False),
     Column("uploaded_at_s", Float, nullable=False, server_default="0"),
 )
 

@@ -14,7 +14,7 @@ from projectone.errors import StorageError
 from projectone.server.database import open_engine
 from projectone.server.delivery.roles import CURRENT, FIRST_ROOT, ROLE_KEYS, ROOT_KEYS
 from projectone.server.delivery.signing import load_signer, new_key
-from projectone.server.home import RELEASE_KEY, open_keys
+from projectone.server.home import RELEASE_KEY, open_keys, require_settled
 from projectone.server.hubd.auth import issue_token
 from projectone.server.hubd.repos import HubStore
 from projectone.server.migrations.upgrade import upgrade_database
@@ -83,8 +83,9 @@ def initialise(settings: ServerSettings) -> Home:
 
     Raises:
         StorageError: if the disk or the database refused, or newer code wrote the rows.
-        SettingsError: if a key file holds something else.
+        SettingsError: if a key file holds something else, or a restore was cut off here.
     """
+    require_settled(settings)
     keys = settings.keys_folder
     try:
         for folder in (settings.home, *(settings.home / name for name in FOLDERS), keys):

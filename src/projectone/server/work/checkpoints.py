@@ -32,6 +32,13 @@ class ErasedList(Contract):
     consents: tuple[UUID, ...]
     samples: tuple[tuple[UUID, str], ...]
 
+    def with_all_of(self, other: ErasedList) -> ErasedList:
+        """What either list names."""
+        return ErasedList(
+            consents=tuple(dict.fromkeys((*self.consents, *other.consents))),
+            samples=tuple(dict.fromkeys((*self.samples, *other.samples))),
+        )
+
 
 def publish_checkpoint(settings: ServerSettings, now: datetime) -> SignedCheckpoint | None:
     """Sign the log as it is, if it has grown; None if it has not. What does not hold is not signed.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,12 +22,13 @@ from projectone.server.home import RELEASE_KEY, open_catalog, open_keys
 from projectone.server.keys import KEY_TABLES, open_key_database
 from projectone.server.migrations.tables import all_tables
 from projectone.server.migrations.upgrade import upgrade_database
-from projectone.server.row_copies import require_no_rows
+from projectone.server.row_copies import has_rows, require_no_rows
 from projectone.server.runs import Runs
 from projectone.server.settings import ServerSettings
 from projectone.server.work.backup_files import KEYS, ROWS, BackupManifest, copy_file, read_backup
 from projectone.server.work.backup_rows import load_keys, load_rows
 from projectone.server.work.checkpoints import ERASED_LIST, ErasedList, kept_checkpoints
+from projectone.server.work.restore_mark import RestoreMark, read_mark, remove_mark, write_mark
 from projectone.storage.blobs import FileBlobs
 from projectone.storage.files import fsync_folder, make_folder, sync_tree
 
@@ -99,42 +101,51 @@ def restore(
         now: With its zone.
 
     Raises:
-        SettingsError: if there are rows or keys that would be written over, or the halves do not belong together.
+        SettingsError: if there are rows or keys that would be written over, the halves do not belong together, or
+            another restore was cut off here.
         StorageError: if the backup or the restored home is not whole.
     """
     manifest = read_backup(folder, "home")
-    _require_room(settings, keys_folder)
-    if keys_folder is not None:
-        keys = read_backup(keys_folder, "keys")
-        if keys.backup_id != manifest.backup_id:
-            raise SettingsError(f"--keys: expected the keys of backup {manifest.backup_id}, got {keys.backup_id}")
-        _bring_keys(settings, keys, keys_folder)
-        keys_now = open_keys(settings, can_open=True)
-        try:
-            keys_now.prove()  # before anything else is there: the passphrase may be missing
-        finally:
-            keys_now.close()
+    keys = None if keys_folder is None else read_backup(keys_folder, "keys")
+    mark = read_mark(settings, manifest.backup_id)
+    if mark is None:
+        _require_room(settings)
+    # What is there of a restore that was cut off came from this backup: it stays, or is written once more.
+    _require_keys_once(settings, keys_folder, mark)
+    if keys is not None and keys.backup_id != manifest.backup_id:
+        raise SettingsError(f"--keys: expected the keys of backup {manifest.backup_id}, got {keys.backup_id}")
+    known = _read_erased(erased or settings.checkpoints / ERASED_LIST, is_required=erased is not None)
     try:
-        make_folder(settings.home, mode=0o700)
-        settings.home.chmod(0o700)
-        # The rows come last: a restore that was cut off has none, and is begun again.
+        if mark is None:
+            write_mark(settings, manifest.backup_id, brings_keys=keys is not None, erased=known)
+        else:
+            known = known.with_all_of(mark.erased)
+        if keys is not None and keys_folder is not None:
+            _bring_keys(settings, keys, keys_folder)
         _bring_rows(settings, manifest, folder)
     except OSError as error:
         raise StorageError(f"{settings.home}: could not be restored: {error}") from error
-    known = _read_erased(erased or settings.checkpoints / ERASED_LIST, is_required=erased is not None)
-    return _settle(settings, manifest, known, now)
+    done = _settle(settings, manifest, known, now)
+    remove_mark(settings)
+    return done
 
 
-def _require_room(settings: ServerSettings, keys_folder: Path | None) -> None:
-    rows, keys = settings.home / ROWS, settings.keys_folder / KEYS
+def _require_room(settings: ServerSettings) -> None:
+    rows = settings.home / ROWS
     _require_place("DATABASE_URL", settings.database_url, rows, all_tables())
     if rows.exists():
         raise SettingsError(f"{str(rows)!r} exists: move the old home away first, so that nothing of it is lost")
-    if keys_folder is not None:
-        _require_place("KEYS_DATABASE_URL", settings.keys_database_url, keys, KEY_TABLES)
+
+
+def _require_keys_once(settings: ServerSettings, keys_folder: Path | None, mark: RestoreMark | None) -> None:
+    """Keys of the home or of the backup, never one over the other: those of the home know what was withdrawn."""
     has_keys = (settings.keys_folder / RELEASE_KEY).is_file()
     if keys_folder is None and not has_keys:
         raise SettingsError("--keys: there are none at this home; give the half of the backup that holds them")
+    if mark is not None and mark.brings_keys:
+        return
+    if keys_folder is not None:
+        _require_place("KEYS_DATABASE_URL", settings.keys_database_url, settings.keys_folder / KEYS, KEY_TABLES)
     if keys_folder is not None and has_keys:
         raise SettingsError(f"{str(settings.keys_folder)!r} holds keys: leave --keys out, or move them away first")
 
@@ -153,15 +164,25 @@ def _require_place(name: str, url: str, file: Path, tables: MetaData) -> None:
 
 
 def _bring_keys(settings: ServerSettings, manifest: BackupManifest, source: Path) -> None:
-    """The release key comes last: a home that has it has all keys."""
+    """The release key comes last: a home that has it has all keys, and they are not written over."""
+    if not (settings.keys_folder / RELEASE_KEY).is_file():
+        _copy_keys(settings, manifest, source)
+    keys = open_keys(settings, can_open=True)
+    try:
+        keys.prove()  # before the rows are there: the passphrase may be missing
+    finally:
+        keys.close()
+
+
+def _copy_keys(settings: ServerSettings, manifest: BackupManifest, source: Path) -> None:
     if settings.keys_database_url == f"sqlite:///{settings.keys_folder / KEYS}":
         _copy(manifest, source, settings.keys_folder, last=RELEASE_KEY)
         return
     engine = open_key_database(settings.keys_database_url)
     try:
-        require_no_rows(engine, KEY_TABLES)
         make_folder(settings.keys_folder, mode=0o700)
-        load_keys(source / KEYS, manifest.sha256_of(KEYS), engine, settings.keys_folder)
+        if not has_rows(engine, KEY_TABLES):  # all of them came by one transaction, or none
+            load_keys(source / KEYS, manifest.sha256_of(KEYS), engine, settings.keys_folder)
     finally:
         engine.dispose()
     _copy(manifest, source, settings.keys_folder, last=RELEASE_KEY, without=KEYS)
@@ -169,12 +190,15 @@ def _bring_keys(settings: ServerSettings, manifest: BackupManifest, source: Path
 
 def _bring_rows(settings: ServerSettings, manifest: BackupManifest, source: Path) -> None:
     if settings.database_url == f"sqlite:///{settings.home / ROWS}":
+        for suffix in ("-wal", "-shm", "-journal"):  # of rows that are written once more
+            (settings.home / f"{ROWS}{suffix}").unlink(missing_ok=True)
         _copy(manifest, source, settings.home, last=ROWS)
         return
     _copy(manifest, source, settings.home, without=ROWS)
     engine = open_engine(settings.database_url)
     try:
-        load_rows(source / ROWS, manifest.sha256_of(ROWS), engine, settings.home)
+        if not has_rows(engine, all_tables()):  # all of them came by one transaction, or none
+            load_rows(source / ROWS, manifest.sha256_of(ROWS), engine, settings.home)
     finally:
         engine.dispose()
 
@@ -220,11 +244,13 @@ def _settle(settings: ServerSettings, manifest: BackupManifest, erased: ErasedLi
         Derived(settings.home, catalog, Runs(engine), Ledger(engine).released_weights).erase()
         n_missing = sum(not blobs.has(sha256) for sha256 in Histories(engine, catalog.vault).clips())
         n_unreadable = len(catalog.unopenable())
-        n_lost = _set_aside_later(settings, manifest.checkpoint)
+        later = _later(settings, manifest.checkpoint)
+        n_lost = max((n for n, _ in later), default=manifest.checkpoint.n_entries) - manifest.checkpoint.n_entries
         with writing(engine) as connection:
             record(
                 connection, "restored", manifest.backup_id, now=now, n_withdrawn_again=n_again, n_lost_entries=n_lost
             )
+        _set_aside(path for _, path in later)
         return Restored(
             backup_id=manifest.backup_id,
             made_at=manifest.made_at.isoformat(),
@@ -239,12 +265,15 @@ def _settle(settings: ServerSettings, manifest: BackupManifest, erased: ErasedLi
         engine.dispose()
 
 
-def _set_aside_later(settings: ServerSettings, restored: AuditCheckpoint) -> int:
-    """Checkpoints of entries that are lost stay, in a folder of their own; gives how many entries they knew of more."""
+def _later(settings: ServerSettings, restored: AuditCheckpoint) -> list[tuple[int, Path]]:
+    """Checkpoints of entries that are lost: how many each knew of, the most last."""
     trusted = load_signer(settings.keys_folder / RELEASE_KEY).trusted
     known = kept_checkpoints(settings.checkpoints, trusted)
-    later = {path: item for path, item in known.items() if item.n_entries > restored.n_entries}
-    for path in later:
+    return sorted((item.n_entries, path) for path, item in known.items() if item.n_entries > restored.n_entries)
+
+
+def _set_aside(paths: Iterable[Path]) -> None:
+    """They stay, in a folder of their own. The newest goes last: a restore that goes on still counts what is lost."""
+    for path in paths:
         make_folder(path.parent / _SET_ASIDE)
         path.rename(path.parent / _SET_ASIDE / path.name)
-    return max((item.n_entries for item in later.values()), default=restored.n_entries) - restored.n_entries

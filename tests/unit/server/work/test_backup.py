@@ -29,6 +29,7 @@ from projectone.server.serve.initialise import initialise, with_secrets
 from projectone.server.serve.processes import api_services
 from projectone.server.settings import ServerSettings
 from projectone.server.training import TrainingClip, TrainingConfig, finetune
+from projectone.server.work import restore as restoring
 from projectone.server.work.backup import make_backup
 from projectone.server.work.backup_files import MANIFEST, read_backup
 from projectone.server.work.checkpoints import publish_checkpoint
@@ -226,3 +227,47 @@ def test_nothing_is_written_over_and_halves_that_do_not_belong_together_are_refu
     with pytest.raises(SettingsError, match="expected the keys of backup"):
         made.restored(tmp_path / "home", keys=tmp_path / "k")
     assert main(["restore", str(made.folder), "--keys", str(made.keys)]) == 2
+
+
+@pytest.mark.parametrize("cut", ["_bring_rows", "_settle", "remove_mark"])
+def test_a_restore_that_is_killed_goes_on_and_no_server_starts_before(
+    made: Copied,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    cut: str,
+) -> None:
+    """Rows and keys are lost, the list of what was withdrawn is given the first time alone."""
+    home = tmp_path / "home"
+    shutil.copytree(made.settings.home, home)
+    with served(settings_of(home)) as caller_of:
+        assert caller_of("person0").withdraw().status_code == 200
+        assert caller_of("person0").withdraw_intents().status_code == 200
+    publish_checkpoint(settings_of(home), NOW)
+    erased = shutil.copy(home / "checkpoints" / "erased.list", tmp_path / "kept.list")
+    shutil.rmtree(home)
+    with monkeypatch.context() as killed:
+        killed.setattr(restoring, cut, pull_the_plug)
+        with pytest.raises(KeyboardInterrupt):
+            made.restored(home, erased=Path(erased))
+    if cut == "_settle":
+        assert "sentence 0" in sentences(settings_of(home)), "control: here the person is back"
+    monkeypatch.setenv("PROJECTONE_SERVER_HOME", str(home))
+    for words in (["status"], ["init"], ["work"], ["serve"], ["serve", "--init"]):
+        assert main(words) == 2
+        assert "run the same `projectone-server restore` once more" in capsys.readouterr().err
+    other = tmp_path / "other", tmp_path / "other-keys"
+    make_backup(made.settings, *other, now=NOW)
+    with pytest.raises(SettingsError, match="restore was cut off"):
+        Copied(made.settings, *other).restored(home, keys=other[1])
+    settings, done = made.restored(home)
+    assert (done.n_samples, done.n_unreadable_texts) == (N_ALL * (N_PEOPLE - 1), 0)
+    assert sentences(settings) == {f"sentence {number}" for number in range(1, N_PEOPLE)}
+    assert len(list(FileBlobs(home / "blobs").keys())) == done.n_samples
+    assert main(["status"]) == 0, "and the home opens again"
+    with pytest.raises(SettingsError, match="move the old home away"):
+        made.restored(home)
+
+
+def pull_the_plug(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt
