@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.conftest import REPOSITORY
+from tests.fakes.benchmark_scripts import load_script
 
 
 @pytest.fixture
-def script(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    spec = importlib.util.spec_from_file_location("gate_benchmark", REPOSITORY / "benchmarks" / "gate.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, spec.name, module)
-    spec.loader.exec_module(module)
-    yield module
+def script(monkeypatch: pytest.MonkeyPatch) -> Any:
+    return load_script("gate", monkeypatch)
 
 
 def test_the_page_gets_a_row_for_each_set_and_far_better_models_are_promoted(script: Any, tmp_path: Path) -> None:

@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import re
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.conftest import REPOSITORY
+from tests.fakes.benchmark_scripts import load_script
 from tests.fakes.tiny_whisper import WORDS, save_tiny, say
 
 from projectone.waveform.wav import encode_wav
 
 
 @pytest.fixture
-def script(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-        monkeypatch.setenv(name, "1")  # the script sets them; this puts them back
-    spec = importlib.util.spec_from_file_location("results_benchmark", REPOSITORY / "benchmarks" / "results.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, spec.name, module)
-    spec.loader.exec_module(module)
+def script(monkeypatch: pytest.MonkeyPatch) -> Any:
+    module = load_script("results", monkeypatch)
     small = module.Size(
         corrections=54,
         clips_of_a_test=6,
@@ -37,7 +29,7 @@ def script(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         sequences=("mwer",),
     )
     monkeypatch.setattr(module, "QUICK", small)
-    yield module
+    return module
 
 
 @pytest.fixture

@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from typing import Any
 
 import mlx.core as mx
 import pytest
-from tests.conftest import REPOSITORY
+from tests.fakes.benchmark_scripts import load_script
 
 from projectone.server.training.state import Best, DevScore
 
 
 @pytest.fixture
 def script(monkeypatch: pytest.MonkeyPatch) -> Any:
-    for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-        monkeypatch.setenv(name, "1")  # the script sets them; this puts them back
-    spec = importlib.util.spec_from_file_location("selection_benchmark", REPOSITORY / "benchmarks" / "selection.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, spec.name, module)
-    spec.loader.exec_module(module)
-    return module
+    return load_script("selection", monkeypatch)
 
 
 def dev(n_wrong: int, *, loss: float) -> DevScore:

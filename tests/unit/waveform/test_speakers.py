@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.conftest import REPOSITORY
+from tests.fakes.benchmark_scripts import load_script
 from tests.unit.waveform.test_events import RATE_HZ, voice
 
 from projectone.server.corpus.validation import check_sample
@@ -54,12 +52,7 @@ def test_of_real_people_who_take_turns_many_are_found_and_of_single_ones_few(
     real_data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """T22: 50 clips of two people each, and single ones, all of speakers that the table was not made from."""
-    spec = importlib.util.spec_from_file_location("speakers_benchmark", REPOSITORY / "benchmarks" / "speakers.py")
-    assert spec is not None
-    assert spec.loader is not None
-    benchmark = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, spec.name, benchmark)
-    spec.loader.exec_module(benchmark)
+    benchmark = load_script("speakers", monkeypatch)
     monkeypatch.setattr(benchmark, "OF_EACH", 1)
     monkeypatch.setattr(benchmark, "CORPORA", ("an4", "speechocean762"))
     _, others = benchmark.read_speakers(real_data, only=1)

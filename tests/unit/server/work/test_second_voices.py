@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from collections.abc import Sequence
 from pathlib import Path
-from types import ModuleType
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
-from tests.conftest import REPOSITORY
+from tests.fakes.benchmark_scripts import load_script
 from tests.unit.waveform.test_events import RATE_HZ, voice
 
 from projectone.server.voices.installed import HOW_TO_INSTALL, are_installed
@@ -36,15 +34,9 @@ class Figure:
 
 
 @pytest.fixture
-def benchmark(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+def benchmark(monkeypatch: pytest.MonkeyPatch) -> Any:
     """How mixes of two people are made; the same as `benchmarks/speakers.py` shows figures of."""
-    spec = importlib.util.spec_from_file_location("speakers_benchmark", REPOSITORY / "benchmarks" / "speakers.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, spec.name, module)
-    spec.loader.exec_module(module)
-    return module
+    return load_script("speakers", monkeypatch)
 
 
 def question(*, holds_speakers: bool) -> Question:
@@ -76,7 +68,7 @@ def test_a_clip_that_teaches_nothing_is_not_heard(monkeypatch: pytest.MonkeyPatc
 @pytest.mark.slow
 @pytest.mark.skipif(not are_installed(), reason=f"the networks of voices are not installed: {HOW_TO_INSTALL}")
 def test_of_fifty_real_clips_of_two_people_nine_in_ten_are_held(
-    real_data: Path, monkeypatch: pytest.MonkeyPatch, benchmark: ModuleType
+    real_data: Path, monkeypatch: pytest.MonkeyPatch, benchmark: Any
 ) -> None:
     """T22: 50 mixes of two people who take turns, and single clips, all of speakers that no limit was read from."""
     monkeypatch.setattr(benchmark, "OF_EACH", 1)
