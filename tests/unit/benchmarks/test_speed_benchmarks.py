@@ -63,7 +63,7 @@ def test_every_way_to_update_rebuilds_the_file_and_the_difference_is_the_smalles
     measure = (
         "import json, pathlib, sys, update\n"
         "dims = update.ModelDimensions(80, 100, 64, 2, 1, 1000, 64, 64, 2, 1)\n"
-        "print(json.dumps(update.measure(pathlib.Path(sys.argv[1]), dims, rank=2)))"
+        "print(json.dumps(update.measure(pathlib.Path(sys.argv[1]), dims, update.CHANGES, rank=2)))"
     )
     with tempfile.TemporaryDirectory() as folder:
         child = subprocess.run(

@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "vocabulary": ("vocabulary", "add", "Zoë"),
     "memory": ("memory", "on"),
     "policies": ("policies",),
+    "harmless": ("harmless",),
     "donate": ("donate", "--text", "one two", "--anyway", "NOTE"),
     "sent": ("sent",),
     "undo": ("undo", "last"),
