@@ -8,9 +8,11 @@ PARITY_STAMP := $(PARITY_VENV)/.installed-from-lock
 PEERS_STAMP := $(PARITY_VENV)/.peers-installed-from-lock
 RAY_VENV := .venv-ray
 RAY_STAMP := $(RAY_VENV)/.installed-from-lock
+AUDIT_VENV := .venv-audit
+AUDIT_STAMP := $(AUDIT_VENV)/.installed-from-lock
 DATA ?= ../shared/data
 
-.PHONY: help demo test check bench parity ray gradients starter lock docs clean
+.PHONY: help demo test check audit bench parity ray gradients starter lock docs clean
 help: ## what can be made
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
@@ -27,7 +29,7 @@ demo: $(STAMP) ## the whole loop on this machine, in about five minutes (ARGS="-
 
 # One process a core and whole files in each, for what they share is costly. The threads of a BLAS would only wait for
 # each other.
-test: $(STAMP) ## every test (ARGS="tests/unit -k wav" for some)
+test: $(STAMP) $(AUDIT_STAMP) ## every test (ARGS="tests/unit -k wav" for some)
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
 
 check: $(STAMP) ## format, lint, types, walls, freshness of the docs
@@ -36,6 +38,15 @@ check: $(STAMP) ## format, lint, types, walls, freshness of the docs
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest tests/house
+
+# Apart from what it asks about.
+$(AUDIT_STAMP): requirements-audit.lock
+	$(PYTHON) -m venv --clear $(AUDIT_VENV)
+	$(AUDIT_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-audit.lock
+	@touch $@
+
+audit: $(AUDIT_STAMP) ## ask osv.dev whether a pin is known to be vulnerable (ARGS="--osv-url URL" for another list)
+	$(AUDIT_VENV)/bin/python .ci/audit.py $(ARGS)
 
 $(PARITY_STAMP): requirements-dev.lock requirements-parity.lock requirements-weights.lock pyproject.toml
 	$(PYTHON) -m venv --clear $(PARITY_VENV)
@@ -79,9 +90,10 @@ lock: ## resolve every pin again (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --extra demo --extra ui -o requirements.lock pyproject.toml
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --extra dev -o requirements-dev.lock pyproject.toml
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --constraint requirements-dev.lock --extra ray -o requirements-ray.lock pyproject.toml
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --constraint requirements-dev.lock --group audit -o requirements-audit.lock
 
 docs: $(STAMP) ## write the generated pages again: settings, contracts, OpenAPI
 	$(BIN)/python docs/generate.py
 
 clean: ## remove what was installed and made here
-	rm -rf $(VENV) $(PARITY_VENV) $(RAY_VENV) out .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(PARITY_VENV) $(RAY_VENV) $(AUDIT_VENV) out .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from tests.conftest import REPOSITORY
 
-LOCKS = ["requirements.lock", "requirements-dev.lock", "requirements-weights.lock", "requirements-ray.lock"]
+LOCKS = [f"requirements{name}.lock" for name in ("", "-dev", "-weights", "-ray", "-audit")]
 
 
 def a_wheel(folder: Path, body: str = "") -> Path:
