@@ -100,8 +100,9 @@ class Policy:
         """
         services = services_of(request)
         address = request.client.host if request.client else "unknown"
-        _take(services.quotas.total.take("all"), "everybody together")
+        # This one first: what it refuses takes nothing of what everybody may ask together.
         _take(services.quotas.address.take(address), "this address")
+        _take(services.quotas.total.take("all"), "everybody together")
         device = await run_in_threadpool(self._admit, request, services) if self.admits("device") else None
         operator = None
         if not self.who & {"public", "device"}:

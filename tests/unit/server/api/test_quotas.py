@@ -1,8 +1,10 @@
 """So many in a minute, and then there is room again."""
 
 import pytest
+from fastapi.testclient import TestClient
 from tests.unit.server.api.conftest import Backend
 
+from projectone.contracts import endpoints
 from projectone.server.api.quotas import MovingWindow, QuotaLimits, Quotas
 
 QUOTA = 20
@@ -49,3 +51,17 @@ def test_who_asks_ten_times_its_quota_gets_its_quota_and_others_theirs(backend: 
     assert len(refused) == (9 * QUOTA if is_counted else 0)
     assert all(1 <= int(answer.headers["retry-after"]) <= 60 for answer in refused)
     assert {answer.status_code for answer in honest} == {404}
+
+
+@pytest.mark.parametrize("per_address", [QUOTA, 100 * QUOTA])
+def test_what_one_address_is_refused_takes_nothing_of_what_everybody_may_ask(
+    backend: Backend, per_address: int
+) -> None:
+    """Beside it the control: an address that may ask for all there is leaves nothing to the others."""
+    object.__setattr__(backend.services, "quotas", Quotas(QuotaLimits(address=per_address, total=4 * QUOTA)))
+    flood = [backend.http.get(endpoints.LIVE) for _ in range(10 * QUOTA)]
+    elsewhere = TestClient(backend.http.app, client=("192.0.2.7", 50_000))
+    others = {elsewhere.get(endpoints.LIVE).status_code for _ in range(QUOTA)}
+    is_bounded = per_address == QUOTA
+    assert sum(answer.status_code == 200 for answer in flood) == (QUOTA if is_bounded else 4 * QUOTA)
+    assert others == ({200} if is_bounded else {429})
