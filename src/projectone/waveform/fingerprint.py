@@ -102,7 +102,8 @@ def _mel(hz: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 
 
 _BANK = _mel_bank()
-_WINDOW = np.hanning(_FRAME).astype(np.float32)
+# Only with a factor of 32 bits does NumPy transform in 32 bits, at half the cost; 512 is taken off again, exactly.
+_WINDOW = (np.hanning(_FRAME) * _FRAME).astype(np.float32)
 
 
 def _band_energies(samples: Float32, hop: int) -> Float64:
@@ -112,7 +113,8 @@ def _band_energies(samples: Float32, hop: int) -> Float64:
     frames = np.lib.stride_tricks.sliding_window_view(padded, _FRAME)[::hop]
     blocks = []
     for start in range(0, len(frames), _FRAMES_AT_ONCE):
-        spectrum = np.fft.rfft(frames[start : start + _FRAMES_AT_ONCE] * _WINDOW, axis=1)[:, :_N_BINS]
+        heard = frames[start : start + _FRAMES_AT_ONCE] * _WINDOW
+        spectrum = np.fft.rfft(heard, axis=1, norm="forward")[:, :_N_BINS]
         blocks.append((np.square(spectrum.real) + np.square(spectrum.imag)) @ _BANK)
     return np.concatenate(blocks).astype(np.float64)
 

@@ -217,8 +217,9 @@ def _measure_frames(clip: _Clip, heard: Int) -> tuple[Float32, Float32, Float32]
     spoken = frames[:, :_FRAME]
     found = _frames_of(clip.samples)[heard].astype(np.float32)
     np.subtract(found, np.float32(clip.offset) / scale, out=spoken)
-    spoken *= _WINDOW * scale
-    spectrum = np.fft.rfft(frames, axis=1)[:, :_N_BINS]
+    spoken *= _WINDOW * (scale * np.float32(_N_FFT))
+    # Only with a factor of 32 bits does NumPy transform in 32 bits, at less cost; 1024 is taken off again, exactly.
+    spectrum = np.fft.rfft(frames, axis=1, norm="forward")[:, :_N_BINS]
     padded = np.zeros((len(heard), _HALF_SMOOTHING_BINS + _N_BINS), np.float32)
     power = padded[:, _HALF_SMOOTHING_BINS:]
     parts = np.square(spectrum.view(np.float32))

@@ -89,7 +89,8 @@ def test_an_offset_changes_no_figure_of_a_voice() -> None:
     clip = speechlike(np.random.default_rng(6), 3.0)
     here, there = measure_quality(clip), measure_quality(clip + np.float32(0.1))
     assert there.dc_offset == pytest.approx(here.dc_offset + 0.1, abs=1e-5)
-    assert there.voice.voicing == pytest.approx(here.voice.voicing, abs=1e-3)
+    # Between the harmonics of a made voice there is nothing but the roundings of 32 bits, and the offset has its own.
+    assert there.voice.voicing == pytest.approx(here.voice.voicing, abs=2e-3)
     assert there.voice.snr_db == pytest.approx(here.voice.snr_db, abs=0.05)
     assert there.voice.n_frames == here.voice.n_frames
 

@@ -32,8 +32,9 @@ from projectone.server.work.remembered import Remembered
 from projectone.server.work.sealed_pool import SealedPool
 from projectone.waveform.fingerprint import Fingerprint
 
-# Clips in a page: fewer would wait more often for a process to be told. Of half-minute ones so many bytes are 16.
-_PAGE = 32
+# Clips in a page: fewer would wait more often for a process to be told. Of half-minute ones so many bytes are 16. The
+# first page is small and each next one twice as large, so that every process has something to do soon.
+_FIRST_PAGE, _PAGE = 4, 32
 _PAGE_BYTES = 15 << 20
 # Under half a kilobyte each.
 _REMEMBERED = 20_000
@@ -102,7 +103,9 @@ class Looker:
         waiting: deque[_Asked] = deque()
         under_way: set[Question] = set()
         given = zip(questions, repeat(None) if givers is None else givers, strict=False)
-        while (page := self._ask(given, under_way)).given:
+        n_clips = _FIRST_PAGE
+        while (page := self._ask(islice(given, n_clips), under_way)).given:
+            n_clips = min(2 * n_clips, _PAGE)
             waiting.append(page)
             if len(waiting) > self.engine.n_pages:
                 yield from self._answer(waiting.popleft(), under_way)
@@ -125,12 +128,12 @@ class Looker:
         self.engine.close()
 
     def _ask(self, given: Iterator[_Given], under_way: set[Question]) -> _Asked:
-        """Take a page, and send what is not known yet to a process."""
+        """Take a page of at most what is given, and send what is not known yet to a process."""
         page: list[_Given] = []
         contents: list[tuple[Question, bytes]] = []
         answers: dict[Question, Look] = {}
         n_bytes = 0
-        for question, giver in islice(given, _PAGE):
+        for question, giver in given:
             page.append((question, giver))
             if (known := self._recall(question)) is not None:
                 answers[question] = known
