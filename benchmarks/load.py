@@ -5,7 +5,11 @@ before it is acknowledged. The devices send what they prepared before, from one 
 first part gives each its next upload when the last one is answered, the second one lets a fixed number come due in
 each second, and a wait is counted from the moment at which an upload was due. Devices count as many addresses on Linux.
 
+With `--flood` there are two: an honest device with an upload due each half second, alone and beside one that asks for
+ten times its quota over all the lines that it may hold, a minute of each in turn, so that the quota is whole again.
+
     python benchmarks/load.py [--quick] [--json] [--devices N] [--uploads N] [--per-s N]
+    python benchmarks/load.py --flood [--quick] [--json] [--rounds N]
 """
 
 from __future__ import annotations
@@ -14,19 +18,28 @@ import argparse
 import json
 import os
 import platform
+import statistics
 import tempfile
+from collections import Counter
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from peers.flood import Answered, Device, send_together
 from peers.senders import Sent, cpu_of, send
 from peers.uploads import Server, Uploader, our_server
 
+from projectone.server.api.quotas import QuotaLimits
 from projectone.waveform.wav import encode_wav
 
 RATE_HZ = 16_000
 CLIP_S = 15  # 480 kB
 MOST = "as fast as they are answered"
+TIMES_QUOTA = 10
+MINUTE_S = 60.0
+HONEST_PER_S = 2.0
+REFUSED = "429"
 
 
 def main() -> None:
@@ -37,7 +50,12 @@ def main() -> None:
     parser.add_argument("--devices", type=int, default=50, help="devices at once (default: %(default)s)")
     parser.add_argument("--uploads", type=int, default=200, help="uploads of each (default: %(default)s)")
     parser.add_argument("--per-s", type=float, default=100.0, help="uploads due in a second (default: %(default)s)")
+    parser.add_argument("--flood", action="store_true", help="an honest device, alone and beside a greedy one")
+    parser.add_argument("--rounds", type=int, default=3, help="of --flood, two minutes each (default: %(default)s)")
     arguments = parser.parse_args()
+    if arguments.flood:
+        print_flood(run_flood(arguments.rounds, is_quick=arguments.quick), is_json=arguments.json)
+        return
     if arguments.quick:
         arguments.devices, arguments.uploads, arguments.per_s = 6, 4, 20.0
     parts = {}
@@ -63,18 +81,111 @@ def main() -> None:
             "devices": arguments.devices,
             "uploads_each": arguments.uploads,
             "upload_bytes": 44 + 2 * CLIP_S * RATE_HZ,
-            "cores": os.cpu_count(),
-            "machine": platform.machine(),
-            "python": platform.python_version(),
+            **conditions(),
         },
     }
     print(json.dumps(result))
 
 
-def clips_of(n_clips: int) -> list[bytes]:
+def run_flood(n_rounds: int, *, is_quick: bool) -> dict[str, Any]:
+    """Rounds of an honest device alone and beside a flood, on one server."""
+    limits = QuotaLimits()
+    n_honest, honest_per_s, clip_s = int(HONEST_PER_S * MINUTE_S), HONEST_PER_S, CLIP_S
+    n_greedy, greedy_per_s = TIMES_QUOTA * limits.device, TIMES_QUOTA * limits.device / MINUTE_S
+    if is_quick:  # once, a little more than the quota as fast as it is answered, and short clips
+        n_rounds, n_honest, honest_per_s, clip_s = 1, 20, 8.0, 0.5
+        n_greedy, greedy_per_s = limits.device + 200, 1000.0
+    alone: list[list[Answered]] = []
+    beside: list[list[Answered]] = []
+    floods: list[list[Answered]] = []
+    with tempfile.TemporaryDirectory() as made:
+        folder = Path(made)
+        with our_server(folder / "home") as server:
+            known = [Uploader(server, folder / "home", number) for number in range(2)]
+            clips = clips_of(2, clip_s)
+
+            def honest() -> Device:
+                return Device(known[0].prepare(n_honest, clips[0]), honest_per_s, MINUTE_S)
+
+            for number in range(n_rounds):
+                alone += send_together(folder / f"alone-{number}", server.address, [honest()])
+                greedy = Device(known[1].prepare(n_greedy, clips[1]), greedy_per_s, MINUTE_S, limits.open_requests)
+                both = send_together(folder / f"beside-{number}", server.address, [honest(), greedy])
+                beside.append(both[0])
+                floods.append(both[1])
+    return flood_report(alone, beside, floods) | {
+        "conditions": {
+            "upload_bytes": 44 + 2 * int(clip_s * RATE_HZ),
+            "quota_per_minute": limits.device,
+            "greedy_lines": limits.open_requests,
+            "honest_per_s": honest_per_s,
+            **conditions(),
+        }
+    }
+
+
+def flood_report(
+    alone: list[list[Answered]], beside: list[list[Answered]], floods: list[list[Answered]]
+) -> dict[str, Any]:
+    """The honest device's waits without and with a flood, and what the flood got; a list for each round."""
+    ends_s = [served_until_s(flood) for flood in floods]
+    told = [(one, one.due_s < end_s) for row, end_s in zip(beside, ends_s, strict=True) for one in row]
+    parts = {
+        "alone": waits([*chain(*alone)]),
+        "beside the flood": waits([one for one, _ in told]),
+        "of these, while it was served": waits([one for one, is_served in told if is_served]),
+        "of these, while it was refused": waits([one for one, is_served in told if not is_served]),
+    }
+    asked = [*chain(*floods)]
+    refused = [one for one in asked if one.status == REFUSED]
+    before, after = parts["alone"], parts["beside the flood"]
+    return {
+        "name": "load --flood",
+        "ratios": {f"honest_{name}": round(after[f"{name}_ms"] / before[f"{name}_ms"], 2) for name in ("p50", "p99")},
+        "honest": parts,
+        "p99_ms_of_each_round": [[waits(row)["p99_ms"] for row in both] for both in zip(alone, beside, strict=True)],
+        "flood": {
+            "asked": len(asked),
+            "statuses": dict(Counter(one.status for one in asked)),
+            "refused_share": round(len(refused) / len(asked), 4),
+            "refusals_with_retry_after": sum(one.says_when for one in refused),
+            "served_until_s": [round(end_s, 1) for end_s in ends_s],
+        },
+    }
+
+
+def served_until_s(flood: list[Answered]) -> float:
+    """When its quota was used up: from there on ten in a row were refused (a single one had too many lines)."""
+    answers = sorted(flood, key=lambda one: one.due_s + one.wait_s)
+    for first in range(len(answers) - 9):
+        if all(one.status == REFUSED for one in answers[first : first + 10]):
+            return answers[first].due_s + answers[first].wait_s
+    return answers[-1].due_s + answers[-1].wait_s
+
+
+def waits(answers: list[Answered]) -> dict[str, Any]:
+    """How long answers took, and which they were."""
+    if not answers:
+        return {"n": 0}
+    ms = sorted(1000 * one.wait_s for one in answers)
+    return {
+        "n": len(ms),
+        "p50_ms": round(statistics.median(ms), 1),
+        "p99_ms": round(ms[min(len(ms) - 1, int(0.99 * len(ms)))], 1),
+        "longest_ms": round(ms[-1], 1),
+        "statuses": dict(Counter(one.status for one in answers)),
+    }
+
+
+def conditions() -> dict[str, Any]:
+    return {"cores": os.cpu_count(), "machine": platform.machine(), "python": platform.python_version()}
+
+
+def clips_of(n_clips: int, duration_s: float = CLIP_S) -> list[bytes]:
     """Noise, as WAV files, no two alike: what is said in them is judged later, by the worker."""
     random = np.random.default_rng(61)
-    return [encode_wav(0.1 * random.standard_normal(CLIP_S * RATE_HZ, np.float32)) for _ in range(n_clips)]
+    n_samples = int(duration_s * RATE_HZ)
+    return [encode_wav(0.1 * random.standard_normal(n_samples, np.float32)) for _ in range(n_clips)]
 
 
 def figures(sent: Sent, cpu_s: list[float]) -> dict[str, Any]:
@@ -112,6 +223,18 @@ def print_table(parts: dict[str, dict[str, Any]], peak_mb: float | None) -> None
             f"  {found['statuses']}"
         )
     print(f"the server's memory at most: {peak_mb} MB")
+
+
+def print_flood(result: dict[str, Any], *, is_json: bool) -> None:
+    if not is_json:
+        print(f"{'the honest device':32} {'uploads':>8} {'p50 ms':>8} {'p99 ms':>8} {'longest':>8}  statuses")
+        for name, found in result["honest"].items():
+            if found["n"]:
+                numbers = " ".join(f"{found[key]:8.1f}" for key in ("p50_ms", "p99_ms", "longest_ms"))
+                print(f"{name:32} {found['n']:8} {numbers}  {found['statuses']}")
+        flood = result["flood"]
+        print(f"the flood asked {flood['asked']} times, {flood['refused_share']:.0%} refused: {flood['statuses']}")
+    print(json.dumps(result))
 
 
 if __name__ == "__main__":

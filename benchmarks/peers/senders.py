@@ -116,19 +116,28 @@ def connect(host: str, port: int, number: int) -> socket.socket:
 def exchange(connection: socket.socket, head: bytes, body: bytes) -> str:
     """Send one request and read its whole answer; gives the status, or what happened instead."""
     try:
-        connection.sendall(head)
-        connection.sendall(body)
-        answer = b""
-        while b"\r\n\r\n" not in answer:
-            answer += _more(connection)
-        fields, _, content = answer.partition(b"\r\n\r\n")
-        (length,) = [int(line.split(b":")[1]) for line in fields.lower().split(b"\r\n") if b"content-length:" in line]
-        n_left = length - len(content)
-        while n_left > 0:
-            n_left -= len(_more(connection))
+        return fields_of(connection, head, body).split()[1].decode()
     except OSError as error:
         return type(error).__name__
-    return fields.split()[1].decode()
+
+
+def fields_of(connection: socket.socket, head: bytes, body: bytes) -> bytes:
+    """Send one request and read its whole answer; gives its status line and its fields.
+
+    Raises:
+        OSError: if the connection broke.
+    """
+    connection.sendall(head)
+    connection.sendall(body)
+    answer = b""
+    while b"\r\n\r\n" not in answer:
+        answer += _more(connection)
+    fields, _, content = answer.partition(b"\r\n\r\n")
+    (length,) = [int(line.split(b":")[1]) for line in fields.lower().split(b"\r\n") if b"content-length:" in line]
+    n_left = length - len(content)
+    while n_left > 0:
+        n_left -= len(_more(connection))
+    return fields
 
 
 def _more(connection: socket.socket) -> bytes:

@@ -109,6 +109,16 @@ def test_the_load_of_many_devices_is_answered_without_an_error() -> None:
 
 
 @pytest.mark.slow
+def test_a_device_over_its_quota_is_refused_and_an_honest_one_beside_it_is_served() -> None:
+    result = result_of("load", "--flood")
+    assert {str(part["statuses"]) for part in result["honest"].values() if part["n"]} == {"{'201': 20}"}
+    flood = result["flood"]
+    assert flood["statuses"]["201"] <= result["conditions"]["quota_per_minute"] < flood["asked"] == 1400
+    assert flood["statuses"]["429"] == flood["refusals_with_retry_after"] > 150
+    assert result["ratios"]["honest_p99"] > 0
+
+
+@pytest.mark.slow
 def test_three_hundred_devices_have_a_bad_model_stopped() -> None:
     result = result_of("rollout")
     (part,) = result["parts"].values()
