@@ -152,19 +152,26 @@ class Remembering:
         """As `Memory.recall`; nothing while memory is off."""
         return self._memory.recall(owner, text, k, now) if self.is_on else []
 
-    def newest(self, limit: int = 50) -> list[Remembered]:
-        """Everything that is remembered, newest first, also while memory is off."""
+    def newest(self, limit: int = 50, *, skip: int = 0) -> list[Remembered]:
+        """What is remembered, newest first, without so many of the newest; also while memory is off."""
         self._tend()
-        return self._memory.newest(THE_PERSON, limit, self._clock())
+        return self._memory.newest(THE_PERSON, limit, self._clock(), skip=skip)
 
-    def search(self, words: str, limit: int = 50) -> list[Remembered]:
-        """What holds all of these words, newest first; then what is near to them by what it means, if anything is."""
+    def search(self, words: str, limit: int = 50, *, skip: int = 0) -> list[Remembered]:
+        """What holds all of these words, newest first; then what is near to them by what it means, if anything is.
+
+        Args:
+            words: With blanks between them, parts of words too.
+            limit: How many at most.
+            skip: Without so many of the first that are found.
+        """
         self._tend()
-        found = self._memory.search(THE_PERSON, words, limit, self._clock())
+        most = skip + limit
+        found = self._memory.search(THE_PERSON, words, most, self._clock())
         known = {memory.memory_id for memory in found}
-        near = self._memory.recall(THE_PERSON, words, min(limit, 10), self._clock()) if len(found) < limit else []
+        near = self._memory.recall(THE_PERSON, words, min(most, 10), self._clock()) if len(found) < most else []
         alike = [each.memory for each in near if each.distance <= _FAR]
-        return [*found, *(memory for memory in alike if memory.memory_id not in known)][:limit]
+        return [*found, *(memory for memory in alike if memory.memory_id not in known)][skip:most]
 
     def count(self) -> int:
         """How much is remembered."""

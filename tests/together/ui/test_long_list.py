@@ -1,4 +1,4 @@
-"""Two hundred recordings: a page of them at a time, in Chromium, in a narrow window, by keyboard too."""
+"""Two hundred recordings, and as many memories: a page at a time, in Chromium, in a narrow window, by keyboard too."""
 
 from __future__ import annotations
 
@@ -69,3 +69,28 @@ def test_words_are_looked_for_among_all_of_them_whatever_page_is_shown(page: Pag
     page.get_by_role("searchbox", name="Words that were said").fill("sentence")
     expect(page.locator("#say")).to_have_text(f"Recordings 1 to {ON_A_PAGE}, and there are more")
     expect(page.get_by_role("link", name="sentence 1 ").first).to_be_visible()
+
+
+def test_memories_come_a_page_at_a_time_and_are_found_while_words_are_typed(app: Running, page: Page) -> None:
+    app.client.memory.switch(is_on=True)
+    for number in range(N):
+        app.client.memory.note(f"box {number} holds tea")
+    page.goto(app.origin + "/memory")
+    rows = page.locator("#found .term")
+    expect(rows).to_have_count(ON_A_PAGE)
+    rows.last.get_by_role("button").focus()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    pages = page.get_by_role("navigation", name="Memories, page by page")
+    expect(pages).to_contain_text(f"{ON_A_PAGE + 1} to {2 * ON_A_PAGE} of {N}, the newest first")
+    page.keyboard.press("Tab")  # reading goes on at the list
+    expect(rows.first.get_by_role("button")).to_be_focused()
+    assert _findings(page, "light") == {}
+    page.get_by_role("searchbox").fill("box 7")
+    expect(rows.first).to_contain_text("box 197")
+    expect(page.locator("#say")).to_contain_text("Memories 1 to 30, and there are more")
+    assert "skip" not in page.url
+    rows.first.get_by_role("button").click()  # the form is made anew with its page, and goes on listening
+    expect(page.locator(".toast")).to_contain_text("Forgotten")
+    page.get_by_role("searchbox").fill("box 139 holds")
+    expect(rows.first).to_contain_text("box 139 holds")

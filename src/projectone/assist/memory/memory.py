@@ -124,9 +124,9 @@ class Memory:
                 return found[:k]
             n_asked = min(2 * n_asked, MAX_HITS)  # vectors without a row took the places of others
 
-    def newest(self, owner: Owner, limit: int, now: datetime) -> list[Remembered]:
-        """The owner's last memories, newest first."""
-        return OwnedRows(self._database, owner).newest(limit, now_s=self._clock.seconds(now))
+    def newest(self, owner: Owner, limit: int, now: datetime, *, skip: int = 0) -> list[Remembered]:
+        """The owner's last memories, newest first, without so many of the newest."""
+        return OwnedRows(self._database, owner).newest(limit, now_s=self._clock.seconds(now), skip=skip)
 
     def search(self, owner: Owner, words: str, limit: int, now: datetime) -> list[Remembered]:
         """The owner's memories that hold all of these words, or parts of words, newest first."""

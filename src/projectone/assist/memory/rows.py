@@ -152,11 +152,11 @@ class OwnedRows:
             found |= {memory.memory_id: memory for memory in map(_to_memory, rows)}
         return found
 
-    def newest(self, limit: int, *, now_s: float) -> list[Remembered]:
-        """The last ones, newest first."""
+    def newest(self, limit: int, *, now_s: float, skip: int = 0) -> list[Remembered]:
+        """The last ones, newest first, without so many of the newest."""
         rows = self._database.query(
-            f"SELECT * FROM memories WHERE {_OWNED} AND {_ALIVE} ORDER BY said_at DESC, memory_id LIMIT ?",
-            (*self._owner, now_s, limit),
+            f"SELECT * FROM memories WHERE {_OWNED} AND {_ALIVE} ORDER BY said_at DESC, memory_id LIMIT ? OFFSET ?",
+            (*self._owner, now_s, limit, skip),
         )
         return [_to_memory(row) for row in rows]
 

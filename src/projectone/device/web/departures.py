@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -17,10 +16,7 @@ from projectone.device.outbox import Whereabouts
 from projectone.device.sent import SentPoint
 from projectone.device.web.answers import json_answer
 from projectone.device.web.context import WebContext
-from projectone.errors import DataError
-
-MOST_SHOWN: Final = 30
-"""On one page of the list."""
+from projectone.device.web.stretches import Stretch, skip_of, stretch_of
 
 _PLACES: Final[dict[Whereabouts, tuple[str, str, str]]] = {
     "sent": ("info", "cloud", "On the server"),
@@ -78,53 +74,30 @@ class Departed:
 
 @dataclass(frozen=True)
 class Departures:
-    """One page of what left, the last one first; and what is before and after it.
+    """One page of what left, the last one first, and how many of all the server has, or may have."""
 
-    Attributes:
-        rows: Of this page.
-        first: The number of the first of them, from 1 on.
-        n: How many there are on all pages.
-        n_there: How many of all the server has, or may have.
-    """
-
-    rows: list[Departed]
-    first: int
-    n: int
+    stretch: Stretch[Departed]
     n_there: int
 
-    @property
-    def last(self) -> int:
-        """The number of the last row of this page."""
-        return self.first + len(self.rows) - 1
 
-    @property
-    def earlier(self) -> str | None:
-        """Where the page of what left before goes on."""
-        return f"?skip={self.last}" if self.last < self.n else None
-
-    @property
-    def later(self) -> str | None:
-        """Where the page of what left after begins."""
-        return f"?skip={max(0, self.first - 1 - MOST_SHOWN)}" if self.first > 1 else None
-
-
-def departures_of(client: DeviceClient, request: Request) -> Departures:
+def departures_of(client: DeviceClient, request: Request, path: str) -> Departures:
     """The page of the list that `?skip=N` names; the last one if fewer left.
 
-    Raises:
-        DataError: if that is no number.
+    Args:
+        client: What left, and under which consent.
+        request: For a page.
+        path: Of what shows it.
     """
-    asked = request.query_params.get("skip", "0")
-    if re.fullmatch("[0-9]{1,9}", asked) is None:
-        raise DataError("bad-request", f"skip: expected how many to leave out, got {asked[:40]!r}")
     counted = client.given.departures()
-    skip = int(asked) if int(asked) < counted.n else max(0, counted.n - 1) // MOST_SHOWN * MOST_SHOWN
     receipts = {account.receipt.receipt_id: account.receipt for account in client.consent_accounts()}
-    rows = [
-        Departed(item, receipts.get(item.departure.receipt_id), client.given.is_audible(item.point))
-        for item in client.sent(MOST_SHOWN, skip=skip)
-    ]
-    return Departures(rows, skip + 1, counted.n, counted.n_there)
+
+    def find(limit: int, skip: int) -> list[Departed]:
+        return [
+            Departed(item, receipts.get(item.departure.receipt_id), client.given.is_audible(item.point))
+            for item in client.sent(limit, skip=skip)
+        ]
+
+    return Departures(stretch_of(find, skip_of(request), path=path, n=counted.n, by={}), counted.n_there)
 
 
 def routes(context: WebContext) -> list[Route]:
@@ -132,13 +105,13 @@ def routes(context: WebContext) -> list[Route]:
     client = context.client
 
     def show(request: Request) -> Response:
-        found = departures_of(client, request)
+        found = departures_of(client, request, "/api/sent")
         return json_answer(
             {
-                "sent": [row.document() for row in found.rows],
-                "n": found.n,
+                "sent": [row.document() for row in found.stretch.items],
+                "n": found.stretch.n,
                 "n_on_server": found.n_there,
-                "earlier": found.earlier and f"/api/sent{found.earlier}",
+                "earlier": found.stretch.earlier,
             }
         )
 

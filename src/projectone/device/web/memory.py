@@ -15,9 +15,9 @@ from projectone.device.web.answers import json_answer
 from projectone.device.web.bodies import reads_json, switch_field, text_field
 from projectone.device.web.context import WebContext
 from projectone.device.web.moments import day_shown, when_shown
+from projectone.device.web.stretches import Stretch, skip_of, stretch_of
 from projectone.errors import DataError
 
-_LISTED: Final = 200
 _MOST_LETTERS: Final = 200
 _FROM: Final[Mapping[Kind, str]] = {
     "said": "From a recording",
@@ -36,18 +36,16 @@ def routes(context: WebContext) -> list[Route]:
     client = context.client
 
     def page(request: Request) -> Response:
-        words = _words(request)
+        words, stretch = _words(request), _stretch(client, request, "/memory")
         memory = client.memory
-        found = memory.search(words, _LISTED) if words else memory.newest(_LISTED)
         return context.page(
             request,
             "memory",
-            title="Memory",
-            memories=found,
+            title=f"Memory from number {stretch.first} on" if stretch.first > 1 else "Memory",
+            stretch=stretch,
             n=memory.count(),
             words=words,
             is_on=memory.is_on,
-            is_cut=len(found) == _LISTED,
             longest=MAX_CHARACTERS,
             kept=kept_lines(memory.retention),
             origin=origin_words,
@@ -56,9 +54,9 @@ def routes(context: WebContext) -> list[Route]:
         )
 
     def show(request: Request) -> Response:
-        words, memory = _words(request), client.memory
-        found = memory.search(words, _LISTED) if words else memory.newest(_LISTED)
-        return json_answer({**_standing(client), "memories": [item.facts() for item in found]})
+        found = _stretch(client, request, "/api/memory")
+        memories = [item.facts() for item in found.items]
+        return json_answer({**_standing(client), "memories": memories, "earlier": found.earlier})
 
     def switch(request: Request, body: Mapping[str, Any]) -> Response:
         client.memory.switch(is_on=switch_field(body, "is_on"))
@@ -84,6 +82,15 @@ def routes(context: WebContext) -> list[Route]:
         Route("/api/memory", forget_all, methods=["DELETE"]),
         Route("/api/memory/{memory_id}", forget, methods=["DELETE"]),
     ]
+
+
+def _stretch(client: DeviceClient, request: Request, path: str) -> Stretch[Remembered]:
+    words, memory = _words(request), client.memory
+
+    def find(limit: int, skip: int) -> list[Remembered]:
+        return memory.search(words, limit, skip=skip) if words else memory.newest(limit, skip=skip)
+
+    return stretch_of(find, skip_of(request), path=path, n=None if words else memory.count(), by={"words": words})
 
 
 def origin_words(memory: Remembered) -> str:

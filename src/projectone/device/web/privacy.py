@@ -32,11 +32,12 @@ def routes(context: WebContext) -> list[Route]:
 
 def privacy_facts(client: DeviceClient, request: Request) -> dict[str, Any]:
     """What the page shows."""
-    device, departures, purposes = client.status(), departures_of(client, request), purposes_of(client)
+    device, purposes = client.status(), purposes_of(client)
+    departures = departures_of(client, request, "/privacy")
     return {
         "purposes": [purpose for purpose in purposes if purpose.scope not in OWN_PAGE],
         "elsewhere": [purpose for purpose in purposes if purpose.scope in OWN_PAGE],
-        "departures": departures,
+        "departures": departures.stretch,
         "n_there": departures.n_there,
         "device": device,
         "questions": client.answers.sent(_SHOWN_QUESTIONS),

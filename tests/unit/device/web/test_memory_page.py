@@ -45,3 +45,41 @@ def test_what_is_no_note_is_refused_in_words(pages: Pages) -> None:
         status, facts = pages.ask("POST", "/api/memory", {"text": text})
         assert status == 422 and facts["reason"] == "memory-text"
     assert pages.ask("PUT", "/api/memory", {"is_on": "yes"})[0] == 400
+
+
+def test_a_long_memory_comes_page_by_page_and_is_searched_as_a_whole(
+    pages: Pages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("projectone.device.web.stretches.ON_A_PAGE", 2)
+    pages.ask("PUT", "/api/memory", {"is_on": True})
+    kept = [
+        f"{thing} lies in drawer {number}" for number, thing in enumerate(("paper", "glue", "string", "tape", "ink"))
+    ]
+    for text in kept:
+        pages.ask("POST", "/api/memory", {"text": text})
+    first, last = pages.words("/memory"), pages.words("/memory?skip=4")
+    assert "5 memories" in first and "1 to 2 of 5 , the newest first Earlier" in first
+    assert "paper lies" in last and "Later" in last and "Earlier" not in last
+    assert 'href="/memory?skip=2#found" rel="next"' in pages.get("/memory")
+    assert pages.get("/memory?skip=99") == pages.get("/memory?skip=4")
+    found, path = [], "/api/memory"
+    while path:
+        page = pages.get(path)
+        found += [memory["text"] for memory in page["memories"]]
+        path = page["earlier"]
+    assert found == kept[::-1]
+    assert "paper lies in drawer 0" in pages.words("/memory?words=paper")  # the oldest, from whatever page
+    assert 'href="/memory?words=drawer&amp;skip=2#found"' in pages.get("/memory?words=drawer")
+    pages.ask("DELETE", "/api/memory")
+    assert "page by page" not in pages.get("/memory") and "Nothing is remembered" in pages.words("/memory?skip=2")
+
+
+def test_no_memory_is_on_two_pages_of_what_was_found(client: DeviceClient, pages: Pages) -> None:
+    pages.ask("PUT", "/api/memory", {"is_on": True})
+    for number in range(40):
+        pages.ask("POST", "/api/memory", {"text": f"the key number {number} is for door {number}"})
+    pages.ask("POST", "/api/memory", {"text": "the keys hang beside the doors"})
+    first, second = pages.get("/api/memory?words=key+number"), pages.get("/api/memory?words=key+number&skip=30")
+    ids = [memory["memory_id"] for page in (first, second) for memory in page["memories"]]
+    assert len(first["memories"]) == 30 and len(set(ids)) == len(ids) >= 40
+    assert first["earlier"] == "/api/memory?words=key+number&skip=30" and second["earlier"] is None

@@ -163,7 +163,7 @@ def test_the_list_has_the_sound_and_the_bytes_that_left(pages: Pages, client: De
 def test_the_list_of_what_was_sent_goes_on_to_the_first_thing_and_its_figures_count_everything(
     pages: Pages, client: DeviceClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("projectone.device.web.departures.MOST_SHOWN", 2)
+    monkeypatch.setattr("projectone.device.web.stretches.ON_A_PAGE", 2)
     pages.ask("PUT", "/api/consents/corrections", YES)
     said = ["one", "two", "three", "four", "five"]
     for number, text in enumerate(said):
@@ -178,8 +178,8 @@ def test_the_list_of_what_was_sent_goes_on_to_the_first_thing_and_its_figures_co
     assert found == said[::-1]
     first, last = (re.sub(r"\s+", " ", pages.get(f"/privacy{query}")) for query in ("", "?skip=4"))
     assert 'data-n="5"' in first and '<strong class="number">5</strong> on the server' in first
-    assert 'href="/privacy?skip=2#sent">Earlier' in first and ">Later<" not in first
-    assert 'href="/privacy?skip=2#sent">Later' in last and ">Earlier<" not in last
+    assert 'href="/privacy?skip=2#sent" rel="next">Earlier' in first and ">Later<" not in first
+    assert 'href="/privacy?skip=2#sent" rel="prev">Later' in last and ">Earlier<" not in last
     assert pages.get("/privacy?skip=77") == pages.get("/privacy?skip=4")
     assert pages.ask("GET", f"/api/sent?skip={'9' * 5000}")[0] == 400
 
