@@ -18,6 +18,7 @@ from projectone.assist.memory import Recalled
 from projectone.assist.policies import Policies, PolicyMatch
 from projectone.assist.protocols import Classifier, Judgement
 from projectone.assist.vectors.protocol import Owner
+from projectone.contracts.assist import sure_shown
 from projectone.contracts.policies import Policy, PolicyResponse
 
 Kind = Literal["intent", "intent-again", "example", "example-again", "otherwise", "unsafe"]
@@ -145,7 +146,7 @@ class FirstTurn:
         if judgement is not None and known is not None:
             is_closest = closest is not None and closest.policy_id == known.policy_id
             match = closest if is_closest else PolicyMatch(known.policy_id, known.version, None, None)
-            why = f"It sounds like {judgement.label!r} ({judgement.probability:.0%} sure)"
+            why = f"It sounds like {judgement.label!r} ({sure_shown(judgement.probability)} sure)"
             return known, match, f"{why}, which policy {known.policy_id!r}, version {known.version}, is for."
         unknown = _not_understood(judgement)
         if closest is None:

@@ -20,6 +20,15 @@ NONE_OF_THESE: Final = "(none of these)"
 """What stands in the place of a label where none fits. No label begins with a bracket, so it is taken for none."""
 
 
+def sure_shown(probability: float) -> str:
+    """How sure a classifier is, as a person reads it: ``93 %``; never a certainty, of which it has none.
+
+    Args:
+        probability: From 0 to 1.
+    """
+    return f"{min(max(round(100 * probability), 1), 99)} %"
+
+
 def clean_utterance(text: str) -> str:
     """`text` as a sentence that may be sent: the policy of transcripts, and shorter.
 

@@ -56,7 +56,7 @@ def test_what_the_classifier_understood_leads_to_the_policy_for_it() -> None:
     choice = choose("tell me of the sky", "report_lost_card")
     assert (choice.response_id, choice.intent) == ("card-1", "report_lost_card")
     assert choice.policy is not None and (choice.policy.policy_id, choice.policy.version) == ("card", 2)
-    assert choice.reason == "It sounds like 'report_lost_card' (93% sure), which policy 'card', version 2, is for."
+    assert choice.reason == "It sounds like 'report_lost_card' (93 % sure), which policy 'card', version 2, is for."
 
 
 def test_what_it_did_not_understand_leads_to_the_nearest_example() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from projectone.contracts.assist import sure_shown
 from projectone.device.assistant import Asked, Understood
 from projectone.device.cli.harmless import first_answer
 from projectone.device.cli.results import Command, Result, kept_result, undone_result
@@ -87,7 +88,7 @@ def meaning_shown(asked: Asked) -> str:
     """The answer in a line."""
     if asked.label is None:
         return f"none of these (nearest: {asked.nearest}, which does not fit)"
-    return f"{asked.label} ({asked.probability:.0%})"
+    return f"{asked.label} ({sure_shown(asked.probability)})"
 
 
 def _listed(client: DeviceClient, limit: int) -> Result:

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from projectone.contracts.assist import NONE_OF_THESE
+from projectone.contracts.assist import NONE_OF_THESE, sure_shown
 from projectone.device.assistant import Understood
 from projectone.device.web.answers import json_answer
 from projectone.device.web.bodies import optional_text_field, reads_json, text_field
@@ -89,7 +89,7 @@ def meaning_words(item: Understood) -> str:
     asked = item.asked
     if asked.label is None:
         return f"It means none of what the classifier knows. Nearest, and too far: {asked.nearest}."
-    return f"It is {asked.probability:.0%} sure of this."
+    return f"It is {sure_shown(asked.probability)} sure of this."
 
 
 def fate_words(item: Understood) -> str:

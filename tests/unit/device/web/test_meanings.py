@@ -14,6 +14,7 @@ from tests.fakes.release_server import ENROLMENT_CODE, FakeServer
 from tests.unit.device.test_replies import write
 from tests.unit.device.web.pages import Pages
 
+from projectone.device.cli.ask import meaning_shown
 from projectone.device.client import DeviceClient
 from projectone.device.clips import read_clip
 from projectone.device.settings import DeviceSettings
@@ -63,6 +64,17 @@ def test_a_sentence_is_asked_answered_corrected_and_taken_back(pages: Pages) -> 
     assert pages.ask("DELETE", one) == (200, {"forgotten": 1})
     assert pages.ask("DELETE", one)[0] == 404
     assert "Nothing was asked yet" in pages.get("/ask")
+
+
+@pytest.mark.parametrize(
+    ("probability", "words"),
+    [(0.934, "93 % sure"), (0.9961, "99 % sure"), (1.0, "99 % sure"), (0.5, "50 % sure"), (0.0004, "1 % sure")],
+)
+def test_no_answer_is_called_certain(client: DeviceClient, pages: Pages, probability: float, words: str) -> None:
+    pages.ask("POST", "/api/ask", {"text": "play some music"})
+    client._rooms.database.execute("UPDATE asked SET label = 'music', probability = ?", (probability,))
+    assert f"It is {words} of this." in pages.words("/ask")
+    assert meaning_shown(client.assist.newest()[0].asked) == f"music ({words.removesuffix(' sure')})"
 
 
 def test_a_recording_leads_to_the_question_and_back(client: DeviceClient, pages: Pages) -> None:
