@@ -67,6 +67,7 @@ class Choice:
             "response_id": self.response_id,
             "text": self.text,
             "reason": self.reason,
+            "kind": self.kind,
             "intent": self.intent,
             "policy": self.policy.facts() if self.policy else None,
             "memories": [{**each.memory.facts(), "distance": round(each.distance, 4)} for each in self.memories],

@@ -190,6 +190,15 @@ class DeviceClient:
         recording = self.recording(recording_id)
         return self._rooms.reserve.run(lambda: self._rooms.sent.delete_recording(recording))
 
+    def forget_asked(self, named: str | None = None) -> int:
+        """Forget one thing that was asked, or all and what was said to be harmless; gives how many.
+
+        Raises:
+            DataError: if there is no such thing.
+        """
+        n_forgotten = self.assist.forget(named)
+        return n_forgotten + (self.harmless.forget_all() if named is None else 0)
+
     def undo_all(self) -> list[Undone]:
         """Take back everything that was sent, as `undo` does for one."""
         undone = self._rooms.reserve.run(self._rooms.sent.undo_all)

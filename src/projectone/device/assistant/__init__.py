@@ -15,9 +15,10 @@ from projectone.device.assistant.assistant import Assistant, Understood
 from projectone.device.assistant.correcting import Meanings
 from projectone.device.assistant.engine import GuardEngine, IntentEngine, load_guard, load_intents
 from projectone.device.assistant.guard import Guard
-from projectone.device.assistant.harmless import M024_HARMLESS, Harmless
+from projectone.device.assistant.harmless import FROM_NOW_ON, M024_HARMLESS, Harmless
 
 __all__ = [
+    "FROM_NOW_ON",
     "M016_ASKED",
     "M024_HARMLESS",
     "Asked",

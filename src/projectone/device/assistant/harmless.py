@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from projectone.contracts.assist import clean_utterance
 from projectone.errors import DataError
 from projectone.storage.database import Database
 
@@ -26,6 +27,9 @@ CREATE TABLE harmless (
 MOST_KEPT: Final = 200
 """The newest; a classifier that needs more exceptions than these needs to be replaced."""
 
+FROM_NOW_ON: Final = "answered from now on, on this device alone; nothing of it is sent"
+"""What is told to whoever said it."""
+
 
 @dataclass(frozen=True)
 class SaidHarmless:
@@ -33,6 +37,10 @@ class SaidHarmless:
 
     text: str
     said_at: datetime
+
+    def facts(self) -> dict[str, str]:
+        """For programs: the terminal and the pages say the same."""
+        return {"text": self.text, "said_at": self.said_at.isoformat()}
 
 
 class Harmless:
@@ -66,9 +74,10 @@ class Harmless:
         """Keep that a text is harmless; from now on it is answered here.
 
         Raises:
-            DataError: ``not-warned-of`` if it raises no alarm.
+            DataError: ``not-warned-of`` if it raises no alarm; or it is no sentence that could have been asked.
             GuardError: as the classifier's own.
         """
+        text = clean_utterance(text)
         if not self._flags(text):
             raise DataError("not-warned-of", f"{text[:80]!r}: the safety classifier does not warn of it")
         with self._database.transaction():
@@ -90,6 +99,15 @@ class Harmless:
         if not self._is_kept(text):
             raise DataError("not-said", f"{text[:80]!r}: nobody said that it is harmless (`projectone harmless`)")
         self._database.execute("DELETE FROM harmless WHERE key = ?", (_key(text),))
+        self._database.empty_log()
+
+    def forget_all(self) -> int:
+        """Let all of it be warned of again, and forget it for good; gives how many texts that was."""
+        with self._database.transaction():
+            n_forgotten = len(self.listed())
+            self._database.execute("DELETE FROM harmless")
+        self._database.empty_log()
+        return n_forgotten
 
     def listed(self) -> list[SaidHarmless]:
         """What is kept, the newest first."""

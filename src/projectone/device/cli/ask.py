@@ -20,7 +20,7 @@ _EXAMPLES = """\
   projectone ask undo last                     take that back, also from the server
   projectone ask --labels                      what it can tell apart
   projectone ask --list                        what was asked before; it stays on this machine, for 30 days
-  projectone ask --forget 3f2a91c0             or --forget all"""
+  projectone ask --forget 3f2a91c0             or --forget all, also what you said is harmless"""
 
 _MAX_LISTED = 500
 _ALL = "all"
@@ -57,7 +57,7 @@ def _ask(client: DeviceClient, arguments: argparse.Namespace) -> Result:
         labels = client.assist.labels()
         return Result({"labels": list(labels)}, "\n".join(labels))
     if arguments.forget is not None:
-        n_gone = client.assist.forget(None if arguments.forget == _ALL else arguments.forget)
+        n_gone = client.forget_asked(None if arguments.forget == _ALL else arguments.forget)
         return Result({"forgotten": n_gone}, f"{n_gone} forgotten")
     return _listed(client, arguments.limit)
 

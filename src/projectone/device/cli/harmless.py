@@ -6,6 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from projectone.contracts.texts import printable
+from projectone.device.assistant import FROM_NOW_ON
 from projectone.device.cli.results import Command, Result
 from projectone.device.client import DeviceClient
 from projectone.errors import UsageError
@@ -36,9 +37,9 @@ def _harmless(client: DeviceClient, arguments: argparse.Namespace) -> Result:
     elif action == "take-back":
         client.harmless.take_back(text)
     kept = client.harmless.listed()
-    facts = {"harmless": [{"text": item.text, "said_at": item.said_at.isoformat()} for item in kept]}
+    facts = {"harmless": [item.facts() for item in kept]}
     lines = [f"{item.said_at:%Y-%m-%d}  {printable(item.text)}" for item in kept]
-    told = ["answered from now on, on this device alone; nothing of it is sent"] if action == "say" else []
+    told = [FROM_NOW_ON] if action == "say" else []
     return Result(facts, "\n".join([*told, *lines]) or _NOBODY)
 
 

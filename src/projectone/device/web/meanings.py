@@ -10,11 +10,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from projectone.contracts.assist import NONE_OF_THESE, sure_shown
-from projectone.device.assistant import Understood
+from projectone.device.assistant import FROM_NOW_ON, Understood
 from projectone.device.web.answers import json_answer
 from projectone.device.web.bodies import optional_text_field, reads_json, text_field
 from projectone.device.web.context import WebContext
-from projectone.device.web.moments import when_shown
+from projectone.device.web.moments import day_shown, when_shown
 from projectone.errors import DataError
 
 _LISTED: Final = 50
@@ -38,6 +38,9 @@ def routes(context: WebContext) -> list[Route]:
             version=client.status().intents_version,
             is_allowed=client.consents()["intents"] is not None,
             asked=client.assist.newest(_LISTED),
+            harmless=client.harmless.listed(),
+            from_now_on=FROM_NOW_ON,
+            day=day_shown,
             meaning=meaning_words,
             fate=fate_words,
             when=when_shown,
@@ -69,7 +72,7 @@ def routes(context: WebContext) -> list[Route]:
         return json_answer({"may_have_left": undone.may_have_left})
 
     def forget(request: Request) -> Response:
-        return json_answer({"forgotten": client.assist.forget(request.path_params.get("ask_id"))})
+        return json_answer({"forgotten": client.forget_asked(request.path_params.get("ask_id"))})
 
     one = "/api/ask/{ask_id}"
     return [

@@ -33,6 +33,7 @@ _STATUS_OF_REASON = {
     "sample-unknown": 404,
     "ask-unknown": 404,
     "not-corrected": 404,
+    "not-said": 404,
     "live-unknown": 404,
     "corrected-elsewhere": 409,
     "live-gap": 409,
@@ -61,6 +62,8 @@ _DETAIL_OF_REASON = {
     "ask-unknown": "This was forgotten, perhaps in another window.",
     "label-unknown": "The classifier knows no such meaning. Choose one of the list, or none of these.",
     "not-corrected": "What you meant by this was taken back before.",
+    "not-said": "This was taken back before, perhaps in another window.",
+    "not-warned-of": "The safety classifier does not warn of this, so there is nothing to say.",
     "live-unknown": "This recording is finished or was discarded, perhaps in another window.",
 }
 _REASON_OF = {404: "not-found", 405: "method-not-allowed", 413: "too-large"}

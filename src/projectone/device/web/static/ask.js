@@ -1,7 +1,7 @@
 // Ask what a sentence or a recording means; say whether that is right.
 
 import { getJson, sendJson } from "./api.js";
-import { h } from "./dom.js";
+import { h, icon } from "./dom.js";
 import { outcome } from "./outcome.js";
 import { listen, refresh } from "./refresh.js";
 import { complain, confirmDialog, say, toast } from "./say.js";
@@ -14,16 +14,42 @@ function offerLabels() {
 }
 
 async function redraw() {
-  await refresh("#asked");
+  await refresh("#asked", "#harmless");
   offerLabels();
 }
 
 async function ask(body) {
   const found = await sendJson("POST", "/api/ask", body);
   await redraw();
-  if (found.reply) outcome("info", `${found.reply.text} (${found.reply.reason})`, "#ask-card");
-  else say(found.label ? `It means ${found.label}.` : "It means none of these.");
+  if (found.reply) {
+    const isHeldBack = found.reply.kind === "unsafe";
+    const actions = isHeldBack ? [harmlessButton(found.text)] : [];
+    outcome(isHeldBack ? "warn" : "info", `${found.reply.text} (${found.reply.reason})`, "#ask-card", ...actions);
+  } else say(found.label ? `It means ${found.label}.` : "It means none of these.");
   return found;
+}
+
+/** Beside an answer that was held back: what its person can say of it. */
+function harmlessButton(text) {
+  const onclick = () => sayHarmless(text).catch(complain);
+  const attributes = { type: "button", class: "button", id: "say-harmless", "aria-label": `It is harmless: ${text}`, onclick };
+  return h("p", { class: "row outcome-do" }, h("button", attributes, icon("check"), "It is harmless"));
+}
+
+async function sayHarmless(text) {
+  const { told } = await sendJson("POST", "/api/harmless", { text });
+  await redraw();
+  document.getElementById("outcome")?.remove();
+  const field = document.getElementById("sentence");
+  field.value = text; // one key asks it again
+  field.focus();
+  toast(`${told[0].toUpperCase()}${told.slice(1)}.`, { undo: () => warnAgain(text).catch(complain) });
+}
+
+async function warnAgain(text) {
+  await sendJson("DELETE", "/api/harmless", { text });
+  await redraw();
+  toast("Taken back. It is warned of again.");
 }
 
 async function keep(id, label) {
@@ -43,6 +69,7 @@ listen(
   {
     right: ({ dataset }) => keep(dataset.id, dataset.label),
     none: ({ dataset }) => keep(dataset.id, null),
+    "warn-again": ({ dataset }) => warnAgain(dataset.text),
     "take-back": ({ dataset }) => takeBack(dataset.id),
 
     async forget({ dataset }) {
@@ -54,7 +81,10 @@ listen(
     async "forget-all"() {
       const isSure = await confirmDialog({
         title: "Forget everything that was asked?",
-        body: ["What you said you meant is taken back, also from the server. Your recordings stay.", "This cannot be undone."],
+        body: [
+          "What you said you meant is taken back, also from the server, and what you said is harmless is warned of again. Your recordings stay.",
+          "This cannot be undone.",
+        ],
         yes: "Forget all",
         no: "Keep",
         isDangerous: true,
