@@ -17,7 +17,7 @@ from projectone.server.approvals import Question
 from projectone.server.notifications.outbox import Message
 from projectone.server.pipeline.evaluate import VERDICT
 from projectone.server.pipeline.ports import Ports
-from projectone.server.pipeline.state import EVALUATION, TrainingGraphState
+from projectone.server.pipeline.state import EVALUATION, TrainingGraphState, title
 from projectone.server.pipeline.withdrawal import refuse_withdrawn
 
 APPROVABLE = ("hold", "promote")
@@ -83,7 +83,7 @@ def message_of(question: Question, state: TrainingGraphState, ports: Ports) -> M
     doubt = "the gate could not decide" if question.decision == "hold" else "the gate would release it"
     return Message(
         key=f"{run_id}-approval-{question.subject_sha256[:12]}",
-        subject=f"Training run {run_id} waits for your decision: {doubt}",
+        subject=f"{title(state)} waits for your decision: {doubt}",
         body="\n".join(
             (
                 *(f"{reason[:1].upper()}{reason[1:]}." for reason in reasons),

@@ -9,7 +9,7 @@ from projectone.server.evaluation.golden import CANARY_LIMIT
 from projectone.server.notifications.outbox import Message
 from projectone.server.pipeline.ports import Ports
 from projectone.server.pipeline.recall import with_recall
-from projectone.server.pipeline.state import EVALUATION, TrainingGraphState
+from projectone.server.pipeline.state import EVALUATION, TrainingGraphState, title
 from projectone.server.pipeline.triggers import refuse_backdoor
 from projectone.server.pipeline.withdrawal import refuse_withdrawn
 
@@ -46,25 +46,26 @@ def evaluate(state: TrainingGraphState, ports: Ports) -> TrainingGraphState:
             "production_cer": production_report.cer.value,
             "candidate_wer": candidate_report.wer.value,
             "candidate_cer": candidate_report.cer.value,
-            **_show_canary(run_id, candidate_report, ports),
+            **_show_canary(state, candidate_report, ports),
         },
         "is_new_model_better": verdict.is_new_model_better,
         "is_approval_needed": ports.asks_person(verdict.decision),
     }
 
 
-def _show_canary(run_id: str, candidate: EvaluationReport, ports: Ports) -> dict[str, float]:
+def _show_canary(state: TrainingGraphState, candidate: EvaluationReport, ports: Ports) -> dict[str, float]:
     """The candidate on the secret set, after the verdict: no decision may learn from it, or it would be no secret."""
     report = ports.canary(candidate.model_sha256)
     if report is None:
         return {}
+    run_id = state["run_id"]
     wers = {"golden": candidate.wer.value, "canary": report.wer.value}
     ports.once(run_id, EVALUATION, CANARY, {"candidate_sha256": candidate.model_sha256}, lambda: wers)
     if abs(wers["golden"] - wers["canary"]) > CANARY_LIMIT:
         ports.notify(
             Message(
                 key=f"{run_id}-canary",
-                subject=f"Training run {run_id}: the secret set disagrees with the golden set",
+                subject=f"{title(state)}: the secret set disagrees with the golden set",
                 body=(
                     f"The candidate's {ports.rate} is {wers['golden']:.1%} on the golden set and "
                     f"{wers['canary']:.1%} on the secret one: more than {CANARY_LIMIT:.0%} apart. Either the "

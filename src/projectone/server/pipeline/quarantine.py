@@ -13,7 +13,7 @@ from projectone.server.pipeline.evaluate import VERDICT
 from projectone.server.pipeline.ingest import SealedSamples, read_sealed
 from projectone.server.pipeline.models import ModelFolders
 from projectone.server.pipeline.ports import Ports
-from projectone.server.pipeline.state import EVALUATION, TrainingGraphState
+from projectone.server.pipeline.state import EVALUATION, TrainingGraphState, title
 from projectone.server.pipeline.withdrawal import WITHDRAWN, begin_anew, is_withdrawn
 from projectone.storage.files import building_directory, sweep_builds
 
@@ -45,13 +45,11 @@ def quarantine(state: TrainingGraphState, ports: Ports) -> TrainingGraphState:
     ports.notify(
         Message(
             key=f"{run_id}-quarantined",
-            subject=f"Training run {run_id} is in quarantine",
+            subject=f"{title(state)} is in quarantine",
             body="\n".join(
                 (
                     f"{reason}.",
-                    f"{0 if sealed is None else len(sealed.new)} new samples "
-                    f"{'are set aside with it' if is_suspect else 'go on waiting'}. Production is unchanged.",
-                    f"Model, dataset manifest and log: quarantine/{run_id}/ in the server's home.",
+                    *_what_is_kept(state, 0 if sealed is None else len(sealed.new), is_suspect=is_suspect),
                     f"To look closer: projectone-server quarantine show {run_id}",
                     *([f"If they are sound: projectone-server quarantine return {run_id}"] if is_suspect else []),
                 )
@@ -84,6 +82,14 @@ def why(state: TrainingGraphState, ports: Ports) -> str:
     asked = ports.find_answer(state["approval_sha256"]) if "approval_sha256" in state else None
     said = "" if asked is None else f"{asked.in_words}; "
     return f"{said}{verdict['decision']}: {'; '.join(verdict['reasons'])}"
+
+
+def _what_is_kept(state: TrainingGraphState, n_new: int, *, is_suspect: bool) -> tuple[str, str]:
+    where = f"quarantine/{state['run_id']}/ in the server's home."
+    if "proposed_version" in state:  # it learned from nothing that the server has
+        return "Production is unchanged.", f"The model and why: {where}"
+    fate = "are set aside with it" if is_suspect else "go on waiting"
+    return f"{n_new} new samples {fate}. Production is unchanged.", f"Model, dataset manifest and log: {where}"
 
 
 def _keep(state: TrainingGraphState, ports: Ports, sealed: SealedSamples | None, reason: str) -> None:

@@ -59,6 +59,12 @@ class TrainingGraphState(TypedDict, total=False):
     error_message: str
 
 
+def title(state: TrainingGraphState) -> str:
+    """What a run is called where people are told of it: nothing was trained for a model that was proposed."""
+    run_id, proposed = state["run_id"], state.get("proposed_version")
+    return f"Training run {run_id}" if proposed is None else f"Proposed model {proposed} (run {run_id})"
+
+
 def thread_id(run_id: str, graph_version: int) -> str:
     """The checkpointer's name for a run: newer code never takes up an older graph's state."""
     return f"{run_id}-graph-{graph_version}"

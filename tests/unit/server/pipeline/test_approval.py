@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from tests.fakes.pipeline_ports import World
+from tests.unit.server.pipeline.test_evaluate import on_the_secret_set
 
 from projectone.contracts.scores import EvaluationReport, Verdict
 from projectone.contracts.versions import Family
@@ -341,6 +342,24 @@ def test_a_model_that_a_person_proposes_is_judged_and_waits_as_a_trained_one_doe
     assert (released.version, released.dataset_sha256, released.n_clips) == ("1.4.0", None, 0)
     assert office.world.marks == {}  # it learned from nobody's samples: they go on waiting
     assert "trained on" not in office.world.messages[f"{office.run_id}-deployed"].body
+
+
+def test_whoever_is_told_of_a_proposal_reads_of_no_training_and_no_samples(office: Office) -> None:
+    office.changes["canary"] = lambda sha256: on_the_secret_set(0.9)
+    propose(office, "1.4.0")
+    office.work()
+    office.answer("vetoed", note="it misses the worst")
+    office.work()
+    told = list(office.world.messages.values())
+    assert [message.key.removeprefix(f"{office.run_id}-")[:8] for message in told] == ["canary", "approval", "quaranti"]
+    for message in told:
+        assert message.subject.startswith(f"Proposed model 1.4.0 (run {office.run_id})")
+    assert "samples" not in told[-1].body and "log" not in told[-1].body
+    assert f"projectone-server quarantine show {office.run_id}" in told[-1].body
+    # The control: of a run that trained it is said.
+    office.run_id = office.runs.request("on-demand").run_id
+    office.work()
+    assert office.world.messages[f"{office.run_id}-canary"].subject.startswith(f"Training run {office.run_id}")
 
 
 def test_a_proposed_model_that_is_vetoed_is_set_aside_and_nobodys_samples_with_it(office: Office) -> None:
