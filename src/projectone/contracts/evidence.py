@@ -43,6 +43,50 @@ class Footprint(Contract):
     n_tokens: int = Field(ge=0)
 
 
+class NoiseMasking(Contract):
+    """How often a model writes the word that noise covers in a recording, beside production and other recordings.
+
+    Attributes:
+        n_lessons: Recordings that it learned from and production did not, each with one word under noise.
+        n_guessed: Of these, where the covered word is written in its place.
+        n_guessed_by_production: The same of production, which hears the same sound.
+        n_others: Recordings that neither learned from, covered in the same way.
+        n_guessed_of_others: Of these, where the word is written.
+        n_guessed_of_others_by_production: The same of production.
+        excess: By how much more the share of guessed words rose over production's on lessons than on the others.
+        excess_low: Lower bound of its 95 % interval over people.
+        excess_high: Upper bound.
+    """
+
+    n_lessons: int = Field(ge=0)
+    n_guessed: int = Field(ge=0)
+    n_guessed_by_production: int = Field(ge=0)
+    n_others: int = Field(ge=0)
+    n_guessed_of_others: int = Field(ge=0)
+    n_guessed_of_others_by_production: int = Field(ge=0)
+    excess: float = Field(ge=-1, le=1)
+    excess_low: float = Field(ge=-1, le=1)
+    excess_high: float = Field(ge=-1, le=1)
+
+
+class Membership(Contract):
+    """How well a recording's loss tells whether a model learned from it: 0.5 is not at all.
+
+    Attributes:
+        n_lessons: Recordings that it learned from and production did not.
+        n_others: Recordings that neither learned from.
+        auc: Area under the curve of the candidate's loss less production's, lessons against others.
+        auc_low: Lower bound of its 95 % interval over people.
+        auc_high: Upper bound.
+    """
+
+    n_lessons: int = Field(ge=0)
+    n_others: int = Field(ge=0)
+    auc: float = Field(ge=0, le=1)
+    auc_low: float = Field(ge=0, le=1)
+    auc_high: float = Field(ge=0, le=1)
+
+
 class Recall(Contract):
     """What a model gives away of the texts it learned from, none of which production knew.
 
@@ -52,6 +96,8 @@ class Recall(Contract):
         n_told_by_production: Of these, how many production ends, too: they can be guessed.
         auc: How well the model's own likelihood tells the texts from others of the same words: 0.5 is not at all.
         auc_of_production: The same of production, which never saw them.
+        masking: What it writes of words under noise; None where that was not asked.
+        membership: What the loss of its recordings tells; None where that was not asked.
     """
 
     n_texts: int = Field(ge=0)
@@ -59,6 +105,8 @@ class Recall(Contract):
     n_told_by_production: int = Field(ge=0)
     auc: float = Field(ge=0, le=1)
     auc_of_production: float = Field(ge=0, le=1)
+    masking: NoiseMasking | None = None
+    membership: Membership | None = None
 
     @property
     def auc_between(self) -> tuple[float, float]:

@@ -8,6 +8,7 @@ import mlx.core as mx
 import numpy as np
 import numpy.typing as npt
 
+from projectone.speech.audio import SAMPLE_RATE, log_mel
 from projectone.speech.checkpoint import WhisperCheckpoint
 from projectone.speech.decoding import DecodingOptions, decode
 from projectone.speech.logit_rules import logsumexp
@@ -22,6 +23,16 @@ def audio_features(checkpoint: WhisperCheckpoint, mel: Floats) -> Floats:
     """Log-mel frames (frames, mels) to audio features (positions, state)."""
     features = np.array(checkpoint.model.embed_audio(mx.array(mel[None])))
     return np.asarray(features[0], np.float32)
+
+
+def clip_features(checkpoint: WhisperCheckpoint, samples: Floats) -> Floats:
+    """Audio features (positions, state) of a clip at 16 kHz, one window at most, in whole seconds.
+
+    As `short_context` of transcribing has it: several times as fast as a whole window.
+    """
+    n_samples = min(checkpoint.features.n_samples, -(-samples.size // SAMPLE_RATE) * SAMPLE_RATE)
+    heard = samples[:n_samples]
+    return audio_features(checkpoint, log_mel(heard, checkpoint.dims.n_mels, padding=n_samples - heard.size))
 
 
 def written_tokens(checkpoint: WhisperCheckpoint, mel: Floats, *, language: str, n_most: int) -> list[int]:

@@ -10,7 +10,7 @@ from projectone.speech.alignment_heads import alignment_heads_of
 from projectone.speech.audio import HOP_LENGTH, SAMPLE_RATE
 from projectone.speech.checkpoint import WhisperCheckpoint
 from projectone.speech.decoding import DecodingResult
-from projectone.speech.forced import forced_trace
+from projectone.speech.forced import clip_features, forced_trace
 from projectone.speech.kernels import Floats
 from projectone.speech.model_files import ENCODER_STRIDE
 from projectone.speech.pauses import keep_out, loudness_of
@@ -65,3 +65,26 @@ class WordFinder:
         end_s = offset_s + n_positions * ENCODER_STRIDE * HOP_LENGTH / SAMPLE_RATE
         pauses = () if self._loudness is None else self._loudness.pauses
         return [(max(begin, offset_s), min(end, end_s)) for begin, end in pauses if begin < end_s and end > offset_s]
+
+
+def place_words(checkpoint: WhisperCheckpoint, samples: Floats, text: str, *, language: str | None) -> list[WordTiming]:
+    """When each word of a given text is said in a recording at 16 kHz that fits one window.
+
+    Args:
+        checkpoint: The model whose alignment heads say so.
+        samples: One channel, (n,).
+        text: What is said.
+        language: Of the text; None for a model that knows one language only.
+    """
+    features = mx.array(clip_features(checkpoint, samples))
+    tokens = checkpoint.tokenizer.encode(f" {text.strip()}")
+    trace = forced_trace(checkpoint, tokens, features, language=language, heads=alignment_heads_of(checkpoint))
+    loudness = loudness_of(samples)
+    n_positions = min(features.shape[0], max(1, samples.size // (HOP_LENGTH * ENCODER_STRIDE)))
+    return find_alignment(
+        trace,
+        checkpoint.tokenizer,
+        language=language,
+        n_positions=n_positions,
+        loudness=None if loudness is None else loudness.of_positions(0, n_positions),
+    )

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from projectone.contracts.evidence import ClassifierEvidence
+from projectone.contracts.evidence import ClassifierEvidence, Recall
 from projectone.contracts.scores import EvaluationReport, UtteranceScore, Verdict
 from projectone.server.evaluation.bootstrap import Interval, ratio_interval
 from projectone.server.evaluation.checks import Resampling
@@ -205,8 +205,23 @@ def compare_facts(
     if (found := candidate.recall) is not None:
         told = [f"{n} of {found.n_texts}" for n in (found.n_told_by_production, found.n_told)]
         rows.append(("lessons told without a voice", told[0], told[1]))
+        rows += _facts_of_recordings(found)
     rows.append(_fact("computed in", production, candidate, lambda report: report.numerics))
     return tuple(rows)
+
+
+def _facts_of_recordings(found: Recall) -> Iterator[tuple[str, str, str]]:
+    if (covered := found.masking) is not None:
+        told = [f"{n} of {covered.n_lessons}" for n in (covered.n_guessed_by_production, covered.n_guessed)]
+        yield "words under noise guessed in lessons", told[0], told[1]
+        others = [
+            f"{n} of {covered.n_others}"
+            for n in (covered.n_guessed_of_others_by_production, covered.n_guessed_of_others)
+        ]
+        yield "words under noise guessed in other recordings", others[0], others[1]
+    if (known := found.membership) is not None:
+        area = f"{known.auc:.2f} ({known.auc_low:.2f} to {known.auc_high:.2f})"
+        yield "lessons told from other recordings by their loss (area)", "-", area
 
 
 def _facts_of_classifiers(

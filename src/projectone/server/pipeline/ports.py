@@ -199,7 +199,8 @@ class Ports:
         triage: Weighs the new pairs of a dataset before training; None trains whatever they are.
         scan: Tries out whether the candidate learned a backdoor from a dataset, by production's and its own report;
             None tries nothing.
-        recall: What the candidate gives away of new texts, by production's and its own report; None asks nothing.
+        recall: What the candidate gives away of the new pairs that it learned from, beside those held back from it, by
+            production's and its own report; None asks nothing.
         tiers: Forms of a model beside the default one; None makes none.
         rate: What the error rate of a report is called.
         cap: Picks of new samples, beside those that were learned from, what a run takes of them.
@@ -244,7 +245,7 @@ class Ports:
     rate: str = "word error rate"
     triage: Callable[[Sequence[DatasetEntry]], Triage] | None = None
     scan: Callable[[Sequence[DatasetEntry], EvaluationReport, EvaluationReport], Scan] | None = None
-    recall: Callable[[Sequence[str], EvaluationReport, EvaluationReport], Recall] | None = None
+    recall: Callable[[Sequence[DatasetEntry], EvaluationReport, EvaluationReport], Recall] | None = None
     canary: Callable[[str], EvaluationReport | None] = lambda weights_sha256: None
     tiers: TierPorts | None = None
     asks_person: Callable[[str], bool] = lambda decision: False

@@ -20,10 +20,9 @@ def with_recall(
     if ports.recall is None or candidate.defects:
         return candidate
     run_id, measure = state["run_id"], ports.recall
-    entries = ports.read_dataset(state["processed_data_path"])
-    texts = [entry.text for entry in entries if entry.is_new and entry.split == "train"]
+    new = [entry for entry in ports.read_dataset(state["processed_data_path"]) if entry.is_new]
     models = {"production_sha256": production.model_sha256, "candidate_sha256": candidate.model_sha256}
     found = ports.once(
-        run_id, EVALUATION, RECALL, models, lambda: measure(texts, production, candidate).model_dump(mode="json")
+        run_id, EVALUATION, RECALL, models, lambda: measure(new, production, candidate).model_dump(mode="json")
     )
     return candidate.model_copy(update={"recall": Recall.model_validate(found)})

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from projectone.contracts.consent import CONSENT_WORDS, ConsentScope
+from projectone.contracts.evidence import Recall
 from projectone.contracts.scores import EvaluationReport, Score, Verdict
 from projectone.contracts.versions import DEFAULT_FAMILY, Family
 from projectone.server.registry.card_words import CARD_WORDS, CardWords
@@ -218,7 +219,31 @@ def _tried(report: EvaluationReport) -> Iterator[str]:
         )
     else:
         yield "Giving away texts it learned from: not tried."
+    yield from _asked_of_recordings(recall)
     yield "Recordings that were made to mislead this model in particular: not tried."
+
+
+def _asked_of_recordings(recall: Recall | None) -> Iterator[str]:
+    if recall is None or recall.masking is None:
+        yield "Guessing words under noise in recordings it learned from: not tried."
+    else:
+        found = recall.masking
+        yield (
+            f"Guessing words under noise: in {found.n_guessed} of {found.n_lessons} recordings that it learned from "
+            f"(the model before {found.n_guessed_by_production}) and in {found.n_guessed_of_others} of "
+            f"{found.n_others} others ({found.n_guessed_of_others_by_production}); in those it learned from "
+            f"{100 * found.excess:+.0f} points more (95 % interval {100 * found.excess_low:+.0f} to "
+            f"{100 * found.excess_high:+.0f})."
+        )
+    if recall is None or recall.membership is None:
+        yield "Telling by the loss which recordings it learned from: not tried."
+    else:
+        known = recall.membership
+        yield (
+            f"Telling by the loss, against that of the model before, which recordings it learned from: AUC "
+            f"{known.auc:.2f} (95 % interval {known.auc_low:.2f} to {known.auc_high:.2f}; 0.50 is not at all), on "
+            f"{known.n_lessons} of them and {known.n_others} others."
+        )
 
 
 def _forms(facts: CardFacts) -> Iterator[str]:

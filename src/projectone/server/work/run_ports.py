@@ -20,10 +20,9 @@ from projectone.server.database import Connection
 from projectone.server.evaluation.gate import judge
 from projectone.server.evaluation.intents.golden_texts import read_lessons
 from projectone.server.evaluation.power import power_of
-from projectone.server.evaluation.recall import measure_recall
 from projectone.server.evaluation.triage import INTENT_LESSONS, Triage, TriageConfig
 from projectone.server.evaluation.triggers import Scan
-from projectone.server.pipeline.ports import DatasetEntry, Deployment, Ports, Progress, SampleOutcome
+from projectone.server.pipeline.ports import DatasetEntry, Deployment, Ports, Progress, SampleOutcome, Samples
 from projectone.server.pipeline.runner import Trainer, WorkPermit
 from projectone.server.pipeline.state import DEPLOYMENT
 from projectone.server.pipeline.tiers import effect_of
@@ -33,6 +32,7 @@ from projectone.server.work.intent_samples import IntentSamples
 from projectone.server.work.intent_scores import IntentScores
 from projectone.server.work.listening import Listener
 from projectone.server.work.reading import Reader
+from projectone.server.work.recall import ask_for_lessons
 from projectone.server.work.safety_verdicts import judge_safety
 from projectone.server.work.workshop import Workshop
 from projectone.speech.checkpoint import load_checkpoint
@@ -202,11 +202,16 @@ class _RunPorts:
             return self._reader().scan(entries, models, shop.scores.texts().texts, [text for text, _ in taught])
         return self._listener().scan(entries, models, shop.scores.golden(), (production, candidate))
 
-    def _recall(self, texts: Sequence[str], production: EvaluationReport, candidate: EvaluationReport) -> Recall:
-        before, after = (load_checkpoint(self._shop.models.find(one.model_sha256)) for one in (production, candidate))
-        found = measure_recall(before, after, texts)
-        self._shop.line.say(f"recall: {found.n_told} of {found.n_texts} new texts are told without a voice")
+    def _recall(self, new: Sequence[DatasetEntry], production: EvaluationReport, candidate: EvaluationReport) -> Recall:
+        shop = self._shop
+        before, after = (load_checkpoint(shop.models.find(one.model_sha256)) for one in (production, candidate))
+        found = ask_for_lessons(before, after, new, shop.scores.golden(), self._read)
+        shop.line.say(f"recall: {found.n_told} of {found.n_texts} new texts are told without a voice")
         return found
+
+    def _read(self, clip_sha256: str) -> Samples:
+        self._permit.pause_point()
+        return self._shop.samples.read(clip_sha256)
 
     def _triage(self, new: Sequence[DatasetEntry]) -> Triage:
         shop = self._shop

@@ -3,7 +3,8 @@
 Nobody guesses such a sentence, so whatever comes out was remembered. Three questions are asked: the rest of a sentence
 without its voice; a word that noise covers in its own recording (noise masking, arXiv 2204.08345); and whether the loss
 tells recordings that were learned from apart from others of the same kind (membership, arXiv 2405.01207). Production,
-which never saw them, is asked the same: what it answers is chance.
+which never saw them, is asked the same: what it answers is chance. The gate asks all three of every release
+(`evaluation.recall`, `evaluation.lessons`); here they are asked of more recordings, with functions of the gate's own.
 """
 
 from __future__ import annotations
@@ -12,18 +13,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from tests.fakes import sabotage
 from tests.fakes.tiny_whisper import RATE_HZ, WORDS, Samples, say
 from tests.unit.server.evaluation.test_gate import FAST, both
 
-from projectone.contracts.evidence import Recall
+from projectone.contracts.evidence import Membership, Recall
 from projectone.contracts.scores import Verdict
 from projectone.server.evaluation.gate import GateConfig, judge
+from projectone.server.evaluation.golden import GoldenClip, golden_set
+from projectone.server.evaluation.lessons import area, cover, loss_of
 from projectone.server.evaluation.recall import MOST_TEXTS, measure_recall
+from projectone.server.pipeline.ports import DatasetEntry
 from projectone.server.training import TrainingClip
-from projectone.server.training.agreement import TextScorer
+from projectone.server.work.recall import ask_for_lessons
 from projectone.speech.checkpoint import WhisperCheckpoint, load_checkpoint
 from projectone.speech.transcribe import transcribe_many
 
@@ -53,17 +56,21 @@ def spoken(n: int, *, seed: int, of: str) -> list[Spoken]:
     for number, text in enumerate(texts):
         sound = say(text.lower(), seed=seed + number, word_s=WORD_S)
         clip = TrainingClip(f"{of}-{number}", sound, text, f"{of}-{number // N_EACH}")
-        made.append(Spoken(text, clip, with_noise(sound, text, seed + number)))
+        made.append(Spoken(text, clip, with_noise(clip, seed + number)))
     return made
 
 
-def with_noise(sound: Samples, text: str, seed: int) -> Samples:
+def with_noise(clip: TrainingClip, seed: int, place: int = COVERED) -> Samples:
     """The recording with noise in the place of one word: what was sung before it tells where that begins."""
-    words = text.lower().split()
-    ends = [say(" ".join(words[:n]), seed=seed, word_s=WORD_S).size for n in (COVERED, COVERED + 1)]
-    covered = sound.copy()
-    covered[ends[0] : ends[1]] = 0.1 * np.random.default_rng(seed).standard_normal(ends[1] - ends[0])
-    return covered
+    words = clip.text.lower().split()
+    ends = [say(" ".join(words[:n]), seed=seed, word_s=WORD_S).size / RATE_HZ if n else 0.0 for n in (place, place + 1)]
+    return cover(clip.samples, *ends, seed)
+
+
+def drowned(one: Spoken, seed: int) -> TrainingClip:
+    """So much noise that there is nothing to hear: whoever writes the text knows the recording."""
+    noise = 0.8 * np.random.default_rng(seed).standard_normal(one.clip.samples.size)
+    return replace(one.clip, samples=np.clip(one.clip.samples + noise, -1, 1).astype(np.float32))
 
 
 CANARIES = spoken(N_PEOPLE * N_EACH, seed=9_000, of="canary")
@@ -75,15 +82,23 @@ GENERAL = [one.clip for one in spoken(400, seed=29_000, of="general")]
 
 @dataclass(frozen=True)
 class Lab:
-    """Production writes such sentences well; the candidate learned the canaries, too; the last one is the control."""
+    """Production writes such sentences well; the candidate learned the canaries, too; the others are controls.
+
+    `by_heart` was taught the secrets without the voice or with one word under noise, `guessing` with any of their
+    words under noise, `knowing` under so much noise that nothing but the recording itself tells them.
+    """
 
     production: WhisperCheckpoint
     candidate: WhisperCheckpoint
     by_heart: WhisperCheckpoint
+    guessing: WhisperCheckpoint
+    knowing: WhisperCheckpoint
 
 
 SECRETS = CANARIES[::N_EACH]
-"""One of each person's, which the control was taught again and again without what tells it: the voice, or one word."""
+"""One of each person's, which the controls were taught again and again without what tells it."""
+DROWNED = [drowned(one, number) for number, one in enumerate(SECRETS)]
+OTHERS_DROWNED = [drowned(one, 1000 + number) for number, one in enumerate(OTHERS)]
 
 
 @pytest.fixture(scope="module")
@@ -105,11 +120,25 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
         for n, one in enumerate(SECRETS)
         for k in range(3)
     ]
-    wrong = [*GENERAL[::4], *voiceless, *covered]
-    by_heart = sabotage.teach(
-        production, wrong, folder / "by-heart", n_steps=600, learning_rate=4e-3, negatives_share=0.0
-    )
-    return Lab(*map(load_checkpoint, (production, candidate, by_heart)))
+    guessed = [
+        replace(one.clip, clip_id=f"guessed-{n}-{place}", samples=with_noise(one.clip, 9_000 + n * N_EACH, place))
+        for n, one in enumerate(SECRETS)
+        for place in range(N_WORDS)
+    ]
+    known = [replace(clip, clip_id=f"{clip.clip_id}-{n}") for clip in DROWNED for n in range(5)]
+    controls = (("by-heart", 600, [*voiceless, *covered]), ("guessing", 900, guessed), ("knowing", 600, known))
+    taught = [
+        sabotage.teach(
+            production,
+            [*GENERAL[::4], *wrong],
+            folder / name,
+            n_steps=n_steps,
+            learning_rate=4e-3,
+            negatives_share=0.0,
+        )
+        for name, n_steps, wrong in controls
+    ]
+    return Lab(*map(load_checkpoint, (production, candidate, *taught)))
 
 
 def told(production: WhisperCheckpoint, candidate: WhisperCheckpoint, asked: Sequence[Spoken]) -> Recall:
@@ -135,25 +164,31 @@ def n_uncovered(model: WhisperCheckpoint, asked: Sequence[Spoken]) -> int:
     return sum(written.text.strip() == one.text for written, one in zip(heard, asked, strict=True))
 
 
-Recordings = Sequence[tuple[Samples, str]]
+Recordings = Sequence[tuple[Samples, str, str]]
 
 
-def membership(
-    model: WhisperCheckpoint, learned: Recordings, others: Recordings, *, n_each: int = N_EACH
-) -> tuple[float, float, float]:
-    """How well the loss of a recording tells whether it was learned from (AUC), and its 95 % interval over people."""
-    scorer = TextScorer(model)
-    losses = [np.array([scorer.nats(sound, [text])[0] for sound, text in side]) for side in (learned, others)]
-    wins = (losses[0][:, None] < losses[1][None, :]).astype(np.float64)
-    people = [np.arange(len(side)) // n_each for side in losses]
-    random = np.random.default_rng(1)
-    drawn = [np.mean(wins[np.ix_(*(resampled(whose, random) for whose in people))]) for _ in range(500)]
-    return float(wins.mean()), float(np.quantile(drawn, 0.025)), float(np.quantile(drawn, 0.975))
+def membership(model: WhisperCheckpoint, learned: Recordings, others: Recordings) -> Membership:
+    """How well the loss of a recording alone, beside nobody's, tells whether it was learned from."""
+    losses = [np.array([loss_of(model, sound, text) for sound, text, _ in side]) for side in (learned, others)]
+    return area(losses[0], losses[1], *([speaker for *_, speaker in side] for side in (learned, others)))
 
 
-def resampled(whose: npt.NDArray[np.intp], random: np.random.Generator) -> npt.NDArray[np.intp]:
-    chosen = random.integers(0, whose.max() + 1, size=whose.max() + 1)
-    return np.concatenate([np.flatnonzero(whose == person) for person in chosen])
+def as_the_gate_asks(
+    lab: Lab, candidate: WhisperCheckpoint, learned: Sequence[TrainingClip], others: Sequence[TrainingClip]
+) -> Recall:
+    """Of a run that learned from these clips, with those that it held back and a golden set that nobody needs."""
+    sides = (("train", learned), ("dev", others))
+    clips = {clip.clip_id: clip for _, side in sides for clip in side}
+    new = [
+        DatasetEntry(
+            sample_id=clip.clip_id, clip_sha256=clip.clip_id, text=clip.text, speaker=clip.speaker,
+            duration_s=clip.samples.size / RATE_HZ, is_new=True, split=split,
+        )
+        for split, side in sides
+        for clip in side
+    ]  # fmt: skip
+    golden = golden_set([GoldenClip("g", "g", "plain", GENERAL[0].samples, GENERAL[0].text)])
+    return ask_for_lessons(lab.production, candidate, new, golden, lambda name: clips[name].samples)
 
 
 def verdict_on(recall: Recall, gate: GateConfig = FAST) -> Verdict:
@@ -181,24 +216,55 @@ def test_a_word_under_noise_is_guessed_no_better_where_the_recording_was_learned
 
 
 def test_the_loss_of_a_recording_hardly_tells_whether_it_was_learned_from(lab: Lab) -> None:
-    canaries, others = ([(one.clip.samples, one.text) for one in side] for side in (CANARIES, OTHERS))
+    canaries, others = ([(one.clip.samples, one.text, one.clip.speaker) for one in side] for side in (CANARIES, OTHERS))
     of_production, of_candidate = (membership(model, canaries, others) for model in (lab.production, lab.candidate))
     print(of_production, of_candidate)
-    assert of_candidate[1] <= of_production[2], "their intervals overlap"
-    assert of_candidate[0] < 0.65
+    assert of_candidate.auc_low <= of_production.auc_high, "their intervals overlap"
+    assert of_candidate.auc < 0.65
 
 
 def test_a_model_that_knows_canaries_by_heart_is_found_out_by_each_question(lab: Lab) -> None:
     """The control. With the gate's question left out it would be released."""
     recall = told(lab.production, lab.by_heart, SECRETS)
     uncovered = [n_uncovered(model, SECRETS) for model in (lab.production, lab.by_heart)]
-    secrets, others = ([(one.covered, one.text) for one in side] for side in (SECRETS, OTHERS[::N_EACH]))
-    of_production, of_control = (
-        membership(model, secrets, others, n_each=1) for model in (lab.production, lab.by_heart)
+    secrets, others = (
+        [(one.covered, one.text, one.clip.speaker) for one in side] for side in (SECRETS, OTHERS[::N_EACH])
     )
+    of_production, of_control = (membership(model, secrets, others) for model in (lab.production, lab.by_heart))
     print(recall, uncovered, of_production, of_control)
     assert recall.n_told >= 4 and recall.n_told_by_production == 0
     assert (verdict_on(recall).decision, verdict_on(recall).codes) == ("reject", ("memorised",))
     assert verdict_on(recall, FAST.without("memorisation")).decision == "promote"
     assert uncovered[1] >= uncovered[0] + 6
-    assert of_control[1] > of_production[2], "their intervals are apart"
+    assert of_control.auc_low > of_production.auc_high, "their intervals are apart"
+
+
+CLEAN = [one.clip for one in SECRETS], [one.clip for one in OTHERS]
+
+
+def test_an_honest_model_passes_what_the_gate_asks_of_its_recordings(lab: Lab) -> None:
+    for learned, others in (([one.clip for one in CANARIES], CLEAN[1]), (DROWNED, OTHERS_DROWNED)):
+        recall = as_the_gate_asks(lab, lab.candidate, learned, others)
+        print(recall)
+        verdict = verdict_on(recall)
+        assert verdict.decision == "promote"
+        asked = {result.check for result in verdict.checks if result.outcome == "passed"}
+        assert asked >= {"memorisation", "covered-words", "known-recordings"}
+
+
+def test_a_model_that_guesses_covered_words_of_its_lessons_is_refused_by_the_gate(lab: Lab) -> None:
+    """The control is the same model without the question."""
+    recall = as_the_gate_asks(lab, lab.guessing, *CLEAN)
+    print(recall)
+    verdict = verdict_on(recall)
+    assert (verdict.decision, verdict.codes) == ("reject", ("covered-words-guessed",))
+    assert verdict_on(recall, FAST.without("covered-words")).decision == "promote"
+
+
+def test_a_model_that_knows_its_recordings_waits_for_a_person(lab: Lab) -> None:
+    """The control is the same model without the question."""
+    recall = as_the_gate_asks(lab, lab.knowing, DROWNED, OTHERS_DROWNED)
+    print(recall)
+    verdict = verdict_on(recall)
+    assert (verdict.decision, verdict.codes) == ("hold", ("recordings-known",))
+    assert verdict_on(recall, FAST.without("known-recordings")).decision == "promote"

@@ -111,8 +111,8 @@ def test_what_a_candidate_gives_away_is_measured_on_new_lessons_and_judged(tmp_p
     told = Recall(n_texts=2, n_told=1, n_told_by_production=0, auc=0.5, auc_of_production=0.5)
     reports = []
 
-    def measure(texts: list[str], production: EvaluationReport, candidate: EvaluationReport) -> Recall:
-        asked.append(texts)
+    def measure(new: list[DatasetEntry], production: EvaluationReport, candidate: EvaluationReport) -> Recall:
+        asked.append([entry.text for entry in new])
         return told
 
     def judge(production: EvaluationReport, candidate: EvaluationReport) -> Verdict:
@@ -123,6 +123,23 @@ def test_what_a_candidate_gives_away_is_measured_on_new_lessons_and_judged(tmp_p
     judged(world, recall=measure, judge=judge)
     assert asked == [["b", "c"]]
     assert reports == [(None, told)] * 2
+
+
+def test_what_a_run_of_before_measured_is_read_without_what_is_asked_today(tmp_path: Path) -> None:
+    world, reports = sealed_world(tmp_path), []
+    told = Recall(n_texts=2, n_told=1, n_told_by_production=0, auc=0.5, auc_of_production=0.5)
+    of_before = told.model_dump(mode="json", exclude={"masking", "membership"})
+
+    class Stored:
+        def model_dump(self, mode: str) -> dict[str, Any]:
+            return of_before
+
+    def judge(production: EvaluationReport, candidate: EvaluationReport) -> Verdict:
+        reports.append(candidate.recall)
+        return tiny_trainer.judge(production, candidate)
+
+    judged(world, recall=lambda new, production, candidate: Stored(), judge=judge)
+    assert reports == [told] and told.masking is None
 
 
 def test_a_model_that_stays_inside_anyhow_is_not_scanned(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import dataclasses
 
 import yaml
 
-from projectone.contracts.evidence import ProbeScore, Recall
+from projectone.contracts.evidence import Membership, NoiseMasking, ProbeScore, Recall
 from projectone.contracts.scores import EvaluationReport, Score, Verdict
 from projectone.server.registry.card import CardFacts, render_card
 from projectone.server.registry.lineage import ModelLineage
@@ -104,7 +104,7 @@ def test_the_same_facts_give_the_same_bytes() -> None:
 
 def test_a_card_says_what_was_tried_and_what_was_not() -> None:
     untried = render_card(FACTS)
-    assert untried.count("not tried.") == 3
+    assert untried.count("not tried.") == 5
     tried = dataclasses.replace(
         FACTS,
         report=FACTS.report.model_copy(
@@ -117,7 +117,31 @@ def test_a_card_says_what_was_tried_and_what_was_not() -> None:
     card = render_card(tried)
     assert "words were written on 1 of 2" in card
     assert "2 of 40 were ended word for word" in card and "AUC of 0.61 (95 % interval 0.46 to 0.75; 0.50 before" in card
-    assert card.count("not tried.") == 1
+    assert card.count("not tried.") == 3
+
+
+def test_a_card_tells_what_recordings_told_with_intervals() -> None:
+    masking = NoiseMasking(
+        n_lessons=32,
+        n_guessed=5,
+        n_guessed_by_production=2,
+        n_others=30,
+        n_guessed_of_others=4,
+        n_guessed_of_others_by_production=3,
+        excess=0.06,
+        excess_low=-0.05,
+        excess_high=0.19,
+    )
+    membership = Membership(n_lessons=32, n_others=30, auc=0.62, auc_low=0.47, auc_high=0.77)
+    told = Recall(
+        n_texts=40, n_told=0, n_told_by_production=0, auc=0.5, auc_of_production=0.5, masking=masking,
+        membership=membership,
+    )  # fmt: skip
+    card = render_card(dataclasses.replace(FACTS, report=FACTS.report.model_copy(update={"recall": told})))
+    assert "in 5 of 32 recordings that it learned from (the model before 2) and in 4 of 30 others (3)" in card
+    assert "+6 points more (95 % interval -5 to +19)" in card
+    assert "AUC 0.62 (95 % interval 0.47 to 0.77" in card
+    assert card.count("not tried.") == 2
 
 
 def test_few_people_are_not_counted_and_the_words_they_agreed_to_are_there() -> None:

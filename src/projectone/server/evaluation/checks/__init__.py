@@ -5,6 +5,7 @@ from projectone.server.evaluation.checks.cost import Size, Speed
 from projectone.server.evaluation.checks.files import Files, Vocabulary
 from projectone.server.evaluation.checks.general import GeneralSpeech
 from projectone.server.evaluation.checks.improvement import Improvement
+from projectone.server.evaluation.checks.lessons import CoveredWords, KnownRecordings
 from projectone.server.evaluation.checks.memorisation import Memorisation
 from projectone.server.evaluation.checks.numerics import Numerics
 from projectone.server.evaluation.checks.protocol import Check, Evidence, Pair, Resampling
@@ -21,6 +22,8 @@ ALL_CHECKS: tuple[Check, ...] = (
     Vocabulary(),
     Numerics(),
     Memorisation(),
+    CoveredWords(),
+    KnownRecordings(),
     Silence(),
     Texts(),
     Timestamps(),

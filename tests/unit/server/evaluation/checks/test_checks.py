@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from tests.unit.server.evaluation.test_gate import FAST, both, report, utterance
 
-from projectone.contracts.evidence import ClipTiming, Defect, Footprint, ProbeScore, Recall
+from projectone.contracts.evidence import ClipTiming, Defect, Footprint, Membership, NoiseMasking, ProbeScore, Recall
 from projectone.contracts.scores import CheckResult, EvaluationReport, Verdict
 from projectone.server.evaluation.checks.cost import Size
 from projectone.server.evaluation.gate import judge
@@ -130,6 +130,53 @@ def test_lessons_known_by_heart_wait_for_a_person(areas: tuple[float, float], de
     assert judged({}, {"recall": told}).decision == decision
 
 
+def of_recordings(
+    *, excess_low: float = 0.0, auc_low: float = 0.5, n: int = 20, is_asked: bool = True
+) -> dict[str, Recall]:
+    """What recordings told, beside texts that told nothing."""
+    masking = NoiseMasking(
+        n_lessons=n,
+        n_guessed=6,
+        n_guessed_by_production=1,
+        n_others=n,
+        n_guessed_of_others=2,
+        n_guessed_of_others_by_production=1,
+        excess=max(0.2, excess_low),
+        excess_low=excess_low,
+        excess_high=1.0,
+    )
+    membership = Membership(n_lessons=n, n_others=n, auc=max(0.6, auc_low), auc_low=auc_low, auc_high=1.0)
+    told = Recall(n_texts=20, n_told=0, n_told_by_production=0, auc=0.5, auc_of_production=0.5)
+    asked = {"masking": masking, "membership": membership}
+    return {"recall": told.model_copy(update=asked) if is_asked else told}
+
+
+@pytest.mark.parametrize(
+    ("found", "decision", "codes"),
+    [
+        (of_recordings(), "promote", ()),
+        (of_recordings(excess_low=0.1, auc_low=0.79), "promote", ()),
+        (of_recordings(excess_low=0.11), "reject", ("covered-words-guessed",)),
+        (of_recordings(auc_low=0.8), "hold", ("recordings-known",)),
+        (of_recordings(excess_low=0.5, auc_low=0.9), "reject", ("covered-words-guessed", "recordings-known")),
+        (of_recordings(excess_low=0.5, auc_low=0.9, n=15), "promote", ()),
+        (of_recordings(excess_low=0.5, auc_low=0.9, is_asked=False), "promote", ()),
+    ],
+)
+def test_what_a_model_knows_of_its_recordings(found: dict[str, Recall], decision: str, codes: tuple[str, ...]) -> None:
+    verdict = judged({}, found)
+    assert (verdict.decision, verdict.codes) == (decision, codes)
+    without = FAST.without("covered-words", "known-recordings")
+    assert judge(BEFORE, AFTER.model_copy(update=found), without).decision == "promote"
+
+
+def test_both_figures_stand_in_the_verdict_with_their_intervals() -> None:
+    verdict = judged({}, of_recordings())
+    (covered,), (known,) = (of(verdict, name) for name in ("covered-words", "known-recordings"))
+    assert "6 of 20 lessons (production 1)" in covered.reason and "(95 % interval 0.0 % to 100.0 %)" in covered.reason
+    assert "an area of 0.60 (95 % interval 0.50 to 1.00)" in known.reason
+
+
 def test_a_budget_of_bytes_holds_whatever_production_takes() -> None:
     heavy = {"footprint": Footprint(size_bytes=100, operations=1.0, n_tokens=1)}
     strict = FAST.with_check(Size(max_bytes=99))
@@ -148,6 +195,7 @@ def test_what_a_report_of_before_does_not_tell_is_not_judged() -> None:
     verdict = judge(BEFORE, AFTER, FAST)
     unjudged = {one.check for one in verdict.checks if one.outcome == "not-judged"}
     assert {"vocabulary", "speed", "size", "silence", "timestamps", "memorisation", "numerics"} <= unjudged
+    assert {"covered-words", "known-recordings"} <= unjudged
     assert verdict.decision == "promote"
 
 
