@@ -24,7 +24,8 @@ from projectone.speech.words import place_words
 MODEL = tiny_checkpoint()
 
 
-def recording(number: int, text: str = "red green blue black", speaker: str | None = None) -> Recording:
+def recording(number: int, text: str | None = None, speaker: str | None = None) -> Recording:
+    text = text or " ".join(("red", "green", "blue", "black")[number // 4**place % 4] for place in range(4))
     sound = say(text.lower(), seed=number)
     return Recording(str(number), speaker or f"s{number % 8}", text, sound.size / RATE_HZ, lambda: sound)
 
@@ -86,6 +87,15 @@ def test_what_is_gone_too_long_or_a_single_word_is_not_asked_for() -> None:
     assert (masking.n_lessons, masking.n_others, masking.excess_low, masking.excess_high) == (1, 0, -1, 1)
     membership = measure_membership(MODEL, MODEL, lessons, [])
     assert (membership.n_lessons, membership.auc_low, membership.auc_high) == (1, 0, 1)
+
+
+def test_a_script_that_three_people_read_is_nobodys_secret() -> None:
+    read_aloud = [recording(n, "red green blue black", speaker=f"s{n % 3}") for n in range(6)]
+    own = [recording(n, "green green blue", speaker=f"s{n % 2}") for n in range(6, 9)]
+    others = [recording(20)]
+    assert measure_masking(MODEL, MODEL, [*read_aloud, *own], others).n_lessons == 3
+    assert measure_membership(MODEL, MODEL, [*read_aloud, *own], others).n_lessons == 3
+    assert measure_membership(MODEL, MODEL, read_aloud[:2], others).n_lessons == 2
 
 
 def test_the_interval_of_an_area_holds_the_true_one_in_about_95_of_100_draws_of_people() -> None:
