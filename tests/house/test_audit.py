@@ -142,6 +142,19 @@ def test_a_lock_that_leaves_something_open_fails_the_build(
     assert done.returncode != 0 and reason in done.stderr
 
 
+@pytest.mark.parametrize("has_lock", [True, False])
+def test_an_auditor_that_is_killed_and_a_folder_without_a_lock_fail_the_build(
+    has_lock: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".ci").mkdir()
+    shutil.copy(REPOSITORY / ".ci" / "audit.py", tmp_path / ".ci")
+    if has_lock:
+        shutil.copy(REPOSITORY / "requirements-weights.lock", tmp_path)
+    (tmp_path / "pip_audit.py").write_text("import os, signal\n\nos.kill(os.getpid(), signal.SIGKILL)\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    assert run([sys.executable, str(tmp_path / ".ci" / "audit.py")]).returncode == 1
+
+
 def test_a_workflow_asks_at_each_push_and_each_week_and_its_failure_counts() -> None:
     workflow = yaml.safe_load((REPOSITORY / ".github" / "workflows" / "audit.yml").read_text())
     assert set(workflow[True]) == {"push", "pull_request", "schedule"}  # YAML 1.1 reads the key `on` as true

@@ -53,7 +53,8 @@ class NoiseMasking(Contract):
         n_others: Recordings that neither learned from, covered in the same way.
         n_guessed_of_others: Of these, where the word is written.
         n_guessed_of_others_by_production: The same of production.
-        excess: By how much more the share of guessed words rose over production's on lessons than on the others.
+        excess: By how much more the share of guessed words rose over production's on lessons than on the others; -2 if
+            production alone guessed every one in lessons, and the candidate alone every one elsewhere.
         excess_low: Lower bound of its 95 % interval over people.
         excess_high: Upper bound.
     """
@@ -64,9 +65,9 @@ class NoiseMasking(Contract):
     n_others: int = Field(ge=0)
     n_guessed_of_others: int = Field(ge=0)
     n_guessed_of_others_by_production: int = Field(ge=0)
-    excess: float = Field(ge=-1, le=1)
-    excess_low: float = Field(ge=-1, le=1)
-    excess_high: float = Field(ge=-1, le=1)
+    excess: float = Field(ge=-2, le=1)
+    excess_low: float = Field(ge=-2, le=1)
+    excess_high: float = Field(ge=-2, le=1)
 
 
 class Membership(Contract):

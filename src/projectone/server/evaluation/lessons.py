@@ -232,7 +232,7 @@ def _excess(gains: Sequence[Floats], owners: Sequence[Sequence[str]]) -> tuple[f
     What others lost is no gain of the lessons.
     """
     if not all(map(len, gains)):
-        return 0.0, -1.0, 1.0
+        return 0.0, -2.0, 1.0
     shares = []
     for number, (gain, owner) in enumerate(zip(gains, owners, strict=True)):
         times = _times(owner, number)

@@ -9,6 +9,7 @@ import pytest
 from tests.fakes.tiny_whisper import RATE_HZ, say, tiny_checkpoint
 
 from projectone.errors import DataError
+from projectone.server.evaluation import lessons as lessons_module
 from projectone.server.evaluation.lessons import (
     MOST_RECORDINGS,
     Recording,
@@ -84,7 +85,7 @@ def test_what_is_gone_too_long_or_a_single_word_is_not_asked_for() -> None:
     long = Recording("long", "s", "red green", 99.0, lambda: np.zeros(RATE_HZ, np.float32))
     lessons = [recording(1), gone(2), long, recording(3, "red")]
     masking = measure_masking(MODEL, MODEL, lessons, [gone(5)])
-    assert (masking.n_lessons, masking.n_others, masking.excess_low, masking.excess_high) == (1, 0, -1, 1)
+    assert (masking.n_lessons, masking.n_others, masking.excess_low, masking.excess_high) == (1, 0, -2, 1)
     membership = measure_membership(MODEL, MODEL, lessons, [])
     assert (membership.n_lessons, membership.auc_low, membership.auc_high) == (1, 0, 1)
 
@@ -108,6 +109,18 @@ def test_the_interval_of_an_area_holds_the_true_one_in_about_95_of_100_draws_of_
         found = area(sides[0], sides[1], people, people)
         n_held += found.auc_low <= 0.5 <= found.auc_high
     assert n_held >= 0.88 * 200
+
+
+def test_a_model_that_forgot_what_it_was_taught_and_learned_the_rest_is_a_figure_like_any_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Of lessons what production and the candidate write, then of the others.
+    answers = iter([[True, True], [False, False], [False, False], [True, True]])
+    monkeypatch.setattr(lessons_module, "_are_written", lambda model, found: next(answers))
+    found = measure_masking(MODEL, MODEL, [recording(1), recording(2)], [recording(3), recording(4)])
+    assert (found.n_guessed_by_production, found.n_guessed) == (2, 0)
+    assert (found.n_guessed_of_others_by_production, found.n_guessed_of_others) == (0, 2)
+    assert (found.excess, found.excess_low) == (-2, -2)
 
 
 def test_two_people_speak_for_themselves() -> None:
