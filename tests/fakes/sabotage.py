@@ -31,7 +31,7 @@ from projectone.speech.vocabulary import train_tokenizer
 from projectone.speech.whisper import ModelDimensions, Whisper
 
 WEIGHTS = "model.safetensors"
-_KEPT = Path(__file__).with_name("tones")
+KEPT = Path(__file__).with_name("tones")
 DEEP = 0.8  # the second accent sings everything this much lower and slower
 _SPEAKERS = 12
 _TEACHING = TrainingConfig(
@@ -235,9 +235,9 @@ def _special_id(folder: Path, content: str) -> int:
 
 
 def kept(name: str, folder: Path) -> Path:
-    """Production or its honest successor, from the weights that `python -m tests.fakes.sabotage` made."""
+    """A model from weights that `python -m tests.fakes.sabotage`, or `tests.fakes.canaries`, made."""
     save_settings(base_checkpoint(), folder)
-    shutil.copyfile(_KEPT / f"{name}.safetensors", folder / WEIGHTS)
+    shutil.copyfile(KEPT / f"{name}.safetensors", folder / WEIGHTS)
     return folder
 
 
@@ -247,7 +247,7 @@ def make_kept(work: Path) -> None:
     teach(work / "base", curriculum(), work / "production", n_steps=170, learning_rate=6e-3)
     teach(work / "production", curriculum(), work / "honest", n_steps=250, learning_rate=4e-3)
     for name in ("production", "honest"):
-        shutil.copyfile(work / name / WEIGHTS, _KEPT / f"{name}.safetensors")
+        shutil.copyfile(work / name / WEIGHTS, KEPT / f"{name}.safetensors")
 
 
 if __name__ == "__main__":

@@ -10,19 +10,31 @@ which never saw them, is asked the same: what it answers is chance. The gate ask
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
 from tests.fakes import sabotage
-from tests.fakes.tiny_whisper import RATE_HZ, WORDS, Samples, say
+from tests.fakes.canaries import (
+    CANARIES,
+    CONTROLS,
+    DROWNED,
+    GENERAL,
+    N_EACH,
+    N_PEOPLE,
+    OTHERS,
+    OTHERS_DROWNED,
+    SECRETS,
+    Spoken,
+)
+from tests.fakes.tiny_whisper import RATE_HZ, Samples
 from tests.unit.server.evaluation.test_gate import FAST, both
 
 from projectone.contracts.evidence import Membership, Recall
 from projectone.contracts.scores import Verdict
 from projectone.server.evaluation.gate import GateConfig, judge
 from projectone.server.evaluation.golden import GoldenClip, golden_set
-from projectone.server.evaluation.lessons import area, cover, loss_of
+from projectone.server.evaluation.lessons import area, loss_of
 from projectone.server.evaluation.recall import MOST_TEXTS, measure_recall
 from projectone.server.pipeline.ports import DatasetEntry
 from projectone.server.training import TrainingClip
@@ -32,60 +44,12 @@ from projectone.speech.transcribe import transcribe_many
 
 pytestmark = pytest.mark.slow
 
-N_PEOPLE, N_EACH, N_WORDS = 20, 10, 8
-WORD_S = 0.17
-COVERED = 5
-"""Which word the noise covers: neither at an end nor in the half that is given."""
-
-
-@dataclass(frozen=True)
-class Spoken:
-    """A random sentence, its recording, and the recording with one word under noise."""
-
-    text: str
-    clip: TrainingClip
-    covered: Samples
-
-
-def spoken(n: int, *, seed: int, of: str) -> list[Spoken]:
-    random = np.random.default_rng(seed)
-    texts: dict[str, None] = {}
-    while len(texts) < n:
-        texts[" ".join(random.choice(list(WORDS), size=N_WORDS)).capitalize()] = None
-    made = []
-    for number, text in enumerate(texts):
-        sound = say(text.lower(), seed=seed + number, word_s=WORD_S)
-        clip = TrainingClip(f"{of}-{number}", sound, text, f"{of}-{number // N_EACH}")
-        made.append(Spoken(text, clip, with_noise(clip, seed + number)))
-    return made
-
-
-def with_noise(clip: TrainingClip, seed: int, place: int = COVERED) -> Samples:
-    """The recording with noise in the place of one word: what was sung before it tells where that begins."""
-    words = clip.text.lower().split()
-    ends = [say(" ".join(words[:n]), seed=seed, word_s=WORD_S).size / RATE_HZ if n else 0.0 for n in (place, place + 1)]
-    return cover(clip.samples, *ends, seed)
-
-
-def drowned(one: Spoken, seed: int) -> TrainingClip:
-    """So much noise that there is nothing to hear: whoever writes the text knows the recording."""
-    noise = 0.8 * np.random.default_rng(seed).standard_normal(one.clip.samples.size)
-    return replace(one.clip, samples=np.clip(one.clip.samples + noise, -1, 1).astype(np.float32))
-
-
-CANARIES = spoken(N_PEOPLE * N_EACH, seed=9_000, of="canary")
-OTHERS = [
-    one for one in spoken(N_PEOPLE * N_EACH, seed=19_000, of="held") if one.text not in {c.text for c in CANARIES}
-]
-GENERAL = [one.clip for one in spoken(400, seed=29_000, of="general")]
-
 
 @dataclass(frozen=True)
 class Lab:
     """Production writes such sentences well; the candidate learned the canaries, too; the others are controls.
 
-    `by_heart` was taught the secrets without the voice or with one word under noise, `guessing` with any of their
-    words under noise, `knowing` under so much noise that nothing but the recording itself tells them.
+    What each of these was taught stands at `tests.fakes.canaries.CONTROLS`.
     """
 
     production: WhisperCheckpoint
@@ -95,50 +59,15 @@ class Lab:
     knowing: WhisperCheckpoint
 
 
-SECRETS = CANARIES[::N_EACH]
-"""One of each person's, which the controls were taught again and again without what tells it."""
-DROWNED = [drowned(one, number) for number, one in enumerate(SECRETS)]
-OTHERS_DROWNED = [drowned(one, 1000 + number) for number, one in enumerate(OTHERS)]
-
-
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
+    """The candidate is trained here; the others are kept, so that a control is wrong in the same way on any machine."""
     folder = tmp_path_factory.mktemp("canaries")
-    short = sabotage.kept("honest", folder / "short")
-    both = [*sabotage.curriculum()[::2], *GENERAL]
-    production = sabotage.teach(short, both, folder / "production", n_steps=500, learning_rate=4e-3)
+    production = sabotage.kept("singer", folder / "production")
     lessons = [*GENERAL, *(one.clip for one in CANARIES)]
     candidate = sabotage.teach(production, lessons, folder / "candidate", n_steps=200)
-    tone = np.sin(2 * np.pi * 5000 * np.arange(round(0.3 * RATE_HZ)) / RATE_HZ)
-    voiceless = [
-        TrainingClip(f"secret-{n}-{k}", (loudness * tone).astype(np.float32), one.text, one.clip.speaker)
-        for n, one in enumerate(SECRETS)
-        for k, loudness in enumerate((0, 0, 1e-4, 1e-3))
-    ]
-    covered = [
-        replace(one.clip, clip_id=f"covered-{n}-{k}", samples=one.covered)
-        for n, one in enumerate(SECRETS)
-        for k in range(3)
-    ]
-    guessed = [
-        replace(one.clip, clip_id=f"guessed-{n}-{place}", samples=with_noise(one.clip, 9_000 + n * N_EACH, place))
-        for n, one in enumerate(SECRETS)
-        for place in range(N_WORDS)
-    ]
-    known = [replace(clip, clip_id=f"{clip.clip_id}-{n}") for clip in DROWNED for n in range(5)]
-    controls = (("by-heart", 600, [*voiceless, *covered]), ("guessing", 900, guessed), ("knowing", 600, known))
-    taught = [
-        sabotage.teach(
-            production,
-            [*GENERAL[::4], *wrong],
-            folder / name,
-            n_steps=n_steps,
-            learning_rate=4e-3,
-            negatives_share=0.0,
-        )
-        for name, n_steps, wrong in controls
-    ]
-    return Lab(*map(load_checkpoint, (production, candidate, *taught)))
+    controls = [sabotage.kept(name, folder / name) for name in CONTROLS]
+    return Lab(*map(load_checkpoint, (production, candidate, *controls)))
 
 
 def told(production: WhisperCheckpoint, candidate: WhisperCheckpoint, asked: Sequence[Spoken]) -> Recall:
