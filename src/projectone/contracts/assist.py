@@ -21,7 +21,7 @@ NONE_OF_THESE: Final = "(none of these)"
 
 
 def sure_shown(probability: float) -> str:
-    """How sure a classifier is, as a person reads it: ``93 %``; never a certainty, of which it has none.
+    """How sure a model is, as a person reads it: ``93 %``; never a certainty, of which it has none.
 
     Args:
         probability: From 0 to 1.

@@ -36,7 +36,7 @@ def out_of(capsys: pytest.CaptureFixture[str], *arguments: object, code: int = 0
 def test_words_are_a_table_with_doubtful_ones_marked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     first, *words = out_of(capsys, "--words", tmp_path / "one.wav").splitlines()
     assert first.endswith("call Ana")
-    assert words == ["      0.00     0.25   50%  call ?", "      0.25     0.50  100%  Ana"]
+    assert words == ["      0.00     0.25  50 %  call ?", "      0.25     0.50  99 %  Ana"]
 
 
 def test_json_holds_the_words_unasked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -83,7 +83,7 @@ def test_where_it_cannot_be_written_is_said_before_anything_is_heard(
 def test_an_earlier_recording_is_shown_in_the_same_forms(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out_of(capsys, tmp_path / "one.wav")
     assert main(["recordings", "last", "--words"]) == 0
-    assert capsys.readouterr().out.splitlines()[1] == "      0.00     0.25   50%  call ?"
+    assert capsys.readouterr().out.splitlines()[1] == "      0.00     0.25  50 %  call ?"
     target = tmp_path / "one.srt"
     assert main(["recordings", "last", "--format", "srt", "-o", str(target)]) == 0
     assert "--> 00:00:00,800" in target.read_text()

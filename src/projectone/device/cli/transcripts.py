@@ -8,8 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from projectone.contracts.assist import sure_shown
 from projectone.device.cli.results import recording_facts, shown
 from projectone.device.forms import FORMS
+from projectone.device.heard import Word
 from projectone.device.recordings import Recording
 from projectone.errors import SettingsError
 from projectone.storage.files import write_atomically
@@ -64,7 +66,9 @@ def transcript(recording: Recording, arguments: argparse.Namespace) -> str:
 
 def word_lines(recording: Recording) -> list[str]:
     """A line for each word: begin and end in seconds, how sure the model is, and a question mark where it doubts."""
-    return [
-        f"  {word.start_s:8.2f} {word.end_s:8.2f}  {word.probability:4.0%}  {word.text}{' ?' * word.is_doubtful}"
-        for word in recording.words
-    ]
+    return [_word_line(word) for word in recording.words]
+
+
+def _word_line(word: Word) -> str:
+    sure, mark = sure_shown(word.probability), " ?" if word.is_doubtful else ""
+    return f"  {word.start_s:8.2f} {word.end_s:8.2f}  {sure:>4}  {word.text}{mark}"
