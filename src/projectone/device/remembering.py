@@ -177,8 +177,8 @@ class Remembering:
         """How much is remembered."""
         return self._memory.count(THE_PERSON, self._clock())
 
-    def forget(self, named: str) -> Remembered:
-        """Forget one for good; gives what it was.
+    def find(self, named: str) -> Remembered:
+        """One memory.
 
         Args:
             named: Its id, or a beginning of it that fits one only.
@@ -186,7 +186,15 @@ class Remembering:
         Raises:
             DataError: if there is no such memory.
         """
-        memory = self._memory.find(THE_PERSON, named, self._clock())
+        return self._memory.find(THE_PERSON, named, self._clock())
+
+    def forget(self, named: str) -> Remembered:
+        """Forget one for good, named as `find` does; gives what it was.
+
+        Raises:
+            DataError: if there is no such memory.
+        """
+        memory = self.find(named)
         self._memory.drop(THE_PERSON, [memory.memory_id])
         return memory
 

@@ -8,6 +8,8 @@ import io
 import json
 import subprocess
 import sys
+import time
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +94,32 @@ def test_the_whole_way_from_a_recording_to_a_better_model(
     assert server.samples == {}
 
 
+def test_an_id_beside_what_is_to_be_deleted_or_searched_is_refused_and_deletes_nothing(
+    server: FakeServer, wav: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.release(text_model("won too"))
+    run(capsys, "update")
+    (heard,) = run(capsys, "transcribe", wav)[1]["recordings"]
+    for asked in ("--delete", "--search"):
+        assert asked in refuse(capsys, "recordings", "last", asked, heard["recording_id"])
+    assert len(run(capsys, "recordings")[1]["recordings"]) == 1
+
+
+def test_the_list_shows_the_time_of_this_place(
+    server: FakeServer, wav: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.release(text_model("won too"))
+    run(capsys, "update")
+    (heard,) = run(capsys, "transcribe", wav)[1]["recordings"]
+    with monkeypatch.context() as there:
+        there.setenv("TZ", "XXX+11")
+        time.tzset()
+        main(["recordings"])
+    time.tzset()
+    moment = datetime.fromisoformat(heard["recorded_at"]).astimezone(timezone(-timedelta(hours=11)))
+    assert f"  {moment:%Y-%m-%d %H:%M}  " in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_explains_itself_with_examples(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
@@ -121,7 +149,7 @@ def test_the_texts_for_people_say_what_happened(
         "model 1.0.0 is in use",
         "won too",
         "kept on this device only: corrections: the user has not agreed",
-        "1 earlier recordings stay here",
+        "kept here: 1 earlier recording (",
         "voice_donation: not granted",
         "(version 2, since 2026-11-21)",
         "0 sent, 0 refused, 0 waiting",

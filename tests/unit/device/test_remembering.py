@@ -154,7 +154,9 @@ def test_the_terminal_lists_searches_and_forgets(
     assert (listed["count"], listed["days"]) == (2, {"said": 90, "asked": 30, "noted": 7})
     assert "expected an ID" in str(run("forget")["error"])
     assert "no such memory" in str(run("forget", "0000aaaa")["error"])
-    assert run("forget", first[:8])["forgotten"] == 1
+    assert "no such memory" in str(run("forget", first[:8], "0000aaaa")["error"])
+    assert run()["count"] == 2  # a wrong id among several forgets nothing
+    assert run("forget", first[:8], first)["forgotten"] == 1
     assert run("forget", "--all") == {"forgotten": 1}
     assert run("off") == {"is_on": False, "count": 0}
     assert main(["memory"]) == 0

@@ -95,10 +95,16 @@ def _grant(client: DeviceClient, arguments: argparse.Namespace) -> Result:
     }
     text = f"{scope}: granted" + ("" if is_adult else "; as you are not of age, the server takes none of it")
     if granted.n_queued:
-        text += f"; {granted.n_queued} earlier recordings will be sent too"
+        text += f"; to be sent too: {_made(scope, granted.n_queued)}"
     if n_earlier:
-        text += f"; {n_earlier} earlier recordings stay here (--include-earlier sends them too)"
+        text += f"; kept here: {_made(scope, n_earlier)} (--include-earlier sends what is earlier too)"
     return Result(facts, text)
+
+
+def _made(scope: ConsentScope, n: int) -> str:
+    """What was made before they agreed. Of what is sent without sound, nobody is to read that a recording leaves."""
+    kind = "sentence" if scope == "intents" else "recording"
+    return f"{n} earlier {kind}{'' if n == 1 else 's'}"
 
 
 def _show(client: DeviceClient, scopes: tuple[ConsentScope, ...]) -> Result:

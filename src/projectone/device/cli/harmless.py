@@ -38,7 +38,7 @@ def _harmless(client: DeviceClient, arguments: argparse.Namespace) -> Result:
         client.harmless.take_back(text)
     kept = client.harmless.listed()
     facts = {"harmless": [item.facts() for item in kept]}
-    lines = [f"{item.said_at:%Y-%m-%d}  {printable(item.text)}" for item in kept]
+    lines = [f"{item.said_at.astimezone():%Y-%m-%d}  {printable(item.text)}" for item in kept]
     told = [FROM_NOW_ON] if action == "say" else []
     return Result(facts, "\n".join([*told, *lines]) or _NOBODY)
 

@@ -73,7 +73,9 @@ def _forgotten(client: DeviceClient, arguments: argparse.Namespace) -> Result:
     if arguments.all:
         n = client.memory.forget_all()
         return Result({"forgotten": n}, f"forgotten: {n}")
-    gone = [client.memory.forget(named) for named in arguments.words]
+    # All are found before one is gone for good: a wrong id among them forgets nothing.
+    found = {memory.memory_id: memory for memory in map(client.memory.find, arguments.words)}
+    gone = [client.memory.forget(str(memory_id)) for memory_id in found]
     return Result(
         {"forgotten": len(gone), "memories": [memory.facts() for memory in gone]},
         "\n".join(f"forgotten: {printable(memory.text)}" for memory in gone),

@@ -68,7 +68,7 @@ def _show(client: DeviceClient) -> Result:
         lines += ["", *_week_lines(item)]
     if len(weeks) > _SHOWN_WEEKS:
         lines += ["", f"and {len(weeks) - _SHOWN_WEEKS} more, with --json"]
-    lines += ["", *(f"sent {item.told_at:%Y-%m-%d %H:%M}: {item.body.decode()}" for item in told)]
+    lines += ["", *(f"sent {item.told_at:%Y-%m-%d %H:%M} UTC: {item.body.decode()}" for item in told)]
     if is_on:
         lines.append("`projectone quality payload` shows what is sent next")
     return Result(facts, "\n".join(lines))

@@ -36,6 +36,9 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _execute(client: DeviceClient, arguments: argparse.Namespace) -> Result:
     check_format_arguments(arguments)
+    if arguments.recording is not None and (arguments.delete is not None or arguments.search):
+        asked = "--delete" if arguments.delete is not None else "--search"
+        raise SettingsError(f"{asked}: expected no other ID before it; nothing was deleted or shown")
     if arguments.recording is not None:
         return _one(client, arguments)
     if arguments.words or arguments.format is not None:
@@ -65,7 +68,7 @@ def _list(client: DeviceClient, arguments: argparse.Namespace) -> Result:
     for item in recordings:
         said = f"  -> {item.corrected_text or '(nothing was said)'}" if item.corrected_text is not None else ""
         lines.append(
-            f"{item.recording_id[:8]}  {item.recorded_at:%Y-%m-%d %H:%M}  {item.duration_s:5.1f} s  "
+            f"{item.recording_id[:8]}  {item.recorded_at.astimezone():%Y-%m-%d %H:%M}  {item.duration_s:5.1f} s  "
             f"{item.model_version:8}  {shown(item)}{said}"
         )
     nothing = "no recording has these words" if arguments.search else "no recordings yet: projectone transcribe FILE"

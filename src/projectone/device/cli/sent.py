@@ -30,14 +30,18 @@ def _sent(client: DeviceClient, arguments: argparse.Namespace) -> Result:
     if arguments.wav is not None:
         raise UsageError("sent: whose sound? expected the ID of one", usage="")
     items = client.sent(arguments.limit)
-    lines = [
-        f"{str(item.point.sample_id)[:8]}  {item.departure.left_at or item.point.created_at:%Y-%m-%d %H:%M}  "
-        f"{item.point.kind:10}  {item.whereabouts:13}  {item.point.shown or '(it was deleted here)'}"
-        for item in items
-    ]
+    lines = [_line(item) for item in items]
     if lines:
         lines.append("`projectone sent ID` shows one to the byte; `projectone undo ID` takes it back from the server")
     return Result({"sent": [_facts(item) for item in items]}, "\n".join(lines) or "nothing was sent yet")
+
+
+def _line(item: SentPoint) -> str:
+    moment = (item.departure.left_at or item.point.created_at).astimezone()
+    return (
+        f"{str(item.point.sample_id)[:8]}  {moment:%Y-%m-%d %H:%M}  {item.point.kind:10}  {item.whereabouts:13}  "
+        f"{item.point.shown or '(it was deleted here)'}"
+    )
 
 
 def _facts(item: SentPoint) -> dict[str, Any]:

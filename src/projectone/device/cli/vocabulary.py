@@ -6,6 +6,7 @@ import argparse
 
 from projectone.device.cli.results import Command, Result
 from projectone.device.client import DeviceClient
+from projectone.device.vocabulary import Term, Vocabulary
 from projectone.errors import SettingsError
 
 _STAYS = "This list stays on this device. It is learned from your corrections, and used from the next recording on."
@@ -29,17 +30,19 @@ def _vocabulary(client: DeviceClient, arguments: argparse.Namespace) -> Result:
             raise SettingsError(f"vocabulary {action}: expected at least one TERM")
         vocabulary.switch_all(is_on=action == "on")
         return Result({"is_on": vocabulary.is_on}, "the list is used" if vocabulary.is_on else "the list is not used")
-    changed = []
-    for text in texts:
-        if action == "add":
-            changed.append(vocabulary.add(text))
-        elif action == "remove":
-            changed.append(vocabulary.remove(text))
-        else:
-            changed.append(vocabulary.switch(text, is_on=action == "on"))
+    with vocabulary.all_or_none():
+        changed = [_changed(vocabulary, action, text) for text in texts]
     done = {"add": "on the list", "remove": "removed", "off": "off", "on": "on"}[action]
     lines = [f"{term.text}: {done}" for term in changed]
     return Result({"terms": [term.facts() for term in changed]}, "\n".join(lines))
+
+
+def _changed(vocabulary: Vocabulary, action: str, text: str) -> Term:
+    if action == "add":
+        return vocabulary.add(text)
+    if action == "remove":
+        return vocabulary.remove(text)
+    return vocabulary.switch(text, is_on=action == "on")
 
 
 def _listed(client: DeviceClient) -> Result:
@@ -51,7 +54,7 @@ def _listed(client: DeviceClient) -> Result:
     for term in terms:
         helped = f"helped {term.n_helped} times" if term.n_helped != 1 else "helped once"
         off = "" if term.is_active else f", off: {term.off_because}"
-        lines.append(f"{term.text:{width}}  {term.origin} {term.added_at:%Y-%m-%d}, {helped}{off}")
+        lines.append(f"{term.text:{width}}  {term.origin} {term.added_at.astimezone():%Y-%m-%d}, {helped}{off}")
     if not terms:
         lines.append('nothing yet: correct a recording, or projectone vocabulary add "a name"')
     return Result({"is_on": vocabulary.is_on, "terms": [term.facts() for term in terms]}, "\n".join(lines))

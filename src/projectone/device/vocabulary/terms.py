@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -108,6 +109,10 @@ class Vocabulary:
     def switch_all(self, *, is_on: bool) -> None:
         """Use the list from now on, or do not. Nothing on it is forgotten."""
         self._database.execute("UPDATE vocabulary_switch SET is_on = ?", (int(is_on),))
+
+    def all_or_none(self) -> AbstractContextManager[None]:
+        """Several changes, all of them or, where one is refused, none."""
+        return self._database.transaction()
 
     def list(self) -> list[Term]:
         """Every term, those that helped or came last first."""

@@ -83,6 +83,15 @@ def test_without_consent_a_correction_stays_here(client: DeviceClient, server: F
     assert server.samples == {}
 
 
+def test_of_a_sentence_kept_here_nobody_reads_that_it_is_a_recording(
+    client: DeviceClient, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    client.assist.correct(ask(client), "music")
+    monkeypatch.setenv("PROJECTONE_HOME", str(home))
+    assert main(["consent", "grant", "intents", "--yes"]) == 0
+    assert "kept here: 1 earlier sentence (" in capsys.readouterr().out
+
+
 def test_with_consent_the_sentence_and_its_meaning_arrive_and_nothing_else(
     client: DeviceClient, server: FakeServer
 ) -> None:

@@ -218,5 +218,14 @@ def test_the_command_line_lists_adds_switches_and_removes(capsys: pytest.Capture
     assert run(capsys, "vocabulary", "add")[0] == 2
 
 
+def test_of_several_terms_all_are_changed_or_none(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(capsys, "vocabulary", "add", "Ada", "")[0] == 2
+    assert run(capsys, "vocabulary")[1]["terms"] == []
+    assert run(capsys, "vocabulary", "add", "Ada", "Bo")[0] == 0
+    for action in ("remove", "off"):
+        assert run(capsys, "vocabulary", action, "Ada", "unheard-of")[0] == 2
+    assert [term["is_active"] for term in run(capsys, "vocabulary")[1]["terms"]] == [True, True]
+
+
 def _table(rooms: Rooms, name: str) -> bytes:
     return repr([tuple(row) for row in rooms.database.query(f"SELECT * FROM {name}")]).encode()
