@@ -169,9 +169,10 @@ def choose_threshold(
         raise ValueError("expected texts with a label to choose a threshold on, got none")
     n_outside = int((~inside).sum())
     if n_outside:
-        # Between two neighbours, so that neither lies on it; and one below all, which refuses nothing.
+        # Between two neighbours, so that neither lies on it; one below all, which refuses nothing; and one above all,
+        # which refuses everything and is right where what is nearest is always wrong.
         ordered = np.unique(fits)
-        places = np.concatenate([[ordered[0] - 1e-3], (ordered[1:] + ordered[:-1]) / 2])
+        places = np.concatenate([[ordered[0] - 1e-3], (ordered[1:] + ordered[:-1]) / 2, [ordered[-1] + 1e-3]])
         right_fits, outside_fits = np.sort(fits[right]), np.sort(fits[~inside])
         answered = (len(right_fits) - np.searchsorted(right_fits, places)) / inside.sum()
         refused = np.searchsorted(outside_fits, places) / n_outside

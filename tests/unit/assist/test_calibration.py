@@ -36,6 +36,12 @@ def test_the_threshold_lies_between_what_has_a_label_and_what_has_none() -> None
     assert (chosen.n_in_scope, chosen.n_out_of_scope) == (3, 2)
 
 
+def test_where_what_is_nearest_is_always_wrong_everything_is_refused() -> None:
+    chosen = choose_threshold(np.array([0.1, 0.2, 0.3, 0.9]), np.zeros(4, bool), np.array([1, 1, 0, 0], bool))
+    assert chosen.value > 0.9
+    assert (chosen.in_scope_accuracy, chosen.out_of_scope_recall) == (0.0, 1.0)
+
+
 def test_without_texts_that_have_no_label_nineteen_of_twenty_right_answers_stay() -> None:
     fits = np.linspace(0, 1, 101)
     chosen = choose_threshold(fits, np.ones(101, bool), np.ones(101, bool))

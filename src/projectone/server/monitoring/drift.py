@@ -20,7 +20,7 @@ from typing import Final
 from projectone.contracts.quality import estimated_shares
 from projectone.contracts.questions import HISTOGRAMS_OF, N_BINS, OF_ONE_MODEL, WORSE, Histogram, family_asked
 from projectone.contracts.versions import DEFAULT_FAMILY, Family
-from projectone.server.monitoring.two_samples import middle_class, stability_index, two_sample_p
+from projectone.server.monitoring.two_samples import middle_class, stability_index, two_sample_p, unlikeness
 
 Answers = tuple[int, ...]
 WeekAnswers = Mapping[Histogram, Answers]
@@ -184,8 +184,7 @@ def _compared(
 def _drift(found: Comparison, judged: Sequence[str], weeks: Mapping[str, WeekAnswers]) -> Drift:
     histogram, known = found.histogram, [name for name in judged if name <= found.week]
     rests = [_sum([weeks[name][histogram] for name in known[place:]]) for place in range(len(known))]
-    odds = [two_sample_p(found.before, rest) for rest in rests]
-    first = min(range(len(known)), key=lambda place: odds[place])
+    first = max(range(len(known)), key=lambda place: unlikeness(found.before, rests[place]))
     before, after = estimated_shares(found.before), estimated_shares(found.after)
     moved = [(place, old, new) for place, (old, new) in enumerate(zip(before, after, strict=True))]
     moved = [item for item in moved if abs(item[2] - item[1]) >= _MOVED_BY]

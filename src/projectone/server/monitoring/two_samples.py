@@ -21,8 +21,22 @@ def two_sample_p(before: Sequence[int], after: Sequence[int]) -> float:
     return min(1.0, 2 * min(_homogeneity_p(before, after), _shift_p(before, after)))
 
 
+def unlikeness(before: Sequence[int], after: Sequence[int]) -> tuple[float, float]:
+    """Orders samples by how unlike `before` they are.
+
+    By their chance; where that is too small to be written, by Pearson's statistic, which goes on growing.
+    """
+    return -two_sample_p(before, after), _chi_square(before, after)[0]
+
+
 def _homogeneity_p(before: Sequence[int], after: Sequence[int]) -> float:
     """Pearson's chi-square test; neighbours are put together until each is expected twelve times on either side."""
+    statistic, n_cells = _chi_square(before, after)
+    return chi_square_tail(statistic, n_cells - 1) if n_cells > 1 else 1.0
+
+
+def _chi_square(before: Sequence[int], after: Sequence[int]) -> tuple[float, int]:
+    """Pearson's statistic, and of how many classes."""
     n_before, n_after = sum(before), sum(after)
     share = min(n_before, n_after) / (n_before + n_after)
     cells = _merged(list(zip(before, after, strict=True)), share)
@@ -30,7 +44,7 @@ def _homogeneity_p(before: Sequence[int], after: Sequence[int]) -> float:
     for old, new in cells:
         expected = (old + new) * n_before / (n_before + n_after), (old + new) * n_after / (n_before + n_after)
         statistic += (old - expected[0]) ** 2 / expected[0] + (new - expected[1]) ** 2 / expected[1]
-    return chi_square_tail(statistic, len(cells) - 1) if len(cells) > 1 else 1.0
+    return statistic, len(cells)
 
 
 def _shift_p(before: Sequence[int], after: Sequence[int]) -> float:

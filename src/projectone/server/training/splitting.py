@@ -40,7 +40,8 @@ def hold_back(clips: Sequence[TrainingClip], config: TrainingConfig) -> Split:
 def choose_held_back(clips: Sequence[tuple[str, str]], config: TrainingConfig) -> tuple[frozenset[str], HeldBackKind]:
     """Hold back a share of the clips: whole speakers where there are enough of them, else clips of every speaker.
 
-    The choice depends on the seed and the names alone, so a clip that arrives later moves no other one across.
+    The choice depends on the seed and the names alone, in whatever order they are given. A clip that arrives later may
+    move one across, as how many are held back grows with how many there are.
 
     Args:
         clips: Each clip's id and speaker.

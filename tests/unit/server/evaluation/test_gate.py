@@ -50,6 +50,13 @@ def test_a_clear_gain_is_promoted() -> None:
     assert "40.0 % -> 20.0 %" in verdict.reasons[1]
 
 
+def test_a_handful_of_clips_proves_no_gain_and_ten_may() -> None:
+    few = judge(*both(9, lambda i: (4, 2)), FAST)
+    assert (few.decision, few.gain_low) == ("hold", pytest.approx(0.2))
+    assert "9 clips are too few to prove a gain, it takes 10" in few.reasons
+    assert judge(*both(10, lambda i: (4, 2)), FAST).is_new_model_better
+
+
 def test_the_same_model_again_is_held() -> None:
     verdict = judge(*both(100, lambda i: (i % 4, i % 4)), FAST)
     assert verdict.decision == "hold"

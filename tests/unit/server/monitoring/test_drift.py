@@ -66,6 +66,12 @@ def test_what_moved_is_named_with_its_classes_and_since_when() -> None:
     assert {item.histogram for item in found.comparisons} == set(HISTOGRAMS_OF["speech"])
 
 
+def test_in_a_large_fleet_too_the_week_is_named_from_which_on_answers_differ() -> None:
+    for n_devices in (20_000, 2_000_000):  # of the latter every chance is too small to be written
+        found = watch(a_year(*[USUAL] * 10, *[moved("signal_to_noise")] * 5, n_devices=n_devices))
+        assert {drift.since for drift in found.drifts} == {weeks_before("2026-W01", -10)}
+
+
 def test_a_difference_too_small_to_matter_is_no_alarm() -> None:
     slightly = {name: tuple(0.93 * np.array(USUAL[name]) + 0.07 * np.eye(N_BINS)[3]) for name in USUAL}
     weeks = a_year(*[USUAL] * 4, *[slightly] * 2, n_devices=200_000)

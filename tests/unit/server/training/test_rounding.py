@@ -41,11 +41,19 @@ def test_a_full_fine_tune_ships_in_a_fifth_of_its_bytes(tmp_path: Path) -> None:
     assert (tmp_path / "delta").stat().st_size < 0.2 * weights.stat().st_size + 2000  # and a head
 
 
-def test_what_loses_words_by_rounding_ships_as_it_was_trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_loses_words_or_general_speech_by_rounding_ships_as_it_was_trained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     plain, _, none = trained(tmp_path, TrainingConfig(**{**vars(CONFIG), "update_share": 1.0}), name="plain")
     assert none == []
-    monkeypatch.setattr(run, "LARGEST_LOSS", -2.0)
-    weights, step, (event,) = trained(tmp_path)
+    with monkeypatch.context() as here:
+        here.setattr(run, "LARGEST_LOSS", -2.0)
+        weights, step, (event,) = trained(tmp_path)
+    assert (step, event["is_taken"]) == (0.0, False)
+    assert weights.read_bytes() == plain.read_bytes()
+    allowed = iter((lambda score: True, lambda score: False))  # as it was trained; rounded
+    monkeypatch.setattr(run, "forgets_at_most", lambda limit, before: next(allowed))
+    weights, step, (event,) = trained(tmp_path, name="forgetful")
     assert (step, event["is_taken"]) == (0.0, False)
     assert weights.read_bytes() == plain.read_bytes()
 

@@ -231,7 +231,7 @@ INTENT_CHECKS: tuple[Check, ...] = (
     Calibration(),
     Intents(),
     Slices(items=INTENT_WORDS.items),
-    Improvement(),
+    Improvement(items=INTENT_WORDS.items),
     Budget(),
     Room(),
 )

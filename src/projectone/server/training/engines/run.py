@@ -178,7 +178,7 @@ class _Run:
         if self._stage is not None:
             state, self._outcome = self._stage.run(state, folder.part(SEQUENCE))
         alpha, trained, score = self._choose(state)
-        trained, score, units = self._rounded(trained, score)
+        trained, score, units = self._rounded(trained, score, state.before)
         self._report.phase("save", state.step)
         digest = self._save(trained, out)
         result = dataclasses.replace(self._result(state, digest, alpha, score), update_step=units * UNIT)
@@ -244,7 +244,9 @@ class _Run:
             is_allowed=forgets_at_most(self._config.max_forgetting, state.before),
         )
 
-    def _rounded(self, trained: Tensors, score: DevScore | None) -> tuple[Tensors, DevScore | None, int]:
+    def _rounded(
+        self, trained: Tensors, score: DevScore | None, before: DevScore | None
+    ) -> tuple[Tensors, DevScore | None, int]:
         """What was trained in whole steps, its score and the step in units; 0 where it stays as it is."""
         made = self._method.rounded(trained)
         if made is None:
@@ -253,7 +255,9 @@ class _Run:
             self._report.rounded(made.units, None, is_taken=True)
             return made.tensors, score, made.units
         after = self._judge(made.tensors)
-        is_taken = after.wer <= score.wer + LARGEST_LOSS
+        # What the result may forget is said of the weights that ship, so these are asked again.
+        is_remembered = before is None or forgets_at_most(self._config.max_forgetting, before)(after)
+        is_taken = after.wer <= score.wer + LARGEST_LOSS and is_remembered
         self._report.rounded(made.units, after, is_taken=is_taken)
         return (made.tensors, after, made.units) if is_taken else (trained, score, 0)
 
