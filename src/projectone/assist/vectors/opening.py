@@ -9,6 +9,9 @@ from projectone.assist.vectors.protocol import VectorStore
 from projectone.assist.vectors.sqlite import SqliteVectors
 from projectone.errors import SettingsError
 
+VECTORS_FILE = "vectors.sqlite"
+"""Below a home, where vectors are kept in a file. It is in no backup: it lies open, and is made anew from texts."""
+
 _EXTRAS = {"PostgreSQL": "pgvector", "Milvus": "milvus"}
 
 
@@ -40,4 +43,4 @@ def open_vectors(where: str, width: int, home: Path) -> VectorStore:
     except ImportError as error:
         advice = f"{error.name} is not installed; pip install 'projectone[{_EXTRAS[kind]}]'"
         raise SettingsError(f"store of vectors: {advice}") from error
-    return SqliteVectors.in_file(home / "vectors.sqlite", width)
+    return SqliteVectors.in_file(home / VECTORS_FILE, width)

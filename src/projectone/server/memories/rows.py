@@ -68,6 +68,7 @@ class HostedRows:
     def __init__(self, engine: Engine, owner: Owner) -> None:
         if owner.is_shared:
             raise ValueError("owner: expected a person; memories are nobody's in common")
+        self.owner = owner
         self._engine = engine
         self._names = {"tenant": owner.tenant, "person": owner.user}
         self._theirs = and_(_ROW.tenant == owner.tenant, _ROW.person == owner.user)
@@ -302,6 +303,13 @@ def every_owner(engine: Engine, tenant: str | None = None) -> list[Owner]:
     with reading(engine) as connection:
         rows = connection.execute(query if tenant is None else query.where(_KEY.tenant == tenant))
         return [Owner(*names) for names in rows]
+
+
+def every_key(engine: Engine) -> list[tuple[Owner, UUID, bool]]:
+    """Whose key is which, and whether forgetting has begun."""
+    with reading(engine) as connection:
+        found = connection.execute(select(HOSTED_MEMORY_KEYS).order_by(_KEY.tenant, _KEY.person))
+        return [(Owner(row.tenant, row.person), row.key_id, row.is_forgotten) for row in found]
 
 
 def every_link(engine: Engine) -> list[Link]:

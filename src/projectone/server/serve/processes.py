@@ -60,6 +60,7 @@ from projectone.server.hubd.app import create_app as create_hub
 from projectone.server.hubd.repos import HubStore
 from projectone.server.hubd.settings import HubSettings
 from projectone.server.logs import logging_to
+from projectone.server.memories.restored import forget_destroyed
 from projectone.server.memories.withdrawn import account, forget_withdrawn
 from projectone.server.monitoring.quality import QualityCells
 from projectone.server.monitoring.reports import HealthReports
@@ -143,6 +144,7 @@ def api_services(settings: ServerSettings, engine: Engine) -> Services:
         forget_withdrawn(engine, catalog.vault.shred, catalog.ended, _now())
 
     erase_derived()
+    forget_destroyed(engine, catalog.vault.shredded, _now())
     erasures = Erasures(
         engine,
         Runs(engine),

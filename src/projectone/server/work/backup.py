@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from projectone.assist.vectors.opening import VECTORS_FILE
 from projectone.contracts.consent import BACKUPS_DAYS, KEY_BACKUPS_DAYS
 from projectone.errors import SettingsError
 from projectone.server.audit import AuditLog
@@ -31,7 +32,7 @@ EXAMPLES = """\
   projectone-server restore /disks/one/2026-11-21 --keys /safe/2026-11-21     on the machine that takes over"""
 
 # What the next start makes anew, what belongs to a run that goes on without it, and what is kept elsewhere.
-_LEFT_OUT = ("keys", "staging", "runs", "logs", COSTS, "checkpoints.sqlite", ROWS)
+_LEFT_OUT = ("keys", "staging", "runs", "logs", COSTS, "checkpoints.sqlite", VECTORS_FILE, ROWS)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -17,7 +17,7 @@ from projectone.server.corpus.consents import Consents
 from projectone.server.corpus.deletions import Deletions
 from projectone.server.database import Engine, open_engine
 from projectone.server.delivery.signing import load_signer
-from projectone.server.home import NEWEST_CHECKPOINT, RELEASE_KEY
+from projectone.server.home import NEWEST_CHECKPOINT, RELEASE_KEY, open_keys
 from projectone.server.settings import ServerSettings
 from projectone.storage.files import make_folder, write_atomically
 
@@ -26,17 +26,30 @@ ERASED_LIST = "erased.list"
 
 
 class ErasedList(Contract):
-    """Consents that were withdrawn, and samples that were taken back with the pseudonym of whoever sent them."""
+    """What is unreadable for good.
+
+    Attributes:
+        consents: Those that were withdrawn.
+        samples: Those that were taken back, with the pseudonym of whoever sent them.
+        keys: Every other key that was destroyed, as of people whose memories were forgotten.
+    """
 
     schema_version: Literal[1] = 1
     consents: tuple[UUID, ...]
     samples: tuple[tuple[UUID, str], ...]
+    keys: tuple[UUID, ...] = ()
+
+    @property
+    def is_anything(self) -> bool:
+        """Whether it names anything."""
+        return bool(self.consents or self.samples or self.keys)
 
     def with_all_of(self, other: ErasedList) -> ErasedList:
         """What either list names."""
         return ErasedList(
             consents=tuple(dict.fromkeys((*self.consents, *other.consents))),
             samples=tuple(dict.fromkeys((*self.samples, *other.samples))),
+            keys=tuple(dict.fromkeys((*self.keys, *other.keys))),
         )
 
 
@@ -63,7 +76,7 @@ def publish_checkpoint(settings: ServerSettings, now: datetime) -> SignedCheckpo
         if found.n_entries == newest:
             return None
         signed = signer.sign(CHECKPOINT, log.checkpoint(now))
-        erased = _erased(engine)
+        erased = _erased(engine, _destroyed(settings))
     finally:
         engine.dispose()
     try:
@@ -78,9 +91,21 @@ def publish_checkpoint(settings: ServerSettings, now: datetime) -> SignedCheckpo
     return signed
 
 
-def _erased(engine: Engine) -> ErasedList:
-    consents = [item.receipt_id for item in Consents(engine).consents() if item.withdrawn_at is not None]
-    return ErasedList(consents=tuple(sorted(consents)), samples=tuple(sorted(Deletions(engine).deleted())))
+def _erased(engine: Engine, destroyed: set[UUID]) -> ErasedList:
+    consents = {item.receipt_id for item in Consents(engine).consents() if item.withdrawn_at is not None}
+    return ErasedList(
+        consents=tuple(sorted(consents)),
+        samples=tuple(sorted(Deletions(engine).deleted())),
+        keys=tuple(sorted(destroyed - consents)),
+    )
+
+
+def _destroyed(settings: ServerSettings) -> set[UUID]:
+    keys = open_keys(settings, can_open=False)
+    try:
+        return keys.destroyed()
+    finally:
+        keys.close()
 
 
 def kept_checkpoints(folder: Path, trusted: Mapping[str, str]) -> dict[Path, AuditCheckpoint]:

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from projectone.assist.vectors.opening import VECTORS_FILE
 from projectone.contracts.checkpoints import AuditCheckpoint
 from projectone.errors import SettingsError, StorageError
 from projectone.server.audit import AuditLog, record
@@ -20,6 +21,8 @@ from projectone.server.delivery.ledger import Ledger
 from projectone.server.delivery.signing import load_signer
 from projectone.server.home import RELEASE_KEY, open_catalog, open_keys
 from projectone.server.keys import KEY_TABLES, open_key_database
+from projectone.server.memories.restored import forget_destroyed, vectors_are_elsewhere
+from projectone.server.memories.withdrawn import forget_withdrawn
 from projectone.server.migrations.tables import all_tables
 from projectone.server.migrations.upgrade import upgrade_database
 from projectone.server.row_copies import has_rows, require_no_rows
@@ -53,6 +56,7 @@ class Restored:
     n_files: int
     n_samples: int
     n_withdrawn_again: int
+    is_known_what_was_withdrawn: bool
     n_missing_clips: int
     n_unreadable_texts: int
     n_lost_entries: int
@@ -80,6 +84,11 @@ def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
         f"restored {done.n_files} files of {done.made_at[:16].replace('T', ' ')}: {done.n_samples} samples, every "
         f"digest as it was\n{done.n_withdrawn_again} withdrawals and deletions since were carried out again"
     )
+    if not done.is_known_what_was_withdrawn:
+        told += (
+            f"\nwhat was withdrawn since is not known: the keys are the backup's, and {ERASED_LIST} is not in "
+            f"{str(settings.checkpoints)!r}; if it is kept anywhere, restore again elsewhere with --erased"
+        )
     if done.n_missing_clips or done.n_unreadable_texts:
         told += f"\n{done.n_missing_clips} clips and {done.n_unreadable_texts} texts are missing: see `corpus scrub`"
     if done.n_lost_entries:
@@ -114,7 +123,8 @@ def restore(
     _require_keys_once(settings, keys_folder, mark)
     if keys is not None and keys.backup_id != manifest.backup_id:
         raise SettingsError(f"--keys: expected the keys of backup {manifest.backup_id}, got {keys.backup_id}")
-    known = _read_erased(erased or settings.checkpoints / ERASED_LIST, is_required=erased is not None)
+    read = _read_erased(erased or settings.checkpoints / ERASED_LIST, is_required=erased is not None)
+    known = read or ErasedList(consents=(), samples=())
     try:
         if mark is None:
             write_mark(settings, manifest.backup_id, brings_keys=keys is not None, erased=known)
@@ -125,7 +135,8 @@ def restore(
         _bring_rows(settings, manifest, folder)
     except OSError as error:
         raise StorageError(f"{settings.home}: could not be restored: {error}") from error
-    done = _settle(settings, manifest, known, now)
+    is_known = keys is None or read is not None or known.is_anything
+    done = _settle(settings, manifest, known, now, is_known=is_known)
     remove_mark(settings)
     return done
 
@@ -208,7 +219,8 @@ def _copy(
 ) -> None:
     make_folder(target, mode=0o700)
     target.chmod(0o700)
-    files = [file for file in manifest.files if file.path != without]
+    # Backups of before hold vectors, copied while they were written: they are made anew.
+    files = [file for file in manifest.files if file.path not in (without, VECTORS_FILE)]
     for file in sorted(files, key=lambda file: file.path == last):
         if file.path == last:
             sync_tree(target)
@@ -217,16 +229,18 @@ def _copy(
     fsync_folder(target.parent)
 
 
-def _read_erased(path: Path, *, is_required: bool) -> ErasedList:
+def _read_erased(path: Path, *, is_required: bool) -> ErasedList | None:
     try:
         return ErasedList.from_bytes(path.read_bytes())
     except FileNotFoundError:
         if is_required:
             raise SettingsError(f"--erased: there is no {str(path)!r}") from None
-        return ErasedList(consents=(), samples=())
+        return None
 
 
-def _settle(settings: ServerSettings, manifest: BackupManifest, erased: ErasedList, now: datetime) -> Restored:
+def _settle(
+    settings: ServerSettings, manifest: BackupManifest, erased: ErasedList, now: datetime, *, is_known: bool
+) -> Restored:
     """Carry out again what was withdrawn since, and compare rows, clips, keys and log with one another."""
     engine = open_engine(settings.database_url)
     try:
@@ -236,10 +250,13 @@ def _settle(settings: ServerSettings, manifest: BackupManifest, erased: ErasedLi
             raise StorageError(f"audit log: {found.problems[0]}")
         catalog, blobs = open_catalog(settings, engine), FileBlobs(settings.home / "blobs")
         n_before = len(catalog.deleted())
-        catalog.vault.shred(erased.consents)
+        catalog.vault.shred((*erased.consents, *erased.keys))
         for sample_id, contributor_id in erased.samples:
             catalog.vault.note_deleted(sample_id, contributor_id)
         n_again = keep_withdrawals(catalog, now) + len(catalog.deleted()) - n_before
+        forget_withdrawn(engine, catalog.vault.shred, catalog.ended, now)
+        n_again += forget_destroyed(engine, catalog.vault.shredded, now)
+        vectors_are_elsewhere(engine)
         sweep(catalog, blobs)
         Derived(settings.home, catalog, Runs(engine), Ledger(engine).released_weights).erase()
         n_missing = sum(not blobs.has(sha256) for sha256 in Histories(engine, catalog.vault).clips())
@@ -257,6 +274,7 @@ def _settle(settings: ServerSettings, manifest: BackupManifest, erased: ErasedLi
             n_files=len(manifest.files),
             n_samples=sum(n for state, n in catalog.counts().items() if state != "erased"),
             n_withdrawn_again=n_again,
+            is_known_what_was_withdrawn=is_known,
             n_missing_clips=n_missing,
             n_unreadable_texts=n_unreadable,
             n_lost_entries=n_lost,

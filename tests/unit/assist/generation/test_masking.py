@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterator
 
 import pytest
@@ -52,6 +53,35 @@ def test_what_cannot_be_found_is_known() -> None:
     ],
 )
 def test_spelled_and_mixed_signs_are_hidden_whole(text: str, hidden: str) -> None:
+    mask = Mask()
+    assert mask.hide(text) == hidden
+    assert mask.restore(hidden) == text
+
+
+@pytest.mark.parametrize("known", ["Jos\u00e9", "Jose\u0301"])
+@pytest.mark.parametrize("written", ["jos\u00e9", "jose\u0301", "JOSE\u0301"])
+def test_an_accent_of_its_own_hides_no_name_from_the_search(known: str, written: str) -> None:
+    mask = Mask([known])
+    assert mask.hide(f"call {written} tomorrow") == "call [NAME_1] tomorrow"
+    assert mask.restore("[NAME_1]") == unicodedata.normalize("NFC", written)
+
+
+def test_a_name_with_an_accent_of_its_own_is_hidden_whole() -> None:
+    for text in ("tell Zoe\u0308 now", "my wife zoe\u0308 now"):
+        mask = Mask()
+        assert mask.hide(text).endswith(" [NAME_1] now")
+        assert mask.restore("[NAME_1]").casefold() == "zo\u00eb"
+
+
+@pytest.mark.parametrize(
+    ("text", "hidden"),
+    [
+        ("CALL BOB AND ALICE NOW", "CALL [NAME_1] AND [NAME_2] NOW"),
+        ("MY NAME IS BOB SMITH AND MY WIFE IS ANNA", "MY NAME IS [NAME_1] AND MY [NAME_2] IS [NAME_3]"),
+        ("REMIND ME TO CALL YOU TOMORROW", "REMIND ME TO CALL YOU TOMORROW"),
+    ],
+)
+def test_in_capitals_alone_what_is_not_common_is_hidden(text: str, hidden: str) -> None:
     mask = Mask()
     assert mask.hide(text) == hidden
     assert mask.restore(hidden) == text

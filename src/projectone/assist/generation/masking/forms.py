@@ -8,6 +8,7 @@ gives away ("the mayor of our village"), and words of other languages than Engli
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -105,7 +106,7 @@ def spans(text: str, names: Iterable[str] = ()) -> list[Span]:
     """What is personal in a text, from left to right, without overlaps: where two overlap, both are hidden as one.
 
     Args:
-        text: Anything.
+        text: Anything, with its accents inside the letters (NFC).
         names: Names and words of the person's own, in whatever case.
     """
     found = [Span(match.start(), match.end(), kind) for kind, form in _FORMS for match in form.finditer(text)]
@@ -131,7 +132,7 @@ def _known(text: str, names: Iterable[str]) -> Iterator[Span]:
     """Names that the device knows, whole, and the capitalised parts of those that have several."""
     parts: set[str] = set()
     for name in names:
-        cleaned = " ".join(name.split())
+        cleaned = " ".join(unicodedata.normalize("NFC", name).split())
         if sum(letter.isalpha() for letter in cleaned) >= _MIN_NAME_LETTERS:
             parts.add(cleaned)
         parts.update(word for word in cleaned.split() if word[:1].isupper() and word.casefold() not in NO_NAMES)
@@ -153,9 +154,7 @@ def _announced(text: str) -> Iterator[Span]:
 
 
 def _capitalised(text: str) -> Iterator[Span]:
-    """Words with a capital letter that are no common ones. In a text of capitals alone that says nothing."""
-    if text.isupper():
-        return
+    """Words with a capital letter that are no common ones. In a text of capitals alone each may be a name."""
     for match in _WORD.finditer(text):
         if match[0][0].isupper() and match[0].casefold().replace("\u2019", "'") not in NO_NAMES:
             yield Span(match.start(), match.end(), "NAME")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable
 from typing import Final
@@ -32,7 +33,9 @@ class Mask:
         return len(self._mark_of)
 
     def hide(self, text: str) -> str:
-        """The text with marks such as ``[NAME_1]`` where personal data stood."""
+        """The text, in NFC, with marks such as ``[NAME_1]`` where personal data stood."""
+        # Some keyboards and file names write "é" as two signs, which no name and no form here has.
+        text = unicodedata.normalize("NFC", text)
         pieces, done = [], 0
         for span in spans(text, self._names):
             pieces += [text[done : span.start], self._mark(text[span.start : span.end], span.kind)]
