@@ -16,39 +16,43 @@ _BRACKETS = re.compile(r"[<\[][^>\]]*[>\]]|\([^)]+?\)")
 _HESITATIONS = re.compile(r"\b(hmm|mm|mhm|mmm|uh|um)\b")
 _NUMERAL = re.compile(r"(?<![\w.])\d+(?![\w.])")
 
-# In this order: whole words before the endings that they share.
+_WHOLE_WORDS = (
+    (r"\bwon't\b", "will not"),
+    (r"\bcan't\b", "can not"),
+    (r"\blet's\b", "let us"),
+    (r"\bain't\b", "aint"),
+    (r"\by'all\b", "you all"),
+    (r"\bwanna\b", "want to"),
+    (r"\bgotta\b", "got to"),
+    (r"\bgonna\b", "going to"),
+    (r"\bi'ma\b", "i am going to"),
+    (r"\bimma\b", "i am going to"),
+    (r"\bwoulda\b", "would have"),
+    (r"\bcoulda\b", "could have"),
+    (r"\bshoulda\b", "should have"),
+    (r"\bma'am\b", "madam"),
+    (r"\bmr\b", "mister"),
+    (r"\bmrs\b", "missus"),
+    (r"\bdr\b", "doctor"),
+    (r"\bprof\b", "professor"),
+)
+_ENDINGS = (
+    (r"'d (been|gone|done)\b", r" had \1"),
+    (r"'s (been|gone|done|got)\b", r" has \1"),
+    (r"n't\b", " not"),
+    (r"'re\b", " are"),
+    (r"'s\b", " is"),
+    (r"'d\b", " would"),
+    (r"'ll\b", " will"),
+    (r"'t\b", " not"),
+    (r"'ve\b", " have"),
+    (r"'m\b", " am"),
+)
+# Whole words before the endings that they share ("he's gotta" is "he has got to"); and after them, since an ending may
+# leave one ("gonnan't").
 _CONTRACTIONS = tuple(
     (re.compile(pattern), replacement)
-    for pattern, replacement in (
-        (r"\bwon't\b", "will not"),
-        (r"\bcan't\b", "can not"),
-        (r"\blet's\b", "let us"),
-        (r"\bain't\b", "aint"),
-        (r"\by'all\b", "you all"),
-        (r"\bwanna\b", "want to"),
-        (r"\bgotta\b", "got to"),
-        (r"\bgonna\b", "going to"),
-        (r"\bi'ma\b", "i am going to"),
-        (r"\bimma\b", "i am going to"),
-        (r"\bwoulda\b", "would have"),
-        (r"\bcoulda\b", "could have"),
-        (r"\bshoulda\b", "should have"),
-        (r"\bma'am\b", "madam"),
-        (r"\bmr\b", "mister"),
-        (r"\bmrs\b", "missus"),
-        (r"\bdr\b", "doctor"),
-        (r"\bprof\b", "professor"),
-        (r"'d (been|gone|done)\b", r" had \1"),
-        (r"'s (been|gone|done|got)\b", r" has \1"),
-        (r"n't\b", " not"),
-        (r"'re\b", " are"),
-        (r"'s\b", " is"),
-        (r"'d\b", " would"),
-        (r"'ll\b", " will"),
-        (r"'t\b", " not"),
-        (r"'ve\b", " have"),
-        (r"'m\b", " am"),
-    )
+    for pattern, replacement in (*_WHOLE_WORDS, *_ENDINGS, *_WHOLE_WORDS, (_HESITATIONS.pattern, " "))
 )
 # Letters that Unicode does not take apart into a base and a mark.
 _LETTERS = str.maketrans(
@@ -71,16 +75,19 @@ def normalize_text(text: str, *, language: str = "en") -> str:
 
     Source: whisper/normalizers/english.py and basic.py; the module says where this departs from them.
     """
-    text = unicodedata.normalize("NFKC", text).lower().translate(_APOSTROPHES)
+    # Lower case may be one letter and a mark where there is a letter with that mark: composed once more.
+    text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).lower()).translate(_APOSTROPHES)
     text = _BRACKETS.sub(" ", text)
     if language != "en":
         return " ".join(_without(text, "SPC").split())
+    # First of all: "úm" is a hesitation, and the title in "mr_smith" a word.
+    text = _without_diacritics(text).translate(_LETTERS).replace("_", " ")
     text = _HESITATIONS.sub(" ", text)
     text = re.sub(r"\s+'", "'", text)
     for pattern, replacement in _CONTRACTIONS:
         text = pattern.sub(replacement, text)
     text = re.sub(r"(?<=\d),(?=\d)", "", text)
-    text = _without(_without_diacritics(text.translate(_LETTERS)), "MSPC")
+    text = _without(text, "MSPC")
     return " ".join(_NUMERAL.sub(lambda match: f" {number_words(match[0])} ", text).split())
 
 

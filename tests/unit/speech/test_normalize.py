@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from projectone.speech.normalize import normalize_text, number_words
@@ -50,7 +50,26 @@ def test_numerals_become_words(digits: str, words: str) -> None:
     assert number_words(digits) == words
 
 
-@given(st.text(max_size=60), st.sampled_from(["en", "de"]))
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("Mr_Smith", "mister smith"), ("úm, yes", "yes"), ("ǿ", "o"), ("uhn't", "not"), ("He's gotta", "he has got to")],
+)
+def test_a_word_that_a_mark_or_an_underscore_hides_is_read_the_first_time(text: str, expected: str) -> None:
+    assert normalize_text(text) == expected
+
+
+def test_a_letter_that_lower_case_takes_apart_is_put_together() -> None:
+    assert normalize_text("J\u030c", language="cs") == "\u01f0"
+
+
+# What the rules are about, since chance alone seldom writes it.
+PIECES = ("um", "mmm", "mr", "dr", "prof", "gonna", "i'ma", "won't", "let", "n't", "'s", "'d", "'m", "been", "got", "_")
+SIGNS = (" ", "'", "ú", "\u0301", "ǽ", "-", ".", ",", "$", "€", "%", "(", "]", "<", "5", "20", "007", "1,000")
+TEXTS = st.lists(st.sampled_from((*PIECES, *SIGNS)) | st.characters(), max_size=12).map("".join)
+
+
+@settings(max_examples=500)
+@given(TEXTS, st.sampled_from(["en", "de"]))
 def test_normalising_twice_changes_nothing(text: str, language: str) -> None:
     once = normalize_text(text, language=language)
     assert normalize_text(once, language=language) == once
