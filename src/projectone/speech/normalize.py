@@ -1,16 +1,24 @@
 """Texts made comparable before they are scored, after Whisper's own normalisers.
 
 What is kept of Whisper's English normaliser: lower case; remarks in brackets, hesitations and punctuation go;
-contractions and titles are written out; diacritics are dropped. What differs: numerals become words ("21" is
-"twenty one"), because corrections are spoken words, where Whisper turns words into numerals; the table of British
-spellings is left out. Other languages get Whisper's basic normaliser: lower case, without brackets and symbols; but
-their marks stay, or the vowels of Hindi or Thai would count for nothing.
+contractions and titles are written out; diacritics are dropped; "$5", "5%", "3.5" and "1,000,000" stay apart from "5",
+and are "five dollars", "five percent", "three point five" and "one million" (`amounts`). Other languages get Whisper's
+basic normaliser: lower case, without brackets and symbols; but their marks stay, or the vowels of Hindi or Thai would
+count for nothing.
+
+What differs, and costs errors that Whisper's normaliser would not count: numerals become words ("21" is "twenty one"),
+because corrections are spoken words, where Whisper turns words into numerals. So a numeral has one reading: "1990" is
+"one thousand nine hundred ninety" and not "nineteen ninety", "10000" is read digit by digit (but "10,000" and "$10000"
+as amounts), "one oh one" and "a hundred and five" are not "101" and "105", "per cent" is not "percent", "21st" stays as
+it is, "$5m" is "5m", and "-5" and "+5" are "five". The table of British spellings is left out.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
+
+from projectone.speech.amounts import amounts_in_words, number_words
 
 _BRACKETS = re.compile(r"[<\[][^>\]]*[>\]]|\([^)]+?\)")
 _HESITATIONS = re.compile(r"\b(hmm|mm|mhm|mmm|uh|um)\b")
@@ -59,11 +67,6 @@ _LETTERS = str.maketrans(
     {"œ": "oe", "ø": "o", "æ": "ae", "ß": "ss", "đ": "d", "ð": "d", "þ": "th", "ł": "l", "\u0131": "i"}
 )
 _APOSTROPHES = str.maketrans({"\u2019": "'", "\u02bc": "'"})
-_UNITS = (
-    *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"),
-    *("thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"),
-)
-_TENS = ("zero", "ten", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
 
 
 def normalize_text(text: str, *, language: str = "en") -> str:
@@ -86,25 +89,9 @@ def normalize_text(text: str, *, language: str = "en") -> str:
     text = re.sub(r"\s+'", "'", text)
     for pattern, replacement in _CONTRACTIONS:
         text = pattern.sub(replacement, text)
-    text = re.sub(r"(?<=\d),(?=\d)", "", text)
+    text = re.sub(r"(?<=\d),(?=\d)", "", amounts_in_words(text))
     text = _without(text, "MSPC")
     return " ".join(_NUMERAL.sub(lambda match: f" {number_words(match[0])} ", text).split())
-
-
-def number_words(digits: str) -> str:
-    """A numeral as it is read: up to four digits as a number, longer ones and those with a leading zero by digit."""
-    value = [int(digit) for digit in digits]
-    if len(value) > 4 or (value[0] == 0 and len(value) > 1):
-        return " ".join(_UNITS[digit] for digit in value)
-    thousands, rest = divmod(int(digits), 1000)
-    hundreds, rest = divmod(rest, 100)
-    words = [_UNITS[thousands], "thousand"] if thousands else []
-    words += [_UNITS[hundreds], "hundred"] if hundreds else []
-    if rest >= 20:
-        words += [_TENS[rest // 10]] + ([_UNITS[rest % 10]] if rest % 10 else [])
-    elif rest or not words:
-        words.append(_UNITS[rest])
-    return " ".join(words)
 
 
 def _without_diacritics(text: str) -> str:

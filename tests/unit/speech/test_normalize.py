@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from projectone.speech.normalize import normalize_text, number_words
+from projectone.speech.normalize import normalize_text
 
 
 @pytest.mark.parametrize(
@@ -32,22 +32,6 @@ def test_other_languages_keep_their_letters_and_lose_symbols() -> None:
     assert normalize_text("¿Qué tal? [risas]", language="es") == "qué tal"
     assert normalize_text("Um 5 Uhr, Straße!", language="de") == "um 5 uhr straße"
     assert normalize_text("नमस्ते!", language="hi") == "नमस्ते"
-
-
-@pytest.mark.parametrize(
-    ("digits", "words"),
-    [
-        ("0", "zero"),
-        ("13", "thirteen"),
-        ("20", "twenty"),
-        ("100", "one hundred"),
-        ("1999", "one thousand nine hundred ninety nine"),
-        ("4000", "four thousand"),
-        ("007", "zero zero seven"),
-    ],
-)
-def test_numerals_become_words(digits: str, words: str) -> None:
-    assert number_words(digits) == words
 
 
 @pytest.mark.parametrize(
