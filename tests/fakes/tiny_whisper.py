@@ -6,6 +6,7 @@ import projectone.speech  # noqa: F401 - the fast BLAS, before mlx
 
 # isort: split
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +28,12 @@ _N_SWELLS = 9  # in a lively word
 Samples = npt.NDArray[np.float32]
 
 
-def tiny_checkpoint(*, seed: int = 0, width: int = 32, n_mels: int = 20) -> WhisperCheckpoint:
+def tiny_checkpoint(
+    *, seed: int = 0, width: int = 32, n_mels: int = 20, languages: Sequence[str] = ("en",)
+) -> WhisperCheckpoint:
     """One encoder and one decoder block over a window of two seconds."""
-    tokenizer = train_tokenizer([f" {word}" for word in WORDS] * 3, n_text_tokens=280, window_s=WINDOW_S)
+    texts = [f" {word}" for word in WORDS] * 3
+    tokenizer = train_tokenizer(texts, n_text_tokens=280, languages=languages, window_s=WINDOW_S)
     dims = ModelDimensions(
         n_mels=n_mels,
         n_audio_ctx=50 * WINDOW_S,

@@ -55,7 +55,7 @@ def measure_recall(
         texts: As they were written; at most `MOST_TEXTS` of those that are long enough are tried.
         language: Of the texts.
     """
-    trials = _trials(texts)
+    trials = _trials(texts, language)
     answers = [
         [_ask(listener, trial) for trial in trials] for listener in _listeners((production, candidate), language)
     ]
@@ -71,8 +71,8 @@ def measure_recall(
     )
 
 
-def _trials(texts: Iterable[str]) -> list[_Trial]:
-    unique = {normalize_text(text): text.strip() for text in texts}
+def _trials(texts: Iterable[str], language: str) -> list[_Trial]:
+    unique = {normalize_text(text, language=language): text.strip() for text in texts}
     long = [text for words, text in unique.items() if len(words.split()) >= FEWEST_WORDS and len(text.split()) > 1]
     drawn = sorted(long, key=lambda text: hashlib.sha256(text.encode()).digest())[:MOST_TEXTS]
     return [_Trial(text, " ".join(text.split()[: len(text.split()) // 2]), _orders(text)) for text in drawn]

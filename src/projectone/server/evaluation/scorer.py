@@ -53,7 +53,7 @@ def score_model(
     Args:
         folder: Model in the Hugging Face layout, with the numbers that ship.
         golden: The set.
-        options: How to transcribe; greedy and English by default.
+        options: How to transcribe, and in which language texts are compared; greedy and English by default.
         numerics: What the model computes in.
         batch_size: Clips decoded together.
         examine: Also try what a gate asks for: sounds without speech, timestamps, vocabulary, cost.
@@ -83,7 +83,10 @@ def score_model(
         options=options,
         on_progress=on_progress,
     )
-    utterances = [score_utterance(clip, said.text) for clip, said in zip(golden.clips, heard, strict=True)]
+    language = options.language or "en"
+    utterances = [
+        score_utterance(clip, said.text, language=language) for clip, said in zip(golden.clips, heard, strict=True)
+    ]
     n_tokens = sum(said.n_tokens for said in heard)
     report = report_on(
         utterances,
@@ -169,9 +172,9 @@ def _time(
     )
 
 
-def score_utterance(clip: GoldenClip, hypothesis: str) -> UtteranceScore:
-    """Errors of one transcript, words and characters, after normalising both sides."""
-    reference, heard = normalize_text(clip.text), normalize_text(hypothesis)
+def score_utterance(clip: GoldenClip, hypothesis: str, *, language: str = "en") -> UtteranceScore:
+    """Errors of one transcript, words and characters, after normalising both sides as texts of the language."""
+    reference, heard = normalize_text(clip.text, language=language), normalize_text(hypothesis, language=language)
     words, characters = word_errors(reference, heard), character_errors(reference, heard)
     raw = word_errors(clip.text, hypothesis)
     return UtteranceScore(

@@ -205,6 +205,7 @@ def triage(
     minutes: float,
     power: GatePower | None,
     config: TriageConfig | None = None,
+    language: str = "en",
 ) -> Triage:
     """Weigh new samples against what they could change.
 
@@ -216,6 +217,7 @@ def triage(
         minutes: Of all of them.
         power: What the golden set could show; None without one.
         config: When training is worth while.
+        language: Of the texts.
     """
     config = config or TriageConfig()
     spoken = [utterance for utterance in heard if utterance.n_words]
@@ -227,7 +229,7 @@ def triage(
         are_speakers_fixed=len({utterance.speaker for utterance in spoken}) < config.gate.few_speakers,
         seed=config.gate.seed,
     )
-    n_terms, terms = _terms(spoken, texts, config)
+    n_terms, terms = _terms(spoken, texts, config, language)
     smallest = None if power is None else power.smallest_gain()
     found = [
         *_too_little(n_speakers, minutes, n_terms, config),
@@ -315,7 +317,7 @@ def _beyond_proof(
 
 
 def _terms(
-    spoken: Sequence[UtteranceScore], texts: Mapping[str, str], config: TriageConfig
+    spoken: Sequence[UtteranceScore], texts: Mapping[str, str], config: TriageConfig, language: str
 ) -> tuple[int, tuple[str, ...]]:
     """How many distinct words production got wrong, and which of them many people corrected; of intents, how many."""
     if not config.words.are_spoken:
@@ -323,8 +325,8 @@ def _terms(
     count: Counter[str] = Counter()
     people: defaultdict[str, set[str]] = defaultdict(set)
     for utterance in spoken:
-        said = normalize_text(texts[utterance.clip_id]).split()
-        for edit in align(said, normalize_text(utterance.hypothesis).split()):
+        said = normalize_text(texts[utterance.clip_id], language=language).split()
+        for edit in align(said, normalize_text(utterance.hypothesis, language=language).split()):
             if edit.kind in ("substitute", "delete") and edit.reference is not None:
                 count[edit.reference] += 1
                 people[edit.reference].add(utterance.speaker)

@@ -61,10 +61,16 @@ class Skipped:
 
 
 class ExampleBuilder:
-    """Makes examples for one model: its vocabulary, its window, its context."""
+    """Makes examples for one model: its vocabulary, its window, its context.
+
+    Attributes:
+        language: What the model is told; None for an English-only one.
+        text_language: Of the texts, whatever the model can be told: what is compared with them is compared as such.
+    """
 
     def __init__(self, checkpoint: WhisperCheckpoint, *, language: str) -> None:
         self.checkpoint = checkpoint
+        self.text_language = language
         self.language = language if checkpoint.tokenizer.is_multilingual else None
         self.window_s = checkpoint.features.n_samples / SAMPLE_RATE
         self._targets = TargetBuilder(checkpoint, language=self.language)

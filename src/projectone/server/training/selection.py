@@ -49,7 +49,7 @@ class DevJudge:
         self._held_back = sorted(held_back, key=lambda example: example.clip.samples.size)
         self._general = sorted(general, key=lambda example: example.clip.samples.size)
         self._batches = BatchMaker(builder, self._held_back, config)
-        self._language = builder.language
+        self._language, self._text_language = builder.language, builder.text_language
 
     def __call__(self, weights: Tensors) -> DevScore:
         """Word error rates of generated text and the loss, with these weights."""
@@ -78,7 +78,10 @@ class DevJudge:
             limit = 2 * max(len(example.text) for example in batch) + 8
             options = DecodingOptions(language=self._language, max_new_tokens=limit)
             for example, result in zip(batch, decode(self._checkpoint, mx.array(mels), options), strict=True):
-                counts = word_errors(normalize_text(example.clip.text), normalize_text(result.text))
+                said, heard = (
+                    normalize_text(text, language=self._text_language) for text in (example.clip.text, result.text)
+                )
+                counts = word_errors(said, heard)
                 found.append(counts.errors)
                 n_words += counts.n_reference
         return tuple(found), n_words

@@ -88,6 +88,7 @@ class SequenceGuard:
         seed: int,
     ) -> None:
         self._checkpoint, self._language = builder.checkpoint, builder.language
+        self._text_language = builder.text_language
         self._model_weights = model_weights
         self._spoken = [example.clip for example in held_back]
         self._silent = negative_clips(
@@ -97,7 +98,7 @@ class SequenceGuard:
     def __call__(self, trained: Tensors, score: DevScore) -> Measured:
         """What weights with this score on the held-back clips write there, and where nobody speaks."""
         self._checkpoint.model.update(tree_unflatten(list(self._model_weights(trained).items())))
-        n_there = sum(len(normalize_text(clip.text).split()) for clip in self._spoken)
+        n_there = sum(self._length(clip.text) for clip in self._spoken)
         return Measured(
             wer=score.wer,
             general_wer=score.general_wer,
@@ -108,7 +109,10 @@ class SequenceGuard:
     def _n_words(self, clips: Sequence[Any]) -> int:
         options = TranscribeOptions(temperatures=GREEDY.temperatures, language=self._language)
         heard = transcribe_many(self._checkpoint, clips, options=options)
-        return sum(len(normalize_text(said.text).split()) for said in heard)
+        return sum(self._length(said.text) for said in heard)
+
+    def _length(self, text: str) -> int:
+        return len(normalize_text(text, language=self._text_language).split())
 
 
 def reasons_against(before: Measured, after: Measured, *, max_forgetting: float, by_chance: float) -> list[str]:

@@ -27,16 +27,18 @@ class Reference:
     Attributes:
         text: Normalised.
         tokens: As the model should write it, end-of-text left out.
+        language: Of the text, and so of what is compared with it.
     """
 
     text: str
     tokens: tuple[int, ...]
+    language: str = "en"
 
     @classmethod
-    def of(cls, examples: Sequence[Example]) -> Reference:
+    def of(cls, examples: Sequence[Example], *, language: str) -> Reference:
         """Of the clips that share a window, in order."""
-        text = normalize_text(" ".join(example.clip.text for example in examples))
-        return cls(text, tuple(token for example in examples for token in example.text))
+        text = normalize_text(" ".join(example.clip.text for example in examples), language=language)
+        return cls(text, tuple(token for example in examples for token in example.text), language)
 
     @property
     def n_words(self) -> int:
@@ -92,12 +94,13 @@ class Sampler:
         for row, result in enumerate(heard):
             # Exactly as many tokens as there is room for: it never came to its end.
             tokens = result.tokens if len(result.tokens) == limit else (*result.tokens, eot)
-            text = normalize_text(result.text)
+            reference = references[row // self._n]
+            text = normalize_text(result.text, language=reference.language)
             drawn.append(
                 Hypothesis(
                     clip=row // self._n,
                     tokens=tokens,
-                    errors=word_errors(references[row // self._n].text, text).errors,
+                    errors=word_errors(reference.text, text).errors,
                     n_words=len(text.split()),
                     logprob=result.avg_logprob * (len(result.tokens) + 1),
                 )

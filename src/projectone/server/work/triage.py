@@ -81,4 +81,5 @@ def triage_clips(
         minutes=sum(clip.duration_s for clip in clips) / 60,
         power=power,
         config=config,
+        language=language,
     )

@@ -55,6 +55,12 @@ def test_the_interval_of_an_area_holds_the_true_one_in_95_of_100_draws() -> None
     assert n_held >= 475
 
 
+def test_texts_are_counted_in_their_own_language() -> None:
+    model = tiny_checkpoint(languages=("en", "de"))
+    assert measure_recall(model, model, ["wir kommen um acht"], language="de").n_texts == 1
+    assert measure_recall(model, model, ["wir kommen um acht"]).n_texts == 0  # three words, and a hesitation
+
+
 def test_a_language_that_the_vocabulary_lacks_is_refused() -> None:
     model = tiny_checkpoint()
     with pytest.raises(ValueError, match="language"):

@@ -167,3 +167,9 @@ def test_corrected_intents_are_weighed_as_corrected_words_are() -> None:
     beyond = understand(60, every=20, power=GatePower(wer=0.3, standard_error=0.1, n_words=60))
     assert not beyond.is_worth_training and "of intent error rate on" in " ".join(beyond.reasons)
     assert beyond.verdict().decision == "no-train"
+
+
+def test_lessons_are_words_of_their_own_language() -> None:
+    missing = people(40, "wir treffen uns um acht", "wir treffen uns acht")
+    assert weigh(missing, language="de").terms == ("um",)
+    assert weigh(missing).terms == ()

@@ -86,6 +86,20 @@ def test_a_model_that_babbles_is_measured_and_refused() -> None:
     assert silent == guard(babbling(weights, eot, eot), score)  # nothing of the last weights is left
 
 
+def test_lengths_are_counted_in_the_language_of_the_texts() -> None:
+    checkpoint = tiny_checkpoint(languages=("en", "de"))
+    weights = dict(tree_flatten(checkpoint.model.parameters()))
+    red, *_ = checkpoint.tokenizer.encode(" red")
+    ratios = {}
+    for code in ("de", "en"):
+        builder = ExampleBuilder(checkpoint, language=code)
+        spoken = builder.build([TrainingClip("c", say("red"), "um red", "s")])[0]
+        guard = SequenceGuard(builder, spoken, lambda trained: trained, seed=0)
+        loud = guard(babbling(weights, red, checkpoint.tokenizer.eot), DevScore(wer=0.5, general_wer=None, loss=1.0))
+        ratios[code] = loud.length_ratio
+    assert ratios["en"] == 2 * ratios["de"] > 0
+
+
 def test_words_that_chance_explains_are_no_loss() -> None:
     more = replace(BEFORE, wer=BEFORE.wer + 0.03)
     assert reasons_against(BEFORE, more, max_forgetting=0.01, by_chance=0.03) == []

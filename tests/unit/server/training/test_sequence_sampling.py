@@ -1,10 +1,13 @@
 """What is drawn is what was asked for, and its probability is the one that the losses compute."""
 
+from types import SimpleNamespace
+
 import mlx.core as mx
 import numpy as np
 import pytest
 from tests.fakes.tiny_whisper import say, tiny_checkpoint
 
+from projectone.server.training import sequence_sampling
 from projectone.server.training.examples import ExampleBuilder, TrainingClip, padded_mel, stack_mels
 from projectone.server.training.sequence_loss import Hypothesis, collate_hypotheses, token_logprobs
 from projectone.server.training.sequence_sampling import Reference, Sampler
@@ -22,7 +25,7 @@ def opened(*, temperature: float = 1.0, n: int = 6) -> tuple[WhisperCheckpoint, 
     mels = [padded_mel(example.clip.samples, n_mels=checkpoint.dims.n_mels) for example in examples]
     features = checkpoint.model.embed_audio(mx.array(stack_mels(mels, 96)))
     sampler = Sampler(checkpoint, language=builder.language, n_hypotheses=n, temperature=temperature)
-    return checkpoint, sampler, features, [Reference.of([example]) for example in examples]
+    return checkpoint, sampler, features, [Reference.of([example], language="en") for example in examples]
 
 
 @pytest.mark.parametrize("temperature", [0.3, 1.0])
@@ -92,8 +95,21 @@ def test_a_list_with_the_truth_holds_every_text_once() -> None:
 def test_clips_that_share_a_window_have_one_reference() -> None:
     builder = ExampleBuilder(tiny_checkpoint(), language="en")
     examples, _ = builder.build([TrainingClip(text, say(text), text, "s") for text in TEXTS])
-    both = Reference.of(examples)
+    both = Reference.of(examples, language="en")
     assert both.text == "red green blue"
     assert both.n_words == 3
     assert both.tokens == (*examples[0].text, *examples[1].text)
-    assert Reference.of([]) == Reference("", ())
+    assert Reference.of([], language="en") == Reference("", ())
+
+
+def test_what_is_drawn_is_compared_in_the_language_of_its_reference(monkeypatch: pytest.MonkeyPatch) -> None:
+    builder = ExampleBuilder(tiny_checkpoint(), language="de")
+    examples, _ = builder.build([TrainingClip("c", say("red"), "um schön", "s")])
+    _, sampler, features, _ = opened(n=1)
+    written = SimpleNamespace(text="schon", tokens=(), avg_logprob=-1.0)
+    monkeypatch.setattr(sequence_sampling, "decode_features", lambda *_: [written])
+    errors = {}
+    for code in ("de", "en"):
+        reference = Reference.of(examples, language=code)
+        errors[code] = (reference.n_words, sampler.draw(features[:1], [reference], seed=0)[0].errors)
+    assert errors == {"de": (2, 2), "en": (1, 0)}

@@ -183,7 +183,8 @@ class SequenceStage:
         return self._gradients(trained, batch, step)
 
     def _rollout(self, trained: Tensors, lesson: Batch, step: int) -> SequenceBatch:
-        references = [Reference.of(examples) for examples in self._lessons.examples(step)]
+        language = self._config.language
+        references = [Reference.of(examples, language=language) for examples in self._lessons.examples(step)]
         features = self._embed(trained, lesson.mel)
         seed = int(stream(self._config.seed, _SAMPLE, step).integers(2**63))
         drawn = self._sampler.draw(features, references, seed=seed)
