@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Request, expect
 from tests.fakes.device_rooms import tone
 from tests.together.ui.conftest import SAID, Running
 
@@ -74,6 +74,36 @@ def test_a_pause_is_left_out(app: Running, browser: Browser) -> None:
     page.get_by_role("button", name="Stop and write it down").click()
     expect_text(page)
     assert app.client.recordings()[0].duration_s > 0.9
+    page.context.close()
+
+
+def _is_piece(sent: Request) -> bool:
+    return sent.method == "PUT" and bool(sent.post_data_buffer)
+
+
+def test_what_is_said_after_another_window_took_a_paused_recording_is_one_of_its_own(
+    app: Running, browser: Browser
+) -> None:
+    page = app.open(browser)
+    page.clock.install()
+    n_before = len(app.client.recordings())
+    with page.expect_response("**/api/live") as begun, page.expect_request_finished(_is_piece):
+        begin(page)
+    live_id = begun.value.json()["live_id"]
+    page.get_by_role("button", name="Pause").click()
+    with page.expect_request(lambda sent: sent.method == "PUT" and not sent.post_data_buffer) as still_here:
+        for _ in range(3):  # the last piece before the pause may be under way yet
+            page.clock.fast_forward(11_000)
+            page.wait_for_timeout(100)
+    assert live_id in still_here.value.url, "a pause is shown to be one, and no other window is offered it"
+    app.client.live.finish(live_id)  # another window does, all the same
+    page.get_by_role("button", name="Go on").click()
+    expect(page.get_by_role("alert")).to_contain_text("a recording of its own")
+    page.get_by_role("button", name="Stop and write it down").click()
+    expect_text(page)
+    expect(page.get_by_role("alert")).to_contain_text("a recording of its own")
+    assert len(app.client.recordings()) == n_before + 2
+    assert not app.client.live.unfinished()
     page.context.close()
 
 

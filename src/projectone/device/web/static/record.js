@@ -1,18 +1,19 @@
 // Speak, see the words, stop. Every quarter of a second goes to the app on this machine, which keeps it at once:
 // whatever happens to this page, what was said until then is offered again.
 
-import { ApiError, followJob, getJson, sendBytes, sendJson } from "./api.js";
+import { followJob, getJson, sendJson } from "./api.js";
 import { cue } from "./cues.js";
 import { clock, h, icon } from "./dom.js";
 import "./drop.js";
 import { drawLevels } from "./levels.js";
+import { beginLive, Line } from "./live.js";
 import { openMicrophone } from "./microphone.js";
 import { rowOf } from "./rows.js";
 import { confirmDialog, say, toast } from "./say.js";
 
-const BYTES_PER_S = 32000;
 const ASK_MS = 300;
-const AGAIN_MS = 500;
+const LOOK_MS = 5000;
+const DISCARDED = "This recording was discarded in another window.";
 const $ = (id) => document.getElementById(id);
 const box = $("recorder");
 const levels = drawLevels($("levels"));
@@ -55,35 +56,6 @@ function showText(stable, tentative) {
   $("text").scrollTop = $("text").scrollHeight;
 }
 
-/** Pieces in their order; one that does not arrive is sent again until it does. */
-class Line {
-  constructor(liveId) {
-    this.liveId = liveId;
-    this.offset = 0;
-    this.sent = Promise.resolve();
-    this.isOver = false;
-  }
-
-  push(pcm) {
-    const offset = this.offset;
-    this.offset += pcm.byteLength;
-    this.sent = this.sent.then(() => this.deliver(offset, pcm));
-  }
-
-  async deliver(offset, pcm) {
-    while (!this.isOver) {
-      try {
-        await sendBytes("PUT", `/api/live/${this.liveId}?offset=${offset}`, pcm);
-        return complain("");
-      } catch (error) {
-        complain(`${error.message} It is tried again; nothing is lost as long as this page is open.`);
-        if (error instanceof ApiError && error.status === 422) return void stop(); // an hour is the most
-        await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
-      }
-    }
-  }
-}
-
 async function follow(mine) {
   while (session === mine && mode() !== "writing") {
     await new Promise((resolve) => setTimeout(resolve, ASK_MS));
@@ -99,11 +71,11 @@ async function follow(mine) {
 
 function onLevel(db) {
   const share = Math.max(0, Math.min(1, (db + 60) / 55));
-  if (mode() !== "recording") return;
+  if (mode() !== "recording") return stay();
   levels.push(share);
   $("level").setAttribute("aria-valuenow", Math.round(share * 100));
   $("record").style.setProperty("--loud", share.toFixed(2));
-  $("time").textContent = clock(session.offset / BYTES_PER_S);
+  $("time").textContent = clock(session.seconds);
 }
 
 async function start() {
@@ -112,7 +84,7 @@ async function start() {
   try {
     const opening = openMicrophone({ onLevel, onPiece: (pcm) => session?.push(pcm), onLost });
     [microphone] = await Promise.all([opening, cue("recording-started")]); // which is over before sound is taken in
-    session = new Line((await sendJson("POST", "/api/live")).live_id);
+    session = new Line(await beginLive(), { onProblem: complain, onFull: stop });
   } catch (error) {
     await leaveMicrophone();
     enter("idle");
@@ -149,6 +121,11 @@ function pause() {
   }
 }
 
+/** The levels come in a window that nobody looks at, too, where timers wait; the timer where no microphone is left. */
+function stay() {
+  if (mode() === "paused") session.stay();
+}
+
 async function stop() {
   if (mode() !== "recording" && mode() !== "paused") return;
   const mine = session;
@@ -163,8 +140,9 @@ async function stop() {
   } catch (error) {
     enter("idle");
     showText("", "");
-    complain(error.message);
-    if (error.reason !== "live-empty") offer(mine.liveId, mine.offset / BYTES_PER_S);
+    const isGone = error.reason === "live-unknown";
+    complain(isGone ? DISCARDED : error.message);
+    if (!isGone && error.reason !== "live-empty") offer(mine.liveId, mine.seconds);
   }
 }
 
@@ -192,7 +170,7 @@ async function discard() {
   toast("Discarded.", {
     undo: () => {
       isKept = true;
-      offer(mine.liveId, mine.offset / BYTES_PER_S);
+      offer(mine.liveId, mine.seconds);
     },
     onEnd: () => isKept || sendJson("DELETE", `/api/live/${mine.liveId}`).catch(() => {}),
   });
@@ -238,6 +216,7 @@ $("unfinished").addEventListener("click", (event) => {
   const button = event.target.closest("[data-act]");
   if (button) actOnUnfinished(button.closest("[data-live]"), button.dataset.act);
 });
+setInterval(stay, LOOK_MS);
 addEventListener("beforeunload", (event) => {
   if (mode() === "recording") event.preventDefault();
 });
