@@ -103,6 +103,12 @@ class Running:
         return page
 
 
+def asks_before_leaving(page: Page) -> bool:
+    """Whether the browser would ask before it closes or reloads the page."""
+    asked: bool = page.evaluate("dispatchEvent(new Event('beforeunload', { cancelable: true })) === false")
+    return asked
+
+
 @contextlib.contextmanager
 def serving(client: DeviceClient) -> Iterator[str]:
     """The app over a client, on a thread of its own; gives where it listens."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from playwright.sync_api import Browser, Page, Request, expect
+from playwright.sync_api import Browser, Page, Request, Route, expect
 from tests.fakes.device_rooms import tone
-from tests.together.ui.conftest import SAID, Running
+from tests.together.ui.conftest import SAID, Running, asks_before_leaving
 
 from projectone.waveform.wav import parse_wav
 
@@ -104,6 +104,32 @@ def test_what_is_said_after_another_window_took_a_paused_recording_is_one_of_its
     expect(page.get_by_role("alert")).to_contain_text("a recording of its own")
     assert len(app.client.recordings()) == n_before + 2
     assert not app.client.live.unfinished()
+    page.context.close()
+
+
+def test_a_window_asks_before_it_is_closed_while_it_alone_has_what_was_said(app: Running, browser: Browser) -> None:
+    page = app.open(browser)
+    with page.expect_request_finished(_is_piece):
+        begin(page)
+    assert asks_before_leaving(page)
+    page.route("**/api/live/*", lambda route: route.abort())  # the app does not answer
+    expect(page.get_by_role("alert")).to_contain_text("does not answer")
+    page.get_by_role("button", name="Pause").click()
+    assert asks_before_leaving(page), "in a pause"
+    page.unroute_all()
+    for _ in range(250):  # one piece after the other comes through
+        if not asks_before_leaving(page):
+            break
+        page.wait_for_timeout(20)
+    assert not asks_before_leaving(page), "all of it is on the disk"
+    held: list[Route] = []
+    page.route("**/finish", lambda route: held.append(route))
+    with page.expect_request("**/finish"):
+        page.get_by_role("button", name="Stop and write it down").click()
+    assert asks_before_leaving(page), "nobody writes it down yet"
+    held[0].continue_()
+    expect_text(page)
+    assert not asks_before_leaving(page)
     page.context.close()
 
 

@@ -20,6 +20,7 @@ export class Line {
     this.offset = 0; // of all that was said
     this.base = 0; // where `liveId` begins in it: later than 0 once another window ended the recording before
     this.sent = Promise.resolve();
+    this.waiting = 0; // pieces that only this page has
     this.keptAt = performance.now();
     this.note = "";
     this.isOver = false;
@@ -32,12 +33,13 @@ export class Line {
   push(pcm) {
     const offset = this.offset;
     this.offset += pcm.byteLength;
-    this.sent = this.sent.then(() => this.deliver(offset, pcm));
+    this.waiting += 1;
+    this.sent = this.sent.then(() => this.deliver(offset, pcm)).finally(() => (this.waiting -= 1));
   }
 
   /** In a pause no pieces come; now and then it is said that the recording was not left. */
   stay() {
-    if (performance.now() - this.keptAt < STAY_MS) return;
+    if (this.waiting || performance.now() - this.keptAt < STAY_MS) return;
     this.keptAt = performance.now();
     this.sent = this.sent.then(() => this.isOver || this.put(this.offset, new ArrayBuffer(0))).catch((error) => {
       if (isGone(error)) this.onProblem((this.note = error.message));

@@ -134,10 +134,12 @@ async function stop() {
   await leaveMicrophone();
   cue("recording-stopped");
   await mine.sent;
-  session = null;
   try {
-    done(await followJob(await sendJson("POST", `/api/live/${mine.liveId}/finish`)));
+    const job = await sendJson("POST", `/api/live/${mine.liveId}/finish`);
+    session = null;
+    done(await followJob(job));
   } catch (error) {
+    session = null;
     enter("idle");
     showText("", "");
     const isGone = error.reason === "live-unknown";
@@ -218,5 +220,6 @@ $("unfinished").addEventListener("click", (event) => {
 });
 setInterval(stay, LOOK_MS);
 addEventListener("beforeunload", (event) => {
-  if (mode() === "recording") event.preventDefault();
+  const isHere = mode() === "recording" || mode() === "writing"; // once the app writes it down, it needs no page
+  if (session && (isHere || session.waiting)) event.preventDefault();
 });
