@@ -14,13 +14,14 @@ from projectone.contracts.versions import DEFAULT_FAMILY, Family
 from projectone.device.accounts import ConsentAccount, DeviceStatus
 from projectone.device.clips import read_clip, read_given_clip
 from projectone.device.consent import ConsentMethod
-from projectone.device.corrections import Granted, Seen
+from projectone.device.corrections import Granted
 from projectone.device.cues import Cues
 from projectone.device.health.windows import Window
 from projectone.device.heard import Heard, OnProgress
 from projectone.device.offers import Kept
 from projectone.device.recordings import Recording
 from projectone.device.rooms import DeviceRooms, LearnedFrom
+from projectone.device.seen import Seen
 from projectone.device.sent import SentPoint, Undone
 from projectone.device.transcriber import Samples
 from projectone.device.updater import UpdateReport
@@ -169,14 +170,18 @@ class DeviceClient:
         self._rooms.sent.forget_sound(undone)
         return undone
 
-    def undo_recording(self, recording_id: str) -> list[Undone]:
+    def undo_recording(self, recording_id: str, *, seen: Seen | None = None) -> list[Undone]:
         """Take every correction of a recording back, as `undo` does for one: also earlier ones that were sent.
 
+        Args:
+            recording_id: The id, a beginning of it that fits one only, or ``"last"``.
+            seen: What whoever wants this had before them; not asked if not given.
+
         Raises:
-            DataError: if there is no such recording.
+            DataError: if there is no such recording, or it was corrected otherwise meanwhile.
         """
         recording = self.recording(recording_id)
-        return self._rooms.reserve.run(lambda: self._rooms.sent.undo_recording(recording.recording_id))
+        return self._rooms.reserve.run(lambda: self._rooms.sent.undo_recording(recording.recording_id, seen=seen))
 
     def delete_recording(self, recording_id: str) -> list[Undone]:
         """Forget a recording for good, sound and words. Gives what is taken back from the server by that.

@@ -16,15 +16,9 @@ from projectone.device.consent import ConsentLedger, ConsentMethod
 from projectone.device.offers import NOTHING_SAID, Kept, Offers
 from projectone.device.outbox import Outbox
 from projectone.device.recordings import Clip, FineTuningDataPoint, Recordings
+from projectone.device.seen import Seen, refuse_unseen
 from projectone.errors import DataError
 from projectone.storage.database import Database
-
-
-@dataclass(frozen=True)
-class Seen:
-    """The correction of a recording that somebody had before them; None if it had none."""
-
-    corrected_text: str | None
 
 
 @dataclass(frozen=True)
@@ -88,7 +82,7 @@ class Corrections:
             text = ""
         with self._database.transaction():
             earlier = self._recordings.point_of(recording.recording_id)
-            _refuse_unseen(None if earlier is None else earlier.text, seen)
+            refuse_unseen(None if earlier is None else earlier.text, seen)
             if earlier is not None and (earlier.text, bool(earlier.others_present)) == (text, others_present):
                 again = self._offers.again(earlier)
                 if again is not None:
@@ -237,12 +231,3 @@ class Corrections:
     def _may_have_left(self, point: FineTuningDataPoint) -> bool:
         """Whether the server has it, or may have it, or will get it."""
         return self._outbox.state_of(point.sample_id) in ("waiting", "sending", "sent")
-
-
-def _refuse_unseen(text: str | None, seen: Seen | None) -> None:
-    """Two windows, or a window and a terminal: the second does not write over what it never saw."""
-    if seen is not None and seen.corrected_text != text:
-        found = "its correction was taken back" if text is None else f"it was corrected to {text[:200]!r}"
-        raise DataError(
-            "corrected-elsewhere", f"meanwhile {found} in another window; open it again to go on from there"
-        )

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from projectone.device.outbox import Departure, Outbox, Whereabouts
 from projectone.device.recordings import FineTuningDataPoint, Recording, Recordings
+from projectone.device.seen import Seen, refuse_unseen
 from projectone.storage.database import Database
 
 _EVERYTHING = 1_000_000_000
@@ -78,9 +79,19 @@ class Sent:
         with self._database.transaction():
             return self._take_back(self._recordings.find_point(named))
 
-    def undo_recording(self, recording_id: str) -> list[Undone]:
-        """Take back what was ever corrected in a recording: what counts now, and what the server has of before."""
+    def undo_recording(self, recording_id: str, *, seen: Seen | None = None) -> list[Undone]:
+        """Take back what was ever corrected in a recording: what counts now, and what the server has of before.
+
+        Args:
+            recording_id: Which recording.
+            seen: What whoever wants this had before them; not asked if not given.
+
+        Raises:
+            DataError: if it was corrected otherwise meanwhile.
+        """
         with self._database.transaction():
+            counts = self._recordings.point_of(recording_id)
+            refuse_unseen(None if counts is None else counts.text, seen)
             return self._undo(self._recordings.every_point_of(recording_id))
 
     def delete_recording(self, recording: Recording) -> list[Undone]:

@@ -81,15 +81,27 @@ def test_a_recording_is_corrected_with_the_keyboard_alone(app: Running, page: Pa
     assert now(page) == "Author of the danger trail Philip Steels etcetera"
 
 
-def test_saving_can_be_undone_from_the_note(app: Running, page: Page, recording: Recording) -> None:
+def test_saving_can_be_undone_from_the_note_and_nothing_newer_goes_by_that(
+    app: Running, page: Page, recording: Recording
+) -> None:
     page.get_by_role("option").nth(1).click()
     page.keyboard.press("Delete")
     page.get_by_role("button", name="Save").click()
-    expect(page.get_by_text("Saved.")).to_be_visible()
+    expect(page.get_by_text("Saved.", exact=True)).to_be_visible()
     assert kept(app, recording) == "Aurora danger trail Phil Steals et cetera"
+    page.get_by_role("option", name="Steals").click()
+    page.keyboard.press("Delete")  # and is not saved
     page.locator(".toast").get_by_role("button", name="Undo").click()
     expect(page.locator("#fate")).to_have_text("This stays on this device.")
     assert kept(app, recording) is None
+    page.get_by_role("button", name="Undo", exact=True).click()
+    assert now(page) == "Aurora danger trail Phil et cetera"
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_text("Saved.", exact=True)).to_be_visible()
+    app.client.correct(recording.recording_id, "Author of the danger trail")  # in another window
+    page.locator(".toast").get_by_role("button", name="Undo").click()
+    expect(page.get_by_text("in another window")).to_be_visible()
+    assert kept(app, recording) == "Author of the danger trail"
 
 
 # Resolves when the sound stops: from where to where it was played, and the words that were marked meanwhile.

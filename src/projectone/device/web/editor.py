@@ -12,10 +12,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from projectone.device.client import DeviceClient
-from projectone.device.corrections import Seen
 from projectone.device.forms import FORMS
 from projectone.device.heard import DOUBT
 from projectone.device.recordings import Recording
+from projectone.device.seen import Seen
 from projectone.device.web.answers import json_answer
 from projectone.device.web.bodies import optional_text_field, reads_json, switch_field, text_field
 from projectone.device.web.context import WebContext
@@ -62,13 +62,12 @@ def routes(context: WebContext) -> list[Route]:
     def correct(request: Request, body: Mapping[str, Any]) -> Response:
         recording_id = client.recording(request.path_params["recording_id"]).recording_id
         text, others = text_field(body, "text"), switch_field(body, "others_present", default=False)
-        seen = Seen(optional_text_field(body, "instead_of")) if "instead_of" in body else None
-        kept = client.correct(recording_id, text, others_present=others, seen=seen)
+        kept = client.correct(recording_id, text, others_present=others, seen=_seen(body))
         return json_answer({**facts_of(client.recording(recording_id)), "learned": list(kept.learned)})
 
-    def take_back(request: Request) -> Response:
+    def take_back(request: Request, body: Mapping[str, Any]) -> Response:
         recording = client.recording(request.path_params["recording_id"])
-        if not client.undo_recording(recording.recording_id):
+        if not client.undo_recording(recording.recording_id, seen=_seen(body)):
             raise HTTPException(404)
         return json_answer({**facts_of(client.recording(recording.recording_id)), "learned": []})
 
@@ -85,8 +84,13 @@ def routes(context: WebContext) -> list[Route]:
         Route(f"{path}/waveform", waveform),
         Route(f"{path}/as/{{form}}", partial(_saved, client)),
         Route(f"{path}/correction", reads_json(correct), methods=["PUT"]),
-        Route(f"{path}/correction", take_back, methods=["DELETE"]),
+        Route(f"{path}/correction", reads_json(take_back), methods=["DELETE"]),
     ]
+
+
+def _seen(body: Mapping[str, Any]) -> Seen | None:
+    """What the page showed when somebody decided; a program that names nothing is not asked."""
+    return Seen(optional_text_field(body, "instead_of")) if "instead_of" in body else None
 
 
 def _saved(client: DeviceClient, request: Request) -> Response:

@@ -69,7 +69,9 @@ def test_the_second_of_two_windows_does_not_write_over_what_it_never_saw(
     assert "'one two three'" in refused.json()["detail"]
     assert pages.get(f"/api/recordings/{recording.recording_id}").json()["corrected_text"] == "one two three"
     assert pages.put(path, json={"text": "one two tree", "instead_of": "one two three"}).status_code == 200
-    pages.delete(path)
+    stale = pages.request("DELETE", path, json={"instead_of": "one two three"})
+    assert (stale.status_code, stale.json()["reason"]) == (409, "corrected-elsewhere")
+    assert pages.request("DELETE", path, json={"instead_of": "one two tree"}).status_code == 200
     assert pages.put(path, json={"text": "one", "instead_of": "one two tree"}).status_code == 409
 
 

@@ -95,24 +95,39 @@ async function save() {
   const hadFocus = $("words").contains(document.activeElement);
   try {
     const body = { text: textNow(), others_present: $("others").checked, instead_of: item.corrected_text };
-    take(await sendJson("PUT", `${address}/correction`, body));
+    const kept = await sendJson("PUT", `${address}/correction`, body);
+    if (textNow() === body.text) {
+      take(kept);
+      if (hadFocus) editor.choose(editor.chosen);
+    } else {
+      item = { ...item, ...kept }; // somebody wrote on meanwhile
+      show();
+    }
   } catch (error) {
     return complain(error);
   }
-  if (hadFocus) editor.choose(editor.chosen);
   const learned = item.learned.length ? ` From now on "${item.learned.join('", "')}" is listened for.` : "";
   toast(`Saved.${learned}`, { undo: () => restore(before) });
 }
 
-/** Back to the correction before, or to none. */
+/** Back to the correction before, or to none; what was not saved meanwhile is an undo away, or stays in the plain text. */
 async function restore({ text, others }) {
+  const [method, body] = text === null ? ["DELETE", {}] : ["PUT", { text, others_present: others }];
+  let kept;
   try {
-    if (text === null) take(await sendJson("DELETE", `${address}/correction`));
-    else take(await sendJson("PUT", `${address}/correction`, { text, others_present: others }));
-    say("Taken back.");
+    kept = await sendJson(method, `${address}/correction`, { ...body, instead_of: item.corrected_text });
   } catch (error) {
-    complain(error);
+    return complain(error);
   }
+  editor.commit();
+  const isUnsaved = textNow() !== split(textKept()).join(" ");
+  const unsaved = { tokens: editor.tokens, chosen: editor.chosen, plain: $("plain").value };
+  take(kept);
+  if (!isUnsaved) return say("Taken back.");
+  if (isPlain()) $("plain").value = unsaved.plain;
+  else editor.past.push(unsaved);
+  show();
+  toast(isPlain() ? "Taken back. What was not saved stays here." : "Taken back. Undo brings back what was not saved.");
 }
 
 async function takeBack() {
