@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
-from tests.together.ui.conftest import Running
+from tests.together.ui.conftest import Running, asks_before_leaving
 
 from projectone.device.clips import read_clip
 from projectone.device.heard import Word
@@ -48,6 +48,7 @@ def test_a_recording_is_corrected_with_the_keyboard_alone(app: Running, page: Pa
     keys = page.keyboard
     page.locator("#words [tabindex='0']").focus()
     keys.type("Author")  # instead of Aurora
+    assert asks_before_leaving(page), "a word that is being written is work, too"
     keys.press("Tab")  # to Phil, the next that the model was not sure of
     expect(page.get_by_role("option", name="Phil, the model was not sure")).to_be_focused()
     keys.type("Philip")

@@ -28,8 +28,9 @@ export class WordEditor {
     this.draw();
   }
 
+  /** With what the field holds, too. */
   get texts() {
-    return this.tokens.map((token) => token.text);
+    return (this.isEditing ? this.written() : this.tokens).map((token) => token.text);
   }
 
   get doubtful() {
@@ -266,15 +267,20 @@ export class WordEditor {
     act();
   }
 
-  /** Keep what the field holds; an empty word is none. */
+  /** The words with what the field holds; an empty word is none. */
+  written() {
+    const text = this.input.value.trim();
+    const token = this.tokens[this.chosen];
+    const now = text === token.text ? this.tokens : this.tokens.toSpliced(this.chosen, 1, { ...token, text, isDoubtful: false, isNew: true });
+    return now.filter((item) => item.text);
+  }
+
+  /** Keep what the field holds. */
   commit() {
     if (!this.isEditing) return;
     this.isEditing = false;
-    const text = this.input.value.trim();
     this.input.hidden = true;
-    const token = this.tokens[this.chosen];
-    const now = text === token.text ? this.tokens : this.tokens.toSpliced(this.chosen, 1, ...(text ? [{ ...token, text, isDoubtful: false, isNew: true }] : []));
-    const after = now.filter((item) => item.text);
+    const after = this.written();
     const isSame = after.length === this.before.length && after.every((item, i) => item.text === this.before[i].text);
     this.tokens = this.before;
     if (isSame) return this.set(this.before);
