@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from queue import Queue
 
 import numpy as np
 from playwright.sync_api import Browser, Page, Request, Route, expect
@@ -24,6 +25,22 @@ def wait_for_seconds(page: Page, seconds: int) -> None:
 def expect_text(page: Page) -> None:
     expect(page.locator("#recorder")).to_have_attribute("data-state", "done")
     expect(page.locator("#stable")).to_have_text(SAID)
+
+
+def hold(page: Page, pattern: str) -> Queue[Route]:
+    """Requests that go on only when the test says so."""
+    held: Queue[Route] = Queue()
+    page.route(pattern, lambda route: held.put(route))
+    return held
+
+
+def next_of(held: Queue[Route], page: Page) -> Route:
+    """The next one that is held; only while the page is asked something do they come in."""
+    for _ in range(500):
+        if not held.empty():
+            break
+        page.wait_for_timeout(20)
+    return held.get_nowait()
 
 
 def likeness(kept: bytes, said: bytes) -> float:
@@ -122,12 +139,11 @@ def test_a_window_asks_before_it_is_closed_while_it_alone_has_what_was_said(app:
             break
         page.wait_for_timeout(20)
     assert not asks_before_leaving(page), "all of it is on the disk"
-    held: list[Route] = []
-    page.route("**/finish", lambda route: held.append(route))
-    with page.expect_request("**/finish"):
-        page.get_by_role("button", name="Stop and write it down").click()
+    held = hold(page, "**/finish")
+    page.get_by_role("button", name="Stop and write it down").click()
+    finish = next_of(held, page)
     assert asks_before_leaving(page), "nobody writes it down yet"
-    held[0].continue_()
+    finish.continue_()
     expect_text(page)
     assert not asks_before_leaving(page)
     page.context.close()
@@ -201,4 +217,19 @@ def test_a_dropped_file_is_decoded_by_the_browser_and_written_down(app: Running,
     page = app.open(browser)
     page.set_input_files("#files", [str(voice)])
     expect(page.locator("#incoming a")).to_have_text(SAID)
+    page.context.close()
+
+
+def test_files_that_wait_in_line_are_not_dropped_without_a_question(
+    app: Running, browser: Browser, voice: Path
+) -> None:
+    page = app.open(browser)
+    held = hold(page, "**/api/recordings")
+    page.set_input_files("#files", [str(voice), str(voice)])
+    next_of(held, page).continue_()
+    second = next_of(held, page)
+    assert asks_before_leaving(page), "the second one is here alone"
+    second.continue_()
+    expect(page.locator("#incoming a")).to_have_text([SAID, SAID])
+    assert not asks_before_leaving(page)
     page.context.close()

@@ -7,6 +7,7 @@ import { say } from "./say.js";
 
 const list = document.getElementById("incoming");
 let line = Promise.resolve();
+let nHere = 0; // files that the app does not have yet
 
 async function wavFrom(file) {
   if (/\.wav$/i.test(file.name)) return file;
@@ -27,11 +28,19 @@ function stopButton(file, job) {
   return button;
 }
 
+async function send(file) {
+  try {
+    return await sendBytes("POST", "/api/recordings", await wavFrom(file));
+  } finally {
+    nHere -= 1;
+  }
+}
+
 async function takeIn(file, item) {
   const what = item.querySelector("p");
   try {
     what.textContent = "Listening";
-    const job = await sendBytes("POST", "/api/recordings", await wavFrom(file));
+    const job = await send(file);
     const stop = stopButton(file, job);
     const heard = await followJob(job, ({ done, total, what: words }) => {
       if (total === 0) return;
@@ -70,10 +79,14 @@ export function takeFiles(files) {
       h("div", { class: "stack" }, h("strong", {}, file.name), h("progress", { "aria-label": `Taking in ${file.name}` }), h("p", {}, "Waiting")),
     );
     list.append(item);
+    nHere += 1;
     line = line.then(() => takeIn(file, item));
   }
 }
 
+addEventListener("beforeunload", (event) => {
+  if (nHere) event.preventDefault();
+});
 document.getElementById("files").addEventListener("change", (event) => {
   takeFiles(event.target.files);
   event.target.value = "";
