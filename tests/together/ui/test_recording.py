@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import wave
 from pathlib import Path
 from queue import Queue
 
@@ -213,10 +214,19 @@ def test_a_browser_that_cannot_begin_to_listen_says_so_and_lets_go_of_the_microp
     page.context.close()
 
 
-def test_a_dropped_file_is_decoded_by_the_browser_and_written_down(app: Running, browser: Browser, voice: Path) -> None:
+def test_a_dropped_file_is_written_down_and_what_the_app_cannot_read_is_decoded_by_the_browser(
+    app: Running, browser: Browser, voice: Path, tmp_path: Path
+) -> None:
+    samples = parse_wav(voice.read_bytes()).samples[:32_000, 0]
+    coarse = tmp_path / "coarse.wav"
+    with wave.open(str(coarse), "wb") as file:
+        file.setparams((1, 1, 16_000, samples.size, "NONE", "not compressed"))
+        file.writeframes((samples * 127 + 128).astype(np.uint8).tobytes())
     page = app.open(browser)
-    page.set_input_files("#files", [str(voice)])
-    expect(page.locator("#incoming a")).to_have_text(SAID)
+    page.set_input_files("#files", [str(voice), str(coarse)])
+    expect(page.locator("#incoming a")).to_have_text([SAID, SAID])
+    kept = parse_wav(app.client.library.sound(app.client.recordings()[0].recording_id)).samples[:, 0]
+    assert np.abs(kept - samples).max() < 0.02
     page.context.close()
 
 

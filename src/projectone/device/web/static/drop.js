@@ -1,20 +1,20 @@
-// Files dropped anywhere, or chosen: decoded here, written down by the app, one after the other.
+// Files dropped anywhere, or chosen: decoded here unless they are WAV, written down by the app, one after the other.
 
 import { followJob, sendBytes, sendJson } from "./api.js";
 import { h, icon } from "./dom.js";
 import { toWav } from "./sounds.js";
 import { say } from "./say.js";
 
+const UNKNOWN = /^wav-(bits|channels|codec|container|rate)$/; // a kind of WAV that the app does not read
 const list = document.getElementById("incoming");
 let line = Promise.resolve();
 let nHere = 0; // files that the app does not have yet
 
-async function wavFrom(file) {
-  if (/\.wav$/i.test(file.name)) return file;
+async function decoded(file) {
   try {
     return await toWav(file);
   } catch {
-    throw new Error("This browser cannot read that kind of file. WAV always works.");
+    throw new Error("This browser cannot read that kind of file. Save it as a WAV file of 16 bits, and try again.");
   }
 }
 
@@ -28,35 +28,53 @@ function stopButton(file, job) {
   return button;
 }
 
-async function send(file) {
+/** A sound, or the promise of one. */
+async function send(sound) {
   try {
-    return await sendBytes("POST", "/api/recordings", await wavFrom(file));
+    return await sendBytes("POST", "/api/recordings", await sound);
   } finally {
     nHere -= 1;
   }
+}
+
+async function follow(job, file, item) {
+  const stop = stopButton(file, job);
+  try {
+    return await followJob(job, ({ done, total, what }) => {
+      if (total === 0) return;
+      item.querySelector("progress").max = total;
+      item.querySelector("progress").value = done;
+      item.querySelector("p").textContent = what;
+      if (!stop.isConnected) item.append(stop);
+    });
+  } finally {
+    stop.remove();
+  }
+}
+
+/** A WAV file goes as it is; a kind of it that the app refuses may be one that the browser knows. */
+async function hear(file, item) {
+  const isWav = /\.wav$/i.test(file.name);
+  try {
+    return await follow(await send(isWav ? file : decoded(file)), file, item);
+  } catch (error) {
+    if (!isWav || !UNKNOWN.test(error.reason)) throw error;
+  }
+  nHere += 1;
+  return follow(await send(decoded(file)), file, item);
 }
 
 async function takeIn(file, item) {
   const what = item.querySelector("p");
   try {
     what.textContent = "Listening";
-    const job = await send(file);
-    const stop = stopButton(file, job);
-    const heard = await followJob(job, ({ done, total, what: words }) => {
-      if (total === 0) return;
-      item.querySelector("progress").max = total;
-      item.querySelector("progress").value = done;
-      what.textContent = words;
-      if (!stop.isConnected) item.append(stop);
-    });
-    stop.remove();
+    const heard = await hear(file, item);
     item.querySelector("progress").remove();
     const words = heard.text || "(no speech was heard)";
     what.replaceChildren(h("a", { class: "said", href: `/recordings/${heard.recording_id}` }, words));
     say(`${file.name}: ${words}`);
   } catch (error) {
     item.querySelector("progress").remove();
-    item.querySelector("button")?.remove();
     if (error.reason === "stopped") {
       what.textContent = "Stopped. Nothing of it was kept.";
       say(`${file.name}: stopped`);
