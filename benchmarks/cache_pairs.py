@@ -3,7 +3,9 @@
 Made from real texts by seed: CLINC150 (Larson et al. 2019, CC BY 3.0), SLURP (Bastianelli et al. 2020, text CC BY
 4.0) and SNIPS (Coucke et al. 2018, CC0). Of one real text each, something that matters is changed: a negation, an
 opposite, a number, a unit, a name (SNIPS knows which words are one), who it is about, when, the order of two places;
-and of CLINC150 the pairs of different intents that MiniLM puts nearest to each other. Pairs that could share an answer
+and of CLINC150 the pairs of different intents that MiniLM puts nearest to each other. Pairs that a sign tells apart
+(`sign`: a raised figure, a factorial, a minus, the case of a unit, the word "please" itself) are written by hand: the
+real texts have none. Pairs that could share an answer
 are the same words politely, with a capital letter, as a recogniser writes them or contracted; and real texts of SNIPS
 with the same intent and the same names, which people worded differently (`reworded`).
 
@@ -56,6 +58,31 @@ POLITE = {
     "tuned": ("please {}", "{} please", "could you please {}"),
     "held_out": ("would you please {}", "{}, please", "can you please {}", "hey, {}"),
 }
+SIGNS = (
+    ("What is 3\u00b2?", "What is 32?"),
+    ("What is 10\u00b3 metres in miles?", "What is 103 metres in miles?"),
+    ("10\u207b\u00b3", "10-3"),
+    ("What is 2\u00bd plus 1?", "What is 21/2 plus 1?"),
+    ("How heavy is CO\u2082?", "How heavy is CO2?"),
+    ("What is 5!", "What is 5?"),
+    ("What is five!", "What is five?"),
+    ("What is n!", "What is n?"),
+    ("What is (2 + 3)!", "What is (2 + 3)?"),
+    ("What is 5!!", "What is 5!"),
+    ("What is twenty - five?", "What is twenty-five?"),
+    ("What is twenty \u2212 five?", "What is 25?"),
+    ("What is twenty\u2212five?", "What is twenty five?"),
+    ("Who are twenty five-year-olds?", "Who are twenty-five-year-olds?"),
+    ("What is 5 MW in watts?", "What is 5 mW in watts?"),
+    ("How many mW are a MW?", "How many MW are a mW?"),
+    ("How many Mb are 1 GB?", "How many MB are 1 GB?"),
+    ("What is 300 K in words?", "What is 300 k in words?"),
+    ("How do you spell please", "How do you spell"),
+    ("How do you say yes please", "How do you say yes"),
+    ("What is another word for please?", "What is another word for?"),
+    ("Please in French", "In French"),
+    ("Please by Pet Shop Boys", "By Pet Shop Boys"),
+)
 NUMBERS = ("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "twelve", "twenty", "thirty")
 AUXILIARIES = ("is", "are", "was", "do", "does", "did", "can", "could", "will", "should", "has", "have")
 
@@ -102,6 +129,8 @@ def make(data: Path, which: str) -> Iterator[dict[str, str]]:
     }
     for kind, change in changes.items():
         yield from _changed(pool, kind, change, which, draw)
+    if which == "tuned":
+        yield from (_row(which, "sign", "by hand", first, second) for first, second in SIGNS)
     yield from _other_names(data, which, draw)
     yield from _nearest_of_other_intents(data, which)
     yield from _said_again(data, pool, which, draw)

@@ -41,6 +41,12 @@ def test_a_bag_of_words_would_be_wrong(pairs: list[dict[str, Any]]) -> None:
     assert len(wrong) > 100
 
 
+def test_a_sign_that_makes_another_question_counts(pairs: list[dict[str, Any]]) -> None:
+    signs = [(pair["a"], pair["b"]) for pair in pairs if pair["kind"] == "sign"]
+    assert len(signs) >= 20
+    assert [(a, b) for a, b in signs if content_of(a) == content_of(b)] == []
+
+
 POLARITY = [
     ("Can I eat this while pregnant?", "Can't I eat this while pregnant?"),
     ("Is it safe to mix these?", "Is it unsafe to mix these?"),
@@ -77,6 +83,15 @@ SAME = [
     ("twenty-five times four", "25 times 4"),
     ("Hello, what is up?", "what is up"),
     ("how   warm\nis it", "How warm is it?"),
+    ("is the meeting at 5 PM?", "is the meeting at 5 pm"),
+    ("What is 5! please", "what is 5!"),
+    ("what is 5, please!", "What is 5?"),
+    ("Stop!!", "stop"),
+    ("play 50 Shades", "Play 50 shades"),
+    ("TWENTY-FIVE times four", "twenty five times 4"),
+    ("Caf\u00e9s near me", "cafe\u0301s near me"),
+    ("speak up, please please", "speak up"),
+    ("define the meaning of life please", "define the meaning of life"),
 ]
 
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime
-from typing import Literal
+from typing import Final, Literal
 
 from projectone.assist.generation.cache.content import content_of
 from projectone.assist.generation.cache.kept_answers import KeptAnswers
@@ -22,6 +22,9 @@ from projectone.assist.generation.protocol import (
 )
 from projectone.assist.generation.wrapping import Ask, WrappingGenerator
 from projectone.errors import StorageError
+
+# Counts up when `content_of` tells more questions apart: rows that an older one kept must not answer them.
+_SAYS: Final = "says 2"
 
 
 class CachedGenerator(WrappingGenerator):
@@ -107,7 +110,7 @@ class CachedGenerator(WrappingGenerator):
             request.seed,
         ]
         content = content_of(request.prompt)
-        return _digest([*around, "exact", request.prompt]), _digest([*around, "says", content]) if content else ""
+        return _digest([*around, "exact", request.prompt]), _digest([*around, _SAYS, content]) if content else ""
 
 
 def _digest(parts: list[object]) -> str:
