@@ -87,6 +87,38 @@ def test_in_capitals_alone_what_is_not_common_is_hidden(text: str, hidden: str) 
     assert mask.restore(hidden) == text
 
 
+@pytest.mark.parametrize(
+    ("text", "hidden"),
+    [
+        ("my email is anna at gmail.com", "my email is [EMAIL_1]"),
+        ("write to anna.kovac at gmail.com please", "write to [EMAIL_1] please"),
+        ("my email is anna@ gmail.com", "my email is [EMAIL_1]"),
+        ("my email is anna @gmail.com", "my email is [EMAIL_1]"),
+        ("my email is anna @ mail.example.org now", "my email is [EMAIL_1] now"),
+        ("my email is anna [at] gmail.com", "my email is [EMAIL_1]"),
+        ("my email is anna(at)gmail(dot)com", "my email is [EMAIL_1]"),
+        ("it is anna [dot] k [at] gmail [dot] com now", "it is [EMAIL_1] now"),
+        ("it is anna underscore k at gmail.com now", "it is [EMAIL_1] now"),
+        ("my address is anna AT gmail DOT com", "my address is [EMAIL_1]"),
+        ("ask o'brien at\nexample.co.uk about it", "ask [EMAIL_1] about it"),
+        ("my email is me at example.com", "my email is [EMAIL_1]"),
+        ("find anna at gmail.com", "find [EMAIL_1]"),
+        ("write to will at mail.example dot com", "write to [EMAIL_1]"),
+    ],
+)
+def test_an_address_is_hidden_however_its_signs_are_written(text: str, hidden: str) -> None:
+    mask = Mask()
+    assert mask.hide(text) == hidden
+    assert mask.restore(hidden) == text
+
+
+@pytest.mark.parametrize("piece", ["a at ", "a dot ", "a@", "a.", "a at a.", "a [at] ", "(", "at a. "])
+def test_a_text_that_is_made_to_stop_the_search_does_not(piece: str) -> None:
+    text = piece * (8_000 // len(piece))  # a pattern that tries all ways takes minutes
+    mask = Mask()
+    assert mask.restore(mask.hide(text)) == text
+
+
 def test_what_is_not_personal_stays() -> None:
     for text in (
         "how warm is it today",
@@ -98,6 +130,9 @@ def test_what_is_not_personal_stays() -> None:
         "a 5k run takes 25min and i do it twice",
         "meet me at the park at noon",
         "take one a day",
+        "meet me at example.com",
+        "look at example.com for it",
+        "i ran it at 6.5 and him at 7.0",
     ):
         assert Mask().hide(text) == text
 

@@ -49,18 +49,26 @@ def _any(words: Iterable[str]) -> str:
 _MONTH, _UNIT, _ORDINAL, _STREET = _any(MONTHS), _any(UNITS), _any(ORDINALS), _any(STREETS)
 _SPOKEN = rf"{_UNIT}(?:[ -](?:and )?{_UNIT})*"
 _DAY = rf"(?:the )?(?:\d{{1,2}}(?:st|nd|rd|th)?|(?:(?:twenty|thirty)[ -])?{_ORDINAL})"
-_JOINTS = r"(?: (?:dot|underscore|dash|minus|plus) [\w+-]+)*"
+_SPOKEN_DOT = r"(?:\s{1,3}dot\s{1,3}|\s?[\[({<]\s?(?:dot|\.)\s?[\])}>]\s?)"
+_JOINTS = rf"(?:(?:{_SPOKEN_DOT}|\s(?:underscore|dash|minus|plus)\s)[\w+-]+)*"
+_LOCAL = r"(?<![\w.+%'\u2019-])[\w.+%'\u2019-]++"
+_AT = r"(?:\s{1,3}at\s{1,3}|\s{0,3}@\s{0,3}|\s{0,3}[\[({<]\s?(?:at|@)\s?[\])}>]\s{0,3})"
+# A written point is one of a host where letters follow it: "at 5.30" is a time.
+_HOST = rf"[\w-]+(?:(?:{_SPOKEN_DOT}|\.)[\w-]+)*(?:{_SPOKEN_DOT}[\w-]+|\.[^\W\d_]{{2,}})\b"
+# "Look at example.com" and "meet me at example.com" are places; any other word may be the name of an address.
+_MEETING = "|".join(rf"(?<=\b{verb} )" for verb in ("meet", "find", "join", "see"))
+_NO_ADDRESS = rf"(?!(?:look|looking|it|it's|them|available|(?:{_MEETING})(?:me|us|you|him|her))\sat\s)"
 _MEASURE = rf"\d{{1,2}}{_any(MEASURES)}"
 _SIGN = rf"(?:[a-z]|\d{{1,2}}|{_any(DIGITS)})"
 _I: Final = re.IGNORECASE
 _FORMS: Final[tuple[tuple[Kind, re.Pattern[str]], ...]] = (
     # What looks like our own marks would be put back as something else.
     ("TEXT", re.compile(r"\[?\b(?:TEXT|EMAIL|LINK|DATE|ADDRESS|NUMBER|NAME)_\d+\b\]?", _I)),
-    ("EMAIL", re.compile(r"(?<![\w.+%'-])[\w.+%'-]++@[\w-]+(?:\.[\w-]+)*", _I)),
+    ("EMAIL", re.compile(rf"{_LOCAL}@ ?[\w-]+(?:\.[\w-]+)*", _I)),
     # "mail me at ana dot k at host dot org" has two "at": which of them is the sign, nobody can know.
     (
         "EMAIL",
-        re.compile(rf"(?<![\w.+-])[\w.+-]++{_JOINTS}(?: at [\w-]+{_JOINTS}){{0,3}} at [\w-]+(?: dot [\w-]+)+\b", _I),
+        re.compile(rf"{_NO_ADDRESS}{_LOCAL}{_JOINTS}(?:{_AT}[\w.+-]++{_JOINTS}){{0,3}}{_AT}{_HOST}", _I),
     ),
     ("LINK", re.compile(r"\b(?:https?://|www\.)\S+|(?<!\w)@\w{2,}", _I)),
     ("DATE", re.compile(r"\b\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}\b")),
