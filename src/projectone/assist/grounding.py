@@ -100,7 +100,8 @@ class Sources:
             self._words |= {_plain(word) for word in re.findall(r"[\w'-]+", source)}
             for claim, value in _found(source):
                 if claim.kind == "number":
-                    self._quantities.add(cast(Quantity, value))
+                    self._quantities |= {cast(Quantity, value)} if isinstance(value, tuple) else set()
+                    self._others |= {value} if isinstance(value, str) else set()
                 elif claim.kind == "date":
                     self._dates |= {cast(Date, value)} if isinstance(value, tuple) else set()
                     self._others |= {value} if isinstance(value, str) else set()
@@ -115,7 +116,7 @@ class Sources:
         return tuple(dict.fromkeys(claim for claim, value in _found(answer) if not self._has(claim, value)))
 
     def _has(self, claim: Claim, value: Value) -> bool:
-        if claim.kind == "number":
+        if claim.kind == "number" and isinstance(value, tuple):
             number, unit = cast(Quantity, value)
             # "5" may be said of what a source has five days of, "5 days" of a bare "5"; "5 mg" of five days may not.
             units = {known for other, known in self._quantities if other == number}
@@ -146,12 +147,24 @@ def _found(text: str) -> Iterator[tuple[Claim, Value]]:
     rest = _ADDRESS.sub(lambda match: " " * len(match.group()), rest)
     rest = _LIST_NUMBER.sub(lambda match: " " * len(match.group()), rest)
     for match in _NUMBER.finditer(rest):
-        if (number := _number(match.group())) is not None:
-            yield Claim("number", match.group().strip()), (number, unit_beside(rest, match.start(), match.end()))
+        yield from _in_figures(rest, match.start(), match.end())
     for written in numbers_in_words(rest):
         yield Claim("number", written.said), (Decimal(written.value), unit_beside(rest, 0, written.end))
     for name in _names(rest):
         yield Claim("name", name), " ".join(_plain(part) for part in name.split() if part[0].isupper())
+
+
+def _in_figures(text: str, start: int, end: int) -> Iterator[tuple[Claim, Value]]:
+    """The number that stands there, or those between its spaces ("in 2020 300 people"); else as it is written."""
+    said = text[start:end]
+    pieces = list(re.finditer(r"[^ \u00a0]+", said))
+    if (number := _number(said)) is not None:
+        yield Claim("number", said), (number, unit_beside(text, start, end))
+    elif len(pieces) > 1:
+        for piece in pieces:
+            yield from _in_figures(text, start + piece.start(), start + piece.end())
+    else:
+        yield Claim("number", said), said
 
 
 def _names(text: str) -> Iterator[str]:
@@ -188,10 +201,10 @@ def _number(text: str) -> Decimal | None:
     digits = text.replace("\u2212", "-").replace("\u00a0", " ")
     if re.fullmatch(r"-?\d{1,3}(?:[, ]\d{3})+(?:\.\d+)?", digits):
         digits = re.sub("[, ]", "", digits)
-    elif re.fullmatch(r"-?\d{1,3}(?:\.\d{3})+,\d+", digits):
-        digits = digits.replace(".", "").replace(",", ".")
-    elif re.fullmatch(r"-?\d+,\d{1,2}", digits):
-        digits = digits.replace(",", ".")
+    elif re.fullmatch(r"-?\d{1,3}(?:\.\d{3}){2,}", digits):
+        digits = digits.replace(".", "")
+    elif re.fullmatch(r"-?\d{1,3}(?:[. ]\d{3})+,\d+|-?\d+,\d+", digits):
+        digits = re.sub("[. ]", "", digits).replace(",", ".")
     try:
         return Decimal(digits.strip()).normalize()
     except InvalidOperation:

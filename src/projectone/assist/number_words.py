@@ -42,18 +42,20 @@ def numbers_in_words(text: str, *, is_one_a_number: bool = False) -> list[Writte
     """
     found = []
     for match in _RUN.finditer(text):
-        words = [word for word in re.split(r"[ -]", match.group().lower()) if word not in ("and", "a")]
+        words = [word for word in re.split(r"[ -]", match.group().lower()) if word != "a"]
         if words != ["one"] or is_one_a_number:
             found += [WrittenNumber(match.group(), value, match.end()) for value in _values(words)]
     return found
 
 
 def _values(words: list[str]) -> list[int]:
-    """Numbers side by side ("two three") are each their own; "twenty three" is one."""
+    """Numbers side by side ("two three") are each their own; "twenty three" is one, "twenty and three" are two."""
     values: list[int] = []
     whole = part = 0
     last = 0
-    for word in words:
+    for before, word in zip(["", *words], words, strict=False):
+        if word == "and":
+            continue
         if word in _SCALES:
             part = max(1, part) * _SCALES[word]
             if _SCALES[word] > 100:
@@ -61,7 +63,8 @@ def _values(words: list[str]) -> list[int]:
             last = _SCALES[word]
             continue
         value = _VALUES[word]
-        fits = not last or (last >= 20 and value < 10 and last < 100 and value) or last in _SCALES.values()
+        is_unit_of_tens = before != "and" and 20 <= last < 100 and 0 < value < 10
+        fits = not last or is_unit_of_tens or last in _SCALES.values()
         if not fits:
             values.append(whole + part)
             whole = part = 0

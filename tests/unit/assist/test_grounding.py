@@ -55,6 +55,37 @@ def test_what_no_source_has_is_named(answer: str, made_up: Claim) -> None:
     assert unsupported(answer, SOURCES) == (made_up,)
 
 
+@pytest.mark.parametrize(
+    ("answer", "source", "made_up"),
+    [
+        ("The dose is 1.000.000 units.", "The dose is 5 units.", ["1.000.000"]),
+        ("Take 9,5000 mg", "Take 5 mg", ["9,5000"]),
+        ("It costs 3,14159 euros", "It costs 2 euros", ["3,14159"]),
+        ("Pay 1,23,45 now", "Pay 1 now", ["1,23"]),
+        ("Pay 1,200.300,5 now", "Pay 1200 now", ["1,200.300,5"]),
+        ("In 2020 300 came", "In 2020 200 came", ["300"]),
+        ("Twenty and two tablets.", "22 tablets.", ["Twenty and two"]),
+    ],
+)
+def test_a_number_in_a_form_of_its_own_is_looked_up_too(answer: str, source: str, made_up: list[str]) -> None:
+    assert [claim.text for claim in unsupported(answer, [source])] == made_up
+
+
+@pytest.mark.parametrize(
+    ("answer", "source"),
+    [
+        ("The dose is 1.000.000 units.", "The dose is 1,000,000 units, a million."),
+        ("Take 9,5000 mg", "Take 9.5 mg"),
+        ("It costs 5 000,5 euros", "It costs 5000.5 euros"),
+        ("Pay 1,200.300,5 now", "You owe 1,200.300,5 to us"),
+        ("In 2020 300 came", "300 came in 2020"),
+        ("Choose between thirty and five.", "The numbers are 30 and 5."),
+    ],
+)
+def test_a_number_in_a_form_of_its_own_that_a_source_has_is_grounded(answer: str, source: str) -> None:
+    assert unsupported(answer, [source]) == ()
+
+
 def test_an_answer_without_sources_may_claim_nothing() -> None:
     assert {claim.kind for claim in unsupported("Anna Meyer owes 3 euros since Monday.", [])} == {
         "name",
@@ -84,6 +115,9 @@ def test_each_claim_is_told_once() -> None:
         ("two hundred and three", [203]),
         ("a thousand and five", [1005]),
         ("three two one", [3, 2, 1]),
+        ("twenty and two", [20, 2]),
+        ("thirty-two and five", [32, 5]),
+        ("a hundred and twenty and two", [120, 2]),
         ("two million three hundred thousand and twelve", [2_300_012]),
         ("nineteen eighty four", [19, 84]),
         ("on the twenty-third", [23]),
