@@ -22,7 +22,7 @@ from starlette.routing import Route
 from projectone.assist.first_turn import FirstTurn
 from projectone.assist.memory import MAX_CHARACTERS, About, Kind, names_in
 from projectone.assist.vectors.protocol import Owner
-from projectone.contracts.base import Name
+from projectone.contracts.base import Name, plain_json
 from projectone.errors import ContractError, DataError, ProjectOneError, error_document
 from projectone.server.memories.hosted import HostedMemories
 from projectone.server.memories.tenants import Tenants
@@ -31,6 +31,8 @@ MAX_BODY_BYTES: Final = 32_000
 MAX_LISTED: Final = 100
 _MAX_NAMES: Final = 12
 _BEARER: Final = "Bearer "
+_UNDECODED: Final = "\ufffd"
+"""What servers put in the place of every byte that is no UTF-8: in it the names of two people are the same."""
 _Short = Annotated[str, Field(min_length=1, max_length=96)]
 _Text = Annotated[str, Field(max_length=4 * MAX_CHARACTERS)]
 
@@ -53,7 +55,7 @@ class _ToRemember(_Asked):
 
 class _ToRecall(_Asked):
     text: _Text
-    k: Annotated[int, Field(ge=1, le=MAX_LISTED)] = 5
+    k: Annotated[int, Field(strict=True, ge=1, le=MAX_LISTED)] = 5
 
 
 class _ToAnswer(_Asked):
@@ -145,8 +147,12 @@ class MemoryRoutes:
         # Decoded before it is routed, a slash in a name would make one person's path another's.
         if b"%2f" in request.scope.get("raw_path", b"").lower():
             raise Refused(422, "user", "user: expected a name without '/'")
+        user = request.path_params["user"]
+        # Given as it is, it is refused too: an application that decoded a name badly sends it for all its people.
+        if _UNDECODED in user:
+            raise Refused(422, "user", "user: expected UTF-8, and no U+FFFD")
         try:
-            return Owner(tenant, request.path_params["user"])
+            return Owner(tenant, user)
         except ValueError as error:
             raise Refused(422, "user", str(error)) from error
 
@@ -205,6 +211,10 @@ async def _read(request: Request) -> bytes | None:
 
 
 def _parsed(kind: type[_Kind], body: bytes) -> _Kind:
+    try:
+        plain_json(body)
+    except (ValueError, RecursionError) as error:
+        raise Refused(422, "not-as-agreed", "question: expected JSON, each name once") from error
     try:
         return kind.model_validate_json(body)
     except ValidationError as error:

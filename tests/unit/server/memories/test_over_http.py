@@ -122,6 +122,24 @@ def test_no_name_is_a_way_to_another_persons_path(service: Service) -> None:
         assert service.ask("DELETE", f"/v1/memories/anna/{made.memory_id}").json() == {"n_forgotten": 1}  # the control
 
 
+@pytest.mark.parametrize("others", ["Ren%E8", "Ren%FF", "Ren%EF%BF%BD"])
+def test_a_name_that_is_no_utf_8_is_refused_and_not_taken_for_another_persons(service: Service, others: str) -> None:
+    own = Owner("shop", "Ren\ufffd")
+    kept = service.room.memories.remember(own, "my secret", about(), NOW)
+    try:
+        for method, more in (("POST", {"json": {"text": "mine"}}), ("GET", {}), ("DELETE", {})):
+            refused = service.ask(method, f"/v1/memories/{others}", **more)
+            assert (refused.status_code, refused.json()["error"]["reason"]) == (422, "user")
+            assert "UTF-8" in refused.text and "secret" not in refused.text
+        assert service.room.memories.newest(own, 5, NOW) == [kept]
+    finally:
+        service.room.memories.forget(own, NOW)
+    for name, text in (("Ren%C3%A9", "e acute"), ("Ren%C3%A8", "e grave")):  # the controls
+        assert service.ask("POST", f"/v1/memories/{name}", json={"text": text}).status_code == 201
+        (memory,) = service.ask("GET", f"/v1/memories/{name}").json()["memories"]
+        assert memory["text"] == text and service.ask("DELETE", f"/v1/memories/{name}").json() == {"n_forgotten": 1}
+
+
 def test_a_first_answer_is_chosen_by_what_was_said_before(service: Service) -> None:
     def answer(user: str) -> str:
         asked = service.ask("POST", f"/v1/memories/{user}/first-answer", json={"text": "i lost my card"})
@@ -142,10 +160,15 @@ def test_a_first_answer_is_chosen_by_what_was_said_before(service: Service) -> N
         ("POST", "/v1/memories/anna", {"content": b'{"text": "purple zebra", "owner": "bert"}'}, 422),
         ("POST", "/v1/memories/anna", {"content": b'{"text": 7}'}, 422),
         ("POST", "/v1/memories/anna", {"content": b"purple zebra"}, 422),
+        ("POST", "/v1/memories/anna", {"content": b'{"text": "a", "text": "purple zebra"}'}, 422),
+        ("POST", "/v1/memories/anna", {"content": b'{"text": "purple zebra \xe9"}'}, 422),
+        ("POST", "/v1/memories/anna", {"content": b'{"text": ' + b"[" * 30_000}, 422),
         ("POST", "/v1/memories/anna", {"json": {"text": "purple zebra", "said_at": "2026-01-01T00:00:00"}}, 422),
         ("POST", "/v1/memories/anna", {"json": {"text": "purple zebra " * 300}}, 422),
         ("POST", "/v1/memories/anna", {"json": {"text": "purple zebra", "kind": "purple zebra"}}, 422),
         ("POST", "/v1/memories/anna/recall", {"json": {"text": "purple zebra", "k": 0}}, 422),
+        ("POST", "/v1/memories/anna/recall", {"json": {"text": "purple zebra", "k": True}}, 422),
+        ("POST", "/v1/memories/anna/recall", {"content": b'{"text": "purple zebra", "k": 1, "k": 100}'}, 422),
         ("POST", f"/v1/memories/{'a' * 300}", {"json": {"text": "purple zebra"}}, 422),
         ("GET", "/v1/memories/anna?limit=1000", {}, 422),
         ("DELETE", "/v1/memories/anna/7", {}, 422),
