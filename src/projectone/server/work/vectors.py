@@ -16,6 +16,7 @@ import numpy as np
 from projectone.assist.vectors.addresses import kind_of
 from projectone.assist.vectors.opening import open_vectors
 from projectone.assist.vectors.protocol import Item, Owner, VectorStore
+from projectone.server.home import require_home
 from projectone.server.settings import ServerSettings
 from projectone.server.work.hosted_memory import forget_person, owner_of
 
@@ -43,7 +44,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
-    """Do it; gives the exit code."""
+    """Do it; gives the exit code.
+
+    Raises:
+        SettingsError: if what is asked for needs a home, and there is none.
+    """
+    # A mistyped home is made by opening it, and has nothing to forget. A person's key lies in the home, whatever store
+    # the vectors are in: without it they would stay readable in old backups.
+    if arguments.action == "forget" or kind_of(settings.vectors) == "SQLite":
+        require_home(settings)
     with contextlib.closing(open_vectors(settings.vectors, arguments.width, settings.home)) as store:
         if arguments.action == "check":
             found = check_store(store, arguments.width)
@@ -59,8 +68,7 @@ def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
         else:
             owner = owner_of(arguments.tenant, arguments.user)
             n_forgotten, is_well = store.count(owner), True
-            if settings.keys_folder.is_dir():  # where memories are hosted, the rows and their key go with the vectors
-                forget_person(settings, owner)
+            forget_person(settings, owner)  # where memories are hosted, the rows and their key go with the vectors
             n_forgotten = max(n_forgotten, store.forget(owner))
             found, told = {"n_forgotten": n_forgotten}, f"{n_forgotten} vectors forgotten"
     print(json.dumps(found) if arguments.json else told)

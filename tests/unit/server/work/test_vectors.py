@@ -15,13 +15,25 @@ from projectone.assist.vectors.matrix import MatrixVectors
 from projectone.assist.vectors.protocol import Hit, Item, Owner
 from projectone.assist.vectors.sqlite import SqliteVectors
 from projectone.server.cli import main
+from projectone.server.serve.initialise import initialise
+from projectone.server.settings import ServerSettings
+from projectone.server.work import vectors
 from projectone.server.work.vectors import check_store
+
+FORGET_ANNA = ("forget", "--tenant", "shop", "--user", "anna")
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("PROJECTONE_SERVER_HOME", str(tmp_path))
-    return tmp_path
+def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home that is mistyped."""
+    monkeypatch.setenv("PROJECTONE_SERVER_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def home(nowhere: Path) -> Path:
+    initialise(ServerSettings.from_env({"PROJECTONE_SERVER_HOME": str(nowhere)}))
+    return nowhere
 
 
 def run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, Any]:
@@ -45,10 +57,34 @@ def test_a_person_is_forgotten_and_what_expired_is_swept(home: Path, capsys: pyt
         [Item(UUID(int=n), owner, vector, past if n else None, "said") for owner in (anna, bert) for n in range(3)]
     )
     assert run(capsys, "sweep") == (0, {"n_expired": 4})
-    assert run(capsys, "forget", "--tenant", "shop", "--user", "anna") == (0, {"n_forgotten": 1})
+    assert run(capsys, *FORGET_ANNA) == (0, {"n_forgotten": 1})
     assert (store.count(anna), store.count(bert)) == (0, 1)
     code, refused = run(capsys, "forget", "--tenant", "", "--user", "")
     assert (code, refused["error"]["kind"]) == (2, "usage")
+    store.close()
+
+
+@pytest.mark.parametrize("words", [("check",), ("sweep",), FORGET_ANNA])
+def test_where_there_is_no_server_nothing_is_made_and_nobody_is_said_to_be_forgotten(
+    nowhere: Path, capsys: pytest.CaptureFixture[str], words: tuple[str, ...]
+) -> None:
+    code, refused = run(capsys, *words)
+    assert (code, refused["error"]["kind"]) == (2, "settings")
+    assert "no server at" in refused["error"]["message"] and not nowhere.exists()
+
+
+def test_a_store_elsewhere_is_checked_without_a_home_but_forgets_nobody_whose_key_is_not_there(
+    nowhere: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PROJECTONE_SERVER_VECTORS", "postgresql://user@host/rows")
+    elsewhere, anna = nowhere.parent / "rows.sqlite", Owner("shop", "anna")
+    monkeypatch.setattr(vectors, "open_vectors", lambda where, width, home: SqliteVectors.in_file(elsewhere, width))
+    store = SqliteVectors.in_file(elsewhere, 384)
+    store.put([Item(UUID(int=1), anna, np.ones(384, np.float32), None, "said")])
+    assert run(capsys, "check")[0] == 0 and run(capsys, "sweep") == (0, {"n_expired": 0})
+    code, refused = run(capsys, *FORGET_ANNA)
+    assert code == 2 and "no server at" in refused["error"]["message"]
+    assert store.count(anna) == 1 and not nowhere.exists()
     store.close()
 
 
