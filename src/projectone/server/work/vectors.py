@@ -16,6 +16,7 @@ import numpy as np
 from projectone.assist.vectors.addresses import kind_of
 from projectone.assist.vectors.opening import open_vectors
 from projectone.assist.vectors.protocol import Item, Owner, VectorStore
+from projectone.errors import SettingsError
 from projectone.server.home import require_home
 from projectone.server.settings import ServerSettings
 from projectone.server.work.hosted_memory import forget_person, owner_of
@@ -28,6 +29,7 @@ EXAMPLES = """\
   PROJECTONE_SERVER_VECTORS=postgresql://user@host/rows projectone-server vectors check"""
 
 _N_PROBES, _N_HITS = 200, 10
+_MIN_WIDTH, _MAX_WIDTH = 2, 16_384  # in one number all vectors of a sign are equally near: no answer would be right
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,8 +49,10 @@ def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
     """Do it; gives the exit code.
 
     Raises:
-        SettingsError: if what is asked for needs a home, and there is none.
+        SettingsError: if no vector has that width, or what is asked for needs a home and there is none.
     """
+    if not _MIN_WIDTH <= arguments.width <= _MAX_WIDTH:
+        raise SettingsError(f"--width: expected {_MIN_WIDTH} to {_MAX_WIDTH}, got {arguments.width}")
     # A mistyped home is made by opening it, and has nothing to forget. A person's key lies in the home, whatever store
     # the vectors are in: without it they would stay readable in old backups.
     if arguments.action == "forget" or kind_of(settings.vectors) == "SQLite":

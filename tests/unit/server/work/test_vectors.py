@@ -88,6 +88,14 @@ def test_a_store_elsewhere_is_checked_without_a_home_but_forgets_nobody_whose_ke
     store.close()
 
 
+@pytest.mark.parametrize("width", ["-1", "0", "1", "16385", "100000000000"])
+def test_a_width_that_no_vector_has_is_refused(home: Path, capsys: pytest.CaptureFixture[str], width: str) -> None:
+    code, refused = run(capsys, "--width", width, "check")
+    assert (code, refused["error"]["message"]) == (2, f"--width: expected 2 to 16384, got {width}")
+    assert not (home / "vectors.sqlite").exists()
+    assert run(capsys, "--width", "2", "check")[0] == 0  # the control
+
+
 class Careless(MatrixVectors):
     """Knows no owners: everybody's vectors are everybody's."""
 
