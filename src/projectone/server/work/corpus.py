@@ -124,7 +124,8 @@ def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
         if arguments.action == "list":
             facts, text = _list(Histories(engine, catalog.vault), arguments)
         elif arguments.action == "show":
-            dossier = Dossiers(engine, catalog, blobs).open(arguments.sample)
+            dossiers = Dossiers(engine, catalog, blobs, hold_speakers=settings.hold_speakers)
+            dossier = dossiers.open(arguments.sample)
             facts, text = dossier.facts, dossier.text
         elif arguments.action == "clip":
             facts, text = _fetch(engine, catalog, blobs, arguments)

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from projectone.contracts.texts import clean_transcript, printable
-from projectone.errors import DataError
+from projectone.errors import DataError, DigestMismatchError
 from projectone.server.corpus.catalog import Catalog
 from projectone.server.corpus.clips import read_clip, read_sentence
 from projectone.server.corpus.golden_set import GOLDEN, SET_ASIDE
@@ -23,11 +23,15 @@ from projectone.server.corpus.validation import EXPLAINED, Findings, check_sampl
 from projectone.server.database import Engine
 from projectone.server.delivery.ledger import Ledger
 from projectone.server.runs import RunRow, Runs
+from projectone.server.voices.installed import Networks, open_networks
+from projectone.server.work.look import hold_second_voice
 from projectone.storage.blobs import FileBlobs
 from projectone.waveform.wav import parse_wav
 
 ClipState = Literal["whole", "damaged", "missing", "erased"]
 Samples = npt.NDArray[np.float32]
+_COMPARED = {"second_voice", "speaker_change"}
+"""Figures of which a clip has one if somebody looked for a second voice in it."""
 
 
 @dataclass(frozen=True)
@@ -39,15 +43,23 @@ class Dossier:
 
 
 class Dossiers:
-    """Puts dossiers together from rows and clips; changes nothing."""
+    """Puts dossiers together from rows and clips; changes nothing.
 
-    def __init__(self, engine: Engine, catalog: Catalog, blobs: FileBlobs) -> None:
+    Args:
+        engine: The rows.
+        catalog: Opens texts.
+        blobs: The clips.
+        hold_speakers: The setting: whether a second voice is looked for in a clip.
+    """
+
+    def __init__(self, engine: Engine, catalog: Catalog, blobs: FileBlobs, *, hold_speakers: str) -> None:
         self._histories = Histories(engine, catalog.vault)
         self._catalog = catalog
         self._labels = Labels(engine)
         self._runs = Runs(engine)
         self._releases = Ledger(engine).releases()
         self._blobs = blobs
+        self._hold_speakers = hold_speakers
 
     def open(self, named: str) -> Dossier:
         """The dossier of one sample.
@@ -74,6 +86,7 @@ class Dossiers:
             "measured": dict(today.measures) or None,
             "reason_today": today.discard,
             "held_today": list(today.hold),
+            "voices_compared": sample.kind != "intent" and not _COMPARED.isdisjoint(today.measures),
             "runs": [self._run_facts(run) for run in runs],
         }
         return Dossier(facts, _write(facts))
@@ -93,7 +106,7 @@ class Dossiers:
         if payload is None or sample.text is None:
             return Findings({"erased": "erased"}.get(clip_state, f"clip-{clip_state}"))
         if not isinstance(payload, str):
-            return _listen_again(sample, sample.text, payload)
+            return _listen_again(sample, sample.text, payload, self._hold_speakers)
         labels, language = self._labels.all(), sample.language
         return check_utterance(payload, sample.text, labels=labels, language=language, guess=sample.heard)
 
@@ -154,12 +167,24 @@ def _plain(history: History) -> dict[str, Any]:
     }
 
 
-def _listen_again(sample: KnownSample, text: str, samples: Samples) -> Findings:
+def _listen_again(sample: KnownSample, text: str, samples: Samples, hold_speakers: str) -> Findings:
+    """As a run looks at a clip."""
     try:
         clean_transcript(text)
     except DataError as error:
         return Findings(error.reason, measures=check_sample(samples, text).measures)
-    return check_sample(samples, text, language=sample.language, heard=sample.heard)
+    networks = None if hold_speakers == "off" else _networks()
+    is_by_colour = hold_speakers == "on" and networks is None
+    found = check_sample(samples, text, language=sample.language, heard=sample.heard, holds_speakers=is_by_colour)
+    return found if networks is None or found.discard is not None else hold_second_voice(found, samples, networks)
+
+
+def _networks() -> Networks | None:
+    """None also for weights that are not the right ones: what else is known of a sample is shown all the same."""
+    try:
+        return open_networks()
+    except DigestMismatchError:
+        return None
 
 
 def _write(facts: dict[str, Any]) -> str:
@@ -210,7 +235,9 @@ def _write(facts: dict[str, Any]) -> str:
     today = facts["reason_today"]
     if facts["state"] != "erased":
         odd = f"would be held: {', '.join(facts['held_today'])}" if facts["held_today"] else "would be let through"
-        lines.append(f"today     {odd if today is None else f'would be discarded: {today}'}")
+        # A clip that is held for a second voice is not cleared by a look that did not listen for one.
+        unheard = "" if facts["kind"] == "intent" or facts["voices_compared"] else "; voices were not compared"
+        lines.append(f"today     {odd + unheard if today is None else f'would be discarded: {today}'}")
     for review in facts["checks"]["reviews"]:
         why = f": {review['why']}" if review["why"] else ""
         doubts = ", ".join(review["reasons"])
