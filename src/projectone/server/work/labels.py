@@ -52,11 +52,13 @@ def execute(
     """Change the list if that is asked, and print it; gives the exit code, the facts, and the same as a text.
 
     Raises:
-        SettingsError: if the file holds no labels.
+        SettingsError: if the file holds no labels, or one is to be added and removed at once.
         DataError: ``label`` if one cannot be the name of an intent.
     """
     labels = Labels(engine)
     wanted = [*arguments.add, *([] if arguments.file is None else read_labels(arguments.file))]
+    if both := sorted({*wanted} & {*arguments.remove}):  # one of the two would be done in silence
+        raise SettingsError(f"{both[0]!r:.60}: expected it to be added or removed, not both")
     n_added, n_gone = labels.change(add=wanted, remove=arguments.remove, now=datetime.now(UTC), by=user_name())
     rows = (row for page in open_catalog(settings, engine).usable_pages(family="intents") for row in page)
     given = _given(rows)

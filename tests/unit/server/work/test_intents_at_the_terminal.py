@@ -81,6 +81,19 @@ def test_a_file_without_labels_is_refused_and_changes_nothing(ask: Ask, tmp_path
     assert ask("labels")["labels"] == []
 
 
+@pytest.mark.parametrize("known", [True, False])
+def test_a_label_that_is_added_and_removed_at_once_is_refused_and_nothing_changes(
+    ask: Ask, tmp_path: Path, known: bool
+) -> None:
+    if known:
+        ask("labels", "--add", "weather")
+    (tmp_path / "labels").write_text("music\nweather\n")
+    for adding in (("--add", "weather", "--add", "timer"), ("--from", str(tmp_path / "labels"))):
+        told = ask("labels", *adding, "--remove", "weather", code=2, is_text=True)
+        assert "'weather': expected it to be added or removed, not both" in told
+    assert [item["label"] for item in ask("labels")["labels"]] == (["weather"] if known else [])
+
+
 def test_a_dossier_shows_sentence_meaning_and_guess(ask: Ask, ada: Caller) -> None:
     ada.put_intent(SENTENCE)
     sample_id = only_id(ask)
