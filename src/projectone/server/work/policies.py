@@ -81,9 +81,9 @@ def execute(arguments: argparse.Namespace, settings: ServerSettings) -> int:
         facts = _required(approved).model_dump(mode="json")
     elif arguments.action == "measure":
         measured, others = _measured(_required(approved), arguments.data, now)
-        facts = _publish(measured, settings, now).model_dump(mode="json") | {"without_policy": others}
+        facts = _renewed(approved, measured, settings, now) | {"without_policy": others}
     else:
-        facts = _publish(_changed(approved, arguments, now), settings, now).model_dump(mode="json")
+        facts = _renewed(approved, _changed(approved, arguments, now), settings, now)
     print(json.dumps(facts) if arguments.json else shown(facts))
     return 0
 
@@ -166,6 +166,13 @@ def _set_of(whole: dict[str, Any], before: PolicySet | None, now: datetime) -> P
         raise DataError("policy-draft", f"the set would not be one: {_first(error)}") from error
 
 
+def _renewed(before: PolicySet | None, after: PolicySet, settings: ServerSettings, now: datetime) -> dict[str, Any]:
+    """The set from now on. One of equal content is not published: every device would fetch what it has."""
+    is_changed = before is None or _content_of(before) != _content_of(after)
+    kept = _publish(after, settings, now) if before is None or is_changed else before
+    return kept.model_dump(mode="json") | {"is_changed": is_changed}
+
+
 def _publish(approved: PolicySet, settings: ServerSettings, now: datetime) -> PolicySet:
     """On the record first: an entry without its set is seen; a set without its entry would not be."""
     engine = open_engine(settings.database_url)
@@ -208,6 +215,10 @@ def _required(approved: PolicySet | None) -> PolicySet:
     if approved is None:
         raise SettingsError("there is no set of policies yet: projectone-server policies add FILE")
     return approved
+
+
+def _content_of(approved: PolicySet) -> bytes:
+    return canonical_json(approved.model_dump(mode="json", exclude={"version", "made_at"}))
 
 
 def _words_of(policy: Policy) -> bytes:

@@ -13,7 +13,8 @@ def shown(facts: dict[str, Any]) -> str:
     """A set, or what was found in one."""
     if "texts" in facts:
         return "\n".join([f"set {facts['version']}: the signature holds", *map(_found_shown, facts["texts"])])
-    lines = [f"set {facts['version']} of {facts['made_at'][:16]}, {len(facts['policies'])} policies"]
+    lines = [] if facts.get("is_changed", True) else ["nothing changed; the set stays as it was"]
+    lines += [f"set {facts['version']} of {facts['made_at'][:16]}, {len(facts['policies'])} policies"]
     for policy in facts["policies"]:
         lines.append(
             f"  {policy['policy_id']}  version {policy['version']}, approved by {policy['approved_by']}"

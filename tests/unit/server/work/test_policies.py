@@ -57,12 +57,16 @@ def test_a_set_is_approved_measured_checked_and_on_the_record(
     assert "because no policy is for them: alarm (1)" in capsys.readouterr().out
     found = run("check", "i lost my card", "play some music")["texts"]
     assert isinstance(found, list) and [each["applies"] for each in found] == [True, False]
-    run("add", str(file))  # the same again is no new version of the policy, and keeps what was measured
+    before = (tmp_path / "home" / "policies" / "set.json").read_bytes()
+    assert run("add", str(file))["is_changed"] is False  # the same again is no new set, and keeps what was measured
+    assert run("measure", "--data", str(data))["version"] == 3
+    assert main(["policies", "add", str(file)]) == 0 and "nothing changed" in capsys.readouterr().out
+    assert (tmp_path / "home" / "policies" / "set.json").read_bytes() == before
     approved = read_set(settings)
-    assert approved is not None and (approved.version, approved.policies[0].version) == (4, 1)
+    assert approved is not None and (approved.version, approved.policies[0].version) == (3, 1)
     assert len(approved.thresholds) == 1
     file.write_text(draft("I have blocked it."))
-    run("add", str(file))
+    assert run("add", str(file))["is_changed"] is True
     approved = read_set(settings)
     assert approved is not None and (approved.policies[0].version, approved.thresholds) == (2, ())
     assert main(["policies", "list"]) == 0 and "not measured" in capsys.readouterr().out
@@ -71,7 +75,7 @@ def test_a_set_is_approved_measured_checked_and_on_the_record(
     engine = open_engine(settings.database_url)
     entries = AuditLog(engine).newest(9, act="policies-approved")
     engine.dispose()
-    assert [entry.subject for entry in entries] == [f"policies-{n}" for n in (6, 5, 4, 3, 2, 1)]
+    assert [entry.subject for entry in entries] == [f"policies-{n}" for n in (5, 4, 3, 2, 1)]
     for wrong in (
         "[]",
         "{",
