@@ -44,9 +44,27 @@ async function tellServer(done, later, anchor) {
   }
 }
 
-async function grant(scope, version, { isAdult, isForEarlier }) {
+/** Change a consent; where the app did not, the switch stands as before and the reason is beside the purpose.
+ *
+ * Nothing that fails later moves it back: a switch says what is allowed, not whether the page could be drawn anew.
+ */
+async function decide(method, scope, input, body) {
+  const isOn = input?.checked;
+  try {
+    return await sendJson(method, `/api/consents/${scope}`, body);
+  } catch (error) {
+    if (!input) throw error;
+    input.checked = !isOn;
+    outcome("warn", `It is still ${isOn ? "off" : "on"}. ${error.message}`, `#purpose-${scope}`);
+    return null;
+  }
+}
+
+async function grant(scope, version, { isAdult, isForEarlier }, input) {
   const body = { is_adult: isAdult, is_for_earlier: isForEarlier, version: Number(version) };
-  const { n_queued: nQueued } = await sendJson("PUT", `/api/consents/${scope}`, body);
+  const given = await decide("PUT", scope, input, body);
+  if (!given) return;
+  const { n_queued: nQueued } = given;
   await redraw();
   const queued = nQueued ? ` ${count(nQueued, "thing")} from before will be sent.` : "";
   const words = isAdult ? `It is on.${queued}` : "It is on. As you are not of age, nothing is taken until you are.";
@@ -59,8 +77,10 @@ async function isSigned(receiptId) {
   return erasures.some((erasure) => erasure.receipt_id === receiptId);
 }
 
-async function withdraw(scope) {
-  const { receipt_id: id, n_kept: nKept, n_to_erase: nToErase } = await sendJson("DELETE", `/api/consents/${scope}`);
+async function withdraw(scope, input) {
+  const taken = await decide("DELETE", scope, input);
+  if (!taken) return;
+  const { receipt_id: id, n_kept: nKept, n_to_erase: nToErase } = taken;
   await redraw();
   const kept = nKept ? ` ${nKept} that waited ${nKept === 1 ? "stays" : "stay"} here.` : "";
   const anchor = `#purpose-${scope}`;
@@ -113,7 +133,7 @@ listen(
 
     async consent(input) {
       const { scope, version } = input.dataset;
-      if (!input.checked) return withdraw(scope);
+      if (!input.checked) return withdraw(scope, input);
       const age = document.querySelector(`input[name="age-${scope}"]:checked`)?.value;
       if (!age) {
         input.checked = false;
@@ -121,12 +141,7 @@ listen(
         return outcome("warn", "Say first whether you are an adult: the words depend on it.", `#purpose-${scope}`);
       }
       const earlier = document.getElementById(`earlier-${scope}`);
-      try {
-        await grant(scope, version, { isAdult: age === "adult", isForEarlier: earlier?.checked ?? false });
-      } catch (error) {
-        input.checked = false;
-        throw error;
-      }
+      await grant(scope, version, { isAdult: age === "adult", isForEarlier: earlier?.checked ?? false }, input);
     },
 
     withdraw: ({ dataset }) => withdraw(dataset.scope),
