@@ -24,3 +24,18 @@ def test_a_consent_that_could_not_be_withdrawn_stays_on_and_says_so_beside_it(ap
     expect(purpose.get_by_role("switch")).not_to_be_checked()
     assert app.client.consents()["corrections"] is None
     page.context.close()
+
+
+def test_a_look_for_a_model_that_nobody_answers_says_so_and_leaves_its_buttons_usable(
+    app: Running, browser: Browser
+) -> None:
+    page = app.open(browser, "/model")
+    page.route("**/*", lambda route: route.abort())
+    page.locator("#look").click()
+    expect(page.locator("#outcome")).to_contain_text("does not answer")
+    expect(page.locator("#update-progress")).to_be_hidden()
+    expect(page.locator("[data-action]:disabled")).to_have_count(0)
+    page.unroute("**/*")
+    page.locator("#look").click()
+    expect(page.locator("#outcome")).not_to_contain_text("does not answer")
+    page.context.close()

@@ -12,7 +12,7 @@ const KINDS = { updated: "good", current: "good", "no-release": "info", waiting:
 async function look(family) {
   const body = family ? { family } : {};
   const found = await work("/api/model/look", body, "Asking the server.");
-  if (!found.result) return outcome(...found.said, where(family));
+  if (found.said) return outcome(...found.said, where(family));
   const { status, words, is_shown } = found.result;
   if (is_shown) say(words);
   else outcome(KINDS[status] ?? "warn", words, where(family));
@@ -50,7 +50,8 @@ async function bring(body) {
 async function work(path, body, first, last) {
   const show = showProgress("update-progress");
   const focused = document.activeElement?.id; // a button that is held loses the focus
-  for (const button of document.querySelectorAll("[data-action]")) button.disabled = true;
+  const held = [...document.querySelectorAll("[data-action]:enabled")];
+  for (const button of held) button.disabled = true;
   show({ done: 0, total: 0, what: first });
   let said;
   let result = null;
@@ -61,7 +62,13 @@ async function work(path, body, first, last) {
   } catch (error) {
     said = ["warn", error.reason === "transport" ? `The server cannot be reached; the model in use stays. ${error.message}` : error.message];
   }
-  await refresh("#model");
+  try {
+    await refresh("#model");
+  } catch (error) {
+    said ??= ["warn", error.message];
+    for (const button of held) button.disabled = false; // the page stays as it was: it must work once the app is back
+    show.end();
+  }
   if (focused) (document.getElementById(focused) ?? document.getElementById("main")).focus({ preventScroll: true });
   return { said, result };
 }
