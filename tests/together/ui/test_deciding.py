@@ -50,6 +50,7 @@ def test_what_was_sent_is_read_deleted_and_a_withdrawal_is_signed(app: Running, 
         app.client.correct(app.client.transcribe(tone(pitch_hz=500 + 50 * n)).recording_id, text)
     page.reload()
     page.get_by_role("button", name="Send now").click()
+    expect(page.locator("#toasts")).to_contain_text("2 things sent")  # a sentence without sound is no recording
     expect(page.locator(".departure")).to_have_count(2)
     page.get_by_role("button", name="Exactly what was sent: four five six").click()
     expect(page.locator("pre")).to_contain_text('"text": "four five six"')

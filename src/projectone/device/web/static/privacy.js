@@ -151,7 +151,7 @@ listen(
 
     async sync() {
       const result = await sync();
-      const sent = [`${count(result.sent, "recording")} sent`, result.notices && `${count(result.notices, "notice")} given`];
+      const sent = [`${count(result.sent, "thing")} sent`, result.notices && `${count(result.notices, "notice")} given`];
       const words = sent.filter(Boolean).join(", ");
       if (result.problem) outcome("warn", `${words}, ${result.waiting} still wait: ${result.problem}`, LIST);
       else toast(result.refused.length ? `${words}, ${result.refused.length} not taken.` : `${words}.`);
