@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 from projectone.contracts.texts import clean_transcript
 from projectone.device.vocabulary.learning import MAX_TERM_CHARACTERS, bare, learned_terms, occurrences
+from projectone.device.vocabulary.removed import LatelyRemoved, Removed
 from projectone.errors import DataError
 from projectone.storage.database import Database
 from projectone.storage.sqlite import Row
@@ -53,6 +54,17 @@ HELPS_PER_HARM = 4
 Origin = Literal["learned", "added"]
 _CORRECTED_AWAY = "it was corrected away again"
 _BY_HAND = "by hand"
+_COLUMNS = (
+    "term",
+    "folded",
+    "is_by_hand",
+    "is_active",
+    "off_because",
+    "added_at",
+    "helped_at",
+    "n_helped",
+    "n_harmed",
+)
 
 
 @dataclass(frozen=True)
@@ -99,6 +111,7 @@ class Vocabulary:
     def __init__(self, database: Database, *, clock: Callable[[], datetime]) -> None:
         self._database = database
         self._clock = clock
+        self._removed = LatelyRemoved()
 
     @property
     def is_on(self) -> bool:
@@ -133,16 +146,13 @@ class Vocabulary:
         """
         text = _cleaned(text)
         with self._database.transaction():
-            if self._find(text) is None and self._is_full():
-                raise DataError(
-                    "vocabulary-full",
-                    f"vocabulary: expected at most {MAX_TERMS} terms; remove some (`vocabulary remove`)",
-                )
+            if self._find(text) is None:
+                self._require_room()
             self._put(text, is_by_hand=True)
             return self.term(text)
 
     def remove(self, text: str) -> Term:
-        """Take a term off the list; gives what it was. A later correction may teach it again.
+        """Take a term off the list; gives what it was. A later correction may teach it again, and `restore` undoes it.
 
         Raises:
             DataError: if it is not on the list.
@@ -150,9 +160,33 @@ class Vocabulary:
         with self._database.transaction():
             term = self.term(text)
             folded = _folded(term.text)
+            (row,) = self._database.query("SELECT * FROM vocabulary WHERE folded = ?", (folded,))
+            origins = self._database.query("SELECT sample_id FROM vocabulary_origins WHERE folded = ?", (folded,))
             self._database.execute("DELETE FROM vocabulary WHERE folded = ?", (folded,))
             self._database.execute("DELETE FROM vocabulary_origins WHERE folded = ?", (folded,))
+        taught_by = tuple(origin["sample_id"] for origin in origins)
+        self._removed.keep(folded, Removed(row, taught_by, self._clock()))
         return term
+
+    def restore(self, text: str) -> Term:
+        """Undo a removal of a moment ago: the term as it was, with where it came from and what it did.
+
+        One that came back in between stays as it is now. One that was learned comes back only while a correction that
+        taught it counts.
+
+        Raises:
+            DataError: if it was not removed lately, its corrections were taken back since, or the list is full.
+        """
+        folded = _folded(text)
+        with self._database.transaction():
+            removed = self._removed.find(folded, self._clock())
+            found = self._find(text)
+            if found is None and removed is not None:
+                found = self._put_back(removed)
+            if found is None:
+                raise DataError("term-unknown", f"{text[:40]!r}: it cannot be put back any more; add it again")
+        self._removed.drop(folded)
+        return found
 
     def switch(self, text: str, *, is_on: bool) -> Term:
         """Lean towards a term again, or not; it stays on the list.
@@ -232,6 +266,31 @@ class Vocabulary:
             " off_because = NULL, n_harmed = 0, term = CASE WHEN excluded.is_by_hand THEN excluded.term ELSE term END",
             (text, _folded(text), int(is_by_hand), self._clock().isoformat()),
         )
+
+    def _put_back(self, removed: Removed) -> Term | None:
+        row, folded = removed.row, removed.row["folded"]
+        self._require_room()
+        for sample_id in removed.taught_by:
+            self._database.execute(
+                "INSERT OR IGNORE INTO vocabulary_origins"
+                " SELECT ?, sample_id FROM data_points WHERE sample_id = ? AND is_superseded = 0",
+                (folded, sample_id),
+            )
+        # The trigger has no term to delete while it is off the list: what was taken back meanwhile is looked at here.
+        self._database.execute(
+            "INSERT INTO vocabulary (term, folded, is_by_hand, is_active, off_because, added_at, helped_at, n_helped,"
+            " n_harmed) SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?"
+            " WHERE ? = 1 OR EXISTS (SELECT 1 FROM vocabulary_origins WHERE folded = ?)",
+            (*(row[name] for name in _COLUMNS), row["is_by_hand"], folded),
+        )
+        return self._find(row["term"])
+
+    def _require_room(self) -> None:
+        if self._is_full():
+            raise DataError(
+                "vocabulary-full",
+                f"vocabulary: expected at most {MAX_TERMS} terms; remove some (`vocabulary remove`)",
+            )
 
     def _find(self, text: str) -> Term | None:
         rows = self._database.query("SELECT * FROM vocabulary WHERE folded = ?", (_folded(text),))

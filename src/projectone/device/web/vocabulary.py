@@ -18,7 +18,7 @@ from projectone.device.web.moments import day_shown
 
 
 def routes(context: WebContext) -> list[Route]:
-    """The page; under /api/vocabulary the list, POST a term, PUT or DELETE one, PUT the list on or off."""
+    """The page; under /api/vocabulary the list, POST a term, PUT, DELETE or put back one, PUT the list on or off."""
     client = context.client
 
     def page(request: Request) -> Response:
@@ -52,6 +52,10 @@ def routes(context: WebContext) -> list[Route]:
     def remove(request: Request) -> Response:
         return json_answer(client.vocabulary.remove(_named(request)).facts())
 
+    def restore(request: Request) -> Response:
+        # Without a body: what comes back is what was removed here, not what a page says that it was.
+        return json_answer(client.vocabulary.restore(_named(request)).facts(), 201)
+
     one = "/api/vocabulary/{term:path}"
     return [
         Route("/vocabulary", page),
@@ -60,6 +64,7 @@ def routes(context: WebContext) -> list[Route]:
         Route("/api/vocabulary", reads_json(add), methods=["POST"]),
         Route(one, reads_json(switch), methods=["PUT"]),
         Route(one, remove, methods=["DELETE"]),
+        Route(one, restore, methods=["POST"]),
     ]
 
 

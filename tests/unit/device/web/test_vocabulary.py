@@ -54,6 +54,39 @@ def test_a_term_and_the_whole_list_are_switched_off_and_on(pages: Pages) -> None
     assert 'class="term is-off"' in pages.get("/vocabulary")
 
 
+def test_undoing_a_removal_brings_back_the_term_as_it_was_and_nothing_that_was_never_there(pages: Pages) -> None:
+    pages.ask("POST", "/api/vocabulary", {"text": "and/or Ltd"})
+    was = pages.ask("PUT", "/api/vocabulary/and/or Ltd", {"is_on": False})[1]
+    one = f"/api/vocabulary/{quote('and/or Ltd', safe='')}"
+    pages.ask("DELETE", one)
+    assert pages.ask("POST", one) == (201, was)
+    assert pages.get("/api/vocabulary")["terms"] == [was]
+    assert pages.ask("POST", one) == (201, was)  # pressed twice
+    assert pages.ask("POST", "/api/vocabulary/nobody")[1]["reason"] == "term-unknown"
+    assert texts(pages) == ["and/or Ltd"]
+
+
+def test_a_learned_term_had_back_still_goes_with_its_correction(client: DeviceClient, server: FakeServer) -> None:
+    server.release(text_model("call doctor when"))
+    client.update()
+    pages = Pages(client)
+    for is_undone_in_between in (False, True):
+        recording = client.transcribe(tone()).recording_id
+        client.correct(recording, "call doctor Nguyen")
+        (was,) = pages.get("/api/vocabulary")["terms"]
+        assert was["origin"] == "learned"
+        pages.ask("DELETE", "/api/vocabulary/Nguyen")
+        if is_undone_in_between:
+            client.undo_recording(recording)
+        answer = pages.ask("POST", "/api/vocabulary/Nguyen")
+        if is_undone_in_between:
+            assert answer[1]["reason"] == "term-unknown"
+        else:
+            assert answer == (201, was)
+            client.undo_recording(recording)
+        assert texts(pages) == []
+
+
 def test_what_is_no_term_is_refused_in_words(pages: Pages) -> None:
     assert pages.ask("POST", "/api/vocabulary", {"text": "x" * 500})[1]["reason"] == "term-too-long"
     assert pages.ask("POST", "/api/vocabulary", {"text": "\u202e"})[0] == 422

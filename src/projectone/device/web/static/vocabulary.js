@@ -51,8 +51,12 @@ listen(
       await sendJson("DELETE", path(term));
       await redraw();
       const undo = async () => {
-        await sendJson("POST", "/api/vocabulary", { text: term }).catch(complain);
-        await redraw();
+        try {
+          await sendJson("POST", path(term));
+          await redraw();
+        } catch (error) {
+          complain(error);
+        }
       };
       toast(`${term} is off the list.`, { undo });
     },
